@@ -1,0 +1,1 @@
+"""What at least two services share. It imports no service; a thing enters when a second one needs it."""

@@ -1,0 +1,1 @@
+"""The language of the project: frozen values without any input or output."""

@@ -1,0 +1,115 @@
+"""The report of one scan: also, word for word, the JSON that `drydock scan --format json` prints.
+
+Its JSON Schema is `docs/report.schema.json`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from services.kernel.model.finding import Finding, Package
+from services.kernel.model.severity import Severity
+
+SCHEMA = "drydock.report/v1"
+
+
+class Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer of the image, in the order of the manifest."""
+
+    digest: str
+    diff_id: str
+    size: int
+    """Compressed bytes."""
+
+
+class ReportImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was scanned."""
+
+    reference: str
+    digest: str
+    """Of the platform's own manifest."""
+    platform: str
+    layers: tuple[Layer, ...]
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who scanned it."""
+
+    name: str
+    version: str
+
+
+class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Which advisories it was matched with."""
+
+    version: str
+    built_at: str
+    """RFC 3339, UTC."""
+    sample: bool
+    """True for the small snapshot that ships with Drydock: no verdict rests on it."""
+
+
+class Inventory(msgspec.Struct, frozen=True, kw_only=True):
+    """What is installed; sorted by path, name and version."""
+
+    packages: tuple[Package, ...]
+
+
+class Coverage(enum.Enum):
+    """How much of the inventory could be judged."""
+
+    FULL = "FULL"
+    PARTIAL = "PARTIAL"
+    """Something was found that no advisories exist for, or the advisories are only a sample: see the warnings."""
+    NONE = "NONE"
+    """Nothing could be judged: an empty list of findings means nothing."""
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts, and how far they may be trusted."""
+
+    packages: int
+    findings: int
+    by_severity: dict[str, int]
+    """Every severity has its key."""
+    coverage: Coverage
+    coverage_reason: str
+    """Code of the first warning that lowers the coverage; empty when it is FULL."""
+
+
+class ReportWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something the reader must know: a broken record, a system without advisories."""
+
+    code: str
+    message: str
+    path: str = ""
+    layer: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that a scan of one image on one platform says."""
+
+    schema: str
+    image: ReportImage
+    engine: EngineInfo
+    advisories: AdvisoriesInfo
+    inventory: Inventory
+    findings: tuple[Finding, ...]
+    """Sorted: severity from Unknown upward, then id, package, version, path."""
+    summary: Summary
+    warnings: tuple[ReportWarning, ...]
+
+
+def sort_key(finding: Finding) -> tuple[int, str, str, str, str]:
+    """The default order of findings: severity from Unknown upward, ties by id, package, version and path."""
+    return (finding.severity.rank, *finding.key)
+
+
+def count_by_severity(findings: tuple[Finding, ...]) -> dict[str, int]:
+    """Counts findings for every severity, zero included."""
+    counts = {severity.value: 0 for severity in Severity}
+    for finding in findings:
+        counts[finding.severity.value] += 1
+    return counts

@@ -1,0 +1,82 @@
+"""What a cataloger is: it names the files it wants and turns one file's bytes into packages."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+from services.kernel.model.finding import SourcePackage
+from services.kernel.model.report import ReportWarning
+
+
+class PackageFormat(enum.Enum):
+    """Whose package it is; the ecosystem follows from it and, for an OS package, from the distribution."""
+
+    DEB = "deb"
+    APK = "apk"
+    PYPI = "pypi"
+
+
+class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A package as one file of one layer tells it."""
+
+    format: PackageFormat
+    name: str
+    version: str
+    arch: str = ""
+    source: SourcePackage | None = None
+
+
+class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an os-release file says (os-release(5))."""
+
+    id: str
+    """Lower case, as in `debian`; `linux` where the file gives none."""
+    version_id: str = ""
+    codename: str = ""
+    like: tuple[str, ...] = ()
+    pretty_name: str = ""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one cataloger read out of one file."""
+
+    path: str
+    """Inside the layer, without a leading slash, normalised."""
+    cataloger: str
+    """Name of the cataloger."""
+    packages: tuple[FoundPackage, ...] = ()
+    distribution: Distribution | None = None
+    warnings: tuple[ReportWarning, ...] = ()
+
+
+class Cataloger(ABC):
+    """Reads one format. Stateless; runs in a worker process on hostile bytes; never raises on bad content.
+
+    What cannot be read becomes a warning that names the file, and what could be read is still returned.
+    """
+
+    name: ClassVar[str]
+    """Short and stable, as in `dpkg`."""
+    version: ClassVar[int]
+    """Raised whenever the same bytes would give another result: stored layer analyses are then made anew."""
+    max_bytes: ClassVar[int]
+    """Files above this are not read; a warning says so."""
+
+    @abstractmethod
+    def wants(self, path: str) -> bool:
+        """Tells by path alone (no leading slash, normalised) whether the file is evidence. Called for every entry."""
+
+    @abstractmethod
+    def read(self, path: str, content: bytes) -> Evidence:
+        """Reads one file that `wants` accepted."""
+
+
+def versions_key(catalogers: Sequence[Cataloger], walker_version: int) -> str:
+    """Names the set of analysers that made a layer analysis; equal keys mean interchangeable analyses."""
+    parts = sorted(f"{c.name}={c.version}" for c in catalogers)
+    return ";".join((f"walker={walker_version}", *parts))

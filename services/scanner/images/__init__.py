@@ -1,0 +1,1 @@
+"""Where image bytes come from: registries and layouts behind one interface."""

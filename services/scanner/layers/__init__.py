@@ -1,0 +1,1 @@
+"""One layer at a time: decompress, walk the tar, hand files to catalogers, keep what coalescing needs."""

@@ -1,0 +1,96 @@
+"""Why a scan failed: every reason, and whether trying again can help."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from services.kernel.errors import Kind, ServiceError
+
+
+class Retry(enum.Enum):
+    """What to do after a failure."""
+
+    NEVER = "NEVER"
+    """The content itself is at fault; the verdict is remembered for the digest."""
+    ON_REQUEST = "ON_REQUEST"
+    """Somebody has to change something first; a new push or a person's task tries again."""
+    AUTOMATIC = "AUTOMATIC"
+    """It may pass by itself: tried again with back-off, a bounded number of times."""
+
+
+class Reason(enum.Enum):
+    """Machine-readable reasons; the names stay."""
+
+    # the registry
+    REGISTRY_UNREACHABLE = ("REGISTRY_UNREACHABLE", Retry.AUTOMATIC)
+    REGISTRY_TIMEOUT = ("REGISTRY_TIMEOUT", Retry.AUTOMATIC)
+    REGISTRY_RATE_LIMITED = ("REGISTRY_RATE_LIMITED", Retry.AUTOMATIC)
+    REGISTRY_ERROR = ("REGISTRY_ERROR", Retry.AUTOMATIC)
+    REGISTRY_UNAUTHORIZED = ("REGISTRY_UNAUTHORIZED", Retry.ON_REQUEST)
+    REGISTRY_FORBIDDEN = ("REGISTRY_FORBIDDEN", Retry.ON_REQUEST)
+    REGISTRY_REDIRECT_REFUSED = ("REGISTRY_REDIRECT_REFUSED", Retry.ON_REQUEST)
+    IMAGE_NOT_FOUND = ("IMAGE_NOT_FOUND", Retry.ON_REQUEST)
+    BLOB_NOT_FOUND = ("BLOB_NOT_FOUND", Retry.ON_REQUEST)
+    TRANSFER_CUT_OFF = ("TRANSFER_CUT_OFF", Retry.AUTOMATIC)
+    DIGEST_MISMATCH = ("DIGEST_MISMATCH", Retry.AUTOMATIC)
+    # the image
+    MANIFEST_INVALID = ("MANIFEST_INVALID", Retry.NEVER)
+    MANIFEST_TOO_LARGE = ("MANIFEST_TOO_LARGE", Retry.NEVER)
+    CONFIG_INVALID = ("CONFIG_INVALID", Retry.NEVER)
+    NOT_AN_IMAGE = ("NOT_AN_IMAGE", Retry.NEVER)
+    EMPTY_INDEX = ("EMPTY_INDEX", Retry.NEVER)
+    PLATFORM_NOT_FOUND = ("PLATFORM_NOT_FOUND", Retry.NEVER)
+    UNSUPPORTED_MEDIA_TYPE = ("UNSUPPORTED_MEDIA_TYPE", Retry.NEVER)
+    TOO_MANY_LAYERS = ("TOO_MANY_LAYERS", Retry.NEVER)
+    # a layer
+    DIFF_ID_MISMATCH = ("DIFF_ID_MISMATCH", Retry.NEVER)
+    LAYER_CORRUPT = ("LAYER_CORRUPT", Retry.NEVER)
+    LAYER_TOO_LARGE = ("LAYER_TOO_LARGE", Retry.NEVER)
+    LAYER_EXPANDS_TOO_FAR = ("LAYER_EXPANDS_TOO_FAR", Retry.NEVER)
+    LAYER_TOO_MANY_ENTRIES = ("LAYER_TOO_MANY_ENTRIES", Retry.NEVER)
+    # ourselves
+    SCAN_TIMED_OUT = ("SCAN_TIMED_OUT", Retry.AUTOMATIC)
+    WORKER_DIED = ("WORKER_DIED", Retry.AUTOMATIC)
+    SPOOL_FULL = ("SPOOL_FULL", Retry.AUTOMATIC)
+    ADVISORIES_MISSING = ("ADVISORIES_MISSING", Retry.AUTOMATIC)
+    ENGINE_UNAVAILABLE = ("ENGINE_UNAVAILABLE", Retry.ON_REQUEST)
+    INSTANCE_GONE = ("INSTANCE_GONE", Retry.ON_REQUEST)
+    INTERNAL = ("INTERNAL", Retry.AUTOMATIC)
+
+    @property
+    def code(self) -> str:
+        """The word that goes on the wire."""
+        return self.value[0]
+
+    @property
+    def retry(self) -> Retry:
+        """Whether trying again can help."""
+        return self.value[1]
+
+
+class ScanFailure(ServiceError):
+    """A scan cannot go on; raised anywhere in the pipeline, turned into the scan's end state by the worker."""
+
+    def __init__(
+        self,
+        why: Reason,
+        message: str,
+        *,
+        hint: str = "",
+        retry_after: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        kind = Kind.UNAVAILABLE if why.retry is Retry.AUTOMATIC else Kind.FAILED_PRECONDITION
+        super().__init__(kind, why.code, message, hint=hint, retry_after=retry_after, metadata=metadata)
+        self.why = why
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # It crosses from worker processes by pickle; keyword arguments need a hand.
+        return (_rebuild, (self.why, self.message, self.hint, self.retry_after, dict(self.metadata)))
+
+
+def _rebuild(
+    why: Reason, message: str, hint: str, retry_after: float | None, metadata: dict[str, str]
+) -> ScanFailure:
+    return ScanFailure(why, message, hint=hint, retry_after=retry_after, metadata=metadata)
