@@ -7,8 +7,6 @@ import ctypes
 import os
 import resource
 import signal
-import threading
-import time
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar
 
@@ -92,13 +90,7 @@ def _confine(memory_bytes: int, parent: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    # PR_SET_PDEATHSIG follows the parent *thread*; a watcher thread is right whichever thread started us.
-    threading.Thread(target=_exit_with, args=(parent,), daemon=True).start()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked to be told
+        os._exit(1)
     _confined = True
-
-
-def _exit_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)

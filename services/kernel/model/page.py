@@ -1,0 +1,76 @@
+"""Pages of lists: opaque tokens that belong to the question they continue (AIP-158)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import hashlib
+from typing import Generic, TypeVar
+
+import msgspec
+
+from services.kernel.errors import invalid
+
+T = TypeVar("T")
+DEFAULT_SIZE = 100
+MAX_SIZE = 1000
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[T]):
+    """Some items of a list, and where the next page begins."""
+
+    items: tuple[T, ...]
+    next_token: str = ""
+    """Empty on the last page."""
+    total: int = 0
+    """How many there are in all, where the call says that it counts."""
+
+
+def page_size(asked: int) -> int:
+    """Turns the size that a caller asked for into the size it gets: 0 is the default, too many is cut.
+
+    Raises:
+        ServiceError: INVALID_PAGE_SIZE when negative.
+    """
+    if asked < 0:
+        raise invalid("INVALID_PAGE_SIZE", "A page cannot have a negative size.", field="page_size")
+    return min(asked, MAX_SIZE) or DEFAULT_SIZE
+
+
+def encode_token(position: tuple[str, ...], *question: object) -> str:
+    """Makes the token after `position` (the sort key of the last item) for one question (all other arguments)."""
+    body = msgspec.json.encode([_fingerprint(question), *position])
+    return base64.urlsafe_b64encode(body).decode().rstrip("=")
+
+
+def decode_token(token: str, *question: object) -> tuple[str, ...] | None:
+    """Returns the position in a token; None for the empty token of a first page.
+
+    Raises:
+        ServiceError: INVALID_PAGE_TOKEN when it is damaged or belongs to another question.
+    """
+    if not token:
+        return None
+    try:
+        body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        fingerprint, *position = msgspec.json.decode(body, type=list[str])
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise _bad_token() from error
+    if fingerprint != _fingerprint(question):
+        raise _bad_token()
+    return tuple(position)
+
+
+def _fingerprint(question: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(question).encode()).hexdigest()[:12]
+
+
+def _bad_token() -> Exception:
+    return invalid(
+        "INVALID_PAGE_TOKEN",
+        "The page token does not belong to this list.",
+        field="page_token",
+        hint="Send the other arguments unchanged, or begin without a token.",
+    )

@@ -1,0 +1,44 @@
+"""What the notifier offers to other services: the only file of it that they may import."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from datetime import datetime
+from typing import Protocol
+
+from services.kernel.model.page import Page
+
+
+class TargetKind(enum.Enum):
+    """How a target is told."""
+
+    HTTP = "HTTP"
+    HTTPS = "HTTPS"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Somebody to be told."""
+
+    target_id: str
+    name: str
+    kind: TargetKind
+    url: str
+    created_at: datetime
+
+
+class NotifierApi(Protocol):
+    """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, INVALID_*."""
+
+    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+        """Saves a target; the URL is checked, not called."""
+        ...
+
+    async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
+        """Lists targets by name."""
+        ...
+
+    async def delete_target(self, target: str) -> None:
+        """Deletes a target by id or name; deliveries under way to it end as CANCELLED."""
+        ...

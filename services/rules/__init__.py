@@ -1,0 +1,4 @@
+"""Rules: owns instances, repositories and scan rules; answers what is scanned, by which engine, and who is told.
+
+Consumes `drydock.image.events.v1`; publishes `drydock.scan.requests.v1`. Its tables live in the schema `rules`.
+"""

@@ -1,0 +1,170 @@
+"""What the scanner offers to other services: the only file of it that they may import."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.finding import Finding, FindingKind
+from services.kernel.model.page import Page
+from services.kernel.model.report import Coverage
+from services.kernel.model.severity import Severity
+
+
+class State(enum.Enum):
+    """Where a task or a scan stands."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    RETRYING = "RETRYING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (State.COMPLETE, State.FAILED)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageQuery:
+    """Names an image of an instance: by repository id or by namespace and name; by tag, digest or task."""
+
+    instance: str
+    """Id or name."""
+    repo_id: str = ""
+    namespace: str = ""
+    repository: str = ""
+    tag: str = ""
+    digest: Digest | None = None
+    """When given, nothing is ever answered from another digest."""
+    task_id: str = ""
+    """When given, it alone decides; what else is given must agree with it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformScan:
+    """One platform of a task's image."""
+
+    scan_id: str
+    platform: str
+    digest: str
+    state: State
+    reason: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a person or a rule started on one image."""
+
+    task_id: str
+    instance_id: str
+    repo_id: str
+    namespace: str
+    repository: str
+    tag: str
+    digest: Digest
+    engine: Engine
+    state: State
+    reason: str
+    message: str
+    coverage: Coverage | None
+    """None until COMPLETE."""
+    findings: Mapping[Severity, int]
+    """Distinct over all platforms; empty until COMPLETE."""
+    advisories_version: str
+    rule_ids: tuple[str, ...]
+    created_at: datetime
+    ended_at: datetime | None
+    platforms: tuple[PlatformScan, ...] = ()
+    """Filled by `get_task` only."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FindingFilter:
+    """Which findings are wanted; empty means all."""
+
+    kinds: frozenset[FindingKind] = frozenset()
+    severities: frozenset[Severity] = frozenset()
+    id_contains: str = ""
+    platform: str = ""
+    descending: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedFinding:
+    """A finding and the platforms that have it."""
+
+    finding: Finding
+    platforms: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All matching findings of one finished task, in order."""
+
+    task: Task
+    """The task whose result this is: the last complete one of the same digest."""
+    findings: tuple[PlacedFinding, ...]
+
+
+class ScannerApi(Protocol):
+    """Tasks, their states and their findings.
+
+    Errors of every call that names an image: INSTANCE_NOT_EXIST, REPO_NOT_EXIST, SCAN_TASK_NOT_EXIST,
+    IMAGE_NOT_SCANNED (NOT_FOUND), TASK_DOES_NOT_MATCH and INVALID_* (INVALID_ARGUMENT).
+    """
+
+    async def create_task(
+        self,
+        image: ImageQuery,
+        *,
+        engine: Engine | None = None,
+        target_ids: tuple[str, ...] = (),
+        request_id: str = "",
+    ) -> Task:
+        """Asks the registry for the tag's digest, saves a task on it and returns at once.
+
+        A scan of the same content that runs or is finished is shared. Idempotent by `request_id` (a UUID).
+
+        Raises:
+            ServiceError: EDITION_NOT_SUPPORTED, ENGINE_NOT_READY, TAG_MOVED (the named digest is not the tag's),
+                TAG_NOT_EXIST, or a registry reason such as REGISTRY_UNAUTHORIZED.
+        """
+        ...
+
+    async def get_task(self, task_id: str) -> Task:
+        """Returns one task with its platforms."""
+        ...
+
+    async def list_tasks(
+        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[Task]:
+        """Lists tasks, newest first."""
+        ...
+
+    async def image_status(self, image: ImageQuery) -> Task:
+        """Returns the newest task of a tag or digest: one indexed read, never the registry."""
+        ...
+
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        """Returns the findings of the last complete task on the image's digest.
+
+        Raises:
+            ServiceError: SCAN_NOT_COMPLETE (FAILED_PRECONDITION) while there is no complete one.
+        """
+        ...
+
+    async def report(self, image: ImageQuery, platform: str = "") -> bytes:
+        """Returns one platform's report as JSON.
+
+        Raises:
+            ServiceError: PLATFORM_AMBIGUOUS when none is named and there are several; PLATFORM_NOT_EXIST.
+        """
+        ...
