@@ -1,0 +1,67 @@
+-- name: publish
+-- Appends messages and wakes readers, in one statement and so in one transaction.
+WITH appended AS (
+    INSERT INTO bus.message (topic, partition, key, value, headers)
+    SELECT topic, partition, key, value, headers
+    FROM unnest($1::text[], $2::int[], $3::bytea[], $4::bytea[], $5::jsonb[]) WITH ORDINALITY
+        AS m (topic, partition, key, value, headers, n)
+    ORDER BY n
+    RETURNING topic
+)
+SELECT pg_notify('drydock_bus_' || replace(topic, '.', '_'), '') FROM (SELECT DISTINCT topic FROM appended) AS t
+
+-- name: read
+-- Next messages of the partitions that a member holds, each after its position.
+SELECT p.partition, m.xid, m.seq, m.key, m.value, m.headers
+FROM unnest($3::int[]) AS p (partition)
+LEFT JOIN bus.position AS at
+    ON at.consumer_group = $1 AND at.topic = $2 AND at.partition = p.partition
+CROSS JOIN LATERAL (
+    SELECT xid, seq, key, value, headers
+    FROM bus.message
+    WHERE topic = $2
+        AND partition = p.partition
+        AND (xid, seq) > (coalesce(at.xid, 0), coalesce(at.seq, 0))
+        AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    ORDER BY xid, seq
+    LIMIT $4
+) AS m
+ORDER BY p.partition, m.xid, m.seq
+
+-- name: commit
+-- Moves a position forward, never back.
+INSERT INTO bus.position AS p (consumer_group, topic, partition, xid, seq)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (consumer_group, topic, partition) DO UPDATE
+SET xid = excluded.xid, seq = excluded.seq, updated_at = now()
+WHERE (p.xid, p.seq) < (excluded.xid, excluded.seq)
+
+-- name: join
+-- Enters a member with the session that it lives by.
+INSERT INTO bus.member (member_id, consumer_group, topic, backend_pid, backend_start)
+SELECT $1, $2, $3, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
+
+-- name: leave
+-- Forgets a member, and those of the group whose session is gone.
+DELETE FROM bus.member AS m
+WHERE m.member_id = $1
+    OR (m.consumer_group = $2 AND m.topic = $3 AND NOT EXISTS (
+        SELECT 1 FROM pg_stat_activity AS a
+        WHERE a.pid = m.backend_pid AND a.backend_start = m.backend_start
+    ))
+
+-- name: members
+-- Living members of a group on a topic, in a fixed order.
+SELECT m.member_id
+FROM bus.member AS m
+JOIN pg_stat_activity AS a ON a.pid = m.backend_pid AND a.backend_start = m.backend_start
+WHERE m.consumer_group = $1 AND m.topic = $2
+ORDER BY m.member_id
+
+-- name: backlog
+-- How many messages each group has not read yet, by topic.
+SELECT p.consumer_group, p.topic, count(m.seq) AS waiting
+FROM bus.position AS p
+LEFT JOIN bus.message AS m
+    ON m.topic = p.topic AND m.partition = p.partition AND (m.xid, m.seq) > (p.xid, p.seq)
+GROUP BY p.consumer_group, p.topic

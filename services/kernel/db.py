@@ -1,0 +1,113 @@
+"""The connection pool to PostgreSQL, the one truth."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+import structlog
+
+from services.kernel.errors import Kind, ServiceError
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:  # asyncpg's classes take no parameters at run time
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+log = structlog.get_logger()
+
+_KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+OUTAGES = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    OSError,
+    TimeoutError,
+)
+"""What asyncpg raises when the database is away, restarting, or does not answer in time."""
+
+
+@asynccontextmanager
+async def open_pool(
+    url: str,
+    *,
+    application_name: str,
+    max_size: int = 10,
+    command_timeout_seconds: float = 30.0,
+    patience_seconds: float = 30.0,
+) -> AsyncIterator[Pool]:
+    """Opens a pool and closes it at exit.
+
+    A database that is still starting is waited for. Connections go back to the pool without a reset query:
+    nothing may leave state on one (no SET, no session lock, no LISTEN).
+
+    Raises:
+        ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`.
+    """
+    pool = await _connect(url, application_name, max_size, command_timeout_seconds, patience_seconds)
+    try:
+        yield pool
+    finally:
+        await _close(pool)
+
+
+async def connect(url: str, *, application_name: str) -> asyncpg.Connection[asyncpg.Record]:
+    """Opens one connection of its own, for what needs a session: LISTEN and advisory locks."""
+    return await asyncpg.connect(
+        url, timeout=10, server_settings={"application_name": application_name, **_KEEPALIVE}
+    )
+
+
+async def _connect(
+    url: str, application_name: str, max_size: int, command_timeout_seconds: float, patience_seconds: float
+) -> Pool:
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_seconds
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=max_size,
+                timeout=10,
+                command_timeout=command_timeout_seconds,
+                max_inactive_connection_lifetime=300,
+                reset=_leave_as_it_is,
+                server_settings={"application_name": application_name, **_KEEPALIVE},
+            )
+        except OUTAGES as error:
+            if loop.time() >= give_up:
+                raise unavailable() from error
+            log.info("database.awaited", error=type(error).__name__)
+            await asyncio.sleep(0.2)
+
+
+async def _leave_as_it_is(connection: Connection) -> None:
+    # The default RESET costs one round trip and half of the server's time for each release.
+    del connection
+
+
+async def _close(pool: Pool) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
+
+
+def unavailable() -> ServiceError:
+    """The error that callers see while the database is away."""
+    return ServiceError(
+        Kind.UNAVAILABLE,
+        "DATABASE_UNAVAILABLE",
+        "The database does not answer.",
+        hint="Try again in a few seconds.",
+        retry_after=2.0,
+    )

@@ -1,0 +1,183 @@
+"""An embedded PostgreSQL from a wheel: one cluster in a data folder, reached through a private socket.
+
+We start `initdb` and `postgres` ourselves instead of calling the wheel's own starter: as root that one opens
+the mode of every parent folder, and outside root it locks a file in the shared temp folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from services.kernel.embedded.account import Location, locate
+from services.kernel.errors import Kind, ServiceError
+
+log = structlog.get_logger()
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "wal_compression": "on",
+    "jit": "off",
+    "log_min_messages": "warning",
+    "timezone": "UTC",
+}
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_PR_SET_PDEATHSIG = 1
+_SUPERUSER = "drydock"
+
+
+@asynccontextmanager
+async def embedded_postgres(data: Path) -> AsyncIterator[str]:
+    """Starts the cluster of a data folder, yields the URL of its database `drydock`, and stops it at exit.
+
+    The cluster dies with this process even when that is killed (`PR_SET_PDEATHSIG`), loses nothing committed,
+    and recovers at the next start.
+
+    Raises:
+        ServiceError: DATA_FOLDER_IN_USE; DATABASE_DID_NOT_START with the end of its log.
+    """
+    location = await asyncio.to_thread(locate, data)
+    with _only_one(data):
+        await asyncio.to_thread(_initialise, location)
+        server = _start(location)  # not in a pool thread: the server would die with the thread that started it
+        try:
+            url = f"postgresql://{_SUPERUSER}@/drydock?host={location.sockets}"
+            await _await_ready(server, location)
+            yield url
+        finally:
+            await asyncio.to_thread(_stop, server)
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    """Keeps a second Drydock from the same data folder; the lock goes with the process."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ServiceError(
+                Kind.FAILED_PRECONDITION,
+                "DATA_FOLDER_IN_USE",
+                f"Another Drydock is running on {data}.",
+                hint="Stop it, or choose another folder with --data.",
+            ) from error
+        yield
+
+
+def _initialise(location: Location) -> None:
+    if (location.cluster / "PG_VERSION").exists():
+        return
+    # `trust` is safe here: the only way in is a socket in a folder that nobody else may enter.
+    command = [
+        str(location.programs / "initdb"),
+        f"--pgdata={location.cluster}",
+        f"--username={_SUPERUSER}",
+        "--auth=trust",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--data-checksums",
+        "--no-instructions",
+    ]
+    account = location.account
+    done = subprocess.run(  # noqa: S603 - our own program, our own arguments
+        command,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+        extra_groups=[] if account else None,
+    )
+    if done.returncode != 0:
+        raise _did_not_start(done.stderr or done.stdout)
+
+
+def _start(location: Location) -> subprocess.Popen[bytes]:
+    parent = os.getpid()
+    settings = {**_SETTINGS, "unix_socket_directories": str(location.sockets)}
+    command = [str(location.programs / "postgres"), "-D", str(location.cluster)]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    libc = ctypes.CDLL(None)
+    account = location.account
+
+    def tie_to_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)  # a fast, clean shutdown
+        if os.getppid() != parent:
+            os._exit(1)
+
+    with location.log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - our own program, our own arguments
+            command,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C is for us; we then stop the server in order
+            preexec_fn=tie_to_parent,  # noqa: PLW1509 - nothing but two system calls between fork and exec
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+
+async def _await_ready(server: subprocess.Popen[bytes], location: Location) -> None:
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + _START_SECONDS
+    while True:
+        try:
+            connection = await asyncpg.connect(f"postgresql://{_SUPERUSER}@/postgres?host={location.sockets}")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if server.poll() is not None or loop.time() > give_up:
+                raise _did_not_start(_tail(location.log)) from error
+            await asyncio.sleep(0.03)
+            continue
+        try:
+            with suppress(asyncpg.DuplicateDatabaseError):
+                await connection.execute("CREATE DATABASE drydock")
+        finally:
+            await connection.close()
+        return
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        if server.poll() is not None:
+            return
+        server.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(_STOP_SECONDS)
+            return
+        log.warning("postgres.slow_stop", signal=number)
+
+
+def _tail(file: Path, size: int = 2000) -> str:
+    with file.open("rb") as handle:
+        handle.seek(max(0, file.stat().st_size - size))
+        return handle.read().decode(errors="replace")
+
+
+def _did_not_start(output: str) -> ServiceError:
+    return ServiceError(
+        Kind.INTERNAL,
+        "DATABASE_DID_NOT_START",
+        f"The embedded PostgreSQL did not start: {output.strip()[-800:]}",
+        hint="Mend what its log names, or give a database of your own with DRYDOCK_DATABASE_URL.",
+    )

@@ -1,0 +1,121 @@
+"""How every process of ours lives: one place for signals, readiness, tasks and the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+
+import structlog
+import uvloop
+
+log = structlog.get_logger()
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Part:
+    """One part of a process that can be ready or not."""
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.why = "starting"
+
+    def set(self, ready: bool, why: str = "") -> None:
+        """Says whether the part is ready and, when not, why not."""
+        self.ready = ready
+        self.why = why
+
+
+class Readiness:
+    """Whether a process may be given work: when every part of it is ready and it is not stopping."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, Part] = {}
+        self._stopping = False
+
+    def add(self, name: str) -> Part:
+        """Adds a part, which is not ready yet."""
+        part = self._parts[name] = Part()
+        return part
+
+    def stop(self) -> None:
+        """Makes the process not ready, for good."""
+        self._stopping = True
+
+    def obstacles(self) -> dict[str, str]:
+        """Returns what stands in the way, by part; empty when ready."""
+        if self._stopping:
+            return {"process": "stopping"}
+        return {name: part.why for name, part in self._parts.items() if not part.ready}
+
+
+class Process:
+    """What the parts of a running process share."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        self.stopping = stopping
+        """Set once the process is to end: loops finish the work in hand and return."""
+        self.readiness = Readiness()
+        self._tasks = tasks
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
+        """Runs a coroutine until it returns; when one fails, the whole process ends with that failure."""
+        task = self._tasks.create_task(coroutine, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits for every task to return, at most so long; then cancels what is left."""
+        while self._running:
+            done, late = await asyncio.wait(set(self._running), timeout=seconds)
+            if late and not done:
+                log.warning("process.drain_ended", tasks=sorted(task.get_name() for task in late))
+                for task in late:
+                    task.cancel()
+                await asyncio.wait(late)
+                return
+
+
+Compose = Callable[[Process], AbstractAsyncContextManager[object]]
+
+
+async def live(compose: Compose, *, drain_seconds: float, until: asyncio.Event | None = None) -> None:
+    """Builds a process, waits for a signal (or `until`), and takes it down in order.
+
+    Order: not ready, stop intake, drain to the budget, cancel, close what `compose` opened. A second signal
+    cancels at once.
+    """
+    stopping = until or asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        process = Process(tasks, stopping)
+        main = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+
+        def on_signal(number: int) -> None:
+            if stopping.is_set() and main is not None:
+                log.warning("process.killed", signal=number)
+                main.cancel()
+            log.info("process.stopping", signal=number)
+            stopping.set()
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, on_signal, number)
+        try:
+            async with compose(process):
+                await stopping.wait()
+                process.readiness.stop()
+                await process.drain(drain_seconds)
+        finally:
+            stopping.set()
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+    log.info("process.stopped")
+
+
+def run(compose: Compose, *, drain_seconds: float = 20.0) -> None:
+    """Lives a process on a loop of its own until a signal ends it."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live(compose, drain_seconds=drain_seconds))

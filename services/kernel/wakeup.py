@@ -1,0 +1,101 @@
+"""Wake-ups: LISTEN on one connection for the whole process, so that nobody has to poll fast."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from services.kernel.db import OUTAGES, connect
+
+log = structlog.get_logger()
+
+
+class Wakeups:
+    """Tells waiters that something was committed. A hint only: whoever waits also looks by itself now and then."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._lost = asyncio.Event()
+        self._listening = asyncio.Lock()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keeps the connection until `stopping`; a lost one is opened again and wakes everybody once."""
+        while not stopping.is_set():
+            try:
+                await self._listen()
+                self.wake_all()
+                await wait_any((stopping, self._lost), None)
+            except OUTAGES as error:
+                log.warning("wakeups.lost", error=type(error).__name__)
+                await wait(stopping, 0.5)
+            finally:
+                if self._connection is not None:
+                    self._connection.terminate()
+                    self._connection = None
+        self.wake_all()
+
+    @asynccontextmanager
+    async def subscribe(self, channel: str) -> AsyncIterator[asyncio.Event]:
+        """Yields an event that is set at every NOTIFY on the channel; the waiter clears it before it looks."""
+        event = asyncio.Event()
+        self._waiters[channel].add(event)
+        try:
+            await self._follow(channel)
+            yield event
+        finally:
+            self._waiters[channel].discard(event)
+
+    def wake_all(self) -> None:
+        """Wakes every waiter of every channel."""
+        for events in self._waiters.values():
+            for event in events:
+                event.set()
+
+    async def _listen(self) -> None:
+        self._lost.clear()
+        connection = await connect(self._url, application_name="drydock wakeups")
+        self._connection = connection
+        connection.add_termination_listener(lambda _: self._lost.set())
+        for channel in list(self._waiters):
+            await self._follow(channel)
+
+    async def _follow(self, channel: str) -> None:
+        """Listens on the channel if there is a connection; without one, `run` does it once there is."""
+        async with self._listening:
+            if self._connection is None or self._connection.is_closed():
+                return
+            try:
+                await self._connection.add_listener(channel, self._heard)
+            except OUTAGES:
+                self._lost.set()
+
+    def _heard(self, _connection: object, _pid: int, channel: str, _payload: object) -> None:
+        for event in self._waiters[channel]:
+            event.set()
+
+
+async def wait(event: asyncio.Event, seconds: float) -> bool:
+    """Waits for the event, at most so long; returns whether it was set."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def wait_any(events: Sequence[asyncio.Event], seconds: float | None) -> None:
+    """Waits until one of the events is set, at most so long (None: for ever)."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
