@@ -1,17 +1,21 @@
-"""How to reach a registry, credentials included."""
+"""How a registry is reached: its address and the credentials for it."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from pydantic import SecretStr
+
+_NO_PASSWORD = SecretStr("")
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
-    """Address and credentials of a registry; its repr hides the password."""
+    """Address and credentials of one registry; neither `repr` nor `str` shows the password."""
 
     address: str
-    """`HOST[:PORT]`."""
+    """`HOST` or `HOST:PORT`, checked by `parse_host`."""
     plain_http: bool = False
     username: str = ""
-    """Empty for anonymous access."""
-    password: str = dataclasses.field(default="", repr=False)
+    """Empty for anonymous access; then the password is not looked at."""
+    password: SecretStr = _NO_PASSWORD

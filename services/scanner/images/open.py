@@ -1,0 +1,42 @@
+"""From an image's name to the source that has its bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.reference import ImageReference, LayoutReference
+from services.scanner.images.exchange import open_session
+from services.scanner.images.interface import ImageSource
+from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
+from services.scanner.images.limits import SourceSettings
+from services.scanner.images.registry import RegistrySource
+
+
+@contextlib.asynccontextmanager
+async def open_source(
+    reference: ImageReference, access: RegistryAccess | None, settings: SourceSettings
+) -> AsyncIterator[ImageSource]:
+    """Opens the source for the time of the block; nothing is read yet.
+
+    Args:
+        reference: the image; of it only the repository or the folder matters here.
+        access: for a registry: how to reach it, where that is not anonymously over TLS at the reference's own
+            host. An instance's access has its own address, which wins over the reference's host.
+        settings: bounds and deadlines.
+    """
+    if isinstance(reference, LayoutReference):
+        yield LayoutSource(Path(reference.path), settings.limits)
+        return
+    reached = access or RegistryAccess(address=reference.host)
+    async with open_session(settings) as session:
+        yield RegistrySource(session, reached, reference.image.repository.path, settings)
+
+
+def name_in_source(reference: ImageReference) -> str:
+    """Returns what to ask the source's `head` and `manifest` for: the digest where there is one, else the tag."""
+    if isinstance(reference, LayoutReference):
+        return reference.tag or ONLY_IMAGE
+    return reference.image.digest or reference.image.tag or "latest"

@@ -1,0 +1,210 @@
+"""The spool: verified layer files on disk for as long as somebody works on them.
+
+Each process has a folder of its own below the spool directory and holds a lock on it; a folder whose lock can be
+had was left behind by a process that died, and goes. So no process ever touches a file that another one uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import structlog
+
+from services.kernel.model.digest import Digest
+from services.scanner.images.blocking import in_thread
+from services.scanner.images.interface import Descriptor, ImageSource
+from services.scanner.images.room import Room
+from services.scanner.reasons import Reason, ScanFailure
+
+_WRITE_BYTES = 1 << 20
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LOCK = ".lock"
+_log = structlog.get_logger(__name__)
+
+
+class _Entry:
+    """One digest of the spool, shared by everyone who asked for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.users = 0
+        self.turn = asyncio.Lock()
+        self.taken: int | None = None
+        """Bytes taken for the file; None while there is no file."""
+
+
+class LayerSpool:
+    """Leases files of layers. Open it with `async with`; leases end before it does."""
+
+    def __init__(self, directory: Path, max_bytes: int, *, room_timeout_seconds: float = 600.0) -> None:
+        """Prepares the spool; nothing is touched yet.
+
+        Args:
+            directory: shared by all processes of the machine; made when missing.
+            max_bytes: bound on the files of this process together; a layer larger than all of it is let in alone.
+            room_timeout_seconds: longest wait for others to make room.
+        """
+        self._directory = directory
+        self._room = Room(max_bytes, room_timeout_seconds)
+        self._entries: dict[Digest, _Entry] = {}
+        self._own: Path | None = None
+        self._lock: int | None = None
+
+    async def __aenter__(self) -> Self:
+        """Removes what dead processes left and makes this process's folder.
+
+        Raises:
+            ScanFailure: SPOOL_FULL or INTERNAL, when the directory cannot be used.
+        """
+        with _translated(self._directory):
+            self._own, self._lock = await in_thread(_claim_folder, self._directory)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Removes the folder with all that is in it."""
+        own, lock = self._own, self._lock
+        self._own = self._lock = None
+        if own is not None and lock is not None:
+            try:
+                await in_thread(shutil.rmtree, own, ignore_errors=True)
+            finally:
+                os.close(lock)
+
+    @contextlib.asynccontextmanager
+    async def lease(self, source: ImageSource, descriptor: Descriptor) -> AsyncIterator[Path]:
+        """Yields the path of the layer's file, verified; it stays until the last lease of the digest ends.
+
+        Whoever asks first downloads; those who ask meanwhile wait and share the file. When the first fails or is
+        cancelled, the next one downloads from its own source: one registry's refusal is no answer for another.
+        Do not take one lease inside another.
+
+        Raises:
+            ScanFailure: what the source raises, or SPOOL_FULL.
+        """
+        entry = self._entry(descriptor.digest)
+        entry.users += 1
+        try:
+            async with entry.turn:
+                if entry.taken is None:
+                    await self._fill(entry, source, descriptor)
+            yield entry.path
+        finally:
+            entry.users -= 1
+            if not entry.users:
+                del self._entries[descriptor.digest]
+                if entry.taken is not None:
+                    try:
+                        await in_thread(entry.path.unlink, missing_ok=True)
+                    finally:
+                        self._room.give_back(entry.taken)
+
+    def _entry(self, digest: Digest) -> _Entry:
+        if self._own is None:
+            raise RuntimeError("the spool is not open")
+        if digest not in self._entries:
+            # The same digest again gets another name: the old file may still be on its way out.
+            self._entries[digest] = _Entry(self._own / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}")
+        return self._entries[digest]
+
+    async def _fill(self, entry: _Entry, source: ImageSource, descriptor: Descriptor) -> None:
+        await self._room.take(descriptor.size)
+        try:
+            with _translated(self._directory):
+                await _download(source, descriptor, entry.path)
+        except BaseException:
+            self._room.give_back(descriptor.size)
+            raise
+        entry.taken = descriptor.size
+
+
+async def _download(source: ImageSource, descriptor: Descriptor, path: Path) -> None:
+    """Writes to a temporary name, which becomes the file's own only when the bytes are verified."""
+    temporary = path.with_name(f"{path.name}.part")
+    file = await in_thread(_create, temporary)
+    try:
+        async with source.blob(descriptor) as chunks:
+            buffer = bytearray()
+            async for chunk in chunks:
+                buffer += chunk
+                if len(buffer) >= _WRITE_BYTES:
+                    await in_thread(file.write, buffer)
+                    buffer = bytearray()
+        await in_thread(_finish, file, buffer, temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        file.close()
+
+
+def _create(path: Path) -> BinaryIO:
+    return path.open("xb")
+
+
+def _finish(file: BinaryIO, rest: bytearray, temporary: Path, path: Path) -> None:
+    file.write(rest)
+    file.close()
+    temporary.replace(path)
+
+
+def _claim_folder(directory: Path) -> tuple[Path, int]:
+    """Clears away dead folders and makes a locked one, all under one lock: no new folder is ever seen unlocked."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (directory / _LOCK).open("wb") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        for folder in directory.iterdir():
+            if folder.is_dir() and not folder.is_symlink():
+                _remove_if_dead(folder)
+        own = Path(tempfile.mkdtemp(prefix="process-", dir=directory))
+        lock = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return own, lock
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        _log.warning("spool.leftover_kept", folder=str(folder))
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        _log.info("spool.leftover_removed", folder=str(folder))
+    finally:
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _translated(directory: Path) -> Iterator[None]:
+    """Turns trouble with the disk into its reason."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise ScanFailure(
+                Reason.SPOOL_FULL,
+                f"The disk of the layer spool {directory} is full.",
+                hint="Make room on it, or lower the number of layers fetched at a time.",
+            ) from error
+        raise ScanFailure(
+            Reason.INTERNAL,
+            f"The layer spool {directory} cannot be used.",
+            hint="Check that the folder belongs to the user who runs Drydock and can be written.",
+        ) from error
