@@ -1,0 +1,176 @@
+"""Compiles sources into one file: claims are sorted by package on disk, then merged package by package.
+
+Memory does not grow with the sources: what a package needs is all that is held.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import lmdb
+import msgspec
+
+from services.kernel.versions import sort_key
+from services.scanner.advisories.claims import Claim, TooManyClaims, claims_of
+from services.scanner.advisories.database import FORMAT, META_KEY, Meta, SourceMeta, package_key
+from services.scanner.advisories.ecosystems import is_system, scheme_of
+from services.scanner.advisories.merge import Vulnerability, merge
+from services.scanner.advisories.sources import broken, read_source
+
+Progress = Callable[[str, int], None]
+"""Is told the source and how many of its records were read, every thousand records and at its end."""
+
+_MAP_BYTES: Final = 16 << 30
+"""Address space, not memory: the files are as large as their content."""
+_BATCH: Final = 20_000
+_PROGRESS_EVERY: Final = 1_000
+_SEQUENCE_BYTES: Final = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Something to import: where it lies, and what it is called in errors and in the status."""
+
+    path: Path
+    name: str
+
+
+@dataclasses.dataclass(slots=True)
+class _Counts:
+    records: int = 0
+    ecosystems: Counter[str] = dataclasses.field(default_factory=Counter)
+    left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    sources: list[SourceMeta] = dataclasses.field(default_factory=list)
+
+
+def compile_sources(
+    sources: Sequence[Source], output: Path, *, built_at: datetime | None, progress: Progress | None = None
+) -> Meta:
+    """Writes the file and syncs it to disk; `output` must not exist. Without `built_at` it is a sample.
+
+    Blocking, for seconds: call it from the command line or from a worker process.
+
+    Raises:
+        ServiceError: ADVISORY_SOURCE_NOT_FOUND, ADVISORY_SOURCE_BROKEN or ADVISORY_SOURCE_TOO_LARGE.
+    """
+    spool = output.with_suffix(".spool")
+    try:
+        with lmdb.open(str(spool), subdir=False, lock=False, sync=False, map_size=_MAP_BYTES) as environment:
+            counts = _collect(sources, environment, progress or _ignore)
+            meta = _write(environment, output, counts, built_at)
+    finally:
+        spool.unlink(missing_ok=True)
+    descriptor = os.open(output, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return meta
+
+
+def _collect(sources: Sequence[Source], environment: lmdb.Environment, progress: Progress) -> _Counts:
+    """Puts every claim into the spool, under its package and a running number."""
+    counts = _Counts()
+    encoder = msgspec.msgpack.Encoder()
+    batch: list[tuple[bytes, bytes]] = []
+    sequence = 0
+    for source in sources:
+        read, newest = 0, ""
+        for record in read_source(source.path, source.name):
+            read += 1
+            newest = max(newest, record.modified)
+            ecosystems: set[str] = set()
+            try:
+                for target, claim in claims_of(record, counts.left_out):
+                    ecosystems.add(target.ecosystem)
+                    key = package_key(target.ecosystem, target.name, binary=target.binary)
+                    batch.append((key + sequence.to_bytes(_SEQUENCE_BYTES), encoder.encode(claim)))
+                    sequence += 1
+            except TooManyClaims as error:
+                raise broken(source.name, record.id[:80], "the record names too many packages and ids") from error
+            counts.ecosystems.update(ecosystems)
+            if len(batch) >= _BATCH:
+                _flush(environment, batch)
+            if read % _PROGRESS_EVERY == 0:
+                progress(source.name, read)
+        progress(source.name, read)
+        counts.records += read
+        counts.sources.append(SourceMeta(name=source.name, records=read, newest=newest))
+    _flush(environment, batch)
+    return counts
+
+
+def _flush(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
+    batch.sort()
+    with environment.begin(write=True) as transaction:
+        for key, value in batch:
+            transaction.put(key, value)
+    batch.clear()
+
+
+def _write(spool: lmdb.Environment, output: Path, counts: _Counts, built_at: datetime | None) -> Meta:
+    """Merges package by package, in key order, so that the file's pages are filled one after another."""
+    digest = hashlib.sha256()
+    packages = 0
+    encoder = msgspec.msgpack.Encoder()
+    with lmdb.open(str(output), subdir=False, lock=False, sync=False, map_size=_MAP_BYTES) as environment:
+        with environment.begin(write=True) as transaction:
+            for key, vulnerabilities in _merged(spool):
+                value = encoder.encode(vulnerabilities)
+                digest.update(len(key).to_bytes(2) + key + len(value).to_bytes(_SEQUENCE_BYTES) + value)
+                transaction.put(key, value, append=True)
+                packages += 1
+            meta = _meta(counts, built_at, packages, digest.digest())
+            transaction.put(META_KEY, encoder.encode(meta))
+        environment.sync(True)
+    return meta
+
+
+def _merged(spool: lmdb.Environment) -> Iterator[tuple[bytes, list[Vulnerability]]]:
+    decoder = msgspec.msgpack.Decoder(Claim)
+    with spool.begin() as transaction:
+        items = iter(transaction.cursor())
+        for key, group in groupby(items, key=lambda item: item[0][:-_SEQUENCE_BYTES]):
+            ecosystem = key.partition(b"\0")[0].decode()
+            scheme = scheme_of(ecosystem)
+            if scheme is not None:
+                claims = [decoder.decode(value) for _, value in group]
+                yield key, merge(claims, partial(sort_key, scheme), system=is_system(ecosystem))
+
+
+def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: bytes) -> Meta:
+    newest = max((source.newest for source in counts.sources), default="")
+    built = (built_at or _moment(newest)).astimezone(UTC).replace(microsecond=0)
+    facts = Meta(
+        format=FORMAT,
+        version="",
+        built_at=built,
+        sample=built_at is None,
+        records=counts.records,
+        packages=packages,
+        ecosystems=dict(sorted(counts.ecosystems.items())),
+        left_out=dict(sorted(counts.left_out.items())),
+        sources=tuple(counts.sources),
+    )
+    digest = hashlib.sha256(content + msgspec.msgpack.encode(facts)).hexdigest()
+    return msgspec.structs.replace(facts, version=f"{built:%Y%m%d}-{digest[:12]}")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _ignore(source: str, records: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,144 @@
+"""The compiled file: one LMDB environment, mapped read-only, shared by every process of the machine.
+
+Its keys are packages (`package_key`), its values MessagePack lists of `merge.Vulnerability`; one more key holds the
+`Meta`. Nothing in an open file ever changes: a newer one has another name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import lmdb
+import msgspec
+
+from services.kernel.errors import Kind, ServiceError
+from services.scanner.advisories.merge import Vulnerability
+
+FORMAT: Final = 1
+"""Raised whenever older code could misread the file, or newer code would find less in an older one."""
+
+META_KEY: Final = b"\0meta"
+_MAX_KEY: Final = 400
+"""Bytes; LMDB itself allows 511."""
+_MAX_ECOSYSTEM: Final = 60
+"""Characters of an ecosystem's name in the key of an overlong name: its family is among them."""
+_REMEMBERED: Final = 4_096
+"""Packages whose vulnerabilities stay decoded."""
+
+
+class SourceMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """A source that went into the file."""
+
+    name: str
+    records: int
+    newest: str
+    """The latest `modified` of its records, RFC 3339; empty when none tells."""
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """What the file is."""
+
+    format: int
+    version: str
+    """Date and content hash: `20260102-0123456789ab`."""
+    built_at: datetime
+    """When it was imported; for the sample, the day of its youngest fact."""
+    sample: bool
+    """True for the small snapshot that ships with Drydock."""
+    records: int
+    packages: int
+    ecosystems: dict[str, int]
+    """Records for each ecosystem with its release, as in `Debian:12`; only what can be matched."""
+    left_out: dict[str, int]
+    """Why records or parts of them claim nothing: `withdrawn`, `malicious`, `no_versions` and the like."""
+    sources: tuple[SourceMeta, ...]
+
+
+class AdvisoryDatabase(Protocol):
+    """What matching needs of advisories."""
+
+    @property
+    def meta(self) -> Meta:
+        """What it is, and which ecosystems it knows."""
+        ...
+
+    def vulnerabilities(self, ecosystem: str, name: str, *, binary: bool = False) -> tuple[Vulnerability, ...]:
+        """Everything known about a package, in the order that `merge` gives."""
+        ...
+
+
+class Database:
+    """An open file. Safe to share between threads; close it when the last reader is done."""
+
+    def __init__(self, path: Path) -> None:
+        """Maps the file.
+
+        Raises:
+            ServiceError: ADVISORIES_UNREADABLE.
+        """
+        self.path = path
+        try:
+            self._environment = lmdb.open(
+                str(path), subdir=False, readonly=True, lock=False, readahead=False, create=False, max_spare_txns=8
+            )
+            with self._environment.begin() as transaction:
+                content = transaction.get(META_KEY)
+            self._meta = msgspec.msgpack.decode(content or b"", type=Meta)
+        except (lmdb.Error, msgspec.MsgspecError) as error:
+            raise _unreadable(path, "it is damaged or no advisory file") from error
+        if self._meta.format != FORMAT:
+            raise _unreadable(path, f"it has format {self._meta.format}, this version of Drydock reads {FORMAT}")
+        self._decoder = msgspec.msgpack.Decoder(tuple[Vulnerability, ...])
+        self._remembered: OrderedDict[bytes, tuple[Vulnerability, ...]] = OrderedDict()
+
+    @property
+    def meta(self) -> Meta:
+        """What the file is, and which ecosystems it knows."""
+        return self._meta
+
+    def vulnerabilities(self, ecosystem: str, name: str, *, binary: bool = False) -> tuple[Vulnerability, ...]:
+        """Everything known about a package, in the order that `merge` gives; empty when nothing is."""
+        key = package_key(ecosystem, name, binary=binary)
+        known = self._remembered.get(key)
+        if known is None:
+            with self._environment.begin(buffers=True) as transaction:
+                content = transaction.get(key)
+                known = self._decoder.decode(content) if content is not None else ()
+            self._remembered[key] = known
+            if len(self._remembered) > _REMEMBERED:
+                self._remembered.popitem(last=False)
+        return known
+
+    def close(self) -> None:
+        """Unmaps the file; idempotent."""
+        self._environment.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def package_key(ecosystem: str, name: str, *, binary: bool) -> bytes:
+    """The key of a package; overlong names are hashed."""
+    key = f"{ecosystem}\0{name}".encode()
+    if len(key) > _MAX_KEY:
+        key = ecosystem[:_MAX_ECOSYSTEM].encode() + b"\0#" + hashlib.sha256(key).hexdigest().encode()
+    return key + (b"\0b" if binary else b"\0s")
+
+
+def _unreadable(path: Path, what: str) -> ServiceError:
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "ADVISORIES_UNREADABLE",
+        f"The advisory file {path.name} cannot be used: {what}.",
+        hint="Run `drydock advisories update` or `drydock advisories import` again.",
+    )
