@@ -1,0 +1,1 @@
+"""gRPC as every service speaks it: errors, deadlines and request ids in one place."""

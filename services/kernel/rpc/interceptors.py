@@ -1,0 +1,200 @@
+"""The one interceptor of every server: request id, permission, deadline, errors, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, cast
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry, Histogram
+
+from services.kernel.db import OUTAGES, unavailable
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.ids import Ids
+from services.kernel.rpc import request_id
+from services.kernel.rpc.status import CODES, to_message, to_trailers
+
+log = structlog.get_logger()
+
+if TYPE_CHECKING:
+    # What grpc hands to interceptors is generic over every message of every method: there is no narrower type.
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+    Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+Metadata = Iterable[tuple[str, str | bytes]]
+
+_MARGIN_SECONDS = 0.02
+"""So much before the caller's deadline we give up ourselves: the caller then gets our words, not grpc's."""
+_UNARY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Guard(Protocol):
+    """Decides who may call what."""
+
+    async def admit(self, method: str, metadata: Metadata) -> None:
+        """Returns when the call may go on.
+
+        Raises:
+            ServiceError: of kind UNAUTHENTICATED or PERMISSION_DENIED.
+        """
+        ...
+
+
+class Anyone:
+    """The guard of a server that is reached from its own process only."""
+
+    async def admit(self, method: str, metadata: Metadata) -> None:
+        """Admits every call."""
+        del method, metadata
+
+
+class RpcMetrics:
+    """How long calls take and how they end; methods and codes are closed sets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._durations = Histogram(
+            "drydock_rpc_duration_seconds",
+            "Duration of answered calls.",
+            ("method", "code"),
+            buckets=_UNARY_BUCKETS,
+            registry=registry,
+        )
+
+    def answered(self, method: str, code: str, seconds: float) -> None:
+        """Counts one call."""
+        self._durations.labels(method, code).observe(seconds)
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps each method once, however often it is called."""
+
+    def __init__(
+        self,
+        *,
+        guard: Guard,
+        ids: Ids,
+        metrics: RpcMetrics,
+        default_deadline_seconds: float = 30.0,
+        stream_deadline_seconds: float = 3600.0,
+    ) -> None:
+        """The default deadlines hold for callers that set none: for single answers, and for whole streams."""
+        self._guard = guard
+        self._ids = ids
+        self._metrics = metrics
+        self._default = default_deadline_seconds
+        self._stream_default = stream_deadline_seconds
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Returns the wrapped method; None where the server has none of that name."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return None
+            # Only methods that exist come here: the table cannot be made to grow.
+            wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        codecs: Mapping[str, Any] = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(self._single(method, handler.unary_unary), **codecs)
+        if handler.stream_unary is not None:
+            return grpc.stream_unary_rpc_method_handler(self._single(method, handler.stream_unary), **codecs)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **codecs)
+        return grpc.stream_stream_rpc_method_handler(self._stream(method, handler.stream_stream), **codecs)
+
+    def _single(self, method: str, behaviour: Any) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            began = time.perf_counter()
+            metadata = context.invocation_metadata() or ()
+            self._enter(method, metadata, context)
+            deadline = asyncio.timeout(_limit(context, self._default))
+            try:
+                async with deadline:
+                    await self._guard.admit(method, metadata)
+                    answer = await behaviour(request, context)
+            except grpc.aio.AbortError:
+                raise  # only the health service, which is not ours, answers its errors by itself
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status of ours
+                await self._fail(method, began, context, _judge(error, method, deadline.expired()))
+            self._metrics.answered(method, "OK", time.perf_counter() - began)
+            return answer
+
+        return call
+
+    def _stream(self, method: str, behaviour: Any) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            began = time.perf_counter()
+            metadata = context.invocation_metadata() or ()
+            self._enter(method, metadata, context)
+            deadline = asyncio.timeout(_limit(context, self._stream_default))
+            try:
+                async with deadline:
+                    await self._guard.admit(method, metadata)
+                    answers = behaviour(request, context)
+                    if hasattr(answers, "__aiter__"):
+                        async for answer in answers:
+                            yield answer
+                    else:  # the health service writes to the context itself
+                        await answers
+            except grpc.aio.AbortError:
+                raise  # only the health service, which is not ours, answers its errors by itself
+            except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status of ours
+                await self._fail(method, began, context, _judge(error, method, deadline.expired()))
+            self._metrics.answered(method, "OK", time.perf_counter() - began)
+
+        return call
+
+    def _enter(self, method: str, metadata: Metadata, context: Context) -> None:
+        offered = next((value for key, value in metadata if key == request_id.HEADER), "")
+        chosen = request_id.accept(offered) if isinstance(offered, str) else ""
+        request_id.bind(chosen or self._ids.uuid())
+        structlog.contextvars.bind_contextvars(method=method)
+        context.set_trailing_metadata(((request_id.HEADER, request_id.current()),))
+
+    async def _fail(self, method: str, began: float, context: Context, error: ServiceError) -> NoReturn:
+        code = CODES[error.kind]
+        self._metrics.answered(method, code.name, time.perf_counter() - began)
+        await context.abort(code, to_message(error), to_trailers(error, request_id.current()))
+
+
+def _limit(context: Context, default: float) -> float:
+    remaining = cast("float | None", context.time_remaining())  # the stubs forget that there may be none
+    return default if remaining is None else max(remaining - _MARGIN_SECONDS, 0.0)
+
+
+def _judge(error: Exception, method: str, expired: bool) -> ServiceError:
+    """Turns what a handler raised into what its caller may see, and logs what was not foreseen."""
+    if isinstance(error, ServiceError):
+        return error
+    if expired:
+        return ServiceError(
+            Kind.DEADLINE_EXCEEDED,
+            "DEADLINE_EXCEEDED",
+            "The call took longer than it may.",
+            hint="Try again, or allow more time.",
+        )
+    if isinstance(error, OUTAGES):
+        log.warning("rpc.database_away", method=method, exc_info=error)
+        return unavailable()
+    log.error("rpc.failed", method=method, exc_info=error)
+    return ServiceError(
+        Kind.INTERNAL,
+        "INTERNAL",
+        "Something went wrong on our side.",
+        hint=f"Look for request {request_id.current()} in the server's log.",
+    )

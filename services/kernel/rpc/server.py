@@ -1,0 +1,99 @@
+"""A gRPC server with health and reflection that starts whole and stops in order."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from services.kernel.errors import Kind, ServiceError
+
+log = structlog.get_logger()
+
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""A report of a large image is tens of MiB of JSON."""
+
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
+    ("grpc.max_concurrent_streams", 1000),
+    # Without this a second server on the same port would quietly take half of the calls.
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One gRPC service and how to add it to a server."""
+
+    name: str
+    """Full name, as in `drydock.rules.v1.RulesService`."""
+    add: Callable[[grpc.aio.Server], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RunningServer:
+    """A server that answers."""
+
+    address: str
+    """`HOST:PORT` with the port that was really bound."""
+    health: health.aio.HealthServicer
+
+
+@asynccontextmanager
+async def serve(
+    address: str,
+    services: Sequence[Service],
+    *,
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    grace_seconds: float = 10.0,
+) -> AsyncIterator[RunningServer]:
+    """Listens on `HOST:PORT` (port 0: any free one) and serves until exit.
+
+    At exit health says NOT_SERVING, new calls are refused, calls under way get `grace_seconds`, and what still
+    runs then is cancelled.
+
+    Raises:
+        ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
+    """
+    server = grpc.aio.server(interceptors=tuple(interceptors), options=_OPTIONS)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    for service in services:
+        service.add(server)
+    names = [service.name for service in services]
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    bound = _bind(server, address)
+    for name in names:
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await server.start()
+    log.info("rpc.listening", address=bound)
+    try:
+        yield RunningServer(address=bound, health=checks)
+    finally:
+        await checks.enter_graceful_shutdown()
+        await server.stop(grace_seconds)
+        log.info("rpc.stopped", address=bound)
+
+
+def _bind(server: grpc.aio.Server, address: str) -> str:
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ServiceError(
+            Kind.FAILED_PRECONDITION,
+            "ADDRESS_NOT_AVAILABLE",
+            f"Cannot listen on {address}.",
+            hint="Another program may hold the port: name a free one.",
+        ) from error
+    return f"{address.rpartition(':')[0]}:{port}"
