@@ -138,7 +138,7 @@ class Exchange:
         return redirects.next_hop(url, response.headers.get("Location", ""))
 
     async def _meet_challenge(self, question: Question, response: aiohttp.ClientResponse, challenges: int) -> None:
-        """Returns when the request is worth repeating; raises for all but a challenge of the registry."""
+        """Returns when the request is worth repeating; raises for any other answer."""
         own = redirects.same_registry(self._root, response.url)
         if response.status != 401 or not own or challenges > _CHALLENGES:
             raise failure_of(
