@@ -61,6 +61,9 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
 
     def fixed_above(self, version: Any, key: Key) -> str:
         """Returns the version that an affected one should be raised to; empty when none is known."""
+        if len(self.sides) == 1 and len(self.sides[0].intervals) == 1 and not self.sides[0].versions:
+            only = self.sides[0].intervals[0]  # nine in ten are as simple as this
+            return only.upper if only.kind is Upper.FIXED and key(only.upper) > version else ""
         fixes: dict[str, Side] = {}
         for side in self.sides:
             for interval in side.intervals:

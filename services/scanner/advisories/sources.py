@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import msgspec
 
-from services.kernel.errors import Kind, ServiceError, invalid, not_found
+from services.kernel.errors import Kind, ServiceError, not_found
 from services.scanner.advisories.osv import Record, decode
 
 MAX_RECORD_BYTES: Final = 16 << 20
@@ -44,7 +44,8 @@ def read_source(path: Path, name: str) -> Iterator[Record]:
 def broken(name: str, member: str, what: str) -> ServiceError:
     """The error about a source that must not be used."""
     where = f"{name}, {member}" if member else name
-    return invalid(
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
         "ADVISORY_SOURCE_BROKEN",
         f"The advisory source {where} is broken: {what}.",
         hint="Nothing was imported; the advisories that were there still serve. Fetch the source again.",

@@ -1,0 +1,124 @@
+"""`drydock advisories`: brings advisories into the data directory and tells what is there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.failure import reported
+from services.cli.options import DEFAULT_DATA, DataOption, OutputOption
+from services.cli.output import Output, console_for, show_record
+
+if TYPE_CHECKING:
+    from services.scanner.advisories.compile import Progress
+    from services.scanner.advisories.database import Meta
+
+app = typer.Typer(
+    name="advisories",
+    help="The advisory file: import, update, status. A failed import leaves the old file serving.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("import")
+def import_(
+    sources: Annotated[list[str], typer.Argument(metavar="PATH|URL...", help="OSV records.")],
+    data: DataOption = DEFAULT_DATA,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Imports OSV records: zips, directories, .json and .ndjson files, or URLs of them.
+
+    All that is named becomes one set, which replaces the set before. Any damage in any source leaves the old set in
+    place.
+
+    Examples: drydock advisories import Debian.zip PyPI.zip
+              drydock advisories import ./records https://mirror.example/Alpine/all.zip
+    """
+    with reported(output):
+        show_record(output, _record(_install(sources, data), data))
+
+
+@app.command()
+def update(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE) -> None:
+    """Fetches the configured sources and imports them.
+
+    DRYDOCK_ADVISORY_SOURCES names their URLs, separated by commas; the default is osv.dev's own records.
+
+    Example: drydock advisories update
+    """
+    from services.scanner.advisories.settings import AdvisorySettings
+
+    with reported(output):
+        show_record(output, _record(_install(AdvisorySettings().sources, data), data))
+
+
+@app.command()
+def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE) -> None:
+    """Tells which advisories scans use, how old they are, and what they cover.
+
+    Example: drydock advisories status --output json
+    """
+    from services.scanner.advisories.files import AdvisoryFiles
+
+    with reported(output), AdvisoryFiles(data.expanduser()).open() as database:
+        show_record(output, _record(database.meta, data))
+
+
+def _install(sources: Sequence[str], data: Path) -> Meta:
+    import asyncio
+
+    from services.kernel.clock import SystemClock
+    from services.scanner.advisories.files import AdvisoryFiles
+    from services.scanner.advisories.settings import AdvisorySettings
+    from services.scanner.advisories.update import import_sources
+
+    with _progress() as progress:
+        return asyncio.run(
+            import_sources(
+                AdvisoryFiles(data.expanduser()),
+                sources,
+                settings=AdvisorySettings(),
+                clock=SystemClock(),
+                progress=progress,
+            )
+        )
+
+
+@contextmanager
+def _progress() -> Iterator[Progress | None]:
+    """Tells on standard error how far the import is, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from services.cli.output import styled
+
+    with console_for(sys.stderr).status("Importing advisories") as line:
+        yield lambda source, records: line.update(styled(f"{source}: {records} records", ""))
+
+
+def _record(meta: Meta, data: Path) -> dict[str, object]:
+    from services.kernel.clock import SystemClock
+    from services.scanner.advisories.settings import AdvisorySettings
+
+    age = SystemClock().now() - meta.built_at
+    return {
+        "version": meta.version,
+        "built_at": meta.built_at.isoformat().replace("+00:00", "Z"),
+        "age_seconds": max(0, int(age.total_seconds())),
+        "stale": age > AdvisorySettings().max_age,
+        "sample": meta.sample,
+        "records": meta.records,
+        "packages": meta.packages,
+        "ecosystems": meta.ecosystems,
+        "left_out": meta.left_out,
+        "sources": [
+            {"name": source.name, "records": source.records, "newest": source.newest} for source in meta.sources
+        ],
+        "data": str(data.expanduser()),
+    }

@@ -1,0 +1,41 @@
+"""Where advisories come from, how far they are trusted, and the bounds of fetching them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_OSV = "https://osv-vulnerabilities.storage.googleapis.com"
+
+
+class AdvisorySettings(BaseSettings):
+    """Read from `DRYDOCK_ADVISORY_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_ADVISORY_", frozen=True)
+
+    sources: Annotated[tuple[str, ...], NoDecode] = tuple(
+        f"{_OSV}/{ecosystem}/all.zip" for ecosystem in ("Debian", "Alpine", "PyPI")
+    )
+    """What `update` fetches; in the environment separated by commas or white space."""
+    max_age_days: float = Field(default=7.0, gt=0)
+    """Older advisories still serve, but reports say so and no verdict rests on them."""
+    connect_timeout_seconds: float = Field(default=10.0, gt=0)
+    read_timeout_seconds: float = Field(default=30.0, gt=0)
+    """Between two pieces of an answer."""
+    download_timeout_seconds: float = Field(default=900.0, gt=0)
+    """For one source, from beginning to end."""
+    download_max_bytes: int = Field(default=4 << 30, gt=0)
+    """For one source."""
+
+    @property
+    def max_age(self) -> timedelta:
+        """`max_age_days` as a duration."""
+        return timedelta(days=self.max_age_days)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
