@@ -1,0 +1,1 @@
+"""The command line `drydock`: what a person or a pipeline types."""

@@ -1,0 +1,67 @@
+"""Failures as the command line tells them: one sentence on standard error, and an exit status."""
+
+from __future__ import annotations
+
+import enum
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+import typer
+
+from services.cli.output import Output, console_for, styled
+from services.kernel.errors import Kind, ServiceError
+
+
+class Exit(enum.IntEnum):
+    """The exit statuses; pipelines rely on them."""
+
+    DONE = 0
+    GATE_FAILED = 1
+    FAILED = 1
+    USAGE = 2
+    NOT_SCANNED = 3
+    UNREACHABLE = 4
+    UNDECIDED = 5
+
+
+UNREACHABLE = frozenset({"SERVER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
+"""Reasons of a server that is not there, or does not answer."""
+
+
+@contextmanager
+def reported(output: Output, *, otherwise: Exit = Exit.FAILED) -> Iterator[None]:
+    """Turns a failure inside the block into a message and the exit status.
+
+    `otherwise` is the status of failures that are neither wrong usage nor an unreachable server.
+    """
+    try:
+        yield
+    except ServiceError as error:
+        tell(output, error)
+        raise typer.Exit(int(_status(error, otherwise))) from error
+
+
+def tell(output: Output, error: ServiceError) -> None:
+    """Writes the failure to standard error: a sentence, or a JSON object with the key `error`."""
+    if output is Output.JSON:
+        facts = {
+            "reason": error.reason,
+            "message": error.message,
+            "hint": error.hint,
+            "field": error.field,
+            "metadata": dict(error.metadata),
+        }
+        sys.stderr.write(msgspec.json.encode({"error": facts}).decode() + "\n")
+        return
+    line = styled("drydock: ", "red").append_text(styled(f"{error.sentence()} [{error.reason}]", ""))
+    console_for(sys.stderr).print(line, soft_wrap=True)
+
+
+def _status(error: ServiceError, otherwise: Exit) -> Exit:
+    if error.kind is Kind.INVALID_ARGUMENT:
+        return Exit.USAGE
+    if error.reason in UNREACHABLE:
+        return Exit.UNREACHABLE
+    return otherwise

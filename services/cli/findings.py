@@ -1,0 +1,101 @@
+"""`drydock findings`: what is wrong with an image."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from services.cli.connect import Client, call, every_page
+from services.cli.image import to_image_ref
+from services.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    ImageArgument,
+    InstanceArgument,
+    OutputOption,
+    ServerOption,
+)
+from services.cli.output import Output, Record, show_records, to_record
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is wrong with an image.")
+
+_COLUMNS = ("severity", "id", "package", "version", "fixed_version", "path", "title")
+
+
+class FindingKind(enum.Enum):
+    """Kinds as they are typed; the name is the first word of the kind's own."""
+
+    SYSTEM_VULNERABILITY = "system"
+    APPLICATION_VULNERABILITY = "application"
+    BASELINE_RISK = "baseline"
+    MALICIOUS_SAMPLE = "malicious"
+
+
+class SeverityWord(enum.Enum):
+    """Severities as they are typed."""
+
+    UNKNOWN = "unknown"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+@app.callback()
+def findings() -> None:
+    """What is wrong with an image."""
+
+
+@app.command("list")
+def list_(
+    instance: InstanceArgument,
+    image: ImageArgument,
+    *,
+    kind: Annotated[FindingKind | None, typer.Option(help="Only this kind.")] = None,
+    severity: Annotated[
+        SeverityWord | None, typer.Option(help="Only this severity.", case_sensitive=False)
+    ] = None,
+    identifier: Annotated[str, typer.Option("--id", metavar="PART", help="Only ids that contain this.")] = "",
+    platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Only findings of this platform.")] = "",
+    worst_first: Annotated[bool, typer.Option("--worst-first", help="From CRITICAL to UNKNOWN.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists the findings of the last complete scan, from UNKNOWN to CRITICAL.
+
+    Example: drydock findings list prod team/app:1.0 --severity critical
+    """
+
+    async def work(client: Client) -> list[Record]:
+        from drydock.scanner.v1.scanner_service_pb2 import ListFindingsRequest
+
+        asked = ListFindingsRequest(
+            image=to_image_ref(instance, image),
+            kind=kind.name if kind else "",
+            severity=severity.name if severity else "",
+            id_contains=identifier,
+            platform=platform,
+            descending=worst_first,
+        )
+
+        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
+            asked.page_size, asked.page_token = size, token
+            page = await client.scanner.ListFindings(asked)
+            return [to_record(item) for item in page.findings], page.next_page_token
+
+        return await every_page(fetch, limit)
+
+    found = call(work, server=server, data=data, output=output)
+    show_records(output, found if output is Output.JSON else [flat(item) for item in found], _COLUMNS)
+
+
+def flat(finding: Record) -> Record:
+    """Puts name and version of the package beside the finding's own fields, for a table."""
+    package = finding["package"]
+    inner = package if isinstance(package, dict) else {}
+    return {**finding, "package": inner.get("name", ""), "version": inner.get("version", "")}

@@ -1,0 +1,226 @@
+"""`drydock instance`: the registries that Drydock looks after."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.connect import Client, call, every_page
+from services.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    InstanceArgument,
+    OutputOption,
+    PasswordOption,
+    ServerOption,
+)
+from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.password import read_password
+
+if TYPE_CHECKING:
+    from drydock.rules.v1.instance_pb2 import Edition as EditionNumber
+    from drydock.rules.v1.instance_pb2 import Instance
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Registries that Drydock looks after.")
+
+_COLUMNS = ("name", "instance_id", "edition", "region", "address", "plain_http", "engine", "create_time")
+
+
+class Edition(enum.Enum):
+    """Editions as they are typed."""
+
+    ENTERPRISE = "enterprise"
+    PERSONAL = "personal"
+
+
+AddressOption = Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The registry as people write it.")]
+PrivateOption = Annotated[
+    str, typer.Option(metavar="HOST[:PORT]", help="The address that Drydock itself uses, when it is another one.")
+]
+EditionOption = Annotated[Edition, typer.Option(help="Personal instances are refused every scan.")]
+RegionOption = Annotated[str, typer.Option(metavar="R", help="A free word for filters.")]
+UsernameOption = Annotated[str, typer.Option(metavar="U", help="User that Drydock pulls as; none for anonymous.")]
+WebhookBaseOption = Annotated[
+    str, typer.Option(metavar="URL", help="Where the registry reaches the gateway's HTTP door.")
+]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    address: AddressOption,
+    private_address: PrivateOption = "",
+    edition: EditionOption = Edition.ENTERPRISE,
+    region: RegionOption = "",
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
+    username: UsernameOption = "",
+    password_stdin: PasswordOption = False,
+    no_default_rule: Annotated[
+        bool, typer.Option("--no-default-rule", help='Leave out the rule "every push" (AUTO, tag `.*`).')
+    ] = False,
+    webhook_base: WebhookBaseOption = "http://127.0.0.1:7080",
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Registers a registry; prints its id, and the URL and token for its webhook.
+
+    The token is shown this once. Example:
+
+    drydock instance create prod --address registry.example.com --username scanner --password-stdin < password
+    """
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.instance_pb2 import Instance
+        from drydock.rules.v1.rules_service_pb2 import CreateInstanceRequest
+
+        new = Instance(
+            name=name,
+            edition=_number(edition),
+            region=region,
+            address=address,
+            private_address=private_address,
+            plain_http=plain_http,
+            username=username,
+        )
+        password = read_password(username, wanted=password_stdin)
+        request = CreateInstanceRequest(instance=new, password=password, no_default_rule=no_default_rule)
+        saved = (await client.rules.CreateInstance(request)).instance
+        return await _with_webhook(client, saved, webhook_base)
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command("list")
+def list_(
+    *,
+    region: Annotated[str, typer.Option(metavar="R", help="Only those of this region.")] = "",
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists instances by name."""
+
+    async def work(client: Client) -> list[Record]:
+        from drydock.rules.v1.rules_service_pb2 import ListInstancesRequest
+
+        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
+            request = ListInstancesRequest(region=region, page_size=size, page_token=token)
+            page = await client.rules.ListInstances(request)
+            return [to_record(item) for item in page.instances], page.next_page_token
+
+        return await every_page(fetch, None)
+
+    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+
+
+@app.command()
+def show(
+    instance: InstanceArgument,
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Shows one instance."""
+
+    async def work(client: Client) -> Record:
+        return to_record(await find_instance(client, instance))
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command()
+def update(
+    instance: InstanceArgument,
+    *,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="New name.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="HOST[:PORT]")] = None,
+    private_address: Annotated[str | None, typer.Option(metavar="HOST[:PORT]", help="Empty for none.")] = None,
+    edition: Annotated[Edition | None, typer.Option()] = None,
+    region: Annotated[str | None, typer.Option(metavar="R")] = None,
+    plain_http: Annotated[bool | None, typer.Option("--plain-http/--no-plain-http")] = None,
+    username: Annotated[str | None, typer.Option(metavar="U", help="Empty for anonymous.")] = None,
+    password_stdin: PasswordOption = False,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Changes what is named; the rest stays. Credentials count from the next scan on."""
+    given = {
+        "name": name,
+        "address": address,
+        "private_address": private_address,
+        "region": region,
+        "plain_http": plain_http,
+        "username": username,
+    }
+    changes = {key: value for key, value in given.items() if value is not None}
+    if not changes and edition is None and not password_stdin:
+        raise typer.BadParameter("Name at least one thing to change.")
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.instance_pb2 import Instance
+        from drydock.rules.v1.rules_service_pb2 import UpdateInstanceRequest
+        from google.protobuf.field_mask_pb2 import FieldMask
+
+        old = await find_instance(client, instance)
+        new = Instance(instance_id=old.instance_id)
+        for key, value in changes.items():
+            setattr(new, key, value)
+        paths = list(changes)
+        if edition is not None:
+            new.edition = _number(edition)
+            paths.append("edition")
+        password = read_password(old.username if username is None else username, wanted=password_stdin)
+        if password_stdin:
+            paths.append("password")
+        request = UpdateInstanceRequest(instance=new, password=password, update_mask=FieldMask(paths=paths))
+        return to_record((await client.rules.UpdateInstance(request)).instance)
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command()
+def delete(
+    instance: InstanceArgument,
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Forgets an instance with its repositories and rules; the registry itself is not touched."""
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.rules_service_pb2 import DeleteInstanceRequest
+
+        return to_record(await client.rules.DeleteInstance(DeleteInstanceRequest(instance=instance)))
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+async def find_instance(client: Client, instance: str) -> Instance:
+    """Returns an instance by name or id."""
+    from drydock.rules.v1.rules_service_pb2 import GetInstanceRequest
+
+    return (await client.rules.GetInstance(GetInstanceRequest(instance=instance))).instance
+
+
+async def _with_webhook(client: Client, saved: Instance, webhook_base: str) -> Record:
+    """Adds the webhook's address and a key for it to what is printed."""
+    from drydock.gateway.v1.admin_service_pb2 import ROLE_WEBHOOK, CreateKeyRequest
+
+    request = CreateKeyRequest(name=f"webhook.{saved.instance_id}", role=ROLE_WEBHOOK, instance=saved.instance_id)
+    key = await client.admin.CreateKey(request)
+    url = f"{webhook_base.rstrip('/')}/webhooks/distribution/{saved.instance_id}"
+    return {**to_record(saved), "webhook_url": url, "webhook_token": key.token}
+
+
+def _number(edition: Edition) -> EditionNumber.ValueType:
+    from drydock.rules.v1 import instance_pb2
+
+    return instance_pb2.Edition.Value(f"EDITION_{edition.name}")

@@ -1,0 +1,92 @@
+"""`drydock key`: who may call the gateway."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+from services.cli.connect import Client, call, every_page
+from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
+from services.cli.output import Output, Record, show_record, show_records, to_record
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Access keys of the gateway.")
+
+_COLUMNS = ("name", "key_id", "role", "instance_id", "create_time")
+
+
+class Role(enum.Enum):
+    """Roles as they are typed."""
+
+    ADMIN = "admin"
+    OPERATOR = "operator"
+    CLIENT = "client"
+    VIEWER = "viewer"
+    WEBHOOK = "webhook"
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    role: Annotated[Role, typer.Option(help="What its bearer may do.")],
+    instance: Annotated[
+        str, typer.Option(metavar="INSTANCE", help="The instance of a webhook key; refused for other roles.")
+    ] = "",
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Creates a key and prints its token, this once.
+
+    Example: drydock key create ci --role client
+    """
+
+    async def work(client: Client) -> Record:
+        from drydock.gateway.v1 import admin_service_pb2 as pb
+
+        request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.name}"), instance=instance)
+        answer = await client.admin.CreateKey(request)
+        return {**to_record(answer.key), "token": answer.token}
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command("list")
+def list_(
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists living keys, oldest first, without their tokens."""
+
+    async def work(client: Client) -> list[Record]:
+        from drydock.gateway.v1.admin_service_pb2 import ListKeysRequest
+
+        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
+            page = await client.admin.ListKeys(ListKeysRequest(page_size=size, page_token=token))
+            return [to_record(item) for item in page.keys], page.next_page_token
+
+        return await every_page(fetch, None)
+
+    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Name or id of the key.")],
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Revokes a key for good; calls with it are refused within two seconds."""
+
+    async def work(client: Client) -> Record:
+        from drydock.gateway.v1.admin_service_pb2 import RevokeKeyRequest
+
+        return to_record(await client.admin.RevokeKey(RevokeKeyRequest(key=key)))
+
+    show_record(output, call(work, server=server, data=data, output=output))

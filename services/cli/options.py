@@ -1,0 +1,40 @@
+"""The options that many commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.cli.duration import parse_duration
+from services.cli.output import Output
+
+DEFAULT_SERVER = "127.0.0.1:7070"
+DEFAULT_DATA = Path("~/.local/share/drydock")
+
+ServerOption = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        envvar="DRYDOCK_SERVER",
+        metavar="HOST:PORT",
+        help="The gateway. The token comes from DRYDOCK_TOKEN, else from DATA/admin.token.",
+    ),
+]
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", envvar="DRYDOCK_DATA_DIR", metavar="DIR", help="The data directory of `drydock up`."),
+]
+OutputOption = Annotated[Output, typer.Option("--output", help="A table for people or JSON for programs.")]
+WaitOption = Annotated[
+    float | None,
+    typer.Option(
+        "--wait", parser=parse_duration, metavar="TIME", help="Wait for the end, at most so long: 90s, 5m, 2h."
+    ),
+]
+PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
+ImageArgument = Annotated[
+    str, typer.Argument(metavar="IMAGE", help="NAMESPACE/REPO:TAG or NAMESPACE/REPO@DIGEST.")
+]

@@ -1,0 +1,225 @@
+"""`drydock rule`: what is scanned, when, and who is told."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.connect import Client, call, every_page
+from services.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    InstanceArgument,
+    OutputOption,
+    ServerOption,
+)
+from services.cli.output import Output, Record, show_record, show_records, to_record
+
+if TYPE_CHECKING:
+    from drydock.rules.v1.scan_rule_pb2 import ScanRule
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Scan rules: what is scanned, and who is told."
+)
+
+_COLUMNS = ("name", "rule_id", "scope", "namespaces", "repo_names", "tag_pattern", "trigger", "target_ids")
+
+
+class Scope(enum.Enum):
+    """Scopes as they are typed."""
+
+    NAMESPACE = "namespace"
+    REPO = "repo"
+    INSTANCE = "instance"
+
+
+class Trigger(enum.Enum):
+    """Triggers as they are typed."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
+
+
+RuleArgument = Annotated[str, typer.Argument(metavar="RULE_ID", help="Id of the rule, `crscnr-…`.")]
+NamespaceOption = Annotated[
+    list[str] | None, typer.Option("--namespace", metavar="NS", help="Namespace; may be repeated for that scope.")
+]
+RepoOption = Annotated[
+    list[str] | None, typer.Option("--repo", metavar="REPO", help="Repository of the namespace; may be repeated.")
+]
+TargetOption = Annotated[
+    list[str] | None, typer.Option("--target", metavar="TARGET_ID", help="Who is told; may be repeated.")
+]
+
+
+@app.command()
+def create(
+    instance: InstanceArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    *,
+    scope: Annotated[Scope, typer.Option(help="How far it reaches.")],
+    tag: Annotated[str, typer.Option(metavar="RE2", help="Expression that the whole tag must match.")],
+    namespace: NamespaceOption = None,
+    repo: RepoOption = None,
+    trigger: Annotated[Trigger, typer.Option(help="Every push that matches, or a person.")] = Trigger.AUTO,
+    target: TargetOption = None,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Saves a scan rule.
+
+    Example: drydock rule create prod releases --scope namespace --namespace team --tag 'v[0-9.]+'
+    """
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.rules_service_pb2 import CreateScanRuleRequest
+        from drydock.rules.v1.scan_rule_pb2 import ScanRule
+
+        rule = ScanRule(instance_id=instance, name=name)
+        _apply(
+            rule,
+            scope=scope,
+            namespaces=namespace or [],
+            repos=repo or [],
+            tag=tag,
+            trigger=trigger,
+            targets=target or [],
+        )
+        return to_record((await client.rules.CreateScanRule(CreateScanRuleRequest(rule=rule))).rule)
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command("list")
+def list_(
+    instance: InstanceArgument,
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists the rules of an instance, oldest first."""
+
+    async def work(client: Client) -> list[Record]:
+        from drydock.rules.v1.rules_service_pb2 import ListScanRulesRequest
+
+        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
+            request = ListScanRulesRequest(instance=instance, page_size=size, page_token=token)
+            page = await client.rules.ListScanRules(request)
+            return [to_record(item) for item in page.rules], page.next_page_token
+
+        return await every_page(fetch, None)
+
+    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+
+
+@app.command()
+def show(
+    rule_id: RuleArgument,
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Shows one rule."""
+
+    async def work(client: Client) -> Record:
+        return to_record(await _find(client, rule_id))
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command()
+def update(
+    rule_id: RuleArgument,
+    *,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="New name.")] = None,
+    scope: Annotated[
+        Scope | None, typer.Option(help="New scope; then name its namespaces and repositories.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(metavar="RE2")] = None,
+    namespace: NamespaceOption = None,
+    repo: RepoOption = None,
+    trigger: Annotated[Trigger | None, typer.Option()] = None,
+    target: TargetOption = None,
+    no_target: Annotated[bool, typer.Option("--no-target", help="Tell nobody any more.")] = False,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Changes what is named; the rest stays. A repeated option replaces the whole list."""
+    if target and no_target:
+        raise typer.BadParameter("--target and --no-target exclude each other.")
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.rules_service_pb2 import UpdateScanRuleRequest
+
+        rule = await _find(client, rule_id)
+        if name is not None:
+            rule.name = name
+        if scope is not None:
+            del rule.namespaces[:], rule.repo_names[:]
+        _apply(
+            rule,
+            scope=scope,
+            namespaces=namespace,
+            repos=repo,
+            tag=tag,
+            trigger=trigger,
+            targets=[] if no_target else target,
+        )
+        return to_record((await client.rules.UpdateScanRule(UpdateScanRuleRequest(rule=rule))).rule)
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+@app.command()
+def delete(
+    rule_id: RuleArgument,
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Deletes a rule; tasks that it started go on."""
+
+    async def work(client: Client) -> Record:
+        from drydock.rules.v1.rules_service_pb2 import DeleteScanRuleRequest
+
+        return to_record(await client.rules.DeleteScanRule(DeleteScanRuleRequest(rule_id=rule_id)))
+
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+async def _find(client: Client, rule_id: str) -> ScanRule:
+    from drydock.rules.v1.rules_service_pb2 import GetScanRuleRequest
+
+    return (await client.rules.GetScanRule(GetScanRuleRequest(rule_id=rule_id))).rule
+
+
+def _apply(
+    rule: ScanRule,
+    *,
+    scope: Scope | None,
+    namespaces: list[str] | None,
+    repos: list[str] | None,
+    tag: str | None,
+    trigger: Trigger | None,
+    targets: list[str] | None,
+) -> None:
+    """Puts what is not None into the rule."""
+    from drydock.rules.v1 import scan_rule_pb2 as pb
+
+    if scope is not None:
+        rule.scope = pb.Scope.Value(f"SCOPE_{scope.name}")
+    if trigger is not None:
+        rule.trigger = pb.Trigger.Value(f"TRIGGER_{trigger.name}")
+    if tag is not None:
+        rule.tag_pattern = tag
+    for field, values in ((rule.namespaces, namespaces), (rule.repo_names, repos), (rule.target_ids, targets)):
+        if values is not None:
+            field[:] = values

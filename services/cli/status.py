@@ -1,0 +1,78 @@
+"""`drydock status`: where the scan of an image stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli.connect import Client, call
+from services.cli.image import to_image_ref
+from services.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_SERVER,
+    DataOption,
+    ImageArgument,
+    InstanceArgument,
+    OutputOption,
+    ServerOption,
+    WaitOption,
+)
+from services.cli.output import Output
+from services.cli.wait import show_outcome, wait_for_end
+from services.kernel.errors import ServiceError
+
+if TYPE_CHECKING:
+    from drydock.scanner.v1.scan_pb2 import Task
+    from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
+
+app = typer.Typer(rich_markup_mode=None)
+
+_NOT_YET = frozenset({"IMAGE_NOT_SCANNED", "REPO_NOT_EXIST"})
+
+
+@app.command()
+def status(
+    instance: InstanceArgument,
+    image: ImageArgument,
+    *,
+    wait: WaitOption = None,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Tells where the scan of an image stands, and which digest the answer speaks of.
+
+    With --wait until COMPLETE (exit 0) or FAILED (exit 3); exit 5 when the time is up before that. An image that
+    nobody has begun to scan is waited for, too: its push may be on the way.
+
+    Example: drydock status prod team/app:1.0 --wait 5m
+    """
+
+    async def work(client: Client) -> Task | None:
+        from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
+
+        request = GetImageStatusRequest(image=to_image_ref(instance, image))
+        if wait is None:
+            return (await client.scanner.GetImageStatus(request)).task
+
+        async def ask() -> Task | None:
+            return await _known(client, request)
+
+        return await wait_for_end(ask, wait)
+
+    task = call(work, server=server, data=data, output=output)
+    show_outcome(output, task, waited=wait is not None)
+
+
+async def _known(client: Client, request: GetImageStatusRequest) -> Task | None:
+    """Returns the newest task of the image, None while there is none."""
+    from services.kernel.rpc.client import translated_errors
+
+    try:
+        with translated_errors():
+            return (await client.scanner.GetImageStatus(request)).task
+    except ServiceError as error:
+        if error.reason in _NOT_YET:
+            return None
+        raise

@@ -1,0 +1,70 @@
+"""Waits for a scan task to end: asks again with growing pauses, and shows what it waits for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from services.cli.failure import Exit, tell
+from services.cli.output import Output, console_for, show_record, to_record
+from services.kernel.errors import Kind, ServiceError
+
+if TYPE_CHECKING:
+    from drydock.scanner.v1.scan_pb2 import Task
+
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 2.0
+_GROWTH = 1.5
+
+Ask = Callable[[], Awaitable["Task | None"]]
+
+
+async def wait_for_end(ask: Ask, seconds: float) -> Task | None:
+    """Asks until the task has ended or the time is up, and returns the last answer.
+
+    `ask` returns None while there is no task yet. Cancelling ends only the waiting.
+    """
+    from drydock.scanner.v1.scan_pb2 import State
+
+    give_up = asyncio.get_running_loop().time() + seconds
+    pause = FIRST_PAUSE_SECONDS
+    with console_for(sys.stderr).status("waiting") as display:
+        while True:
+            task = await ask()
+            if task is not None and task.state in (State.STATE_COMPLETE, State.STATE_FAILED):
+                return task
+            left = give_up - asyncio.get_running_loop().time()
+            if left <= 0:
+                return task
+            display.update("no task yet" if task is None else f"task {task.task_id}: {State.Name(task.state)[6:]}")
+            await asyncio.sleep(min(pause, left))
+            pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
+
+
+def show_outcome(output: Output, task: Task | None, *, waited: bool) -> None:
+    """Prints a task and ends the process with the exit status that its state means."""
+    from drydock.scanner.v1.scan_pb2 import State
+
+    if task is not None:
+        show_record(output, to_record(task))
+    if task is not None and task.state == State.STATE_FAILED:
+        failure = ServiceError(Kind.FAILED_PRECONDITION, task.reason, task.message or "The scan failed.")
+        tell(output, failure)
+        raise typer.Exit(int(Exit.NOT_SCANNED))
+    if waited and (task is None or task.state != State.STATE_COMPLETE):
+        tell(output, _time_is_up(task))
+        raise typer.Exit(int(Exit.UNDECIDED))
+
+
+def _time_is_up(task: Task | None) -> ServiceError:
+    if task is None:
+        message = "Nothing has started to scan this image in the time allowed."
+        hint = "Check that a rule matches its tag, or start a scan with `drydock task create`."
+    else:
+        message = f"Task {task.task_id} has not ended in the time allowed."
+        hint = "It goes on; ask again, or wait longer."
+    return ServiceError(Kind.DEADLINE_EXCEEDED, "WAIT_TIMED_OUT", message, hint=hint)
