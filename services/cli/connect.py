@@ -15,6 +15,7 @@ from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
     import grpc
+
     from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryAsyncStub
     from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceAsyncStub

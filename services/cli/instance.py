@@ -164,9 +164,10 @@ def update(
         raise typer.BadParameter("Name at least one thing to change.")
 
     async def work(client: Client) -> Record:
+        from google.protobuf.field_mask_pb2 import FieldMask
+
         from drydock.rules.v1.instance_pb2 import Instance
         from drydock.rules.v1.rules_service_pb2 import UpdateInstanceRequest
-        from google.protobuf.field_mask_pb2 import FieldMask
 
         old = await find_instance(client, instance)
         new = Instance(instance_id=old.instance_id)
