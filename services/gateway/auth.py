@@ -1,0 +1,42 @@
+"""The guard of the gateway's gRPC door: a known token, and a role that suffices."""
+
+from __future__ import annotations
+
+from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
+from services.gateway.tokens import TokenChecker, bearer_of
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc.interceptors import Metadata
+
+
+class BearerGuard:
+    """Admits by the table in `permissions`; a method that is missing there is refused to everybody."""
+
+    def __init__(self, checker: TokenChecker) -> None:
+        self._checker = checker
+
+    async def admit(self, method: str, metadata: Metadata) -> None:
+        """Returns when the caller's key may call the method.
+
+        Raises:
+            ServiceError: TOKEN_MISSING or TOKEN_UNKNOWN (UNAUTHENTICATED), ROLE_INSUFFICIENT (PERMISSION_DENIED).
+        """
+        least = MINIMAL_ROLES.get(method)
+        if least is Open.OPEN:
+            return
+        key = await self._checker.check(bearer_of(_authorization(metadata)))
+        if least is not None and suffices(key.role, least):
+            return
+        needed = f"the role {least.value.lower()}" if least is not None else "a role that nobody has"
+        raise ServiceError(
+            Kind.PERMISSION_DENIED,
+            "ROLE_INSUFFICIENT",
+            f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
+            hint="Use a key with that role.",
+        )
+
+
+def _authorization(metadata: Metadata) -> str:
+    for name, value in metadata:
+        if name == "authorization":
+            return value if isinstance(value, str) else ""
+    return ""

@@ -1,0 +1,72 @@
+"""Who may call what: one table for every method that the gateway serves."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from services.gateway.api import Role
+
+
+class Open(enum.Enum):
+    """Marks a method that needs no token."""
+
+    OPEN = "OPEN"
+
+
+_ACR = "/drydock.acr.v20181201.ContainerRegistry/"
+_ADMIN = "/drydock.gateway.v1.AdminService/"
+_RULES = "/drydock.rules.v1.RulesService/"
+_SCANNER = "/drydock.scanner.v1.ScannerService/"
+_NOTIFIER = "/drydock.notifier.v1.NotifierService/"
+_HEALTH = "/grpc.health.v1.Health/"
+
+MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
+    {
+        _ACR + "CreateRepoTagScanTask": Role.CLIENT,
+        _ACR + "GetRepoTagScanStatus": Role.VIEWER,
+        _ACR + "GetRepoTagScanSummary": Role.VIEWER,
+        _ACR + "ListRepoTagScanResult": Role.VIEWER,
+        _ACR + "CreateScanRule": Role.OPERATOR,
+        _ACR + "GetScanRule": Role.VIEWER,
+        _ACR + "ListScanRule": Role.VIEWER,
+        _ACR + "UpdateScanRule": Role.OPERATOR,
+        _ACR + "DeleteScanRule": Role.OPERATOR,
+        _ADMIN + "CreateKey": Role.ADMIN,
+        _ADMIN + "ListKeys": Role.ADMIN,
+        _ADMIN + "RevokeKey": Role.ADMIN,
+        _RULES + "CreateInstance": Role.OPERATOR,
+        _RULES + "GetInstance": Role.VIEWER,
+        _RULES + "ListInstances": Role.VIEWER,
+        _RULES + "UpdateInstance": Role.OPERATOR,
+        _RULES + "DeleteInstance": Role.OPERATOR,
+        _RULES + "ListRepositories": Role.VIEWER,
+        _RULES + "CreateScanRule": Role.OPERATOR,
+        _RULES + "GetScanRule": Role.VIEWER,
+        _RULES + "ListScanRules": Role.VIEWER,
+        _RULES + "UpdateScanRule": Role.OPERATOR,
+        _RULES + "DeleteScanRule": Role.OPERATOR,
+        _SCANNER + "CreateScanTask": Role.CLIENT,
+        _SCANNER + "GetScanTask": Role.VIEWER,
+        _SCANNER + "ListScanTasks": Role.VIEWER,
+        _SCANNER + "GetImageStatus": Role.VIEWER,
+        _SCANNER + "ListFindings": Role.VIEWER,
+        _SCANNER + "GetReport": Role.VIEWER,
+        _NOTIFIER + "CreateTarget": Role.OPERATOR,
+        # The address of a chat robot often is its password.
+        _NOTIFIER + "ListTargets": Role.OPERATOR,
+        _NOTIFIER + "DeleteTarget": Role.OPERATOR,
+        _HEALTH + "Check": Open.OPEN,
+        _HEALTH + "Watch": Open.OPEN,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.VIEWER,
+    }
+)
+"""Full method name to the least role that may call it; what is not here may be called by nobody."""
+
+_LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
+
+
+def suffices(role: Role, least: Role) -> bool:
+    """Tells whether a role may do what `least` may. WEBHOOK stands beside the ladder: it may call nothing."""
+    return role in _LADDER and _LADDER.index(role) >= _LADDER.index(least)

@@ -1,0 +1,32 @@
+"""The gRPC face of the gateway's own keys."""
+
+from __future__ import annotations
+
+from drydock.gateway.v1 import admin_service_pb2 as pb
+from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
+from services.gateway.api import AdminApi
+from services.gateway.convert import from_role, to_key
+
+
+class AdminServicer(rpc.AdminServiceServicer):
+    """AdminService over AdminApi."""
+
+    def __init__(self, api: AdminApi) -> None:
+        self._api = api
+
+    async def CreateKey(self, request: pb.CreateKeyRequest, context: object) -> pb.CreateKeyResponse:
+        """Creates a key and returns its token."""
+        issued = await self._api.create_key(
+            name=request.name, role=from_role(request.role), instance=request.instance
+        )
+        return pb.CreateKeyResponse(key=to_key(issued.key), token=issued.token)
+
+    async def ListKeys(self, request: pb.ListKeysRequest, context: object) -> pb.ListKeysResponse:
+        """Lists living keys."""
+        page = await self._api.list_keys(page_size=request.page_size, page_token=request.page_token)
+        return pb.ListKeysResponse(keys=[to_key(key) for key in page.items], next_page_token=page.next_token)
+
+    async def RevokeKey(self, request: pb.RevokeKeyRequest, context: object) -> pb.RevokeKeyResponse:
+        """Revokes a key."""
+        await self._api.revoke_key(request.key)
+        return pb.RevokeKeyResponse()

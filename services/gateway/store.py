@@ -1,0 +1,69 @@
+"""The gateway's rows: keys and the counter of image events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import asyncpg
+
+from services.gateway.api import Key, Role
+from services.kernel.db import Connection
+from services.kernel.sql import load_queries
+
+
+class GatewayStore:
+    """One method for each query."""
+
+    def __init__(self) -> None:
+        self._queries = load_queries("services.gateway")
+
+    async def insert_key(self, conn: Connection, key: Key, token_sha256: bytes) -> bool:
+        """Saves a key; False when a living one has its name."""
+        saved = await conn.fetchval(
+            self._queries["insert_key"],
+            key.key_id,
+            key.name,
+            key.role.value,
+            key.instance_id,
+            token_sha256,
+            key.created_at,
+        )
+        return saved is not None
+
+    async def find_living_key(self, conn: Connection, token_sha256: bytes) -> tuple[Key, bytes] | None:
+        """Returns the living key of a hash together with the hash as saved."""
+        row = await conn.fetchrow(self._queries["find_living_key"], token_sha256)
+        return (_to_key(row), row["token_sha256"]) if row is not None else None
+
+    async def was_revoked(self, conn: Connection, token_sha256: bytes) -> bool:
+        """Tells whether a revoked key has this hash."""
+        return bool(await conn.fetchval(self._queries["was_revoked"], token_sha256))
+
+    async def list_keys(self, conn: Connection, after: tuple[datetime, str], limit: int) -> tuple[Key, ...]:
+        """Lists living keys after (creation, id), oldest first."""
+        rows = await conn.fetch(self._queries["list_keys"], *after, limit)
+        return tuple(_to_key(row) for row in rows)
+
+    async def revoke_key(self, conn: Connection, key: str, at: datetime) -> bytes | None:
+        """Revokes by id or name; returns the hash, None when no living key is called that."""
+        revoked: bytes | None = await conn.fetchval(self._queries["revoke_key"], key, at)
+        return revoked
+
+    async def lock_bootstrap(self, conn: Connection) -> None:
+        """Waits until no other process replaces the key of the token file; holds to the transaction's end."""
+        await conn.execute(self._queries["lock_bootstrap"])
+
+    async def next_revisions(self, conn: Connection, count: int) -> tuple[int, ...]:
+        """Draws `count` revisions, rising; each is greater than every one drawn before."""
+        rows = await conn.fetch(self._queries["next_revisions"], count)
+        return tuple(sorted(row[0] for row in rows))
+
+
+def _to_key(row: asyncpg.Record) -> Key:
+    return Key(
+        key_id=row["key_id"],
+        name=row["name"],
+        role=Role(row["role"]),
+        instance_id=row["instance_id"],
+        created_at=row["created_at"],
+    )

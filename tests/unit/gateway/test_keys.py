@@ -1,0 +1,248 @@
+"""Keys: who gets in, for how long, and what is kept of a token."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.gateway.api import Role
+from services.gateway.tokens import bearer_of, is_token, mint_token
+from services.kernel.errors import Kind, ServiceError
+from tests.builders.gateway import INSTANCE_ID, KeyRing, fresh_key_ring, key_ring
+
+
+@pytest.fixture
+async def ring(database: str) -> AsyncIterator[KeyRing]:
+    async with fresh_key_ring(database) as ring:
+        yield ring
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.iterdir())
+
+
+async def test_a_new_key_opens_the_door(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="ci", role=Role.CLIENT)
+
+    assert await ring.checker.check(issued.token) == issued.key
+    assert is_token(issued.token)
+
+
+async def test_nothing_that_is_kept_holds_the_token(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="ci", role=Role.CLIENT)
+
+    async with ring.pool.acquire() as conn:
+        kept = str(await conn.fetchval("SELECT row_to_json(keys)::text FROM gateway.keys"))
+
+    assert issued.token not in kept + repr(issued)
+    assert issued.token.removeprefix("ddk_").encode().hex() not in kept
+
+
+@pytest.mark.parametrize("text", ["", "x", "ddk_", "ddk_" + "a" * 42, "ddk_" + "a" * 44, "ddk_" + "ä" * 43])
+async def test_what_is_no_token_is_unknown(ring: KeyRing, text: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        await ring.checker.check(text)
+
+    assert (caught.value.kind, caught.value.reason) == (Kind.UNAUTHENTICATED, "TOKEN_UNKNOWN")
+
+
+async def test_a_token_that_nobody_issued_is_unknown(ring: KeyRing) -> None:
+    with pytest.raises(ServiceError, match="not valid"):
+        await ring.checker.check(mint_token())
+
+
+async def test_a_revoked_key_is_refused_at_once_where_it_was_revoked(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="ci", role=Role.CLIENT)
+    await ring.checker.check(issued.token)
+
+    await ring.keys.revoke_key("ci")
+
+    with pytest.raises(ServiceError, match="not valid"):
+        await ring.checker.check(issued.token)
+
+
+async def test_a_revoked_key_is_refused_within_two_seconds_elsewhere(ring: KeyRing) -> None:
+    elsewhere = key_ring(ring.pool)
+    issued = await ring.keys.create_key(name="ci", role=Role.CLIENT)
+    await elsewhere.checker.check(issued.token)
+    await ring.keys.revoke_key(issued.key.key_id)
+
+    elsewhere.clock.advance(1.9)
+
+    with pytest.raises(ServiceError, match="not valid"):
+        await elsewhere.checker.check(issued.token)
+
+
+async def test_a_token_is_looked_up_once_a_moment(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="ci", role=Role.CLIENT)
+    await ring.checker.check(issued.token)
+    await ring.pool.close()
+
+    assert await ring.checker.check(issued.token) == issued.key
+
+
+async def test_a_name_is_free_again_after_revocation(ring: KeyRing) -> None:
+    await ring.keys.create_key(name="ci", role=Role.CLIENT)
+    with pytest.raises(ServiceError) as caught:
+        await ring.keys.create_key(name="ci", role=Role.VIEWER)
+    assert caught.value.reason == "KEY_ALREADY_EXIST"
+
+    await ring.keys.revoke_key("ci")
+
+    assert (await ring.keys.create_key(name="ci", role=Role.VIEWER)).key.role is Role.VIEWER
+
+
+async def test_a_second_revocation_finds_no_key(ring: KeyRing) -> None:
+    await ring.keys.create_key(name="ci", role=Role.CLIENT)
+    await ring.keys.revoke_key("ci")
+
+    with pytest.raises(ServiceError) as caught:
+        await ring.keys.revoke_key("ci")
+
+    assert caught.value.reason == "KEY_NOT_EXIST"
+
+
+async def test_a_webhook_key_is_bound_to_its_instance_by_id(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance="lab")
+
+    assert issued.key.instance_id == INSTANCE_ID
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "instance", "reason"),
+    [
+        ("hook", Role.WEBHOOK, "", "INVALID_INSTANCE"),
+        ("hook", Role.WEBHOOK, "none", "INSTANCE_NOT_EXIST"),
+        ("ci", Role.CLIENT, "lab", "INVALID_INSTANCE"),
+        ("CI", Role.CLIENT, "", "INVALID_NAME"),
+        ("", Role.CLIENT, "", "INVALID_NAME"),
+        ("a" * 65, Role.CLIENT, "", "INVALID_NAME"),
+        ("a b", Role.CLIENT, "", "INVALID_NAME"),
+    ],
+)
+async def test_a_key_that_makes_no_sense_is_refused(
+    ring: KeyRing, name: str, role: Role, instance: str, reason: str
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        await ring.keys.create_key(name=name, role=role, instance=instance)
+
+    assert caught.value.reason == reason
+
+
+async def test_pages_of_keys_have_each_key_once_oldest_first(ring: KeyRing) -> None:
+    for number in range(5):
+        await ring.keys.create_key(name=f"k{number}", role=Role.VIEWER)
+        ring.clock.advance(1)
+    names, token = [], ""
+    while True:
+        page = await ring.keys.list_keys(page_size=2, page_token=token)
+        names += [key.name for key in page.items]
+        token = page.next_token
+        if not token:
+            break
+
+    assert names == [f"k{number}" for number in range(5)]
+
+
+async def test_bootstrap_writes_a_token_that_only_its_owner_reads(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    before = os.umask(0)
+    try:
+        await ring.keys.bootstrap_admin(path)
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (await ring.checker.check(path.read_text().strip())).role is Role.ADMIN
+    assert names_in(tmp_path) == ["admin.token"]
+
+
+async def test_bootstrap_keeps_the_token_that_is_there(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    await ring.keys.bootstrap_admin(path)
+    first = path.read_text()
+
+    await ring.keys.bootstrap_admin(path)
+
+    assert path.read_text() == first
+    assert len((await ring.keys.list_keys()).items) == 1
+
+
+async def test_a_token_that_an_operator_provides_becomes_the_admins(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    token = mint_token()
+    path.write_text(token)
+
+    await ring.keys.bootstrap_admin(path)
+
+    assert (await ring.checker.check(token)).role is Role.ADMIN
+
+
+@pytest.mark.parametrize("content", ["", "garbage\n", "\x00" * 10_000])
+async def test_a_lost_or_broken_token_file_is_replaced(ring: KeyRing, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "admin.token"
+    await ring.keys.bootstrap_admin(path)
+    old = path.read_text().strip()
+    await ring.checker.check(old)
+    path.write_text(content)
+
+    await ring.keys.bootstrap_admin(path)
+
+    assert (await ring.checker.check(path.read_text().strip())).role is Role.ADMIN
+    with pytest.raises(ServiceError):
+        await ring.checker.check(old)
+
+
+async def test_a_revoked_token_in_the_file_never_comes_back(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    await ring.keys.bootstrap_admin(path)
+    old = path.read_text().strip()
+    await ring.keys.revoke_key("admin")
+
+    await ring.keys.bootstrap_admin(path)
+
+    assert path.read_text().strip() != old
+
+
+async def test_a_file_with_another_roles_token_is_not_promoted(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    path.write_text((await ring.keys.create_key(name="ci", role=Role.VIEWER)).token)
+
+    with pytest.raises(ServiceError) as caught:
+        await ring.keys.bootstrap_admin(path)
+
+    assert caught.value.reason == "TOKEN_FILE_NOT_ADMIN"
+
+
+async def test_several_gateways_starting_at_once_agree_on_one_token(ring: KeyRing, tmp_path: Path) -> None:
+    path = tmp_path / "admin.token"
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(key_ring(ring.pool).keys.bootstrap_admin(path))
+
+    assert (await ring.checker.check(path.read_text().strip())).role is Role.ADMIN
+    assert len((await ring.keys.list_keys()).items) == 1
+
+
+async def test_a_token_file_in_a_missing_folder_is_a_clear_error(ring: KeyRing, tmp_path: Path) -> None:
+    with pytest.raises(ServiceError) as caught:
+        await ring.keys.bootstrap_admin(tmp_path / "none" / "admin.token")
+
+    assert caught.value.reason == "TOKEN_FILE_UNWRITABLE"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "ddk_abc"])
+def test_a_header_without_bearer_token_is_told_apart(header: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        bearer_of(header)
+
+    assert caught.value.reason == "TOKEN_MISSING"
+
+
+def test_the_scheme_is_read_in_any_case() -> None:
+    assert bearer_of("bEaReR x") == "x"
