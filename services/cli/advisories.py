@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="advisories",
-    help="The advisory file: import, update, status. A failed import leaves the old file serving.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+
+@app.callback()
+def advisories() -> None:
+    """The advisory file: import, update, status. A failed import leaves the old file serving."""
+    from services.kernel.log import configure_logs
+
+    configure_logs(level="warning")  # what happened is what the commands print
 
 
 @app.command("import")
@@ -32,13 +39,14 @@ def import_(
     data: DataOption = DEFAULT_DATA,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Imports OSV records: zips, directories, .json and .ndjson files, or URLs of them.
+    r"""Imports OSV records: zips, directories, .json and .ndjson files, or URLs of them.
 
-    All that is named becomes one set, which replaces the set before. Any damage in any source leaves the old set in
-    place.
+    All that is named becomes one set, which replaces the set before. Damage in any source leaves the old set.
 
-    Examples: drydock advisories import Debian.zip PyPI.zip
-              drydock advisories import ./records https://mirror.example/Alpine/all.zip
+    \b
+    Examples:
+      drydock advisories import Debian.zip PyPI.zip
+      drydock advisories import ./records https://mirror.example/Alpine/all.zip
     """
     with reported(output):
         show_record(output, _record(_install(sources, data), data))

@@ -70,7 +70,7 @@ def is_valid(version: str) -> bool:
 
 
 def _numbers(text: str) -> list[ApkToken]:
-    """The first number counts; a later one with a leading zero is a fraction, which sorts as text below the rest."""
+    """The first number counts; a later one with a leading zero is a fraction: it sorts as text, below others."""
     first, *rest = text.split(".")
     key: list[ApkToken] = [(_NUMBER, int(first or 0), "")]
     for digits in rest:

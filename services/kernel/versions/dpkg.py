@@ -12,7 +12,7 @@ _RUNS = re.compile(r"([^0-9]*)([0-9]*)")
 _VALID = re.compile(r"(?:[0-9]{1,9}:)?[0-9][0-9A-Za-z.+~:-]*")
 
 _END: Final = "\x01"
-# A tilde sorts before the end of the text, letters before everything else: as code points, 0 < end < letters < rest.
+# A tilde sorts before the end of the text, letters before all the rest: as code points, 0 < end < letters < rest.
 _ORDER: Final = {ord("~"): "\x00"} | {
     code: chr(code + 0x100) for code in range(128) if not chr(code).isalpha() and chr(code) != "~"
 }

@@ -1,7 +1,7 @@
 """The compiled file: one LMDB environment, mapped read-only, shared by every process of the machine.
 
-Its keys are packages (`package_key`), its values MessagePack lists of `merge.Vulnerability`; one more key holds the
-`Meta`. Nothing in an open file ever changes: a newer one has another name.
+Its keys are packages (`package_key`), its values MessagePack lists of `merge.Vulnerability`; one more key holds
+the `Meta`. Nothing in an open file ever changes: a newer one has another name.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ class Database:
             self._environment = lmdb.open(
                 str(path), subdir=False, readonly=True, lock=False, readahead=False, create=False, max_spare_txns=8
             )
-            with self._environment.begin() as transaction:
-                content = transaction.get(META_KEY)
-            self._meta = msgspec.msgpack.decode(content or b"", type=Meta)
-        except (lmdb.Error, msgspec.MsgspecError) as error:
+        except lmdb.Error as error:
             raise _unreadable(path, "it is damaged or no advisory file") from error
-        if self._meta.format != FORMAT:
-            raise _unreadable(path, f"it has format {self._meta.format}, this version of Drydock reads {FORMAT}")
+        try:
+            self._meta = self._read_meta()
+        except ServiceError:
+            self._environment.close()
+            raise
         self._decoder = msgspec.msgpack.Decoder(tuple[Vulnerability, ...])
         self._remembered: OrderedDict[bytes, tuple[Vulnerability, ...]] = OrderedDict()
 
@@ -113,6 +113,17 @@ class Database:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
         return known
+
+    def _read_meta(self) -> Meta:
+        try:
+            with self._environment.begin() as transaction:
+                content = transaction.get(META_KEY)
+            meta = msgspec.msgpack.decode(content or b"", type=Meta)
+        except (lmdb.Error, msgspec.MsgspecError) as error:
+            raise _unreadable(self.path, "it is damaged or no advisory file") from error
+        if meta.format != FORMAT:
+            raise _unreadable(self.path, f"it has format {meta.format}, this version of Drydock reads {FORMAT}")
+        return meta
 
     def close(self) -> None:
         """Unmaps the file; idempotent."""

@@ -1,4 +1,4 @@
-"""OSV's ecosystems: whose versions sort how, and whose names are written how (OSV schema, "Defined Ecosystems")."""
+"""OSV's ecosystems: whose versions sort how, whose names are written how (OSV schema, "Defined Ecosystems")."""
 
 from __future__ import annotations
 

@@ -54,10 +54,7 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
 
     def affects(self, version: Any, key: Key) -> bool:
         """Tells whether any side calls a version, given as its key, affected."""
-        for side in self.sides:
-            if side.affects(version, key):
-                return True
-        return False
+        return any(side.affects(version, key) for side in self.sides)
 
     def fixed_above(self, version: Any, key: Key) -> str:
         """Returns the version that an affected one should be raised to; empty when none is known."""

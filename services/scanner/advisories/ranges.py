@@ -120,7 +120,7 @@ def _below(interval: Interval, limit: str, key: Key) -> Interval:
 
 
 def _is_empty(interval: Interval, key: Key) -> bool:
-    """Nothing lies in `[x, x)`; below "0", Debian's and Alpine's word for "never affected", nothing does either."""
+    """Nothing lies in `[x, x)`; nor below "0", the word of Debian and Alpine for "never affected"."""
     if interval.kind in (Upper.OPEN, Upper.LAST):
         return False
     if not interval.lower:
