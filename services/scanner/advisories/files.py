@@ -120,7 +120,7 @@ class AdvisoryFiles:
             draft.rename(self.folder / name)
         finally:
             draft.unlink(missing_ok=True)
-        old = self._pointer()
+        old = self._old_pointer()
         previous = old.file if old and old.file != name else old.previous if old else ""
         self._point(Pointer(file=name, bytes=size, previous=previous, snapshot=snapshot))
         self._prune({name, previous})
@@ -139,6 +139,13 @@ class AdvisoryFiles:
         if Path(pointer.file).name != pointer.file:
             raise _damaged(self.folder, "its pointer leads elsewhere")
         return pointer
+
+    def _old_pointer(self) -> Pointer | None:
+        try:
+            return self._pointer()
+        except ServiceError as error:  # a new import is the very cure for it
+            log.warning("advisories.pointer_damaged", reason=error.reason)
+            return None
 
     def _point(self, pointer: Pointer) -> None:
         draft = self.folder / f".{_POINTER}-{os.getpid()}"

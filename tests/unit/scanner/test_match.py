@@ -1,0 +1,282 @@
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.model.finding import FindingKind, FixState, Package
+from services.kernel.model.report import Coverage, sort_key
+from services.kernel.model.severity import Severity
+from services.scanner.advisories.database import Database
+from services.scanner.catalogers.interface import Distribution
+from services.scanner.pipeline.match import Matched, match
+from tests.builders.advisories import NOW, affected, before, compiled, cvss, debian, python, record
+
+HIGH = cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H")
+DEBIAN = Distribution(id="debian", version_id="12")
+
+
+def matched(database: Database, *packages: Package, age: timedelta = timedelta()) -> Matched:
+    with database:
+        return match(DEBIAN, packages, database, now=NOW + age, max_age=timedelta(days=7))
+
+
+def found(result: Matched) -> list[tuple[str, str]]:
+    return sorted((finding.id, finding.fixed_version) for finding in result.findings)
+
+
+def test_a_package_below_the_fix_is_found_where_it_lies(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("GHSA-a", affected("PyPI", "flask", *before("1.0")), aliases=["CVE-1-2"]))
+    package = python("Flask", "0.12")
+    (finding,) = matched(database, package).findings
+    assert (finding.id, finding.aliases, finding.fixed_version) == ("CVE-1-2", ("GHSA-a",), "1.0")
+    assert (finding.path, finding.layer, finding.package) == (package.path, package.layer, package)
+    assert finding.kind is FindingKind.APPLICATION_VULNERABILITY
+    assert finding.title == "CVE-1-2 in Flask"
+    assert finding.link.endswith("/CVE-1-2")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.0.post1", "2!0"])
+def test_a_fixed_version_is_clean_and_fully_covered(tmp_path: Path, version: str) -> None:
+    database = compiled(tmp_path, record("CVE-1-2", affected("PyPI", "flask", *before("1.0"))))
+    result = matched(database, python("flask", version))
+    assert (result.findings, result.coverage, result.coverage_reason, result.warnings) == (
+        (),
+        Coverage.FULL,
+        "",
+        (),
+    )
+
+
+def test_each_upstream_id_of_an_advisory_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    entry = affected("Debian:12", "curl", *before("8-1"))
+    database = compiled(tmp_path, record("DSA-1-1", entry, upstream=["CVE-2023-1", "CVE-2023-2"]))
+    result = matched(database, debian("curl", "7-1"))
+    assert [(each.id, each.aliases) for each in result.findings] == [
+        ("CVE-2023-1", ("DSA-1-1",)),
+        ("CVE-2023-2", ("DSA-1-1",)),
+    ]
+    assert {each.kind for each in result.findings} == {FindingKind.SYSTEM_VULNERABILITY}
+
+
+def test_a_shared_upstream_merges_records_and_a_shared_advisory_does_not(tmp_path: Path) -> None:
+    entry = affected("Debian:12", "curl", *before("8-1"))
+    database = compiled(
+        tmp_path,
+        record("DSA-1-1", entry, upstream=["CVE-2023-1", "CVE-2023-2"]),
+        record("DEBIAN-CVE-2023-1", entry, upstream=["CVE-2023-1"], severity=HIGH),
+    )
+    first, second = matched(database, debian("curl", "7-1")).findings
+    assert (first.id, first.severity, first.score) == ("CVE-2023-2", Severity.UNKNOWN, None)
+    assert (second.id, second.aliases) == ("CVE-2023-1", ("DEBIAN-CVE-2023-1", "DSA-1-1"))
+    assert (second.severity, second.score) == (Severity.HIGH, 7.5)
+
+
+def test_a_distributions_page_about_a_cve_is_that_cve(tmp_path: Path) -> None:
+    entry = affected("Debian:12", "curl", *before("8-1"))
+    database = compiled(tmp_path, record("USN-1-1", entry, upstream=["UBUNTU-CVE-2023-1", "CVE-2023-1"]))
+    (finding,) = matched(database, debian("curl", "7-1")).findings
+    assert (finding.id, finding.aliases) == ("CVE-2023-1", ("UBUNTU-CVE-2023-1", "USN-1-1"))
+
+
+def test_records_that_alias_each_other_are_one_finding(tmp_path: Path) -> None:
+    database = compiled(
+        tmp_path,
+        record("PYSEC-1", affected("PyPI", "x", *before("2")), aliases=["GHSA-b"]),
+        record("GHSA-b", affected("PyPI", "x", *before("2")), aliases=["CVE-2020-9"], summary="A short line"),
+        record("GHSA-other", affected("PyPI", "x", *before("2")), related=["CVE-2020-9"]),
+    )
+    result = matched(database, python("x", "1"))
+    assert [(each.id, each.aliases, each.title) for each in result.findings] == [
+        ("CVE-2020-9", ("GHSA-b", "PYSEC-1"), "A short line"),
+        ("GHSA-other", (), "GHSA-other in x"),
+    ]
+
+
+def test_when_records_disagree_the_version_is_affected_and_the_fix_is_the_one_all_agree_on(tmp_path: Path) -> None:
+    database = compiled(
+        tmp_path,
+        record("DSA-1-1", affected("Debian:12", "x", *before("2-1")), upstream=["CVE-1-1"]),
+        record("DSA-1-2", affected("Debian:12", "x", *before("3-1")), upstream=["CVE-1-1"]),
+    )
+    result = matched(database, debian("x", "1-1"), debian("x", "2-1"), debian("x", "3-1"))
+    assert [(each.package.version, each.fixed_version) for each in result.findings] == [
+        ("1-1", "3-1"),
+        ("2-1", "3-1"),
+    ]
+
+
+def test_a_fix_that_only_one_record_knows_is_told(tmp_path: Path) -> None:
+    database = compiled(
+        tmp_path,
+        record("GHSA-1", affected("PyPI", "x", *before("2")), aliases=["CVE-1-1"]),
+        record("PYSEC-1", affected("PyPI", "x", {"introduced": "0"}), aliases=["CVE-1-1"]),
+    )
+    (finding,) = matched(database, python("x", "1")).findings
+    assert (finding.fixed_version, finding.fix_state) == ("2", FixState.FIXED)
+
+
+def test_the_fix_is_the_one_of_the_installed_branch(tmp_path: Path) -> None:
+    events = (*before("2.2.24", "2.2"), *before("3.1.12", "3.0"), *before("3.2.4", "3.2"))
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "django", *events)))
+    result = matched(database, *(python("Django", version) for version in ("2.2.1", "3.0", "3.2", "2.3", "3.2.4")))
+    assert sorted((each.package.version, each.fixed_version) for each in result.findings) == [
+        ("2.2.1", "2.2.24"),
+        ("3.0", "3.1.12"),
+        ("3.2", "3.2.4"),
+    ]
+
+
+def test_without_a_fix_the_finding_says_affected(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", {"introduced": "0"})))
+    (finding,) = matched(database, debian("x", "1")).findings
+    assert (finding.fixed_version, finding.fix_state) == ("", FixState.AFFECTED)
+
+
+def test_listed_versions_count_beside_ranges(tmp_path: Path) -> None:
+    entry = affected("PyPI", "x", *before("1.0"), versions=["0.9", "1.5.0", "junk"])
+    database = compiled(tmp_path, record("CVE-1-1", entry))
+    result = matched(database, python("x", "1.5"), python("x", "1.6"), python("x", "junk"))
+    assert sorted(each.package.version for each in result.findings) == ["1.5", "junk"]
+
+
+def test_binaries_are_judged_by_their_source(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "openssl", *before("3.0.10-1"))))
+    old = debian("libssl3", "9:9", source="openssl", source_version="3.0.9-1")
+    new = debian("openssl", "1", source="other", source_version="1")
+    assert [each.package.name for each in matched(database, old, new).findings] == ["libssl3"]
+
+
+def test_a_record_of_a_binary_package_is_matched_by_the_binary(tmp_path: Path) -> None:
+    entry = affected("Debian:12", "libssl3", *before("2"))
+    entry["package"]["purl"] = "pkg:deb/debian/libssl3?arch=amd64"
+    database = compiled(tmp_path, record("CVE-1-1", entry))
+    package = debian("libssl3", "1", source="openssl", source_version="3")
+    assert found(matched(database, package)) == [("CVE-1-1", "2")]
+
+
+def test_python_names_are_compared_normalised(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "Zope.Interface_X", *before("2"))))
+    assert found(matched(database, python("zope-interface.x", "1"))) == [("CVE-1-1", "2")]
+
+
+def test_releases_of_a_distribution_are_kept_apart(tmp_path: Path) -> None:
+    database = compiled(
+        tmp_path,
+        record("CVE-1-1", affected("Debian:11", "x", *before("9")), affected("Debian:12", "x", *before("1"))),
+    )
+    assert matched(database, debian("x", "5")).findings == ()
+
+
+def test_withdrawn_and_malicious_records_and_commits_claim_nothing(tmp_path: Path) -> None:
+    git = {
+        "package": {"ecosystem": "PyPI", "name": "x"},
+        "ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}],
+    }
+    everything = affected("PyPI", "x", {"introduced": "0"})
+    database = compiled(
+        tmp_path,
+        record("CVE-1-1", everything, withdrawn="2026-01-02T00:00:00Z"),
+        record("MAL-2026-1", everything),
+        record("CVE-1-2", git),
+        record("CVE-1-3", affected("PyPI", "y", *before("1"))),
+    )
+    assert database.meta.left_out == {"malicious": 1, "no_versions": 1, "withdrawn": 1}
+    assert matched(database, python("x", "1")).findings == ()
+
+
+def test_the_newest_edition_of_a_record_speaks(tmp_path: Path) -> None:
+    older = record("CVE-1-1", affected("PyPI", "x", {"introduced": "0"}), modified="2025-01-01T00:00:00Z")
+    newer = record("CVE-1-1", affected("PyPI", "x", *before("2")), modified="2026-01-01T00:00:00Z")
+    assert matched(compiled(tmp_path, newer, older), python("x", "3")).findings == ()
+
+
+def test_the_same_package_at_one_path_is_found_once(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2"))))
+    twice, elsewhere = python("x", "1"), python("x", "1", path="/opt/x/METADATA")
+    assert [each.path for each in matched(database, twice, twice, elsewhere).findings] == sorted(
+        [twice.path, elsewhere.path]
+    )
+
+
+def test_an_image_without_packages_is_not_clean(tmp_path: Path) -> None:
+    result = matched(compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2")))))
+    assert (result.coverage, result.coverage_reason) == (Coverage.NONE, "NO_PACKAGES")
+
+
+def test_a_release_without_advisories_is_named_and_nothing_is_judged(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", *before("2"))))
+    result = matched(database, debian("x", "1", release="99"))
+    assert (result.coverage, result.coverage_reason) == (Coverage.NONE, "NO_ADVISORIES")
+    assert "Debian:99" in result.warnings[0].message
+
+
+def test_one_ecosystem_without_advisories_makes_the_coverage_partial(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", *before("2"))))
+    result = matched(database, debian("x", "2"), python("y", "1"))
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "NO_ADVISORIES")
+
+
+def test_packages_of_a_distribution_unknown_to_osv_are_told(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", *before("2"))))
+    unknown = Package(purl="", name="x", version="1", ecosystem="", path="/p", layer="l")
+    result = matched(database, unknown)
+    assert result.coverage is Coverage.NONE
+    assert "debian 12" in result.warnings[0].message
+
+
+def test_the_sample_never_covers_fully(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2"))), built_at=None)
+    result = matched(database, python("x", "3"))
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "SAMPLE_ADVISORIES")
+
+
+@pytest.mark.parametrize(("days", "coverage"), [(7, Coverage.FULL), (8, Coverage.PARTIAL)])
+def test_old_advisories_lower_the_coverage(tmp_path: Path, days: int, coverage: Coverage) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2"))))
+    result = matched(database, python("x", "3"), age=timedelta(days=days))
+    assert result.coverage is coverage
+    assert [warning.code for warning in result.warnings] == ["STALE_ADVISORIES"] * (coverage is Coverage.PARTIAL)
+
+
+def test_a_version_that_cannot_be_compared_is_told_and_not_taken_for_harmless(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2"))))
+    package = python("x", "not-a-version")
+    result = matched(database, package)
+    assert found(result) == [("CVE-1-1", "2")]
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "VERSION_NOT_COMPARABLE")
+    assert result.warnings[0].path == package.path
+
+
+def test_findings_are_sorted_by_the_reports_order(tmp_path: Path) -> None:
+    records = [
+        record(f"CVE-2020-{number}", affected("PyPI", "x", *before("2")), severity=severity)
+        for number, severity in (
+            (1, HIGH),
+            (2, []),
+            (3, HIGH),
+            (4, cvss("CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N")),
+        )
+    ]
+    findings = matched(compiled(tmp_path, *records), python("x", "1")).findings
+    assert [each.id[-1] for each in findings] == ["2", "4", "1", "3"]
+    assert list(findings) == sorted(findings, key=sort_key)
+
+
+@given(
+    fixes=st.lists(st.integers(1, 20), min_size=1, max_size=6), installed=st.integers(0, 22), order=st.randoms()
+)
+def test_stopping_at_the_ceiling_misses_nothing(
+    tmp_path_factory: pytest.TempPathFactory, fixes: list[int], installed: int, order: Random
+) -> None:
+    records = [
+        record(f"CVE-2020-{number}", affected("Debian:12", "x", *before(str(fix))))
+        for number, fix in enumerate(fixes)
+    ]
+    order.shuffle(records)
+    result = matched(compiled(tmp_path_factory.mktemp("db"), *records), debian("x", str(installed)))
+    assert {each.id for each in result.findings} == {
+        f"CVE-2020-{number}" for number, fix in enumerate(fixes) if installed < fix
+    }
