@@ -1,0 +1,59 @@
+# What a newcomer types: `make demo`, then `make test`. `make help` lists the rest.
+# Everything is installed into .venv, from requirements/*.txt, by hash; nothing needs root.
+
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+
+.PHONY: help setup demo test test-fast test-root lint protos clean
+.DEFAULT_GOAL := help
+
+help: ## Lists these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: $(RUNTIME) ## Creates .venv with what Drydock needs to run
+
+demo: $(RUNTIME) ## Shows one scan from push to notification
+	@$(BIN)/drydock demo
+
+test: lint ## Checks and tests everything that needs no root
+	$(PYTEST) -m "not root"
+	@./.ci/left-out
+
+test-fast: $(DEV) ## Tests that start no other process
+	$(PYTEST) -m "not root and not slow"
+
+test-root: $(DEV) ## Tests that need root, and only those
+	@test "$$(id -u)" -eq 0 || { echo "make test-root: these tests need root." >&2; exit 1; }
+	$(PYTEST) -m root
+
+lint: $(DEV) ## Style, types, import rules, protos, generated code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy services tests
+	$(BIN)/lint-imports --no-logo
+	BUF_CACHE_DIR=.cache/buf $(BIN)/buf lint
+	./.ci/generated-code
+
+protos: $(DEV) ## Generates protos/gen from the .proto files
+	./protos/generate.sh
+
+clean: ## Removes .venv and every cache of this folder
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find services tests protos -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@./.ci/create-venv "$(PYTHON)"
+
+$(RUNTIME): requirements/runtime.txt requirements/build.txt requirements/runtime.in pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/runtime.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

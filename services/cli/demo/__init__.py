@@ -1,0 +1,1 @@
+"""The demo: one image on its whole way, told as it happens."""
