@@ -19,6 +19,7 @@ from services.cli.options import (
     ServerOption,
 )
 from services.cli.output import Output, Record, show_records, to_record
+from services.cli.severity import SeverityWord
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is wrong with an image.")
 
@@ -32,16 +33,6 @@ class FindingKind(enum.Enum):
     APPLICATION_VULNERABILITY = "application"
     BASELINE_RISK = "baseline"
     MALICIOUS_SAMPLE = "malicious"
-
-
-class SeverityWord(enum.Enum):
-    """Severities as they are typed."""
-
-    UNKNOWN = "unknown"
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
 
 
 @app.callback()

@@ -1,0 +1,70 @@
+"""A report as people read it: findings, counts, warnings, and how far to trust them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from services.cli.output import cell, console_for, styled
+from services.kernel.model.finding import Finding
+from services.kernel.model.report import Coverage, Report
+
+_COLUMNS = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "PATH")
+
+
+def print_report(report: Report, findings: Sequence[Finding]) -> None:
+    """Prints the report with the given ones of its findings to standard output."""
+    console = console_for(sys.stdout)
+    if findings:
+        console.print(findings_table(findings))
+        console.print()
+    for name, value in _facts(report):
+        console.print(styled(name.ljust(11), "dim").append_text(cell(value)), soft_wrap=True)
+    for warning in report.warnings:
+        place = f" ({warning.path})" if warning.path else ""
+        line = styled("warning    ", "yellow").append_text(
+            styled(f"{warning.message}{place} [{warning.code}]", "")
+        )
+        console.print(line, soft_wrap=True)
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """Makes the table of findings, in the given order."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in _COLUMNS:
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        package = finding.package
+        row = (
+            finding.severity.value,
+            finding.id,
+            package.name,
+            package.version,
+            finding.fixed_version,
+            finding.path,
+        )
+        table.add_row(*map(cell, row))
+    return table
+
+
+def _facts(report: Report) -> list[tuple[str, object]]:
+    summary = report.summary
+    coverage = summary.coverage.value
+    if summary.coverage is not Coverage.FULL:
+        coverage += f" ({summary.coverage_reason})"
+    sample = ", a sample" if report.advisories.sample else ""
+    return [
+        ("image", report.image.reference),
+        ("digest", report.image.digest),
+        ("platform", report.image.platform),
+        ("advisories", f"{report.advisories.version}, built {report.advisories.built_at}{sample}"),
+        ("packages", summary.packages),
+        ("findings", f"{summary.findings}: {_counts(summary.by_severity)}"),
+        ("coverage", coverage),
+    ]
+
+
+def _counts(by_severity: dict[str, int]) -> str:
+    return ", ".join(f"{count} {severity.lower()}" for severity, count in reversed(by_severity.items()))

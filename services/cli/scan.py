@@ -1,0 +1,140 @@
+"""`drydock scan IMAGE`: one image, here and now, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import msgspec
+import typer
+
+from services.cli.failure import Exit, reported, tell
+from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption
+from services.cli.output import Output, console_for
+from services.cli.password import read_password
+from services.cli.severity import SeverityWord, parse_severities
+from services.kernel.errors import Kind, ServiceError
+
+if TYPE_CHECKING:
+    from services.kernel.model.access import RegistryAccess
+    from services.kernel.model.reference import ImageReference
+    from services.kernel.model.report import Report
+    from services.kernel.model.severity import Severity
+
+app = typer.Typer(rich_markup_mode=None)
+
+Progress: TypeAlias = Callable[[str, Mapping[str, object]], None]
+
+
+@app.command()
+def scan(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="HOST/REPO:TAG[@DIGEST] or oci:DIR[:TAG].")],
+    *,
+    format_: Annotated[Output, typer.Option("--format", help="A table, or the JSON report.")] = Output.TABLE,
+    advisories: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="An advisory file in place of the data directory's.")
+    ] = None,
+    platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
+    severity: Annotated[
+        str, typer.Option(metavar="LIST", help="Show only these, as in high,critical; the counts stay.")
+    ] = "",
+    fail_on: Annotated[
+        SeverityWord | None,
+        typer.Option("--fail-on", case_sensitive=False, help="Exit 1 when a finding is so bad or worse."),
+    ] = None,
+    username: Annotated[str, typer.Option(metavar="U", help="User of the registry.")] = "",
+    password_stdin: PasswordOption = False,
+    plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Scans one image; needs no server and no database.
+
+    Exit status: 0 scanned, and nothing as bad as --fail-on; 1 something is; 3 it could not be scanned; 5 --fail-on
+    cannot be decided, because a part of the image could not be judged.
+
+    Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
+    """
+    with reported(format_, otherwise=Exit.NOT_SCANNED):
+        from services.kernel.model.platform import parse_platform
+        from services.kernel.model.reference import parse_reference
+
+        reference = parse_reference(image)
+        shown = parse_severities(severity)
+        wanted = parse_platform(platform) if platform else None
+        password = read_password(username, wanted=password_stdin)
+        access = _access(reference, plain_http, username, password)
+
+        async def work(progress: Progress) -> Report:
+            from services.scanner.wiring import one_shot
+
+            return await one_shot(
+                reference,
+                access=access,
+                platform=wanted,
+                advisories=advisories,
+                data=data.expanduser(),
+                progress=progress,
+            )
+
+        report = _watched(work)
+    _print(format_, report, shown)
+    if fail_on is not None:
+        _gate(format_, report, fail_on.severity)
+
+
+def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
+    """Returns how to reach the registry; None for a folder."""
+    from pydantic import SecretStr
+
+    from services.kernel.model.access import RegistryAccess
+    from services.kernel.model.reference import LayoutReference
+
+    if isinstance(reference, LayoutReference):
+        return None
+    return RegistryAccess(
+        address=reference.host, plain_http=plain_http, username=username, password=SecretStr(password)
+    )
+
+
+def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> Report:
+    """Runs the scan with a line on standard error that says what is being done."""
+    from services.kernel.log import configure_logs
+
+    configure_logs(level="error")
+    with console_for(sys.stderr).status("starting") as display:
+
+        def progress(event: str, facts: Mapping[str, object]) -> None:
+            words = " ".join(f"{key}={value}" for key, value in facts.items())
+            display.update(f"{event} {words}")
+
+        return asyncio.run(work(progress))
+
+
+def _print(form: Output, report: Report, shown: frozenset[Severity]) -> None:
+    findings = tuple(finding for finding in report.findings if finding.severity in shown)
+    if form is Output.JSON:
+        document = msgspec.structs.replace(report, findings=findings)
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
+        return
+    from services.cli.report_table import print_report
+
+    print_report(report, findings)
+
+
+def _gate(form: Output, report: Report, limit: Severity) -> None:
+    """Ends the process with 1 or 5 unless the image passes."""
+    from services.kernel.model.report import Coverage
+
+    failing = [finding for finding in report.findings if finding.severity.rank >= limit.rank]
+    if failing:
+        message = f"{len(failing)} of {len(report.findings)} findings are {limit.value} or worse."
+        tell(form, ServiceError(Kind.FAILED_PRECONDITION, "GATE_FAILED", message))
+        raise typer.Exit(int(Exit.GATE_FAILED))
+    if report.summary.coverage is not Coverage.FULL:
+        message = f"Nothing is {limit.value} or worse, but the image could not be judged in full."
+        why = next((each.message for each in report.warnings if each.code == report.summary.coverage_reason), "")
+        tell(form, ServiceError(Kind.FAILED_PRECONDITION, report.summary.coverage_reason, message, hint=why))
+        raise typer.Exit(int(Exit.UNDECIDED))
