@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.databases import fresh_database, session_server
+from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,22 @@ async def database(database_server: str) -> AsyncIterator[str]:
     """The URL of an empty database of the test's own."""
     async with fresh_database(database_server) as url:
         yield url
+
+
+@pytest.fixture(params=["lab", pytest.param("real", marks=[pytest.mark.slow, pytest.mark.real_registry])])
+def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> StartRegistry:
+    """Starts a registry: every test that takes this runs against the lab's and against the real one."""
+    if request.param == "lab":
+        return lab_registry
+    return partial(real_registry, registry_program(), tmp_path)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the mark by which a run knows that it needs the real registry's program."""
+    config.addinivalue_line("markers", "real_registry: needs the real registry's program")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Builds the real registry before the first test: it takes longer than a test may."""
+    if not session.config.option.collectonly and any(i.get_closest_marker("real_registry") for i in session.items):
+        registry_program()

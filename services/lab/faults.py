@@ -220,6 +220,8 @@ class _Spoiled:
             case Trickle(drop_bytes=drop, pause_seconds=pause):
                 for start in range(0, len(body), drop):
                     await self._faults.pause(pause)
+                    if self._faults.closing.is_set():
+                        raise FaultCommitted("the registry stops in mid-trickle")
                     await self._send({**message, "body": body[start : start + drop], "more_body": True})
                 await self._send({**message, "body": b""})
             case _:

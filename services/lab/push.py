@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
 import aiohttp
@@ -62,7 +63,9 @@ async def push_blob(client: aiohttp.ClientSession, repository: str, digest: Dige
         await _expect(response, 202)
         location = URL(response.headers["Location"])
     headers = {"Content-Type": "application/octet-stream"}
-    async with client.put(location.update_query(digest=digest), data=content, headers=headers) as response:
+    async with client.put(
+        location.update_query(digest=digest), data=io.BytesIO(content), headers=headers
+    ) as response:
         await _expect(response, 201)
 
 

@@ -6,21 +6,20 @@ notifications like the real registry, and commits the faults that tests plan.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import dataclasses
 import hmac
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 
-import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.lab.beside import beside
 from services.lab.content import Content
 from services.lab.events import Endpoint, Notifications
 from services.lab.faults import Faults, FaultyApp
+from services.lab.loopback import LoopbackServer, listen, serving
 from services.lab.routes import Refusal, Routes
 
 SERVER = "drydock-lab-registry (for demos and tests, not for production)"
@@ -40,7 +39,9 @@ class Seen:
 class LabRegistry:
     """A running lab registry, as its owner sees it."""
 
-    def __init__(self, address: str, server: _Server, faults: Faults, notifications: Notifications | None) -> None:
+    def __init__(
+        self, address: str, server: LoopbackServer, faults: Faults, notifications: Notifications | None
+    ) -> None:
         self.address = address
         """`127.0.0.1:PORT`."""
         self.faults = faults
@@ -52,7 +53,7 @@ class LabRegistry:
     @property
     def connections(self) -> int:
         """How many clients are connected at present."""
-        return len(self._server.server_state.connections)
+        return self._server.connections
 
     async def notified(self) -> None:
         """Waits until every event so far is delivered; returns at once when none are sent."""
@@ -71,60 +72,22 @@ async def serve_registry(
         notify: where events go; nowhere with None.
         port: a free one is taken for 0.
     """
-    listener = socket.create_server(("127.0.0.1", port))
-    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    listener, address = listen(port)
     faults = Faults()
     notifications = Notifications(notify, address) if notify else None
     app: ASGIApp = Routes(Content(), notifications).app()
     if users is not None:
         app = _BasicAuth(app, users)
     watched = _Watched(FaultyApp(app, faults))
-    server = _Server(watched)
+    server = LoopbackServer(watched, server_header=SERVER)
     registry = LabRegistry(address, server, faults, notifications)
     watched.seen = registry.seen
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]), name="lab-registry")
-        await server.ready.wait()
-        sender = group.create_task(notifications.run(), name="lab-notifications") if notifications else None
-        try:
-            yield registry
-        except Exception as error:  # noqa: BLE001  # raised again below: the task group would wrap it
-            failure = error
-        finally:
-            faults.closing.set()
-            server.should_exit = True
-            if sender is not None:
-                sender.cancel()
-    if failure is not None:
-        raise failure
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to its owner and says when it listens."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                headers=[("Server", SERVER)],
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(server, listener))
+        stack.callback(faults.closing.set)
+        if notifications is not None:
+            await stack.enter_async_context(beside(notifications.run(), name="lab-notifications"))
+        yield registry
 
 
 class _Watched:

@@ -202,7 +202,7 @@ class Routes:
 
 
 def _acceptable(found: StoredManifest, request: HttpRequest) -> bool:
-    """Tells whether the client may have it: like the real registry, it wants OCI types named; `*/*` is not enough."""
+    """Tells whether the client names the type: the real registry wants that of OCI types, too."""
     return "oci" not in found.media_type or found.media_type in ",".join(request.headers.getlist("Accept"))
 
 

@@ -129,32 +129,32 @@ def cut_off(host: str, what: str) -> ScanFailure:
     )
 
 
-def failure_of_error(error: BaseException, *, what: str, host: str) -> ScanFailure:
+def failure_of_error(error: Exception, *, what: str, host: str) -> ScanFailure:
     """Turns an aiohttp error, a timeout or an OSError into its reason."""
-    facts = {"host": host}
-    if isinstance(error, TimeoutError):
-        return ScanFailure(Reason.REGISTRY_TIMEOUT, f"{host} took too long to deliver {what}.", metadata=facts)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return ScanFailure(
-            Reason.REGISTRY_UNREACHABLE,
-            f"{host} could not be reached over TLS: its certificate is not trusted, or it speaks plain HTTP.",
-            hint="Trust its certificate authority, or use plain HTTP for this registry if that is meant.",
-            metadata=facts | {FINAL: "tls"},
-        )
-    if isinstance(error, AddressRefused) or isinstance(getattr(error, "os_error", None), AddressRefused):
+    refused = isinstance(error, AddressRefused) or isinstance(getattr(error, "os_error", None), AddressRefused)
+    if refused or isinstance(error, aiohttp.InvalidURL):
         return ScanFailure(
             Reason.REGISTRY_REDIRECT_REFUSED,
-            f"The host {host} leads to a link-local or metadata address; that is not followed.",
+            f"{host} leads, for {what}, to a link-local or metadata address, or to one that is none.",
             hint="Check the registry's address and its storage settings.",
-            metadata=facts,
+            metadata={"host": host},
         )
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return cut_off(host, what)
-    if isinstance(error, aiohttp.ClientResponseError | aiohttp.InvalidURL | ValueError):
-        return registry_error(host, f"gave an answer for {what} that is not HTTP as it should be")
-    return ScanFailure(
-        Reason.REGISTRY_UNREACHABLE,
-        f"{host} could not be reached, or closed the connection, when asked for {what}.",
-        hint="Check address, port and network.",
-        metadata=facts,
-    )
+    match error:
+        case TimeoutError():
+            why, message, hint = Reason.REGISTRY_TIMEOUT, f"{host} took too long to deliver {what}.", ""
+        case aiohttp.ClientSSLError():
+            why = Reason.REGISTRY_UNREACHABLE
+            message = (
+                f"{host} cannot be reached over TLS: its certificate is not trusted, or it speaks plain HTTP."
+            )
+            hint = "Trust its certificate authority, or use plain HTTP for this registry if that is meant."
+        case aiohttp.ClientPayloadError():
+            return cut_off(host, what)
+        case aiohttp.ClientResponseError():
+            return registry_error(host, f"gave an answer for {what} that is not HTTP as it should be")
+        case _:
+            why = Reason.REGISTRY_UNREACHABLE
+            message = f"{host} could not be reached, or closed the connection, when asked for {what}."
+            hint = "Check address, port and network."
+    final = {FINAL: "tls"} if isinstance(error, aiohttp.ClientSSLError) else {}
+    return ScanFailure(why, message, hint=hint, metadata={"host": host} | final)

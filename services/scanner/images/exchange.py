@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from services.kernel.clock import Clock
@@ -21,9 +22,13 @@ _CHALLENGES = 2
 
 
 @contextlib.asynccontextmanager
-async def open_session(settings: SourceSettings) -> AsyncIterator[aiohttp.ClientSession]:
-    """Opens the HTTP session of an image source: no cookies, no decoding behind our back, guarded names."""
-    resolver = redirects.GuardedResolver(aiohttp.ThreadedResolver())
+async def open_session(names: AbstractResolver | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Opens the HTTP session of an image source: no cookies, no decoding behind our back, guarded names.
+
+    Args:
+        names: resolves host names; the system does by default.
+    """
+    resolver = redirects.GuardedResolver(names or aiohttp.ThreadedResolver())
     connector = aiohttp.TCPConnector(resolver=resolver, limit=16, use_dns_cache=False)
     session = aiohttp.ClientSession(
         connector=connector,

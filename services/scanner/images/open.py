@@ -31,7 +31,7 @@ async def open_source(
         yield LayoutSource(Path(reference.path), settings.limits)
         return
     reached = access or RegistryAccess(address=reference.host)
-    async with open_session(settings) as session:
+    async with open_session() as session:
         yield RegistrySource(session, reached, reference.image.repository.path, settings)
 
 
