@@ -19,6 +19,7 @@ from typing import Final
 import lmdb
 import msgspec
 
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.versions import sort_key
 from services.scanner.advisories.claims import Claim, TooManyClaims, claims_of
 from services.scanner.advisories.database import FORMAT, META_KEY, Meta, SourceMeta, package_key
@@ -29,8 +30,10 @@ from services.scanner.advisories.sources import broken, read_source
 Progress = Callable[[str, int], None]
 """Is told the source and how many of its records were read, every thousand records and at its end."""
 
-_MAP_BYTES: Final = 16 << 30
-"""Address space, not memory: the files are as large as their content."""
+_MAP_LEAST: Final = 64 << 20
+_MAP_MOST: Final = 256 << 30
+_MAP_PER_SOURCE_BYTE: Final = 100
+"""Address space, not memory: the files are as large as their content, which is a few times the zips' size."""
 _BATCH: Final = 20_000
 _PROGRESS_EVERY: Final = 1_000
 _SEQUENCE_BYTES: Final = 8
@@ -47,6 +50,7 @@ class Source:
 @dataclasses.dataclass(slots=True)
 class _Counts:
     records: int = 0
+    binaries: bool = False
     ecosystems: Counter[str] = dataclasses.field(default_factory=Counter)
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     sources: list[SourceMeta] = dataclasses.field(default_factory=list)
@@ -63,10 +67,13 @@ def compile_sources(
         ServiceError: ADVISORY_SOURCE_NOT_FOUND, ADVISORY_SOURCE_BROKEN or ADVISORY_SOURCE_TOO_LARGE.
     """
     spool = output.with_suffix(".spool")
+    space = _space(sources)
     try:
-        with lmdb.open(str(spool), subdir=False, lock=False, sync=False, map_size=_MAP_BYTES) as environment:
+        with lmdb.open(str(spool), subdir=False, lock=False, sync=False, map_size=space) as environment:
             counts = _collect(sources, environment, progress or _ignore)
-            meta = _write(environment, output, counts, built_at)
+            meta = _write(environment, output, space, counts, built_at)
+    except lmdb.Error as error:
+        raise _not_written(output) from error
     finally:
         spool.unlink(missing_ok=True)
     descriptor = os.open(output, os.O_RDONLY)
@@ -92,6 +99,7 @@ def _collect(sources: Sequence[Source], environment: lmdb.Environment, progress:
             try:
                 for target, claim in claims_of(record, counts.left_out):
                     ecosystems.add(target.ecosystem)
+                    counts.binaries |= target.binary
                     key = package_key(target.ecosystem, target.name, binary=target.binary)
                     batch.append((key + sequence.to_bytes(_SEQUENCE_BYTES), encoder.encode(claim)))
                     sequence += 1
@@ -117,12 +125,12 @@ def _flush(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> N
     batch.clear()
 
 
-def _write(spool: lmdb.Environment, output: Path, counts: _Counts, built_at: datetime | None) -> Meta:
+def _write(spool: lmdb.Environment, output: Path, space: int, counts: _Counts, built_at: datetime | None) -> Meta:
     """Merges package by package, in key order, so that the file's pages are filled one after another."""
     digest = hashlib.sha256()
     packages = 0
     encoder = msgspec.msgpack.Encoder()
-    with lmdb.open(str(output), subdir=False, lock=False, sync=False, map_size=_MAP_BYTES) as environment:
+    with lmdb.open(str(output), subdir=False, lock=False, sync=False, map_size=space) as environment:
         with environment.begin(write=True) as transaction:
             for key, vulnerabilities in _merged(spool):
                 value = encoder.encode(vulnerabilities)
@@ -157,6 +165,7 @@ def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: by
         sample=built_at is None,
         records=counts.records,
         packages=packages,
+        binaries=counts.binaries,
         ecosystems=dict(sorted(counts.ecosystems.items())),
         left_out=dict(sorted(counts.left_out.items())),
         sources=tuple(counts.sources),
@@ -170,6 +179,23 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
+
+
+def _space(sources: Sequence[Source]) -> int:
+    size = 0
+    for source in sources:
+        files = source.path.rglob("*.json") if source.path.is_dir() else (source.path,)
+        size += sum(file.stat().st_size for file in files if file.is_file())
+    return min(_MAP_MOST, max(_MAP_LEAST, size * _MAP_PER_SOURCE_BYTE))
+
+
+def _not_written(output: Path) -> ServiceError:
+    return ServiceError(
+        Kind.RESOURCE_EXHAUSTED,
+        "ADVISORIES_NOT_WRITTEN",
+        f"The advisory file could not be written to {output.parent}: the disk is full, or records expand too far.",
+        hint="The advisories that were there still serve. Make room, then try again.",
+    )
 
 
 def _ignore(source: str, records: int) -> None:

@@ -52,6 +52,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """True for the small snapshot that ships with Drydock."""
     records: int
     packages: int
+    binaries: bool
+    """Whether any record names a binary package of a distribution instead of a source."""
     ecosystems: dict[str, int]
     """Records for each ecosystem with its release, as in `Debian:12`; only what can be matched."""
     left_out: dict[str, int]

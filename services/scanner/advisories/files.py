@@ -9,7 +9,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -29,6 +31,7 @@ SNAPSHOT: Final = Path(__file__).with_name("snapshot.ndjson")
 _FOLDER: Final = "advisories"
 _POINTER: Final = "current"
 _ATTEMPTS: Final = 5
+_ABANDONED_SECONDS: Final = 86_400
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +172,10 @@ class AdvisoryFiles:
         """Removes what an import that was killed left behind; only one import runs at a time."""
         for path in self.folder.glob(".import-*"):
             path.unlink(missing_ok=True)
+        for path in self.folder.glob(".download-*"):
+            # Another import may still be downloading: only one that cannot be is left over.
+            if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def _exclusive(self, *, wait: bool = False) -> Iterator[None]:

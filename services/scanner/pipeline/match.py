@@ -62,19 +62,19 @@ def match(
     Nothing is silently taken for harmless: what could not be judged, or only by a sample, by old advisories or by
     a version that does not follow its scheme, lowers the coverage and is told in the warnings.
     """
-    judged = [package for package in packages if _is_covered(package.ecosystem, database)]
+    covered = [package for package in packages if _is_covered(package.ecosystem, database)]
     found: dict[tuple[str, str, str, str], Finding] = {}
     judge = _Judge(database)
-    for package in judged:
+    for package in packages:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
     warnings = [
         *_emptiness(packages),
         *_uncovered(distribution, packages, database),
         *_trust(database, now, max_age),
-        *_odd_versions(judged),
+        *_odd_versions(covered),
     ]
-    coverage = Coverage.NONE if not judged else Coverage.PARTIAL if warnings else Coverage.FULL
+    coverage = Coverage.NONE if not covered else Coverage.PARTIAL if warnings else Coverage.FULL
     return Matched(
         findings=tuple(sorted(found.values(), key=sort_key)),
         coverage=coverage,
@@ -84,10 +84,8 @@ def match(
 
 
 def _is_covered(ecosystem: str, database: AdvisoryDatabase) -> bool:
-    known = database.meta.ecosystems
-    return (
-        bool(ecosystem) and scheme_of(ecosystem) is not None and (ecosystem in known or family(ecosystem) in known)
-    )
+    """A release is covered by advisories of its own: those that name no release are few."""
+    return scheme_of(ecosystem) is not None and ecosystem in database.meta.ecosystems
 
 
 class _Judge:
@@ -104,7 +102,7 @@ class _Judge:
         name, version = (source.name, source.version) if source else (package.name, package.version)
         for verdict in self._verdict(package.ecosystem, name, version, binary=False):
             yield _finding(package, verdict, system=system)
-        if system:
+        if system and self._database.meta.binaries:
             for verdict in self._verdict(package.ecosystem, package.name, package.version, binary=True):
                 yield _finding(package, verdict, system=system)
 
@@ -125,7 +123,8 @@ def _verdicts(
     key = partial(version_key, scheme)
     installed = key(version)
     # A record without a release, plain "Debian", speaks of every release.
-    for each in dict.fromkeys((ecosystem, family(ecosystem))):
+    known = database.meta.ecosystems
+    for each in (name for name in dict.fromkeys((ecosystem, family(ecosystem))) if name in known):
         for vulnerability in database.vulnerabilities(each, canonical_name(each, name), binary=binary):
             if vulnerability.ceiling and key(vulnerability.ceiling) < installed:
                 break  # sorted: no later one reaches up to the installed version

@@ -213,6 +213,13 @@ def test_a_release_without_advisories_is_named_and_nothing_is_judged(tmp_path: P
     assert "Debian:99" in result.warnings[0].message
 
 
+def test_a_record_without_a_release_counts_for_all_and_covers_none(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-1", affected("Debian", "x", *before("2"))))
+    result = matched(database, debian("x", "1"))
+    assert found(result) == [("CVE-1-1", "2")]
+    assert (result.coverage, result.coverage_reason) == (Coverage.NONE, "NO_ADVISORIES")
+
+
 def test_one_ecosystem_without_advisories_makes_the_coverage_partial(tmp_path: Path) -> None:
     database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", *before("2"))))
     result = matched(database, debian("x", "2"), python("y", "1"))
