@@ -28,10 +28,14 @@ OUTAGES = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.TransactionRollbackError,
     OSError,
     TimeoutError,
 )
-"""What asyncpg raises when the database is away, restarting, or does not answer in time."""
+"""What passes by itself: the database is away, restarting, too slow, or chose us as the victim of a deadlock."""
 
 
 @asynccontextmanager

@@ -75,11 +75,11 @@ class ImageEvent(_message.Message):
     repository: _builtins.str
     """Last segment of the repository path."""
     tag: _builtins.str
-    """Tag that was pushed; empty for other actions."""
+    """Tag that was pushed, pulled or deleted; may be empty unless pushed."""
     digest: _builtins.str
-    """Digest of the manifest or index, with its algorithm."""
+    """Digest of the manifest or index, with its algorithm; empty when a tag alone was deleted."""
     media_type: _builtins.str
-    """Media type of the manifest or index."""
+    """Media type of the manifest or index; empty when deleted."""
     revision: _builtins.int
     """Grows with every event that any gateway accepts: of two events about one tag the greater one is the newer."""
     actor: _builtins.str

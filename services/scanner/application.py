@@ -1,0 +1,264 @@
+"""The scanner's application: begins tasks on what the registry has, and answers the rest from its own tables."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.errors import Kind, ServiceError, invalid, not_found
+from services.kernel.ids import Ids
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.page import Page, decode_token, encode_token, page_size
+from services.kernel.model.reference import RepositoryName, parse_tag
+from services.rules.api import RulesApi
+from services.scanner.api import (
+    FindingFilter,
+    Findings,
+    ImageQuery,
+    PlacedFinding,
+    PlatformScan,
+    State,
+    Task,
+)
+from services.scanner.events import ScanRequested
+from services.scanner.images.interface import ImageSource
+from services.scanner.intake import Intake
+from services.scanner.lookup import Lookup
+from services.scanner.merge import merge_findings
+from services.scanner.reasons import Reason, ScanFailure
+from services.scanner.records import ImageAddress, PartRecord, TaskRecord
+from services.scanner.reports import report_json, unpack_report
+from services.scanner.schedule import LANE_PERSON
+from services.scanner.store import ScannerStore
+
+OpenSource = Callable[[RegistryAccess, RepositoryName], AbstractAsyncContextManager[ImageSource]]
+"""Opens a repository of an instance's registry."""
+_INSTANCE_ID = "cri-"
+
+
+class ScannerApplication:
+    """Implements `services.scanner.api.ScannerApi`."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        store: ScannerStore,
+        lookup: Lookup,
+        intake: Intake,
+        rules: RulesApi,
+        open_source: OpenSource,
+        clock: Clock,
+        ids: Ids,
+        engines: frozenset[Engine],
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._lookup = lookup
+        self._intake = intake
+        self._rules = rules
+        self._open_source = open_source
+        self._clock = clock
+        self._ids = ids
+        self._engines = engines
+
+    # tasks
+
+    async def create_task(
+        self,
+        image: ImageQuery,
+        *,
+        engine: Engine | None = None,
+        target_ids: tuple[str, ...] = (),
+        request_id: str = "",
+    ) -> Task:
+        """Begins a task on what the registry has under the tag right now."""
+        task_id = _task_id(request_id) if request_id else self._ids.uuid()
+        instance = await self._rules.get_instance(image.instance)
+        access = await self._rules.registry_access(instance.instance_id)
+        chosen = engine or instance.engine
+        if chosen not in self._engines:
+            raise _engine_not_ready(chosen)
+        name = await self._lookup.repository_name(instance, image)
+        digest = await self._digest_in_registry(access, name, image)
+        repository = await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
+        address = ImageAddress(
+            instance_id=instance.instance_id,
+            repo_id=repository.repo_id,
+            namespace=name.namespace,
+            repository=name.name,
+            tag=image.tag,
+            digest=digest,
+        )
+        async with self._pool.acquire() as db, db.transaction():
+            # The registry was asked just now: nothing that was seen before is newer.
+            revision = await self._store.tag_revision(db, address.repo_id, address.tag) or 0
+            request = ScanRequested(
+                task_id=task_id,
+                image=address,
+                revision=revision,
+                engine=chosen,
+                rule_ids=(),
+                target_ids=target_ids,
+                requested_at=self._clock.now(),
+            )
+            return to_task(await self._intake.accept(db, request, lane=LANE_PERSON))
+
+    async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:
+        if image.tag:
+            parse_tag(image.tag)
+        reference = image.tag or image.digest
+        if not reference:
+            raise invalid("INVALID_IMAGE", "Neither tag nor digest is given.", field="tag")
+        try:
+            async with self._open_source(access, name) as source:
+                found = await source.head(reference)
+        except ScanFailure as failure:
+            if failure.why is Reason.IMAGE_NOT_FOUND:
+                raise not_found(
+                    "TAG_NOT_EXIST",
+                    f"The registry has no {name.path}:{reference}.",
+                    hint="Push the image first, or mend the name.",
+                ) from failure
+            raise
+        if image.digest and found.digest != image.digest:
+            raise ServiceError(
+                Kind.FAILED_PRECONDITION,
+                "TAG_MOVED",
+                f"{name.path}:{image.tag} is {found.digest} now, not {image.digest}.",
+                hint="Name the tag or the digest alone, or the digest that the tag has.",
+            )
+        return found.digest
+
+    async def get_task(self, task_id: str) -> Task:
+        """Reads one task and its platforms."""
+        async with self._pool.acquire() as db:
+            record = await self._lookup.task(db, task_id)
+            parts = await self._store.parts_of(db, record.scan_id)
+        return to_task(record, tuple(_platform(part) for part in parts))
+
+    async def list_tasks(
+        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[Task]:
+        """Reads a page of tasks by creation, newest first."""
+        size = _size(page_size)
+        instance_id = await self._lookup.instance_id(instance) if instance else ""
+        position = decode_token(page_token, instance_id, state)
+        after = (datetime.fromisoformat(position[0]), position[1]) if position else None
+        async with self._pool.acquire() as db:
+            records = await self._store.tasks(
+                db, instance_id=instance_id, state=state, after=after, limit=size + 1
+            )
+        token = ""
+        if len(records) > size:
+            last = records[size - 1]
+            token = encode_token((last.created_at.isoformat(), last.task_id), instance_id, state)
+        return Page(items=tuple(to_task(record) for record in records[:size]), next_token=token)
+
+    # results
+
+    async def image_status(self, image: ImageQuery) -> Task:
+        """Reads the newest task: one query when the image is known."""
+        return to_task(await self._lookup.newest(image))
+
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        """Reads the reports of the last complete task and filters what they found."""
+        task, parts, packed = await self._lookup.last_complete(image)
+        placed = await asyncio.to_thread(
+            lambda: merge_findings([(part.platform, unpack_report(packed[part.scan_id])) for part in parts])
+        )
+        chosen = [one for one in placed if _wanted(one, wanted)]
+        if wanted.descending:
+            # Worst first, yet ties in the same order as ever.
+            chosen.sort(key=lambda one: -one.finding.severity.rank)
+        return Findings(task=to_task(task), findings=tuple(chosen))
+
+    async def report(self, image: ImageQuery, platform: str = "") -> bytes:
+        """Reads one platform's report as it was stored."""
+        _, parts, packed = await self._lookup.last_complete(image)
+        fitting = [part for part in parts if platform in ("", part.platform)]
+        names = ", ".join(part.platform for part in parts)
+        if not fitting:
+            raise not_found(
+                "PLATFORM_NOT_EXIST", f"The image is not there for {platform}.", hint=f"It has: {names}."
+            )
+        if len(fitting) > 1:
+            raise invalid(
+                "PLATFORM_AMBIGUOUS",
+                "The image has several platforms.",
+                field="platform",
+                hint=f"Name one: {names}.",
+            )
+        return await asyncio.to_thread(report_json, packed[fitting[0].scan_id])
+
+
+_size = page_size  # a method's parameter of the same name hides the function
+
+
+def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Task:
+    """Turns a row into what callers see."""
+    image, outcome = record.image, record.outcome
+    return Task(
+        task_id=record.task_id,
+        instance_id=image.instance_id,
+        repo_id=image.repo_id,
+        namespace=image.namespace,
+        repository=image.repository,
+        tag=image.tag,
+        digest=image.digest,
+        engine=record.engine,
+        state=outcome.state,
+        reason=outcome.reason,
+        message=outcome.message,
+        coverage=outcome.coverage,
+        findings=outcome.findings,
+        advisories_version=outcome.advisories_version,
+        rule_ids=record.rule_ids,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        platforms=platforms,
+    )
+
+
+def _platform(part: PartRecord) -> PlatformScan:
+    return PlatformScan(
+        scan_id=part.scan_id,
+        platform=part.platform,
+        digest=part.digest,
+        state=part.outcome.state,
+        reason=part.outcome.reason,
+        message=part.outcome.message,
+    )
+
+
+def _wanted(placed: PlacedFinding, wanted: FindingFilter) -> bool:
+    finding = placed.finding
+    return (
+        (not wanted.kinds or finding.kind in wanted.kinds)
+        and (not wanted.severities or finding.severity in wanted.severities)
+        and wanted.id_contains.lower() in finding.id.lower()
+        and wanted.platform in ("", *placed.platforms)
+    )
+
+
+def _task_id(request_id: str) -> str:
+    try:
+        return str(uuid.UUID(request_id))
+    except ValueError:
+        raise invalid("INVALID_REQUEST_ID", "The request id is no UUID.", field="request_id") from None
+
+
+def _engine_not_ready(engine: Engine) -> ServiceError:
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "ENGINE_NOT_READY",
+        f"The engine {engine.value} is not there in this installation.",
+        hint="Use SECURITY_CENTER.",
+    )

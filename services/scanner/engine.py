@@ -1,0 +1,29 @@
+"""The SECURITY_CENTER engine: its version is everything that changes what it finds in the same bytes."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from services.kernel.model.engine import Engine
+from services.kernel.model.report import EngineInfo
+from services.scanner.advisories.watch import AdvisoryWatch
+from services.scanner.catalogers.installed import ANALYSERS_KEY
+
+MATCHER = 1
+"""Raised whenever the same packages and advisories would give another report."""
+ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"))
+
+
+class EngineRelease:
+    """Says what a scan that began now would be made with."""
+
+    def __init__(self, watch: AdvisoryWatch) -> None:
+        self._watch = watch
+
+    def engine_version(self, engine: Engine) -> str:
+        """Returns the analysers and the matcher, so that a new one scans anew."""
+        return f"{engine.value};matcher={MATCHER};{ANALYSERS_KEY}"
+
+    def advisories_version(self) -> str:
+        """Returns the version of the current advisory file."""
+        return self._watch.version

@@ -1,0 +1,85 @@
+"""Intake: what the bus and callers ask for becomes tasks, in one transaction with their events."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from services.kernel.bus.interface import Record
+from services.kernel.clock import Clock
+from services.kernel.db import Connection, Pool
+from services.scanner.api import State
+from services.scanner.events import ScanRequested, from_image_event, from_scan_request
+from services.scanner.records import Outcome, TaskRecord
+from services.scanner.schedule import LANE_PUSH, Scheduler
+from services.scanner.store import ScannerStore
+from services.scanner.tell import TaskTeller
+
+
+class Intake:
+    """Accepts requests. Idempotent by task id and by revision."""
+
+    def __init__(
+        self, *, pool: Pool, store: ScannerStore, scheduler: Scheduler, teller: TaskTeller, clock: Clock
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._scheduler = scheduler
+        self._teller = teller
+        self._clock = clock
+
+    async def see_pushes(self, records: Sequence[Record]) -> None:
+        """Handles `drydock.image.events.v1`: tags move, whether a rule asks for a scan or not."""
+        pushes = [push for push in map(from_image_event, records) if push]
+        if not pushes:
+            return
+        async with self._pool.acquire() as db, db.transaction():
+            # In one order for all, so that two handlers never wait for each other's rows.
+            for push in sorted(pushes, key=lambda push: (push.image.repo_id, push.image.tag, push.revision)):
+                await self._store.see_tag(db, push.image, push.revision, push.occurred_at)
+
+    async def take_requests(self, records: Sequence[Record]) -> None:
+        """Handles `drydock.scan.requests.v1`."""
+        requests = [from_scan_request(record) for record in records]
+        async with self._pool.acquire() as db, db.transaction():
+            for request in sorted(requests, key=lambda request: (request.image.digest, request.revision)):
+                await self.accept(db, request, lane=LANE_PUSH)
+
+    async def accept(self, db: Connection, request: ScanRequested, *, lane: int) -> TaskRecord:
+        """Saves a task and makes sure that its scan is done or will be; a task that exists is returned unchanged.
+
+        A task on a scan that has ended ends at once, and tells so.
+        """
+        known = await self._store.task(db, request.task_id)
+        if known:
+            return known
+        key = self._scheduler.key(request.image, request.engine)
+        scan = await self._scheduler.ensure(db, key, request.image, lane=lane)
+        task = TaskRecord(
+            task_id=request.task_id,
+            image=request.image,
+            engine=request.engine,
+            scan_id=scan.scan_id,
+            outcome=Outcome(state=State.PENDING),
+            rule_ids=request.rule_ids,
+            target_ids=request.target_ids,
+            created_at=request.requested_at,
+            ended_at=None,
+        )
+        if not await self._store.insert_task(db, task):  # another process was faster
+            return await self._store.task(db, request.task_id) or task
+        await self._teller.tell(db, [task])
+        if request.image.tag:
+            await self._store.point_tag(db, request.image, request.revision, request.task_id, request.requested_at)
+        return await self._catch_up(db, task, scan.outcome)
+
+    async def _catch_up(self, db: Connection, task: TaskRecord, outcome: Outcome) -> TaskRecord:
+        """Brings a new task to where its scan is already."""
+        if outcome.state.ended:
+            ended = await self._store.end_tasks(db, task.scan_id, outcome, self._clock.now())
+            await self._teller.tell(db, ended)
+        elif outcome.state is not State.PENDING:
+            await self._store.change_tasks(db, [task.scan_id], outcome)
+        else:
+            return task
+        return await self._store.task(db, task.task_id) or dataclasses.replace(task, outcome=outcome)

@@ -1,0 +1,64 @@
+"""The library of layer analyses: what was read once is read never again."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import zstandard
+
+from services.kernel.db import Pool
+from services.kernel.model.digest import Digest
+from services.scanner.store import ScannerStore
+
+_LEVEL = 3
+_MAX_BYTES = 1 << 30
+
+
+class AnalysisLibrary(ABC):
+    """Keeps encoded analyses (`layers.analysis`) by layer digest, for the present analysers only."""
+
+    @abstractmethod
+    async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """Returns the analyses that are there."""
+
+    @abstractmethod
+    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+        """Keeps an analysis. Idempotent: the first one stays."""
+
+
+class StoredAnalyses(AnalysisLibrary):
+    """Analyses in PostgreSQL, shared by every scanner."""
+
+    def __init__(self, pool: Pool, store: ScannerStore, analysers: str) -> None:
+        self._pool = pool
+        self._store = store
+        self._analysers = analysers
+
+    async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """One query for all."""
+        async with self._pool.acquire() as db:
+            packed = await self._store.analyses(db, digests, self._analysers)
+        unpack = zstandard.ZstdDecompressor().decompress
+        return {Digest(digest): unpack(content, max_output_size=_MAX_BYTES) for digest, content in packed.items()}
+
+    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+        """One row, compressed."""
+        packed = zstandard.ZstdCompressor(level=_LEVEL).compress(analysis)
+        async with self._pool.acquire() as db:
+            await self._store.put_analysis(db, digest, self._analysers, diff_id, packed)
+
+
+class RememberedAnalyses(AnalysisLibrary):
+    """Analyses in memory, for one scan without a database."""
+
+    def __init__(self) -> None:
+        self._analyses: dict[Digest, bytes] = {}
+
+    async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """Those of this process."""
+        return {digest: self._analyses[digest] for digest in digests if digest in self._analyses}
+
+    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+        """Until the process ends."""
+        self._analyses.setdefault(digest, analysis)

@@ -1,0 +1,148 @@
+"""Looking up: from what a caller names to the task that answers for it."""
+
+from __future__ import annotations
+
+import uuid
+
+from services.kernel.db import Connection, Pool
+from services.kernel.errors import Kind, ServiceError, invalid, not_found
+from services.kernel.model.reference import RepositoryName
+from services.kernel.model.repository_id import repository_id
+from services.rules.api import Instance, RulesApi
+from services.scanner.api import ImageQuery, State
+from services.scanner.records import PartRecord, TaskRecord
+from services.scanner.store import ScannerStore
+
+_INSTANCE_ID = "cri-"
+
+
+class Lookup:
+    """Finds tasks by tag, digest or id. A known image costs one indexed read and asks nobody else."""
+
+    def __init__(self, pool: Pool, store: ScannerStore, rules: RulesApi) -> None:
+        self._pool = pool
+        self._store = store
+        self._rules = rules
+
+    async def newest(self, image: ImageQuery) -> TaskRecord:
+        """Returns the newest task of an image.
+
+        Raises:
+            ServiceError: IMAGE_NOT_SCANNED and the other errors of `ScannerApi`.
+        """
+        # Rules may be asked on the way, which needs a connection too: never while one is held here.
+        instance_id = await self.instance_id(image.instance)
+        if image.task_id:
+            async with self._pool.acquire() as db:
+                record = await self.task(db, image.task_id)
+            _check_agrees(image, instance_id, record)
+            return record
+        repo_id = image.repo_id or _repo_id(instance_id, image)
+        async with self._pool.acquire() as db:
+            found = await self._look_up(db, repo_id, image)
+        if found is None or found.image.instance_id != instance_id:
+            raise await self._why_unknown(image)
+        return found
+
+    async def _look_up(self, db: Connection, repo_id: str, image: ImageQuery) -> TaskRecord | None:
+        if image.digest:
+            return await self._store.task_of_digest(db, repo_id, image.digest)
+        if not image.tag:
+            raise invalid("INVALID_IMAGE", "Neither tag, digest nor task is given.", field="tag")
+        found = await self._store.task_of_tag(db, repo_id, image.tag)
+        if found is None:
+            # The tag moved back to a digest that was scanned before, and nothing has asked for it since.
+            digest = await self._store.tag_digest(db, repo_id, image.tag)
+            found = await self._store.task_of_digest(db, repo_id, digest) if digest else None
+        return found
+
+    async def _why_unknown(self, image: ImageQuery) -> ServiceError:
+        """Finds the most helpful reason for knowing nothing: asks rules, so only after the fast way failed."""
+        instance = await self._rules.get_instance(image.instance)
+        await self._rules.registry_access(instance.instance_id)  # refuses personal editions
+        name = await self.repository_name(instance, image)
+        await self._rules.find_repository(instance.instance_id, name.namespace, name.name)
+        what = f"{name.path}:{image.tag}" if image.tag and not image.digest else f"{name.path}@{image.digest}"
+        return not_found(
+            "IMAGE_NOT_SCANNED",
+            f"{what} was never scanned.",
+            hint="Start a task, or push it while a rule matches.",
+        )
+
+    async def task(self, db: Connection, task_id: str) -> TaskRecord:
+        """Returns a task by its id. Raises SCAN_TASK_NOT_EXIST."""
+        try:
+            record = await self._store.task(db, str(uuid.UUID(task_id)))
+        except ValueError:
+            record = None
+        if record is None:
+            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no scan task {task_id[:64]!r}.")
+        return record
+
+    async def instance_id(self, instance: str) -> str:
+        """Returns the id; a name is looked up, what looks like an id is not."""
+        if instance.startswith(_INSTANCE_ID):
+            return instance
+        return (await self._rules.get_instance(instance)).instance_id
+
+    async def last_complete(
+        self, image: ImageQuery
+    ) -> tuple[TaskRecord, tuple[PartRecord, ...], dict[str, bytes]]:
+        """Returns the last complete task on the image's digest with its platforms and their packed reports."""
+        newest = await self.newest(image)
+        async with self._pool.acquire() as db:
+            task: TaskRecord | None = newest
+            if newest.outcome.state is not State.COMPLETE and not image.task_id:
+                task = await self._store.complete_task_of_digest(db, newest.image.repo_id, newest.image.digest)
+            if task is None or task.outcome.state is not State.COMPLETE:
+                raise _not_complete(newest)
+            parts = tuple(await self._store.parts_of(db, task.scan_id))
+            packed = await self._store.reports(db, [part.scan_id for part in parts])
+        return task, parts, dict(packed)
+
+    async def repository_name(self, instance: Instance, image: ImageQuery) -> RepositoryName:
+        """Returns the name of the repository that a query is about, by its id or as it was given."""
+        if image.repo_id:
+            repository = await self._rules.get_repository(instance.instance_id, image.repo_id)
+            return RepositoryName(namespace=repository.namespace, name=repository.name)
+        if not image.repository:
+            raise invalid("INVALID_IMAGE", "The repository is missing.", field="repository")
+        return RepositoryName(namespace=image.namespace or "_", name=image.repository)
+
+
+def _check_agrees(image: ImageQuery, instance_id: str, record: TaskRecord) -> None:
+    known = record.image
+    claims = (
+        ("instance_id", instance_id, known.instance_id),
+        ("repo_id", image.repo_id, known.repo_id),
+        ("tag", image.tag, known.tag),
+        ("digest", image.digest or "", known.digest),
+    )
+    for field, claimed, actual in claims:
+        if claimed and claimed != actual:
+            raise invalid(
+                "TASK_DOES_NOT_MATCH",
+                f"Task {record.task_id} is not about that {field.removesuffix('_id')}.",
+                field=field,
+                hint="Leave out either the task or the image.",
+            )
+
+
+def _repo_id(instance_id: str, image: ImageQuery) -> str:
+    if not image.repository:
+        raise invalid("INVALID_IMAGE", "The repository is missing.", field="repository")
+    return repository_id(instance_id, RepositoryName(namespace=image.namespace or "_", name=image.repository))
+
+
+def _not_complete(task: TaskRecord) -> ServiceError:
+    if task.outcome.state is State.FAILED:
+        message = f"The scan of {task.image.digest} failed: {task.outcome.message}"
+    else:
+        message = f"The scan of {task.image.digest} is not complete yet."
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "SCAN_NOT_COMPLETE",
+        message,
+        hint="Ask for the status until it is COMPLETE.",
+        metadata={"state": task.outcome.state.value, "reason": task.outcome.reason},
+    )

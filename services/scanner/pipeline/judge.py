@@ -1,0 +1,124 @@
+"""Judge: layer analyses become the report of one image. Runs in a worker process."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from services.kernel.model.report import (
+    SCHEMA,
+    AdvisoriesInfo,
+    EngineInfo,
+    Inventory,
+    Layer,
+    Report,
+    ReportImage,
+    Summary,
+    count_by_severity,
+)
+from services.kernel.model.severity import Severity
+from services.scanner.advisories.database import Database, Meta
+from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
+from services.scanner.api import State
+from services.scanner.layers.analysis import decode_analysis
+from services.scanner.pipeline.coalesce import Coalesced, coalesce
+from services.scanner.pipeline.match import Matched, match
+from services.scanner.records import Outcome
+from services.scanner.reports import pack_report
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that a report is made of; small enough to travel to a worker process."""
+
+    reference: str
+    digest: str
+    platform: str
+    layers: tuple[Layer, ...]
+    analyses: tuple[bytes, ...]
+    """Encoded analyses, one for each layer."""
+    engine: EngineInfo
+    data: Path
+    """Data directory whose current advisory file is used, unless `advisories` names a file."""
+    advisories: Path | None
+    now: datetime
+    max_age: timedelta
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedImage:
+    """The result of scanning one platform."""
+
+    platform: str
+    report: bytes
+    """Packed (`services.scanner.reports`)."""
+    outcome: Outcome
+
+
+def judge(case: Case) -> ScannedImage:
+    """Coalesces the layers and matches the result.
+
+    Raises:
+        ServiceError: the advisories cannot be read.
+    """
+    layers = [
+        (layer, decode_analysis(analysis)) for layer, analysis in zip(case.layers, case.analyses, strict=True)
+    ]
+    coalesced = coalesce(layers)
+    database = _database(case)
+    matched = match(coalesced.distribution, coalesced.packages, database, now=case.now, max_age=case.max_age)
+    report = _report(case, coalesced, matched, database.meta)
+    return ScannedImage(platform=case.platform, report=pack_report(report), outcome=_outcome(report))
+
+
+_readers: dict[Path, AdvisoryReader] = {}
+_files: dict[Path, Database] = {}
+
+
+def _database(case: Case) -> Database:
+    """Returns the advisories, kept open from case to case in this process."""
+    if case.advisories is not None:
+        if case.advisories not in _files:
+            _files[case.advisories] = Database(case.advisories)
+        return _files[case.advisories]
+    if case.data not in _readers:
+        _readers[case.data] = AdvisoryReader(AdvisoryFiles(case.data))
+    return _readers[case.data].database()
+
+
+def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> Report:
+    by_severity = count_by_severity(matched.findings)
+    return Report(
+        schema=SCHEMA,
+        image=ReportImage(
+            reference=case.reference, digest=case.digest, platform=case.platform, layers=case.layers
+        ),
+        engine=case.engine,
+        advisories=AdvisoriesInfo(
+            version=meta.version, built_at=meta.built_at.isoformat().replace("+00:00", "Z"), sample=meta.sample
+        ),
+        inventory=Inventory(packages=coalesced.packages),
+        findings=matched.findings,
+        summary=Summary(
+            packages=len(coalesced.packages),
+            findings=len(matched.findings),
+            by_severity=by_severity,
+            coverage=matched.coverage,
+            coverage_reason=matched.coverage_reason,
+        ),
+        warnings=(*matched.warnings, *coalesced.warnings),
+    )
+
+
+def _outcome(report: Report) -> Outcome:
+    summary = report.summary
+    limiting = (warning.message for warning in report.warnings if warning.code == summary.coverage_reason)
+    return Outcome(
+        state=State.COMPLETE,
+        reason=summary.coverage_reason,
+        message=next(limiting, ""),
+        coverage=summary.coverage,
+        findings={Severity(word): count for word, count in summary.by_severity.items()},
+        advisories_version=report.advisories.version,
+    )

@@ -1,0 +1,137 @@
+"""Record: how a scan goes on or ends, each in one transaction with its report, tasks and events.
+
+Nothing is written without the lease: a worker that lost it finds that its fence is gone and changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from services.kernel.clock import Clock
+from services.kernel.db import Connection, Pool
+from services.scanner.api import State
+from services.scanner.images.interface import ImageIndex
+from services.scanner.merge import merge_parts
+from services.scanner.reasons import ScanFailure
+from services.scanner.records import ImageAddress, Lease, Outcome, ScanKey, ScanRecord
+from services.scanner.reports import unpack_report
+from services.scanner.schedule import Scheduler
+from services.scanner.store import ScannerStore
+from services.scanner.tell import TaskTeller
+
+
+class LeaseLost(Exception):
+    """Somebody else has the scan now: what was done here does not count."""
+
+
+class Recorder:
+    """Writes what becomes of scans."""
+
+    def __init__(
+        self, *, pool: Pool, store: ScannerStore, scheduler: Scheduler, teller: TaskTeller, clock: Clock
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._scheduler = scheduler
+        self._teller = teller
+        self._clock = clock
+
+    async def begin(self, leases: Sequence[Lease]) -> Sequence[ScanRecord]:
+        """Marks leased scans as running and returns them, in the order of the leases."""
+        running = Outcome(state=State.RUNNING)
+        async with self._pool.acquire() as db, db.transaction():
+            scans = [await self._store.lock_scan(db, lease.scan_id) for lease in leases]
+            for scan in scans:
+                await self._store.change_scan(db, scan.scan_id, running)
+            await self._store.change_tasks(db, [scan.scan_id for scan in scans], running)
+        return scans
+
+    async def complete(self, lease: Lease, platform: str, report: bytes, outcome: Outcome) -> None:
+        """Ends a scan well: report, states and events become readable together.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        async with self._ending(lease) as db:
+            await self._store.name_platform(db, lease.scan_id, platform)
+            await self._store.put_report(db, lease.scan_id, report)
+            await self._end(db, lease.scan_id, outcome)
+
+    async def fail(self, lease: Lease, failure: ScanFailure) -> None:
+        """Ends a scan with its reason.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        outcome = Outcome(state=State.FAILED, reason=failure.reason, message=failure.sentence())
+        async with self._ending(lease) as db:
+            await self._end(db, lease.scan_id, outcome)
+
+    async def retry(self, lease: Lease, failure: ScanFailure, seconds: float) -> None:
+        """Puts a scan off for some seconds and tells why.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        outcome = Outcome(state=State.RETRYING, reason=failure.reason, message=failure.sentence())
+        async with self._pool.acquire() as db, db.transaction():
+            await self._store.lock_scan(db, lease.scan_id)
+            if not await self._store.postpone(db, lease, seconds):
+                raise LeaseLost(lease.scan_id)
+            await self._store.change_scan(db, lease.scan_id, outcome)
+            concerned = [lease.scan_id, *await self._store.indexes_of(db, lease.scan_id)]
+            await self._teller.tell(db, await self._store.change_tasks(db, concerned, outcome))
+
+    async def expand(self, lease: Lease, scan: ScanRecord, index: ImageIndex) -> None:
+        """Replaces the scan of an index by the scans of its platforms; it ends when all of them have.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        async with self._ending(lease) as db:
+            keys = [dataclasses.replace(scan.key, digest=child.descriptor.digest) for child in index.children]
+            parts = zip(itertools.count(), index.children, keys, strict=False)
+            # Locked in an order that is the same for every index, since indexes share platforms.
+            for number, child, key in sorted(parts, key=lambda part: part[2].scan_id):
+                platform = str(child.platform)
+                await self._scheduler.ensure(db, key, _address(scan, key), lane=lease.lane, platform=platform)
+                await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)
+            await self._end_index(db, scan.scan_id)
+
+    @asynccontextmanager
+    async def _ending(self, lease: Lease) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as db, db.transaction():
+            await self._store.lock_scan(db, lease.scan_id)
+            if not await self._store.finish(db, lease):
+                raise LeaseLost(lease.scan_id)
+            yield db
+
+    async def _end(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
+        now = self._clock.now()
+        await self._store.end_scan(db, scan_id, outcome, now)
+        await self._teller.tell(db, await self._store.end_tasks(db, scan_id, outcome, now))
+        for index_id in await self._store.indexes_of(db, scan_id):
+            await self._end_index(db, index_id)
+
+    async def _end_index(self, db: Connection, index_id: str) -> None:
+        """Ends an index, which the caller has locked, if all its platforms have ended."""
+        parts = await self._store.parts_of(db, index_id)
+        if not all(part.outcome.state.ended for part in parts):
+            return
+        packed = await self._store.reports(db, [part.scan_id for part in parts])
+        reports = {scan_id: unpack_report(content) for scan_id, content in packed.items()}
+        await self._end(db, index_id, merge_parts(parts, reports))
+
+
+def _address(index: ScanRecord, key: ScanKey) -> ImageAddress:
+    return ImageAddress(
+        instance_id=key.instance_id,
+        repo_id="",
+        namespace=index.namespace,
+        repository=index.repository,
+        tag="",
+        digest=key.digest,
+    )

@@ -1,0 +1,157 @@
+"""The way of one scan: resolve, fetch, catalog, judge. What comes of it is recorded by the worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.model.digest import Digest
+from services.kernel.model.platform import Platform
+from services.kernel.model.report import EngineInfo, Layer
+from services.kernel.workers import WorkerDied, WorkerPool, WorkerTimedOut
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.images.interface import Descriptor, ImageIndex, ImageSource
+from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.analysis import decode_analysis
+from services.scanner.layers.library import AnalysisLibrary
+from services.scanner.pipeline.catalog import Cataloguer
+from services.scanner.pipeline.fetch import fetch_layers
+from services.scanner.pipeline.judge import Case, ScannedImage, judge
+from services.scanner.pipeline.resolve import ResolvedImage, resolve
+from services.scanner.reasons import Reason, ScanFailure
+from services.scanner.settings import ScannerSettings
+
+log = structlog.get_logger()
+
+Progress = Callable[[str, Mapping[str, object]], None]
+"""Told of each step: its name and facts about it. Must return at once."""
+
+
+class ScanPipeline:
+    """Scans images; shared by all scans of a process, so that two of them never read one layer twice."""
+
+    def __init__(
+        self,
+        *,
+        library: AnalysisLibrary,
+        spool: LayerSpool,
+        workers: WorkerPool,
+        cataloguer: Cataloguer,
+        engine: EngineInfo,
+        data: Path,
+        advisories: Path | None,
+        settings: ScannerSettings,
+        advisory_settings: AdvisorySettings,
+        clock: Clock,
+    ) -> None:
+        self._library = library
+        self._spool = spool
+        self._workers = workers
+        self._cataloguer = cataloguer
+        self._engine = engine
+        self._data = data
+        self._advisories = advisories
+        self._settings = settings
+        self._advisory_settings = advisory_settings
+        self._clock = clock
+        self._busy: dict[Digest, asyncio.Event] = {}
+
+    async def scan(
+        self,
+        source: ImageSource,
+        *,
+        name: str,
+        reference: str,
+        platform: Platform | None = None,
+        progress: Progress = lambda step, facts: None,
+    ) -> ScannedImage | ImageIndex:
+        """Scans the image that `name` leads to in the source; returns an index unscanned unless a platform is named.
+
+        Raises:
+            ScanFailure: the scan cannot be done; nothing is left behind.
+        """
+        resolved = await resolve(source, name, platform)
+        if isinstance(resolved, ImageIndex):
+            progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
+            return resolved
+        progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
+        analyses = await self._analyse(source, resolved, progress)
+        result = await self._judge(resolved, reference, analyses)
+        progress("matched", {"findings": sum(result.outcome.findings.values())})
+        return result
+
+    async def _analyse(
+        self, source: ImageSource, image: ResolvedImage, progress: Progress
+    ) -> Mapping[Digest, bytes]:
+        """Returns an analysis of every layer; reads those that nobody has read or is reading."""
+        expected = dict(zip((d.digest for d in image.manifest.layers), image.config.diff_ids, strict=True))
+
+        async def read(layer: Descriptor, path: Path) -> None:
+            analysis = await self._cataloguer.catalog(layer, path, expected[layer.digest])
+            await self._library.keep(layer.digest, expected[layer.digest], analysis)
+            progress("layer", {"digest": layer.digest, "bytes": layer.size})
+
+        while True:
+            known = await self._library.known(tuple(expected))
+            missing = {d.digest: d for d in image.manifest.layers if d.digest not in known}
+            if not missing:
+                _check_diff_ids(known, expected)
+                return known
+            others = [self._busy[digest] for digest in missing if digest in self._busy]
+            ours = [layer for digest, layer in missing.items() if digest not in self._busy]
+            self._busy |= {layer.digest: asyncio.Event() for layer in ours}
+            try:
+                await fetch_layers(source, ours, self._spool, read, self._settings.worker_processes)
+            finally:
+                for layer in ours:
+                    self._busy.pop(layer.digest).set()
+            for event in others:  # whether they did well shows in the library; if not, the layer is ours then
+                await event.wait()
+
+    async def _judge(self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes]) -> ScannedImage:
+        descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
+        case = Case(
+            reference=reference,
+            digest=image.manifest.digest,
+            platform=str(image.config.platform),
+            layers=tuple(
+                Layer(digest=descriptor.digest, diff_id=diff_id, size=descriptor.size)
+                for descriptor, diff_id in zip(descriptors, diff_ids, strict=True)
+            ),
+            analyses=tuple(analyses[descriptor.digest] for descriptor in descriptors),
+            engine=self._engine,
+            data=self._data,
+            advisories=self._advisories,
+            now=self._clock.now(),
+            max_age=self._advisory_settings.max_age,
+        )
+        try:
+            return await self._workers.run(self._settings.match_seconds, judge, case)
+        except WorkerTimedOut as error:
+            raise ScanFailure(
+                Reason.SCAN_TIMED_OUT,
+                f"Matching {image.manifest.digest} took longer than {self._settings.match_seconds:.0f} seconds.",
+                hint="Raise DRYDOCK_SCANNER_MATCH_SECONDS if the image has that many packages.",
+            ) from error
+        except WorkerDied as error:
+            raise ScanFailure(
+                Reason.WORKER_DIED,
+                f"The worker that matched {image.manifest.digest} died.",
+                hint="Raise DRYDOCK_SCANNER_WORKER_MEMORY_BYTES if it ran out of memory.",
+            ) from error
+
+
+def _check_diff_ids(analyses: Mapping[Digest, bytes], expected: Mapping[Digest, Digest]) -> None:
+    for digest, diff_id in expected.items():
+        found = decode_analysis(analyses[digest]).diff_id
+        if found != diff_id:
+            raise ScanFailure(
+                Reason.DIFF_ID_MISMATCH,
+                f"The layer {digest} unpacks to {found}, but the image's configuration says {diff_id}.",
+                hint="The image is damaged or was tampered with: build and push it again.",
+                metadata={"layer": digest},
+            )

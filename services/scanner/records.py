@@ -1,0 +1,106 @@
+"""What the scanner's store returns: rows with their types, before they become answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+
+from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.report import Coverage
+from services.kernel.model.severity import Severity
+from services.scanner.api import State
+
+_NAMESPACE = uuid.UUID("6d2b0f63-6d1c-5d5c-9f5a-5a0f6c7e4b11")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAddress:
+    """An image as the scanner keys it: repository, tag (may be empty) and digest."""
+
+    instance_id: str
+    repo_id: str
+    namespace: str
+    repository: str
+    tag: str
+    digest: Digest
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScanKey:
+    """What makes two scans the same: equal keys give equal ids, so a scan exists once."""
+
+    instance_id: str
+    digest: Digest
+    engine: Engine
+    engine_version: str
+    advisories_version: str
+
+    @property
+    def scan_id(self) -> str:
+        """The id that follows from the key."""
+        words = (self.instance_id, self.digest, self.engine.value, self.engine_version, self.advisories_version)
+        return str(uuid.uuid5(_NAMESPACE, "|".join(words)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a scan or task stands, or ended."""
+
+    state: State
+    reason: str = ""
+    message: str = ""
+    coverage: Coverage | None = None
+    findings: Mapping[Severity, int] = dataclasses.field(default_factory=dict)
+    advisories_version: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRecord:
+    """A scan."""
+
+    scan_id: str
+    key: ScanKey
+    namespace: str
+    repository: str
+    platform: str
+    """Empty until known, and for an index."""
+    outcome: Outcome
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PartRecord:
+    """A scan as a part of an index, or on its own."""
+
+    scan_id: str
+    platform: str
+    digest: Digest
+    outcome: Outcome
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """A task."""
+
+    task_id: str
+    image: ImageAddress
+    engine: Engine
+    scan_id: str
+    outcome: Outcome
+    rule_ids: tuple[str, ...]
+    target_ids: tuple[str, ...]
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to work on a scan until the heartbeat stops; `fence` proves it."""
+
+    scan_id: str
+    fence: int
+    attempts: int
+    """This one included."""
+    lane: int

@@ -1,0 +1,28 @@
+"""Reports as bytes: the JSON of `docs/report.schema.json`, compressed for storage."""
+
+from __future__ import annotations
+
+import msgspec
+import zstandard
+
+from services.kernel.model.report import Report
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Report)
+_LEVEL = 3
+_MAX_BYTES = 1 << 30
+
+
+def pack_report(report: Report) -> bytes:
+    """Returns a report as it is stored."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(_ENCODER.encode(report))
+
+
+def report_json(packed: bytes) -> bytes:
+    """Returns the JSON of a stored report."""
+    return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)
+
+
+def unpack_report(packed: bytes) -> Report:
+    """Reads a stored report."""
+    return _DECODER.decode(report_json(packed))

@@ -1,0 +1,83 @@
+"""Turns rows of the scanner's tables into records, and outcomes into columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import asyncpg
+import msgspec
+
+from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.report import Coverage
+from services.kernel.model.severity import Severity
+from services.scanner.api import State
+from services.scanner.records import ImageAddress, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
+
+
+def to_task(row: asyncpg.Record) -> TaskRecord:
+    """Reads a row of `scanner.task`."""
+    return TaskRecord(
+        task_id=str(row["task_id"]),
+        image=ImageAddress(
+            instance_id=row["instance_id"],
+            repo_id=row["repo_id"],
+            namespace=row["namespace"],
+            repository=row["repository"],
+            tag=row["tag"],
+            digest=Digest(row["digest"]),
+        ),
+        engine=Engine(row["engine"]),
+        scan_id=str(row["scan_id"]),
+        outcome=to_outcome(row),
+        rule_ids=tuple(row["rule_ids"]),
+        target_ids=tuple(row["target_ids"]),
+        created_at=row["created_at"],
+        ended_at=row["ended_at"],
+    )
+
+
+def to_scan(row: asyncpg.Record) -> ScanRecord:
+    """Reads a row of `scanner.scan`."""
+    return ScanRecord(
+        scan_id=str(row["scan_id"]),
+        key=ScanKey(
+            instance_id=row["instance_id"],
+            digest=Digest(row["digest"]),
+            engine=Engine(row["engine"]),
+            engine_version=row["engine_version"],
+            advisories_version=row["advisories_version"],
+        ),
+        namespace=row["namespace"],
+        repository=row["repository"],
+        platform=row["platform"],
+        outcome=to_outcome(row),
+    )
+
+
+def to_part(row: asyncpg.Record) -> PartRecord:
+    """Reads a row of the query `parts_of`."""
+    return PartRecord(
+        scan_id=str(row["scan_id"]),
+        platform=row["platform"],
+        digest=Digest(row["digest"]),
+        outcome=to_outcome(row),
+    )
+
+
+def to_outcome(row: asyncpg.Record) -> Outcome:
+    """Reads the columns that tasks and scans share."""
+    counts = msgspec.json.decode(row["findings"], type=dict[str, int])
+    return Outcome(
+        state=State(row["state"]),
+        reason=row["reason"],
+        message=row["message"],
+        coverage=Coverage(row["coverage"]) if row["coverage"] else None,
+        findings={Severity(word): count for word, count in counts.items()},
+        advisories_version=row["advisories_version"],
+    )
+
+
+def counts_column(counts: Mapping[Severity, int]) -> str:
+    """Writes counts as the column has them."""
+    return msgspec.json.encode({severity.value: count for severity, count in counts.items()}).decode()

@@ -1,0 +1,67 @@
+-- name: insert_task
+-- Saves a task once: the same id again changes nothing.
+INSERT INTO scanner.task
+    (task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, rule_ids,
+     target_ids, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'PENDING', $10, $11, $12)
+ON CONFLICT (task_id) DO NOTHING
+RETURNING task_id
+
+-- name: task
+-- One task.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE task_id = $1
+
+-- name: task_of_tag
+-- Newest task of a tag, on the digest that the tag has now.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE task_id = (SELECT task_id FROM scanner.tag WHERE repo_id = $1 AND tag = $2)
+
+-- name: task_of_digest
+-- Newest task of a repository on a digest.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE repo_id = $1 AND digest = $2
+ORDER BY created_at DESC, task_id DESC
+LIMIT 1
+
+-- name: complete_task_of_digest
+-- Last task of a repository on a digest whose findings are readable.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE'
+ORDER BY ended_at DESC, task_id DESC
+LIMIT 1
+
+-- name: tasks
+-- A page of tasks, newest first, after a position.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE ($1 = '' OR instance_id = $1)
+    AND ($2 = '' OR state = $2)
+    AND ($3::timestamptz IS NULL OR (created_at, task_id) < ($3, $4::uuid))
+ORDER BY created_at DESC, task_id DESC
+LIMIT $5
+
+-- name: change_tasks
+-- Moves the open tasks of scans to a state that is not an end.
+UPDATE scanner.task
+SET state = $2, reason = $3, message = $4
+WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL
+RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+
+-- name: end_tasks
+-- Ends the open tasks of a scan with what became of it.
+UPDATE scanner.task
+SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
+WHERE scan_id = $1 AND ended_at IS NULL
+RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at

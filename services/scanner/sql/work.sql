@@ -1,0 +1,71 @@
+-- name: enqueue
+-- A scan is to be done; one that already waits moves to the better lane.
+INSERT INTO scanner.work AS w (scan_id, lane) VALUES ($1, $2)
+ON CONFLICT (scan_id) DO UPDATE SET lane = least(w.lane, excluded.lane)
+
+-- name: claim
+-- Leases the next scans: those whose holder went silent first, then by lane and age.
+UPDATE scanner.work AS w
+SET owner = $1, leased_until = now() + make_interval(secs => $2), fence = w.fence + 1, attempts = w.attempts + 1
+FROM (
+    (
+        SELECT scan_id FROM scanner.work
+        WHERE leased_until IS NOT NULL AND leased_until < now()
+        ORDER BY leased_until
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+    )
+    UNION ALL
+    (
+        SELECT scan_id FROM scanner.work
+        WHERE leased_until IS NULL AND due_at <= now()
+        ORDER BY lane, due_at
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+    )
+    LIMIT $3
+) AS next
+WHERE w.scan_id = next.scan_id
+RETURNING w.scan_id, w.fence, w.attempts, w.lane
+
+-- name: heartbeat
+-- Keeps a lease; no row when it was lost.
+UPDATE scanner.work
+SET leased_until = now() + make_interval(secs => $3)
+WHERE scan_id = $1 AND fence = $2
+RETURNING scan_id
+
+-- name: finish
+-- Takes the work away from its holder for good; no row when the lease was lost.
+DELETE FROM scanner.work WHERE scan_id = $1 AND fence = $2 RETURNING scan_id
+
+-- name: postpone
+-- Gives the lease back until later; no row when it was lost.
+UPDATE scanner.work
+SET leased_until = NULL, owner = '', due_at = now() + make_interval(secs => $3)
+WHERE scan_id = $1 AND fence = $2
+RETURNING scan_id
+
+-- name: release
+-- Gives an unfinished lease back at once, as if it had not been taken.
+UPDATE scanner.work
+SET leased_until = NULL, owner = '', attempts = attempts - 1
+WHERE scan_id = $1 AND fence = $2
+
+-- name: backlog
+-- How much waits and how much is being done, by lane.
+SELECT lane, count(*) FILTER (WHERE leased_until IS NULL) AS waiting,
+    count(*) FILTER (WHERE leased_until IS NOT NULL) AS leased
+FROM scanner.work
+GROUP BY lane
+
+-- name: hasten
+-- A scan that others wait for too moves to the better lane, and the platforms of an index with it.
+UPDATE scanner.work
+SET lane = least(lane, $2)
+WHERE lane > $2
+    AND (scan_id = $1 OR scan_id IN (SELECT scan_id FROM scanner.scan_part WHERE index_id = $1))
+
+-- name: announce_work
+-- Wakes idle workers once this transaction is committed.
+SELECT pg_notify('drydock_scanner_work', '')

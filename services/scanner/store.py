@@ -1,0 +1,249 @@
+"""All SQL of the scanner: one method for each query; transactions belong to the callers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from services.kernel.db import Connection
+from services.kernel.model.digest import Digest
+from services.kernel.sql import load_queries
+from services.scanner.api import State
+from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
+from services.scanner.rows import counts_column, to_part, to_scan, to_task
+
+_Q = load_queries("services.scanner")
+
+
+class ScannerStore:
+    """Reads and writes the schema `scanner`."""
+
+    # tags
+
+    async def see_tag(self, db: Connection, image: ImageAddress, revision: int, seen_at: datetime) -> None:
+        """Moves a tag to a pushed digest unless something newer is known."""
+        await db.execute(_Q["see_tag"], *_tag_columns(image), revision, seen_at)
+
+    async def point_tag(
+        self, db: Connection, image: ImageAddress, revision: int, task_id: str, seen_at: datetime
+    ) -> None:
+        """Moves a tag to the digest and task of a new task unless something newer is known."""
+        await db.execute(_Q["point_tag"], *_tag_columns(image), revision, task_id, seen_at)
+
+    async def tag_revision(self, db: Connection, repo_id: str, tag: str) -> int | None:
+        """Returns the revision of a tag; None for one never seen."""
+        revision: int | None = await db.fetchval(_Q["tag_revision"], repo_id, tag)
+        return revision
+
+    async def tag_digest(self, db: Connection, repo_id: str, tag: str) -> Digest | None:
+        """Returns the digest of a tag as last seen; None for one never seen."""
+        digest = await db.fetchval(_Q["tag_digest"], repo_id, tag)
+        return Digest(digest) if digest else None
+
+    # tasks
+
+    async def insert_task(
+        self,
+        db: Connection,
+        task: TaskRecord,
+    ) -> bool:
+        """Saves a pending task; False when the id exists."""
+        image = task.image
+        row = await db.fetchrow(
+            _Q["insert_task"],
+            task.task_id,
+            image.instance_id,
+            image.repo_id,
+            image.namespace,
+            image.repository,
+            image.tag,
+            image.digest,
+            task.engine.value,
+            task.scan_id,
+            list(task.rule_ids),
+            list(task.target_ids),
+            task.created_at,
+        )
+        return row is not None
+
+    async def task(self, db: Connection, task_id: str) -> TaskRecord | None:
+        """Returns one task."""
+        row = await db.fetchrow(_Q["task"], task_id)
+        return to_task(row) if row else None
+
+    async def task_of_tag(self, db: Connection, repo_id: str, tag: str) -> TaskRecord | None:
+        """Returns the newest task of a tag on its present digest."""
+        row = await db.fetchrow(_Q["task_of_tag"], repo_id, tag)
+        return to_task(row) if row else None
+
+    async def task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
+        """Returns the newest task of a repository on a digest."""
+        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest)
+        return to_task(row) if row else None
+
+    async def complete_task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
+        """Returns the last complete task of a repository on a digest."""
+        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest)
+        return to_task(row) if row else None
+
+    async def tasks(
+        self,
+        db: Connection,
+        *,
+        instance_id: str,
+        state: State | None,
+        after: tuple[datetime, str] | None,
+        limit: int,
+    ) -> Sequence[TaskRecord]:
+        """Returns tasks, newest first, after a position (creation, id)."""
+        created_at, task_id = after or (None, None)
+        word = state.value if state else ""
+        rows = await db.fetch(_Q["tasks"], instance_id, word, created_at, task_id, limit)
+        return [to_task(row) for row in rows]
+
+    async def change_tasks(
+        self, db: Connection, scan_ids: Sequence[str], outcome: Outcome
+    ) -> Sequence[TaskRecord]:
+        """Moves the open tasks of scans to a passing state and returns them as they are now."""
+        rows = await db.fetch(
+            _Q["change_tasks"], list(scan_ids), outcome.state.value, outcome.reason, outcome.message
+        )
+        return [to_task(row) for row in rows]
+
+    async def end_tasks(
+        self, db: Connection, scan_id: str, outcome: Outcome, ended_at: datetime
+    ) -> Sequence[TaskRecord]:
+        """Ends the open tasks of a scan and returns them as they are now."""
+        rows = await db.fetch(_Q["end_tasks"], scan_id, *_outcome_columns(outcome), ended_at)
+        return [to_task(row) for row in rows]
+
+    # scans
+
+    async def insert_scan(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> None:
+        """Saves a pending scan unless it exists."""
+        await db.execute(
+            _Q["insert_scan"],
+            key.scan_id,
+            key.instance_id,
+            image.namespace,
+            image.repository,
+            key.digest,
+            platform,
+            key.engine.value,
+            key.engine_version,
+            key.advisories_version,
+        )
+
+    async def lock_scan(self, db: Connection, scan_id: str) -> ScanRecord:
+        """Returns one scan, locked until the transaction ends.
+
+        Raises:
+            LookupError: there is none.
+        """
+        row = await db.fetchrow(_Q["lock_scan"], scan_id)
+        if row is None:
+            raise LookupError(scan_id)
+        return to_scan(row)
+
+    async def reopen_scan(self, db: Connection, scan_id: str, image: ImageAddress) -> None:
+        """Makes a failed scan pending again."""
+        await db.execute(_Q["reopen_scan"], scan_id, image.namespace, image.repository)
+
+    async def change_scan(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
+        """Moves a scan to a passing state."""
+        await db.execute(_Q["change_scan"], scan_id, outcome.state.value, outcome.reason, outcome.message)
+
+    async def name_platform(self, db: Connection, scan_id: str, platform: str) -> None:
+        """Writes down the platform of a scan."""
+        await db.execute(_Q["name_platform"], scan_id, platform)
+
+    async def end_scan(self, db: Connection, scan_id: str, outcome: Outcome, ended_at: datetime) -> None:
+        """Ends a scan."""
+        await db.execute(_Q["end_scan"], scan_id, *_outcome_columns(outcome), ended_at)
+
+    async def insert_part(self, db: Connection, index_id: str, scan_id: str, platform: str, position: int) -> None:
+        """Makes a scan a platform of an index."""
+        await db.execute(_Q["insert_part"], index_id, scan_id, platform, position)
+
+    async def indexes_of(self, db: Connection, scan_id: str) -> Sequence[str]:
+        """Returns the open indexes that a scan is a part of, locked until the transaction ends."""
+        return [str(row["scan_id"]) for row in await db.fetch(_Q["indexes_of"], scan_id)]
+
+    async def parts_of(self, db: Connection, scan_id: str) -> Sequence[PartRecord]:
+        """Returns the platforms of an index in its order, or the one image itself."""
+        return [to_part(row) for row in await db.fetch(_Q["parts_of"], scan_id)]
+
+    # reports and layers
+
+    async def put_report(self, db: Connection, scan_id: str, content: bytes) -> None:
+        """Stores a compressed report."""
+        await db.execute(_Q["put_report"], scan_id, content)
+
+    async def reports(self, db: Connection, scan_ids: Sequence[str]) -> Mapping[str, bytes]:
+        """Returns the compressed reports of scans, by scan; those without one are missing."""
+        rows = await db.fetch(_Q["reports"], list(scan_ids))
+        return {str(row["scan_id"]): row["content"] for row in rows}
+
+    async def analyses(self, db: Connection, digests: Sequence[str], analysers: str) -> Mapping[str, bytes]:
+        """Returns the compressed analyses of layers, by layer digest; those without one are missing."""
+        rows = await db.fetch(_Q["analyses"], list(digests), analysers)
+        return {row["layer_digest"]: row["analysis"] for row in rows}
+
+    async def put_analysis(
+        self, db: Connection, digest: str, analysers: str, diff_id: str, content: bytes
+    ) -> None:
+        """Stores a compressed analysis; the first one stays."""
+        await db.execute(_Q["put_analysis"], digest, analysers, diff_id, content)
+
+    # work
+
+    async def enqueue(self, db: Connection, scan_id: str, lane: int) -> None:
+        """Puts a scan to be done; a better lane wins."""
+        await db.execute(_Q["enqueue"], scan_id, lane)
+
+    async def hasten(self, db: Connection, scan_id: str, lane: int) -> None:
+        """Moves a waiting scan, or the waiting platforms of an index, to a better lane."""
+        await db.execute(_Q["hasten"], scan_id, lane)
+
+    async def announce_work(self, db: Connection) -> None:
+        """Wakes idle workers at the end of the transaction."""
+        await db.execute(_Q["announce_work"])
+
+    async def claim(self, db: Connection, owner: str, lease_seconds: float, limit: int) -> Sequence[Lease]:
+        """Leases up to `limit` scans, the lost ones first."""
+        rows = await db.fetch(_Q["claim"], owner, lease_seconds, limit)
+        return [
+            Lease(scan_id=str(row["scan_id"]), fence=row["fence"], attempts=row["attempts"], lane=row["lane"])
+            for row in rows
+        ]
+
+    async def heartbeat(self, db: Connection, lease: Lease, lease_seconds: float) -> bool:
+        """Prolongs a lease; False when it was lost."""
+        return await db.fetchval(_Q["heartbeat"], lease.scan_id, lease.fence, lease_seconds) is not None
+
+    async def finish(self, db: Connection, lease: Lease) -> bool:
+        """Ends the work; False when the lease was lost."""
+        return await db.fetchval(_Q["finish"], lease.scan_id, lease.fence) is not None
+
+    async def postpone(self, db: Connection, lease: Lease, seconds: float) -> bool:
+        """Gives the lease back until later; False when it was lost."""
+        return await db.fetchval(_Q["postpone"], lease.scan_id, lease.fence, seconds) is not None
+
+    async def release(self, db: Connection, lease: Lease) -> None:
+        """Gives the lease back at once, uncounted."""
+        await db.execute(_Q["release"], lease.scan_id, lease.fence)
+
+
+def _tag_columns(image: ImageAddress) -> tuple[str, ...]:
+    return (image.repo_id, image.tag, image.instance_id, image.namespace, image.repository, image.digest)
+
+
+def _outcome_columns(outcome: Outcome) -> tuple[str, ...]:
+    return (
+        outcome.state.value,
+        outcome.reason,
+        outcome.message,
+        outcome.coverage.value if outcome.coverage else "",
+        counts_column(outcome.findings),
+        outcome.advisories_version,
+    )

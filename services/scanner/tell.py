@@ -1,0 +1,26 @@
+"""Telling: every change of a task becomes an event, in the transaction of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.kernel.clock import Clock
+from services.kernel.db import Connection
+from services.kernel.ids import Ids
+from services.kernel.outbox import Outbox
+from services.scanner.events import to_scan_event
+from services.scanner.records import TaskRecord
+
+
+class TaskTeller:
+    """Writes `drydock.scan.events.v1` to the scanner's outbox."""
+
+    def __init__(self, outbox: Outbox, clock: Clock, ids: Ids) -> None:
+        self._outbox = outbox
+        self._clock = clock
+        self._ids = ids
+
+    async def tell(self, db: Connection, tasks: Sequence[TaskRecord]) -> None:
+        """Adds one event for each task, which says how it stands now."""
+        now = self._clock.now()
+        await self._outbox.add(db, [to_scan_event(task, self._ids.uuid(), now) for task in tasks])

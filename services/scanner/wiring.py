@@ -1,0 +1,207 @@
+"""Puts the scanner together: as a server on PostgreSQL and the bus, or for one scan without either."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from platform import machine
+
+from services.kernel.bus.dispatch import consume
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Bus
+from services.kernel.clock import Clock, SystemClock
+from services.kernel.db import Pool
+from services.kernel.ids import Ids
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.engine import Engine
+from services.kernel.model.platform import Platform
+from services.kernel.model.reference import ImageName, ImageReference, RegistryReference, RepositoryName
+from services.kernel.model.report import Report
+from services.kernel.outbox import Outbox, OutboxRelay
+from services.kernel.run import Process
+from services.kernel.wakeup import Wakeups
+from services.kernel.workers import WorkerPool
+from services.rules.api import RulesApi
+from services.scanner.advisories.files import AdvisoryFiles
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.advisories.watch import AdvisoryWatch
+from services.scanner.api import ScannerApi
+from services.scanner.application import OpenSource, ScannerApplication
+from services.scanner.catalogers.installed import ANALYSERS_KEY
+from services.scanner.engine import ENGINE, EngineRelease
+from services.scanner.images.interface import ImageIndex, ImageSource
+from services.scanner.images.limits import SourceSettings
+from services.scanner.images.open import name_in_source, open_source
+from services.scanner.images.spool import LayerSpool
+from services.scanner.intake import Intake
+from services.scanner.layers.library import AnalysisLibrary, RememberedAnalyses, StoredAnalyses
+from services.scanner.lookup import Lookup
+from services.scanner.pipeline.catalog import Cataloguer
+from services.scanner.pipeline.judge import ScannedImage
+from services.scanner.pipeline.record import Recorder
+from services.scanner.pipeline.scan import Progress, ScanPipeline
+from services.scanner.records import ScanRecord
+from services.scanner.reports import unpack_report
+from services.scanner.schedule import Scheduler
+from services.scanner.settings import ScannerSettings
+from services.scanner.store import ScannerStore
+from services.scanner.tell import TaskTeller
+from services.scanner.worker import Worker
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+"""The machine's word for itself to Go's."""
+
+
+@asynccontextmanager
+async def server(
+    process: Process,
+    *,
+    pool: Pool,
+    url: str,
+    bus: Bus,
+    wakeups: Wakeups,
+    rules: RulesApi,
+    data: Path,
+    clock: Clock,
+    ids: Ids,
+    settings: ScannerSettings,
+) -> AsyncIterator[ScannerApi]:
+    """Starts consumers, relay and workers on the process, and yields the scanner's interface.
+
+    The schema must be up to date. The spool below `data` is this process's own until exit.
+    """
+    ready = process.readiness.add("scanner")
+    store, outbox = ScannerStore(), Outbox("scanner")
+    watch = AdvisoryWatch(AdvisoryFiles(data))
+    await watch.open()
+    scheduler = Scheduler(store, EngineRelease(watch))
+    teller = TaskTeller(outbox, clock, ids)
+    recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
+    intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
+    async with _pipeline(StoredAnalyses(pool, store, ANALYSERS_KEY), data, None, settings, clock) as pipeline:
+
+        async def work(scan: ScanRecord) -> ScannedImage | ImageIndex:
+            # Credentials are asked for now, not when the scan was queued: they may have changed since.
+            access = await rules.registry_access(scan.key.instance_id)
+            name = RepositoryName(namespace=scan.namespace, name=scan.repository)
+            async with _open_repository(access, name) as source:
+                reference = f"{access.address}/{name.path}@{scan.key.digest}"
+                return await pipeline.scan(source, name=scan.key.digest, reference=reference)
+
+        worker = Worker(
+            owner=f"scanner-{ids.uuid()}",
+            pool=pool,
+            store=store,
+            recorder=recorder,
+            work=work,
+            wakeups=wakeups,
+            settings=settings,
+            random_source=random.Random(),  # noqa: S311 - jitter, no secret
+        )
+        stopping = process.stopping
+        process.start("scanner relay", OutboxRelay(url, bus, outbox, wakeups).run(stopping))
+        process.start("scanner advisories", watch.run(stopping))
+        for group, topic, handler in (
+            ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
+            ("scanner", SCAN_REQUESTS, intake.take_requests),
+        ):
+            process.start(group, consume(bus, group=group, topic=topic, handler=handler, stopping=stopping))
+        process.start("scanner worker", worker.run(stopping))
+        ready.set(True)
+        yield ScannerApplication(
+            pool=pool,
+            store=store,
+            lookup=Lookup(pool, store, rules),
+            intake=intake,
+            rules=rules,
+            open_source=_open_repository,
+            clock=clock,
+            ids=ids,
+            engines=frozenset({Engine.SECURITY_CENTER}),
+        )
+
+
+async def one_shot(
+    reference: ImageReference,
+    *,
+    access: RegistryAccess | None = None,
+    platform: Platform | None = None,
+    advisories: Path | None = None,
+    data: Path,
+    progress: Progress = lambda step, facts: None,
+) -> Report:
+    """Scans one image without database, bus or server.
+
+    Of an image with several platforms, `platform` or else this machine's own is scanned.
+
+    Raises:
+        ScanFailure: the image cannot be scanned.
+        ServiceError: the advisories cannot be read.
+    """
+    settings = ScannerSettings()
+    if advisories is None:
+        AdvisoryFiles(data).ensure()
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory(prefix="drydock-") as scratch:
+        async with (
+            _pipeline(RememberedAnalyses(), data, advisories, settings, clock, Path(scratch)) as pipeline,
+            open_source(reference, access, SourceSettings()) as source,
+        ):
+            name = name_in_source(reference)
+            result = await pipeline.scan(
+                source, name=name, reference=str(reference), platform=platform, progress=progress
+            )
+            if isinstance(result, ImageIndex):
+                result = await pipeline.scan(
+                    source,
+                    name=name,
+                    reference=str(reference),
+                    platform=_own_platform(result),
+                    progress=progress,
+                )
+    if isinstance(result, ImageIndex):
+        raise TypeError("a named platform cannot resolve to an index")
+    return unpack_report(result.report)
+
+
+@asynccontextmanager
+async def _pipeline(
+    library: AnalysisLibrary,
+    data: Path,
+    advisories: Path | None,
+    settings: ScannerSettings,
+    clock: Clock,
+    scratch: Path | None = None,
+) -> AsyncIterator[ScanPipeline]:
+    workers = WorkerPool(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
+    async with LayerSpool(scratch or data / "spool", settings.spool_bytes) as spool:
+        yield ScanPipeline(
+            library=library,
+            spool=spool,
+            workers=workers,
+            cataloguer=Cataloguer(workers, settings.layer_seconds),
+            engine=ENGINE,
+            data=data,
+            advisories=advisories,
+            settings=settings,
+            advisory_settings=AdvisorySettings(),
+            clock=clock,
+        )
+
+
+@asynccontextmanager
+async def _open_repository(access: RegistryAccess, name: RepositoryName) -> AsyncIterator[ImageSource]:
+    image = ImageName(repository=name, tag=None, digest=None)
+    async with open_source(RegistryReference(host=access.address, image=image), access, SourceSettings()) as source:
+        yield source
+
+
+def _own_platform(index: ImageIndex) -> Platform:
+    """Returns the platform that this machine would run, or the index's first where it would run none."""
+    own = _ARCHITECTURES.get(machine().lower(), machine().lower())
+    for child in index.children:
+        if (child.platform.os, child.platform.architecture) == ("linux", own):
+            return child.platform
+    return index.children[0].platform

@@ -1,0 +1,214 @@
+"""The worker: leases scans, keeps the leases alive, and turns whatever happens into an end or another try."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import structlog
+
+from services.kernel.db import OUTAGES, Pool
+from services.kernel.errors import ServiceError
+from services.kernel.wakeup import Wakeups, wait, wait_any
+from services.scanner.images.interface import ImageIndex
+from services.scanner.pipeline.judge import ScannedImage
+from services.scanner.pipeline.record import LeaseLost, Recorder
+from services.scanner.reasons import Reason, Retry, ScanFailure
+from services.scanner.records import Lease, ScanRecord
+from services.scanner.settings import ScannerSettings
+from services.scanner.store import ScannerStore
+
+log = structlog.get_logger()
+
+ScanWork = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
+"""Does one scan; raises `ScanFailure`, or `ServiceError` when an instance cannot be asked for."""
+_CHANNEL = "drydock_scanner_work"
+_LOOK_SECONDS = 1.0
+_GONE = frozenset({"INSTANCE_NOT_EXIST", "EDITION_NOT_SUPPORTED"})
+
+
+class Worker:
+    """Works on a bounded number of scans at once, for as long as the process lives."""
+
+    def __init__(
+        self,
+        *,
+        owner: str,
+        pool: Pool,
+        store: ScannerStore,
+        recorder: Recorder,
+        work: ScanWork,
+        wakeups: Wakeups,
+        settings: ScannerSettings,
+        random_source: random.Random,
+    ) -> None:
+        self._owner = owner
+        self._pool = pool
+        self._store = store
+        self._recorder = recorder
+        self._work = work
+        self._wakeups = wakeups
+        self._settings = settings
+        self._random = random_source
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Works until `stopping`, then finishes what it has; cancelling gives unfinished leases back at once."""
+        async with self._wakeups.subscribe(_CHANNEL) as news, asyncio.TaskGroup() as tasks:
+            while not stopping.is_set():
+                news.clear()
+                free = self._settings.concurrent_scans - len(self._running)
+                leases = await self._claim(free) if free > 0 else []
+                for lease, scan in leases:
+                    task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
+                    self._running.add(task)
+                    task.add_done_callback(self._running.discard)
+                    task.add_done_callback(lambda _: news.set())
+                if not leases:
+                    await wait_any((news, stopping), _LOOK_SECONDS)
+
+    async def _claim(self, free: int) -> list[tuple[Lease, ScanRecord]]:
+        try:
+            async with self._pool.acquire() as db:
+                leases = await self._store.claim(db, self._owner, self._settings.lease_seconds, free)
+            return list(zip(leases, await self._recorder.begin(leases), strict=True)) if leases else []
+        except OUTAGES as error:
+            # A lease that was taken but not begun runs out by itself.
+            log.warning("worker.interrupted", error=type(error).__name__)
+            await asyncio.sleep(_LOOK_SECONDS)
+            return []
+
+    async def _hold(self, lease: Lease, scan: ScanRecord) -> None:
+        """Works on one scan while the heartbeat holds its lease."""
+        with structlog.contextvars.bound_contextvars(scan_id=lease.scan_id, digest=scan.key.digest):
+            working = asyncio.create_task(self._scan(lease, scan))
+            beating = asyncio.create_task(self._beat(lease))
+            try:
+                await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                ours = not beating.done()
+                for task in (working, beating):
+                    task.cancel()
+                await asyncio.wait((working, beating))
+                if working.cancelled() and ours:
+                    await self._give_back(lease)
+            if not working.cancelled():
+                working.result()
+
+    async def _beat(self, lease: Lease) -> None:
+        """Returns when the lease is lost; while the database is away it keeps trying."""
+        while True:
+            await asyncio.sleep(self._settings.lease_seconds / 3)
+            try:
+                async with self._pool.acquire() as db:
+                    if not await self._store.heartbeat(db, lease, self._settings.lease_seconds):
+                        log.warning("lease.lost", fence=lease.fence)
+                        return
+            except OUTAGES as error:
+                log.warning("lease.delayed", error=type(error).__name__)
+
+    async def _give_back(self, lease: Lease) -> None:
+        with suppress(*OUTAGES):  # then it runs out by itself
+            async with asyncio.timeout(2), self._pool.acquire() as db:
+                await self._store.release(db, lease)
+
+    async def _scan(self, lease: Lease, scan: ScanRecord) -> None:
+        started = asyncio.get_running_loop().time()
+        log.info("scan.started", attempt=lease.attempts, lane=lease.lane)
+        end = "lost"
+        try:
+            end = await self._attempt(lease, scan)
+        except LeaseLost:
+            log.warning("lease.lost", fence=lease.fence)
+        except OUTAGES as error:
+            # The lease runs out, and then somebody begins anew.
+            log.warning("scan.interrupted", error=type(error).__name__)
+        seconds = round(asyncio.get_running_loop().time() - started, 3)
+        log.info("scan.finished", end=end, seconds=seconds)
+
+    async def _attempt(self, lease: Lease, scan: ScanRecord) -> str:
+        try:
+            if lease.attempts > self._settings.attempts:
+                raise _given_up(lease.attempts - 1)
+            async with asyncio.timeout(self._settings.scan_seconds):
+                result = await self._work(scan)
+        except TimeoutError:
+            return await self._failed(lease, _too_slow(self._settings.scan_seconds))
+        except ScanFailure as failure:
+            return await self._failed(lease, failure)
+        except ServiceError as error:
+            return await self._failed(lease, _from_service(error))
+        except OUTAGES:
+            raise
+        except Exception as error:
+            log.error("scan.broke", exc_info=error)
+            return await self._failed(lease, _broke(error))
+        return await self._succeeded(lease, scan, result)
+
+    async def _succeeded(self, lease: Lease, scan: ScanRecord, result: ScannedImage | ImageIndex) -> str:
+        async def write() -> None:
+            if isinstance(result, ImageIndex):
+                await self._recorder.expand(lease, scan, result)
+            else:
+                await self._recorder.complete(lease, result.platform, result.report, result.outcome)
+
+        await self._insist(write)
+        return "expanded" if isinstance(result, ImageIndex) else "complete"
+
+    async def _failed(self, lease: Lease, failure: ScanFailure) -> str:
+        again = failure.why.retry is Retry.AUTOMATIC and lease.attempts < self._settings.attempts
+        log.warning("scan.failed", reason=failure.reason, message=failure.message, again=again)
+        if again:
+            seconds = self._pause(lease.attempts, failure.retry_after)
+            await self._insist(lambda: self._recorder.retry(lease, failure, seconds))
+            return "retrying"
+        await self._insist(lambda: self._recorder.fail(lease, failure))
+        return "failed"
+
+    def _pause(self, attempts: int, retry_after: float | None) -> float:
+        longest = self._settings.retry_longest_seconds
+        backoff = min(self._settings.retry_first_seconds * 2.0 ** (attempts - 1), longest)
+        return min(max(backoff * self._random.uniform(0.5, 1.0), retry_after or 0.0), longest)
+
+    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Writes a result, through short outages of the database, while the heartbeat holds the lease."""
+        while True:
+            try:
+                await write()
+            except OUTAGES as error:
+                log.warning("record.delayed", error=type(error).__name__)
+                await wait(asyncio.Event(), _LOOK_SECONDS)
+            else:
+                return
+
+
+def _given_up(attempts: int) -> ScanFailure:
+    return ScanFailure(
+        Reason.WORKER_DIED,
+        f"The scan was begun {attempts} times, and each time its worker died.",
+        hint="Look at the scanner's log and memory.",
+    )
+
+
+def _too_slow(seconds: float) -> ScanFailure:
+    return ScanFailure(
+        Reason.SCAN_TIMED_OUT,
+        f"The scan took longer than {seconds:.0f} seconds.",
+        hint="Raise DRYDOCK_SCANNER_SCAN_SECONDS if the image is that large.",
+    )
+
+
+def _from_service(error: ServiceError) -> ScanFailure:
+    reason = Reason.INSTANCE_GONE if error.reason in _GONE else Reason.INTERNAL
+    return ScanFailure(reason, error.message, hint=error.hint, retry_after=error.retry_after)
+
+
+def _broke(error: Exception) -> ScanFailure:
+    return ScanFailure(
+        Reason.INTERNAL,
+        "The scan stopped because of a fault of ours.",
+        hint="The scanner's log has the details under this scan's id.",
+        metadata={"error": type(error).__name__},
+    )

@@ -1,0 +1,132 @@
+"""All services in one process: the same applications, met directly instead of over gRPC."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from services.gateway import wiring as gateway
+from services.gateway.settings import GatewaySettings
+from services.kernel.bus.postgres import PostgresBus
+from services.kernel.clock import SystemClock
+from services.kernel.db import open_pool
+from services.kernel.embedded.postgres import embedded_postgres
+from services.kernel.ids import RandomIds
+from services.kernel.migrate import migrate
+from services.kernel.run import Process
+from services.kernel.secrets import SecretBox, load_key
+from services.kernel.settings import KernelSettings
+from services.kernel.wakeup import Wakeups
+from services.notifier import wiring as notifier
+from services.notifier.settings import NotifierSettings
+from services.rules import wiring as rules
+from services.rules.settings import RulesSettings
+from services.scanner import wiring as scanner
+from services.scanner.settings import ScannerSettings
+
+log = structlog.get_logger()
+
+SCHEMAS = (
+    ("bus", "services.kernel.bus"),
+    ("rules", "services.rules"),
+    ("scanner", "services.scanner"),
+    ("notifier", "services.notifier"),
+    ("gateway", "services.gateway"),
+)
+"""Every schema and the package that owns it, in the order of migration."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """Where a running Drydock can be reached."""
+
+    grpc: str
+    http: str
+    monitoring: str
+    admin_token_file: Path
+
+
+@asynccontextmanager
+async def compose(process: Process, settings: KernelSettings) -> AsyncIterator[Running]:
+    """Builds everything: database, bus, the four services and the gateway's doors.
+
+    Parts close in the reverse order; the process's tasks must have returned by then.
+
+    Raises:
+        ServiceError: what stands in the way, such as DATA_FOLDER_IN_USE or ADDRESS_IN_USE.
+    """
+    data = settings.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    clock, ids = SystemClock(), RandomIds()
+    box = SecretBox(load_key(settings.secret_key.get_secret_value(), data / "secret.key"))
+    async with AsyncExitStack() as stack:
+        url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
+        pool = await stack.enter_async_context(open_pool(url, application_name="drydock", max_size=20))
+        for schema, package in SCHEMAS:
+            await migrate(pool, schema=schema, package=package)
+        wakeups = Wakeups(url)
+        process.start("wakeups", wakeups.run(process.stopping))
+        bus = PostgresBus(pool, url, wakeups, ids)
+        rules_api = await stack.enter_async_context(
+            rules.server(
+                process,
+                pool=pool,
+                url=url,
+                bus=bus,
+                wakeups=wakeups,
+                box=box,
+                clock=clock,
+                ids=ids,
+                settings=RulesSettings(),
+            )
+        )
+        scanner_api = await stack.enter_async_context(
+            scanner.server(
+                process,
+                pool=pool,
+                url=url,
+                bus=bus,
+                wakeups=wakeups,
+                rules=rules_api,
+                data=data,
+                clock=clock,
+                ids=ids,
+                settings=ScannerSettings(),
+            )
+        )
+        notifier_api = await stack.enter_async_context(
+            notifier.server(
+                process,
+                pool=pool,
+                bus=bus,
+                wakeups=wakeups,
+                clock=clock,
+                ids=ids,
+                settings=NotifierSettings(),
+            )
+        )
+        doors = await stack.enter_async_context(
+            gateway.server(
+                process,
+                pool=pool,
+                bus=bus,
+                rules=rules_api,
+                scanner=scanner_api,
+                notifier=notifier_api,
+                clock=clock,
+                ids=ids,
+                settings=GatewaySettings(),
+                admin_token_file=data / "admin.token",
+            )
+        )
+        log.info("standalone.started", grpc=doors.grpc, http=doors.http, data=str(data))
+        yield Running(
+            grpc=doors.grpc,
+            http=doors.http,
+            monitoring=doors.monitoring,
+            admin_token_file=data / "admin.token",
+        )
