@@ -143,7 +143,9 @@ class RulesApi(Protocol):
         """Returns one instance by id or name."""
         ...
 
-    async def list_instances(self, *, region: str = "", page_size: int = 0, page_token: str = "") -> Page[Instance]:
+    async def list_instances(
+        self, *, region: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Instance]:
         """Lists instances by name."""
         ...
 
@@ -206,5 +208,3 @@ class RulesApi(Protocol):
     async def delete_rule(self, rule_id: str) -> None:
         """Deletes a rule; a second call finds none."""
         ...
-
-

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from services.kernel.errors import invalid
+from services.kernel.errors import ServiceError, invalid
 
 T = TypeVar("T")
 DEFAULT_SIZE = 100
@@ -45,8 +45,8 @@ def encode_token(position: tuple[str, ...], *question: object) -> str:
     return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
 
-def decode_token(token: str, *question: object) -> tuple[str, ...] | None:
-    """Returns the position in a token; None for the empty token of a first page.
+def decode_token(token: str, *question: object, length: int | None = None) -> tuple[str, ...] | None:
+    """Returns the position in a token, of so many parts if named; None for the empty token of a first page.
 
     Raises:
         ServiceError: INVALID_PAGE_TOKEN when it is damaged or belongs to another question.
@@ -57,20 +57,23 @@ def decode_token(token: str, *question: object) -> tuple[str, ...] | None:
         body = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         fingerprint, *position = msgspec.json.decode(body, type=list[str])
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        raise _bad_token() from error
-    if fingerprint != _fingerprint(question):
-        raise _bad_token()
+        raise bad_token() from error
+    if fingerprint != _fingerprint(question) or (length is not None and len(position) != length):
+        raise bad_token()
+    if any("\0" in part for part in position):  # no database takes it in a text
+        raise bad_token()
     return tuple(position)
 
 
-def _fingerprint(question: tuple[object, ...]) -> str:
-    return hashlib.sha256(repr(question).encode()).hexdigest()[:12]
-
-
-def _bad_token() -> Exception:
+def bad_token() -> ServiceError:
+    """The error of a token that nobody here made."""
     return invalid(
         "INVALID_PAGE_TOKEN",
         "The page token does not belong to this list.",
         field="page_token",
         hint="Send the other arguments unchanged, or begin without a token.",
     )
+
+
+def _fingerprint(question: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(question).encode()).hexdigest()[:12]

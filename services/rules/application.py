@@ -1,0 +1,336 @@
+"""Rules in process: instances, repositories and scan rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+
+import asyncpg
+import structlog
+from pydantic import SecretStr
+
+from services.kernel.clock import Clock
+from services.kernel.db import Connection, Pool
+from services.kernel.errors import not_found
+from services.kernel.ids import Ids
+from services.kernel.model import page
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.engine import Engine
+from services.kernel.model.page import Page, bad_token, decode_token, encode_token
+from services.kernel.secrets import SecretBox
+from services.rules import grammar, refusals, repositories
+from services.rules.api import (
+    Edition,
+    Instance,
+    InstanceChange,
+    NewInstance,
+    NewScanRule,
+    Repository,
+    ScanRule,
+    ScanType,
+    Scope,
+)
+from services.rules.store import RulesStore, SealedInstance
+
+log = structlog.get_logger()
+
+RULE_PREFIX = "crscnr"
+EVERY_PUSH = NewScanRule(name="every push", scope=Scope.INSTANCE, tag_pattern=".*")
+"""The rule that a new instance gets."""
+
+
+class Rules:
+    """RulesApi over PostgreSQL."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        store: RulesStore,
+        box: SecretBox,
+        clock: Clock,
+        ids: Ids,
+        max_rules_per_instance: int,
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._box = box
+        self._clock = clock
+        self._ids = ids
+        self._max_rules = max_rules_per_instance
+
+    # instances
+
+    async def create_instance(self, new: NewInstance) -> Instance:
+        """Saves an instance and, unless told not to, its rule "every push"."""
+        grammar.check_new_instance(new)
+        saved = self._first(new, _usable(new.engine))
+        instance = saved.instance
+        async with self._pool.acquire() as conn, conn.transaction():
+            if not await self._store.insert_instance(conn, saved):
+                raise refusals.instance_name_taken(new.name)
+            if new.default_rule:
+                await self._store.insert_rule(
+                    conn,
+                    rule_id=self._ids.named(RULE_PREFIX),
+                    instance_id=instance.instance_id,
+                    new=EVERY_PUSH,
+                    at=instance.created_at,
+                )
+        log.info("instance.created", instance_id=instance.instance_id, edition=instance.edition.value)
+        return instance
+
+    async def get_instance(self, instance: str) -> Instance:
+        """Returns one instance by id or name."""
+        async with self._pool.acquire() as conn:
+            return (await self._find(conn, instance)).instance
+
+    async def list_instances(
+        self, *, region: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Instance]:
+        """Lists instances by name."""
+        size = page.page_size(page_size)
+        (after,) = decode_token(page_token, "instances", region, length=1) or ("",)
+        if "\0" in region:
+            return Page(items=())
+        async with self._pool.acquire() as conn:
+            found = await self._store.list_instances(conn, after=after, region=region, limit=size + 1)
+        items = found[:size]
+        more = encode_token((items[-1].name,), "instances", region) if len(found) > size else ""
+        return Page(items=items, next_token=more)
+
+    async def update_instance(self, instance: str, change: InstanceChange) -> Instance:
+        """Changes what is not None; without a user name the saved password goes too."""
+        grammar.check_change(change)
+        async with self._pool.acquire() as conn:
+            try:
+                async with conn.transaction():
+                    saved = self._changed(await self._find(conn, instance, lock=True), change)
+                    await self._store.update_instance(conn, saved)
+            except asyncpg.UniqueViolationError as error:
+                raise refusals.instance_name_taken(change.name or "") from error
+        log.info("instance.updated", instance_id=saved.instance.instance_id)
+        return saved.instance
+
+    async def delete_instance(self, instance: str) -> None:
+        """Forgets an instance with its repositories and rules."""
+        async with self._pool.acquire() as conn:
+            known = grammar.may_name_instance(instance)
+            if not known or not await self._store.delete_instance(conn, instance):
+                raise refusals.no_instance(instance)
+        log.info("instance.deleted", instance=instance)
+
+    async def registry_access(self, instance: str) -> RegistryAccess:
+        """Returns how to reach the registry, the password in clear."""
+        async with self._pool.acquire() as conn:
+            saved = await self._find(conn, instance)
+        found = saved.instance
+        if found.edition is Edition.PERSONAL:
+            raise refusals.edition_not_supported(found.name)
+        password = ""
+        if saved.sealed_password:
+            password = self._box.open(saved.sealed_password, _password_context(found.instance_id))
+        return RegistryAccess(
+            address=found.private_address or found.address,
+            plain_http=found.plain_http,
+            username=found.username,
+            password=SecretStr(password),
+        )
+
+    # repositories
+
+    async def get_repository(self, instance: str, repo_id: str) -> Repository:
+        """Returns a repository of the instance by its id."""
+        async with self._pool.acquire() as conn:
+            owner = (await self._find(conn, instance)).instance
+            known = grammar.may_be_id(repo_id)
+            found = await self._store.get_repository(conn, owner.instance_id, repo_id) if known else None
+        if found is None:
+            raise not_found("REPO_NOT_EXIST", f"Instance {owner.name} has no repository {repo_id[:80]!r}.")
+        return found
+
+    async def see_repository(self, instance: str, namespace: str, name: str) -> Repository:
+        """Returns the repository of that name, and saves it when it was not known."""
+        wanted = grammar.checked_repository(namespace, name)
+        async with self._pool.acquire() as conn:
+            owner = (await self._find(conn, instance)).instance
+            key = (owner.instance_id, wanted)
+            try:
+                found = await repositories.see(conn, self._store, self._ids, [key], self._clock.now())
+            except asyncpg.ForeignKeyViolationError as error:  # deleted since we found it
+                raise refusals.no_instance(instance) from error
+        return found[key]
+
+    async def find_repository(self, instance: str, namespace: str, name: str) -> Repository:
+        """Returns the repository of that name, if anybody has seen it."""
+        wanted = grammar.checked_repository(namespace, name)
+        async with self._pool.acquire() as conn:
+            owner = (await self._find(conn, instance)).instance
+            found = await self._store.find_repositories(conn, [(owner.instance_id, wanted)])
+        if not found:
+            raise refusals.no_repository(owner, wanted)
+        return found[owner.instance_id, wanted]
+
+    async def list_repositories(
+        self, instance: str, *, namespace: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Repository]:
+        """Lists repositories by namespace and name."""
+        size = page.page_size(page_size)
+        async with self._pool.acquire() as conn:
+            owner = (await self._find(conn, instance)).instance
+            question = ("repositories", owner.instance_id, namespace)
+            space, name = decode_token(page_token, *question, length=2) or ("", "")
+            if "\0" in namespace:
+                return Page(items=())
+            found = await self._store.list_repositories(
+                conn, owner.instance_id, namespace=namespace, after=(space, name), limit=size + 1
+            )
+        items = found[:size]
+        more = encode_token((items[-1].namespace, items[-1].name), *question) if len(found) > size else ""
+        return Page(items=items, next_token=more)
+
+    # rules
+
+    async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
+        """Saves a rule; it counts for every event that is handled from now on."""
+        checked = grammar.checked_rule(new)
+        async with self._pool.acquire() as conn, conn.transaction():
+            known = grammar.may_name_instance(instance)
+            instance_id = await self._store.bump_revision(conn, instance) if known else None
+            if instance_id is None:
+                raise refusals.no_instance(instance)
+            if await self._store.count_rules(conn, instance_id) >= self._max_rules:
+                raise refusals.too_many_rules(self._max_rules)
+            rule = await self._store.insert_rule(
+                conn,
+                rule_id=self._ids.named(RULE_PREFIX),
+                instance_id=instance_id,
+                new=checked,
+                at=self._clock.now(),
+            )
+            if rule is None:
+                raise refusals.rule_name_taken(checked.name)
+        log.info("rule.created", rule_id=rule.rule_id, instance_id=instance_id)
+        return rule
+
+    async def get_rule(self, rule_id: str) -> ScanRule:
+        """Returns one rule."""
+        async with self._pool.acquire() as conn:
+            return await self._rule(conn, rule_id)
+
+    async def list_rules(
+        self, instance: str, *, scan_type: ScanType | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[ScanRule]:
+        """Lists the rules of an instance, oldest first, with their total."""
+        size = page.page_size(page_size)
+        async with self._pool.acquire() as conn:
+            owner = (await self._find(conn, instance)).instance
+            question = ("rules", owner.instance_id, scan_type)
+            after = _moment(decode_token(page_token, *question, length=2))
+            total = await self._store.count_rules(conn, owner.instance_id, scan_type)
+            found = await self._store.list_rules(
+                conn, owner.instance_id, scan_type=scan_type, after=after, limit=size + 1
+            )
+        items = found[:size]
+        more = ""
+        if len(found) > size:
+            more = encode_token((items[-1].created_at.isoformat(), items[-1].rule_id), *question)
+        return Page(items=items, next_token=more, total=total)
+
+    async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
+        """Replaces a rule; its scan type stays."""
+        checked = grammar.checked_rule(new)
+        async with self._pool.acquire() as conn:
+            try:
+                async with conn.transaction():
+                    old = await self._rule(conn, rule_id)
+                    if checked.scan_type is not old.scan_type:
+                        raise refusals.scan_type_immutable(old)
+                    await self._store.bump_revision(conn, old.instance_id)
+                    rule = await self._store.update_rule(conn, rule_id, checked, self._clock.now())
+                    if rule is None:  # deleted since we read it
+                        raise refusals.no_rule(rule_id)
+            except asyncpg.UniqueViolationError as error:
+                raise refusals.rule_name_taken(checked.name) from error
+        log.info("rule.updated", rule_id=rule_id, instance_id=rule.instance_id)
+        return rule
+
+    async def delete_rule(self, rule_id: str) -> None:
+        """Deletes a rule."""
+        async with self._pool.acquire() as conn, conn.transaction():
+            old = await self._rule(conn, rule_id)
+            await self._store.bump_revision(conn, old.instance_id)
+            if not await self._store.delete_rule(conn, rule_id):
+                raise refusals.no_rule(rule_id)
+        log.info("rule.deleted", rule_id=rule_id, instance_id=old.instance_id)
+
+    # parts of the above
+
+    async def _find(self, conn: Connection, instance: str, *, lock: bool = False) -> SealedInstance:
+        read = self._store.lock_instance if lock else self._store.find_instance
+        found = await read(conn, instance) if grammar.may_name_instance(instance) else None
+        if found is None:
+            raise refusals.no_instance(instance)
+        return found
+
+    async def _rule(self, conn: Connection, rule_id: str) -> ScanRule:
+        found = await self._store.get_rule(conn, rule_id) if grammar.may_be_id(rule_id) else None
+        if found is None:
+            raise refusals.no_rule(rule_id)
+        return found
+
+    def _first(self, new: NewInstance, engine: Engine) -> SealedInstance:
+        now = self._clock.now()
+        instance = Instance(
+            instance_id=self._ids.named(grammar.INSTANCE_PREFIX),
+            name=new.name,
+            edition=new.edition,
+            region=new.region,
+            address=new.address,
+            private_address=new.private_address,
+            plain_http=new.plain_http,
+            username=new.username,
+            engine=engine,
+            created_at=now,
+            updated_at=now,
+        )
+        return SealedInstance(instance=instance, sealed_password=self._seal(instance, new.password))
+
+    def _changed(self, saved: SealedInstance, change: InstanceChange) -> SealedInstance:
+        given = {
+            field.name: getattr(change, field.name)
+            for field in dataclasses.fields(change)
+            if field.name != "password" and getattr(change, field.name) is not None
+        }
+        instance = dataclasses.replace(saved.instance, **given, updated_at=self._clock.now())
+        grammar.check_credentials(instance.username, change.password or "")
+        sealed = saved.sealed_password if instance.username else b""
+        if change.password is not None:
+            sealed = self._seal(instance, change.password)
+        return SealedInstance(instance=instance, sealed_password=sealed)
+
+    def _seal(self, instance: Instance, password: str) -> bytes:
+        return self._box.seal(password, _password_context(instance.instance_id)) if password else b""
+
+
+def _usable(asked: Engine | None) -> Engine:
+    if asked is Engine.TRIVY:
+        raise refusals.engine_not_ready()
+    return Engine.SECURITY_CENTER
+
+
+def _moment(position: tuple[str, ...] | None) -> tuple[datetime, str] | None:
+    if position is None:
+        return None
+    moment, rule_id = position
+    try:
+        created_at = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise bad_token() from error
+    if created_at.tzinfo is None:
+        raise bad_token()
+    return created_at, rule_id
+
+
+def _password_context(instance_id: str) -> str:
+    return f"rules.instance:{instance_id}"

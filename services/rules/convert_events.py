@@ -1,0 +1,102 @@
+"""Messages of the bus to values and back."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC
+
+from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from drydock.events.v1 import image_event_pb2, scan_request_pb2
+from services.kernel.bus.interface import SCAN_REQUESTS, Message
+from services.kernel.errors import ServiceError, invalid
+from services.kernel.model.digest import Digest, is_digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.reference import RepositoryName, parse_tag
+from services.rules.events import Action, ImageEvent, ScanRequest
+from services.rules.grammar import checked_repository, may_name_instance
+
+_ACTIONS: dict[int, Action] = {
+    image_event_pb2.ImageEvent.ACTION_PUSH: Action.PUSH,
+    image_event_pb2.ImageEvent.ACTION_DELETE: Action.DELETE,
+    image_event_pb2.ImageEvent.ACTION_PULL: Action.PULL,
+}
+
+
+def from_image_event(value: bytes) -> ImageEvent:
+    """Reads an image event.
+
+    Raises:
+        ServiceError: BAD_EVENT, or INVALID_REFERENCE for a name that no registry allows.
+    """
+    try:
+        event = image_event_pb2.ImageEvent.FromString(value)
+    except DecodeError as error:
+        raise _bad("the bytes are no ImageEvent") from error
+    action = _ACTIONS.get(event.action)
+    if action is None:
+        raise _bad(f"the action {event.action} is unknown")
+    if not may_name_instance(event.instance_id):
+        raise _bad("the instance id is malformed")
+    if not is_digest(event.digest):
+        raise _bad("the digest is malformed")
+    return ImageEvent(
+        event_id=_uuid(event.event_id),
+        instance_id=event.instance_id,
+        action=action,
+        repository=checked_repository(event.namespace, event.repository),
+        tag=parse_tag(event.tag) if event.tag else "",
+        digest=Digest(event.digest),
+        revision=event.revision,
+    )
+
+
+def to_message(request: ScanRequest) -> Message:
+    """Writes a scan request as a message, keyed by digest."""
+    requested_at = Timestamp()
+    requested_at.FromDatetime(request.requested_at)
+    body = scan_request_pb2.ScanRequest(
+        task_id=request.task_id,
+        instance_id=request.instance_id,
+        repo_id=request.repo_id,
+        namespace=request.repository.namespace,
+        repository=request.repository.name,
+        tag=request.tag,
+        digest=request.digest,
+        revision=request.revision,
+        engine=request.engine.value,
+        rule_ids=request.rule_ids,
+        target_ids=request.target_ids,
+        requested_at=requested_at,
+    )
+    return Message(topic=SCAN_REQUESTS, key=request.digest.encode(), value=body.SerializeToString())
+
+
+def from_message(message: Message) -> ScanRequest:
+    """Reads back what `to_message` wrote."""
+    body = scan_request_pb2.ScanRequest.FromString(message.value)
+    return ScanRequest(
+        task_id=body.task_id,
+        instance_id=body.instance_id,
+        repo_id=body.repo_id,
+        repository=RepositoryName(namespace=body.namespace, name=body.repository),
+        tag=body.tag,
+        digest=Digest(body.digest),
+        revision=body.revision,
+        engine=Engine(body.engine),
+        rule_ids=tuple(body.rule_ids),
+        target_ids=tuple(body.target_ids),
+        requested_at=body.requested_at.ToDatetime(UTC),
+    )
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise _bad("the event id is no UUID") from error
+
+
+def _bad(why: str) -> ServiceError:
+    return invalid("BAD_EVENT", f"An image event cannot be read: {why}.")

@@ -1,0 +1,90 @@
+"""What rules refuses, each refusal with its reason and its sentence."""
+
+from __future__ import annotations
+
+from services.kernel.errors import Kind, ServiceError, invalid, not_found
+from services.kernel.model.reference import RepositoryName
+from services.rules.api import Instance, ScanRule
+
+
+def edition_not_supported(name: str) -> ServiceError:
+    """The error of every scan on a personal instance."""
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "EDITION_NOT_SUPPORTED",
+        f"Instance {name} is of the personal edition, whose images are not scanned.",
+        hint="Change its edition to enterprise.",
+    )
+
+
+def engine_not_ready() -> ServiceError:
+    """There is one engine so far."""
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "ENGINE_NOT_READY",
+        "The TRIVY engine comes with a later release; this one scans with SECURITY_CENTER.",
+        hint="Name security-center, or no engine.",
+        field="engine",
+    )
+
+
+def no_instance(instance: str) -> ServiceError:
+    """Nobody has saved it."""
+    return not_found(
+        "INSTANCE_NOT_EXIST",
+        f"There is no instance {instance[:80]!r}.",
+        hint="`drydock instance list` shows them.",
+    )
+
+
+def no_repository(owner: Instance, wanted: RepositoryName) -> ServiceError:
+    """Nobody has seen it yet."""
+    return not_found(
+        "REPO_NOT_EXIST",
+        f"Instance {owner.name} has no repository {wanted.path!r} that anybody has seen.",
+        hint="It appears with its first push or task.",
+    )
+
+
+def no_rule(rule_id: str) -> ServiceError:
+    """Nobody has saved it."""
+    return not_found(
+        "SCAN_RULE_NOT_EXIST", f"There is no scan rule {rule_id[:80]!r}.", hint="`drydock rule list` shows them."
+    )
+
+
+def instance_name_taken(name: str) -> ServiceError:
+    """Names of instances are unique."""
+    return ServiceError(
+        Kind.ALREADY_EXISTS, "INSTANCE_ALREADY_EXIST", f"There is an instance {name!r} already.", field="name"
+    )
+
+
+def rule_name_taken(name: str) -> ServiceError:
+    """Names of rules are unique inside an instance."""
+    return ServiceError(
+        Kind.ALREADY_EXISTS,
+        "SCAN_RULE_ALREADY_EXIST",
+        f"The instance has a rule {name!r} already.",
+        field="name",
+    )
+
+
+def too_many_rules(limit: int) -> ServiceError:
+    """An index of rules is held in memory whole."""
+    return ServiceError(
+        Kind.RESOURCE_EXHAUSTED,
+        "TOO_MANY_SCAN_RULES",
+        f"The instance has {limit} rules, which is as many as it may.",
+        hint="Delete some, or raise DRYDOCK_RULES_MAX_RULES_PER_INSTANCE.",
+    )
+
+
+def scan_type_immutable(rule: ScanRule) -> ServiceError:
+    """What a rule wants to know never changes."""
+    return invalid(
+        "SCAN_TYPE_IMMUTABLE",
+        f"Rule {rule.name!r} is of scan type {rule.scan_type.value}, which never changes.",
+        field="scan_type",
+        hint="Make a new rule.",
+    )

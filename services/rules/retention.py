@@ -1,0 +1,49 @@
+"""Forgets image events that no bus can bring again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.db import OUTAGES, Pool
+from services.kernel.wakeup import wait
+from services.rules.settings import RulesSettings
+from services.rules.store import RulesStore
+
+log = structlog.get_logger()
+
+
+class Retention:
+    """Deletes old rows of `rules.seen_event`, a batch at a time."""
+
+    def __init__(self, pool: Pool, store: RulesStore, clock: Clock, settings: RulesSettings) -> None:
+        self._pool = pool
+        self._store = store
+        self._clock = clock
+        self._settings = settings
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Cleans at once and then at every interval, until `stopping`."""
+        while not stopping.is_set():
+            try:
+                await self.clean(stopping)
+            except OUTAGES as error:
+                log.warning("retention.delayed", schema="rules", error=type(error).__name__)
+            await wait(stopping, self._settings.cleanup_interval_seconds)
+
+    async def clean(self, stopping: asyncio.Event) -> int:
+        """Deletes what is too old and returns how many rows that were."""
+        before = self._clock.now() - timedelta(days=self._settings.seen_event_days)
+        deleted = 0
+        while not stopping.is_set():
+            async with self._pool.acquire() as conn:
+                count = await self._store.forget_events(conn, before, self._settings.cleanup_batch)
+            deleted += count
+            if count < self._settings.cleanup_batch:
+                break
+        if deleted:
+            log.info("events.forgotten", schema="rules", count=deleted)
+        return deleted
