@@ -1,0 +1,96 @@
+"""The gateway's HTTP door: its routes, and one shape for everything that goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.gateway.problem import to_response
+from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
+from services.kernel.db import OUTAGES, unavailable
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.ids import Ids
+from services.kernel.rpc import request_id
+
+log = structlog.get_logger()
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def http_app(*, distribution: DistributionWebhook, ids: Ids) -> Starlette:
+    """Builds the application."""
+    door = _Door(ids)
+    return Starlette(
+        routes=[
+            Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
+        ],
+        exception_handlers={HTTPException: door.refuse},
+    )
+
+
+class _Door:
+    """Gives each call its id and turns failures into answers."""
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+
+    def guarded(self, endpoint: Endpoint) -> Endpoint:
+        """Wraps an endpoint; no exception leaves it, no exception text reaches the caller."""
+
+        async def answer(request: Request) -> Response:
+            chosen = self._enter(request)
+            try:
+                response = await endpoint(request)
+            except ServiceError as error:
+                return _refused(error, chosen)
+            except OUTAGES as error:
+                log.warning("http.database_away", exc_info=error)
+                return _refused(unavailable(), chosen)
+            except Exception:
+                log.exception("http.failed")
+                return _refused(_internal(chosen), chosen)
+            response.headers[request_id.HEADER] = chosen
+            return response
+
+        return answer
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Answers what no route answers."""
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        wrong = ServiceError(
+            Kind.NOT_FOUND,
+            "METHOD_NOT_ALLOWED" if status == 405 else "PATH_NOT_EXIST",
+            f"Nothing here answers {request.method} to this path.",
+        )
+        response = to_response(wrong, self._enter(request), status=status)
+        if isinstance(error, HTTPException) and error.headers:
+            response.headers.update(error.headers)
+        return response
+
+    def _enter(self, request: Request) -> str:
+        chosen = request_id.accept(request.headers.get(request_id.HEADER, "")) or self._ids.uuid()
+        request_id.bind(chosen)
+        return chosen
+
+
+def _refused(error: ServiceError, chosen: str) -> Response:
+    log.info("http.refused", reason=error.reason)
+    response = to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+    # The body may be unread: whoever goes on sending it must not hold the connection.
+    response.headers["connection"] = "close"
+    return response
+
+
+def _internal(chosen: str) -> ServiceError:
+    return ServiceError(
+        Kind.INTERNAL,
+        "INTERNAL",
+        "Something went wrong on our side.",
+        hint=f"Look for request {chosen} in the server's log.",
+    )

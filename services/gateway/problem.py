@@ -1,0 +1,54 @@
+"""ServiceError over HTTP: the same code, sentence and hint as over gRPC, as a JSON object."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import msgspec
+from starlette.responses import Response
+
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc.request_id import HEADER
+
+HTTP_STATUSES: Mapping[Kind, int] = MappingProxyType(
+    {
+        Kind.INVALID_ARGUMENT: 400,
+        Kind.UNAUTHENTICATED: 401,
+        Kind.PERMISSION_DENIED: 403,
+        Kind.NOT_FOUND: 404,
+        Kind.ALREADY_EXISTS: 409,
+        Kind.ABORTED: 409,
+        Kind.FAILED_PRECONDITION: 412,
+        Kind.RESOURCE_EXHAUSTED: 429,
+        Kind.INTERNAL: 500,
+        Kind.UNAVAILABLE: 503,
+        Kind.DEADLINE_EXCEEDED: 504,
+    }
+)
+"""The one HTTP status of each kind; a door may say a narrower one, such as 413."""
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The body of a failed call."""
+
+    code: str
+    message: str
+    request_id: str
+    hint: str = ""
+    field: str = ""
+
+
+def to_response(error: ServiceError, request_id: str, *, status: int = 0) -> Response:
+    """Writes an error; `status` overrides that of its kind."""
+    body = Problem(
+        code=error.reason, message=error.message, request_id=request_id, hint=error.hint, field=error.field
+    )
+    headers = {HEADER: request_id}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if error.kind is Kind.UNAUTHENTICATED:
+        headers["www-authenticate"] = 'Bearer realm="drydock"'
+    text = msgspec.json.encode(body)
+    return Response(text, status or HTTP_STATUSES[error.kind], headers, media_type="application/json")

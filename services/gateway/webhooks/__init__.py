@@ -1,0 +1,1 @@
+"""What registries tell us: one module for each sender's language."""

@@ -1,0 +1,110 @@
+"""From checked notices to image events on the bus: durable before anybody is told that they arrived."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as CounterMetric
+
+from drydock.events.v1 import image_event_pb2 as pb
+from services.gateway.store import GatewayStore
+from services.gateway.webhooks.envelope import Action, Ignored, Notice
+from services.kernel.bus.interface import IMAGE_EVENTS, Bus, Message
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+
+log = structlog.get_logger()
+
+_ACTIONS = {
+    Action.PUSH: pb.ImageEvent.ACTION_PUSH,
+    Action.DELETE: pb.ImageEvent.ACTION_DELETE,
+    Action.PULL: pb.ImageEvent.ACTION_PULL,
+}
+
+
+class WebhookMetrics:
+    """What became of the events in webhooks."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._events = CounterMetric(
+            "drydock_webhook_events", "Events in registry webhooks.", ("outcome",), registry=registry
+        )
+
+    def taken(self, action: Action) -> None:
+        """Counts an event that went on the bus."""
+        self._events.labels(action.value).inc()
+
+    def left_out(self, why: Ignored) -> None:
+        """Counts an event that starts nothing."""
+        self._events.labels(f"ignored_{why.value}").inc()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """How many events of an envelope went on, and how many did not."""
+
+    accepted: int
+    ignored: int
+
+
+class Intake:
+    """Publishes what a webhook brought."""
+
+    def __init__(
+        self, *, pool: Pool, store: GatewayStore, bus: Bus, clock: Clock, metrics: WebhookMetrics
+    ) -> None:
+        self._pool = pool
+        self._store = store
+        self._bus = bus
+        self._clock = clock
+        self._metrics = metrics
+
+    async def take(self, instance_id: str, read: Sequence[Notice | Ignored]) -> Receipt:
+        """Returns when every notice is durable on the bus. A delivery that comes again yields the same event ids.
+
+        Raises:
+            ServiceError: BUS_UNAVAILABLE; errors of the database as they come.
+        """
+        notices = [entry for entry in read if isinstance(entry, Notice)]
+        ignored = [entry for entry in read if isinstance(entry, Ignored)]
+        if notices:
+            async with self._pool.acquire() as conn:
+                revisions = await self._store.next_revisions(conn, len(notices))
+            pairs = zip(notices, revisions, strict=True)
+            await self._bus.publish([self._message(instance_id, notice, revision) for notice, revision in pairs])
+        self._count(notices, ignored)
+        return Receipt(accepted=len(notices), ignored=len(ignored))
+
+    def _message(self, instance_id: str, notice: Notice, revision: int) -> Message:
+        event = pb.ImageEvent(
+            event_id=notice.event_id,
+            instance_id=instance_id,
+            action=_ACTIONS[notice.action],
+            namespace=notice.repository.namespace,
+            repository=notice.repository.name,
+            tag=notice.tag,
+            digest=notice.digest,
+            media_type=notice.media_type,
+            revision=revision,
+            actor=notice.actor,
+        )
+        event.occurred_at.FromDatetime(notice.occurred_at or self._clock.now())
+        return Message(
+            topic=IMAGE_EVENTS,
+            key=f"{instance_id}/{notice.repository.path}".encode(),
+            value=event.SerializeToString(),
+        )
+
+    def _count(self, notices: Sequence[Notice], ignored: Sequence[Ignored]) -> None:
+        for notice in notices:
+            self._metrics.taken(notice.action)
+        for why in ignored:
+            self._metrics.left_out(why)
+        malformed = Counter(ignored)[Ignored.MALFORMED]
+        if malformed:
+            log.warning("webhook.events_malformed", count=malformed)
+        log.info("webhook.received", accepted=len(notices), ignored=len(ignored))

@@ -1,0 +1,107 @@
+"""An HTTP server inside the process: it starts whole, leaves signals alone, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from services.kernel.errors import Kind, ServiceError
+
+log = structlog.get_logger()
+
+_BACKLOG = 512
+_MAX_CONNECTIONS = 1000
+_MAX_HEAD_BYTES = 16 * 1024
+
+
+@asynccontextmanager
+async def serve_http(app: ASGIApp, address: str, *, grace_seconds: float = 10.0) -> AsyncIterator[str]:
+    """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
+
+    At exit it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+
+    Raises:
+        ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
+    """
+    listener = _listen(address)
+    host, port = listener.getsockname()[:2]
+    bound = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=_MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=max(1, round(grace_seconds)),
+        )
+    )
+    # No TaskGroup: it would wrap what the caller's own block raises. The task ends with this function.
+    running = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {bound}")
+    try:
+        await server.started_or_failed.wait()
+        if running.done():
+            await running
+        log.info("http.listening", address=bound)
+        yield bound
+    finally:
+        server.should_exit = True
+        await running
+        log.info("http.stopped", address=bound)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without hands on our signals, and with an event for "listening now"."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.started_or_failed = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to `services.kernel.run`."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts listening, then says so."""
+        try:
+            await super().startup(sockets)
+        finally:
+            self.started_or_failed.set()
+
+
+def _listen(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.setblocking(False)
+            listener.bind((host, int(port)))
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+    except (OSError, OverflowError, ValueError) as error:
+        raise ServiceError(
+            Kind.FAILED_PRECONDITION,
+            "ADDRESS_NOT_AVAILABLE",
+            f"Cannot listen on {address}.",
+            hint="Another program may hold the port: name a free one.",
+        ) from error
+    return listener

@@ -1,0 +1,27 @@
+"""A bus that can be told to fail or to hang, in front of a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+
+from services.kernel.bus.interface import Bus, Message, Subscription
+from services.kernel.bus.postgres import bus_unavailable
+
+
+class UnreliableBus(Bus):
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self.down = False
+        self.hanging = False
+
+    async def publish(self, messages: Sequence[Message]) -> None:
+        if self.down:
+            raise bus_unavailable()
+        if self.hanging:
+            await asyncio.Event().wait()
+        await self._bus.publish(messages)
+
+    def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
+        return self._bus.subscribe(group=group, topic=topic)
