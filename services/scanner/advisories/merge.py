@@ -50,6 +50,8 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
     title: str
     ceiling: str
     """No version above it is affected; empty when there is no such bound."""
+    plain: bool
+    """Every version below the ceiling is affected, and the ceiling is the fix: true of nine in ten."""
     sides: tuple[Side, ...]
 
     def affects(self, version: Any, key: Key) -> bool:
@@ -58,9 +60,6 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
 
     def fixed_above(self, version: Any, key: Key) -> str:
         """Returns the version that an affected one should be raised to; empty when none is known."""
-        if len(self.sides) == 1 and len(self.sides[0].intervals) == 1 and not self.sides[0].versions:
-            only = self.sides[0].intervals[0]  # nine in ten are as simple as this
-            return only.upper if only.kind is Upper.FIXED and key(only.upper) > version else ""
         fixes: dict[str, Side] = {}
         for side in self.sides:
             for interval in side.intervals:
@@ -127,8 +126,16 @@ def _vulnerability(group: Sequence[Claim], key: Key, *, system: bool) -> Vulnera
         score=judgement.score,
         title=titles[0] if titles else "",
         ceiling=_ceiling(sides, key),
+        plain=len(sides) == 1 and _is_plain(sides[0]),
         sides=sides,
     )
+
+
+def _is_plain(side: Side) -> bool:
+    if side.versions or len(side.intervals) != 1:
+        return False
+    (interval,) = side.intervals
+    return interval.kind is Upper.FIXED and not interval.lower
 
 
 def _ceiling(sides: Sequence[Side], key: Key) -> str:

@@ -122,15 +122,20 @@ def _verdicts(
         return
     key = partial(version_key, scheme)
     installed = key(version)
+    of_family = family(ecosystem)
     # A record without a release, plain "Debian", speaks of every release.
     known = database.meta.ecosystems
-    for each in (name for name in dict.fromkeys((ecosystem, family(ecosystem))) if name in known):
+    for each in (name for name in dict.fromkeys((ecosystem, of_family)) if name in known):
         for vulnerability in database.vulnerabilities(each, canonical_name(each, name), binary=binary):
-            if vulnerability.ceiling and key(vulnerability.ceiling) < installed:
+            ceiling = key(vulnerability.ceiling) if vulnerability.ceiling else None
+            if ceiling is not None and ceiling < installed:
                 break  # sorted: no later one reaches up to the installed version
-            if vulnerability.affects(installed, key):
+            if vulnerability.plain:
+                if installed < ceiling:
+                    yield _Verdict(vulnerability, vulnerability.ceiling, _link(vulnerability.id, of_family))
+            elif vulnerability.affects(installed, key):
                 fixed = vulnerability.fixed_above(installed, key)
-                yield _Verdict(vulnerability, fixed, _link(vulnerability.id, family(ecosystem)))
+                yield _Verdict(vulnerability, fixed, _link(vulnerability.id, of_family))
 
 
 def _finding(package: Package, verdict: _Verdict, *, system: bool) -> Finding:

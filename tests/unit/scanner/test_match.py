@@ -12,7 +12,7 @@ from services.kernel.model.severity import Severity
 from services.scanner.advisories.database import Database
 from services.scanner.catalogers.interface import Distribution
 from services.scanner.pipeline.match import Matched, match
-from tests.builders.advisories import NOW, affected, before, compiled, cvss, debian, python, record
+from tests.builders.advisories import NOW, Json, affected, before, compiled, cvss, debian, python, record
 
 HIGH = cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H")
 DEBIAN = Distribution(id="debian", version_id="12")
@@ -272,18 +272,32 @@ def test_findings_are_sorted_by_the_reports_order(tmp_path: Path) -> None:
     assert list(findings) == sorted(findings, key=sort_key)
 
 
+SPANS = st.tuples(st.integers(0, 20), st.integers(1, 22), st.sampled_from(["fixed", "last_affected"]))
+
+
 @given(
-    fixes=st.lists(st.integers(1, 20), min_size=1, max_size=6), installed=st.integers(0, 22), order=st.randoms()
+    spans=st.lists(st.lists(SPANS, min_size=1, max_size=3), min_size=1, max_size=5),
+    installed=st.integers(0, 23),
+    order=st.randoms(),
 )
-def test_stopping_at_the_ceiling_misses_nothing(
-    tmp_path_factory: pytest.TempPathFactory, fixes: list[int], installed: int, order: Random
+def test_the_verdict_is_that_of_reading_every_record(
+    tmp_path_factory: pytest.TempPathFactory,
+    spans: list[list[tuple[int, int, str]]],
+    installed: int,
+    order: Random,
 ) -> None:
-    records = [
-        record(f"CVE-2020-{number}", affected("Debian:12", "x", *before(str(fix))))
-        for number, fix in enumerate(fixes)
-    ]
+    def entry(span: tuple[int, int, str]) -> Json:
+        return affected("Debian:12", "x", {"introduced": str(span[0])}, {span[2]: str(span[1])})
+
+    def covers(span: tuple[int, int, str]) -> bool:
+        start, end, kind = span
+        # What ends before it starts opens again at its start.
+        if end < start:
+            return installed >= start
+        return start <= installed < end + (kind == "last_affected")
+
+    records = [record(f"CVE-2020-{n}", *(entry(span) for span in each)) for n, each in enumerate(spans)]
     order.shuffle(records)
     result = matched(compiled(tmp_path_factory.mktemp("db"), *records), debian("x", str(installed)))
-    assert {each.id for each in result.findings} == {
-        f"CVE-2020-{number}" for number, fix in enumerate(fixes) if installed < fix
-    }
+    expected = {f"CVE-2020-{n}" for n, each in enumerate(spans) if any(covers(span) for span in each)}
+    assert {each.id for each in result.findings} == expected
