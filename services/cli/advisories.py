@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="advisories",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
 )
 
