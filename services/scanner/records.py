@@ -58,6 +58,16 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedImage:
+    """The result of scanning one platform, before it is recorded."""
+
+    platform: str
+    report: bytes
+    """Packed (`services.scanner.reports`)."""
+    outcome: Outcome
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRecord:
     """A scan."""
 

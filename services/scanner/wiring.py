@@ -28,7 +28,7 @@ from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.api import ScannerApi
-from services.scanner.application import OpenSource, ScannerApplication
+from services.scanner.application import ScannerApplication
 from services.scanner.catalogers.installed import ANALYSERS_KEY
 from services.scanner.engine import ENGINE, EngineRelease
 from services.scanner.images.interface import ImageIndex, ImageSource
@@ -39,10 +39,9 @@ from services.scanner.intake import Intake
 from services.scanner.layers.library import AnalysisLibrary, RememberedAnalyses, StoredAnalyses
 from services.scanner.lookup import Lookup
 from services.scanner.pipeline.catalog import Cataloguer
-from services.scanner.pipeline.judge import ScannedImage
 from services.scanner.pipeline.record import Recorder
 from services.scanner.pipeline.scan import Progress, ScanPipeline
-from services.scanner.records import ScanRecord
+from services.scanner.records import ScannedImage, ScanRecord
 from services.scanner.reports import unpack_report
 from services.scanner.schedule import Scheduler
 from services.scanner.settings import ScannerSettings
@@ -80,7 +79,10 @@ async def server(
     teller = TaskTeller(outbox, clock, ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    async with _pipeline(StoredAnalyses(pool, store, ANALYSERS_KEY), data, None, settings, clock) as pipeline:
+    library = StoredAnalyses(pool, store, ANALYSERS_KEY)
+    async with _pipeline(
+        library, data / "spool", data=data, advisories=None, settings=settings, clock=clock
+    ) as pipeline:
 
         async def work(scan: ScanRecord) -> ScannedImage | ImageIndex:
             # Credentials are asked for now, not when the scan was queued: they may have changed since.
@@ -143,10 +145,16 @@ async def one_shot(
     settings = ScannerSettings()
     if advisories is None:
         AdvisoryFiles(data).ensure()
-    clock = SystemClock()
     with tempfile.TemporaryDirectory(prefix="drydock-") as scratch:
         async with (
-            _pipeline(RememberedAnalyses(), data, advisories, settings, clock, Path(scratch)) as pipeline,
+            _pipeline(
+                RememberedAnalyses(),
+                Path(scratch),
+                data=data,
+                advisories=advisories,
+                settings=settings,
+                clock=SystemClock(),
+            ) as pipeline,
             open_source(reference, access, SourceSettings()) as source,
         ):
             name = name_in_source(reference)
@@ -169,14 +177,15 @@ async def one_shot(
 @asynccontextmanager
 async def _pipeline(
     library: AnalysisLibrary,
+    spool_folder: Path,
+    *,
     data: Path,
     advisories: Path | None,
     settings: ScannerSettings,
     clock: Clock,
-    scratch: Path | None = None,
 ) -> AsyncIterator[ScanPipeline]:
     workers = WorkerPool(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
-    async with LayerSpool(scratch or data / "spool", settings.spool_bytes) as spool:
+    async with LayerSpool(spool_folder, settings.spool_bytes) as spool:
         yield ScanPipeline(
             library=library,
             spool=spool,
@@ -194,7 +203,9 @@ async def _pipeline(
 @asynccontextmanager
 async def _open_repository(access: RegistryAccess, name: RepositoryName) -> AsyncIterator[ImageSource]:
     image = ImageName(repository=name, tag=None, digest=None)
-    async with open_source(RegistryReference(host=access.address, image=image), access, SourceSettings()) as source:
+    async with open_source(
+        RegistryReference(host=access.address, image=image), access, SourceSettings()
+    ) as source:
         yield source
 
 

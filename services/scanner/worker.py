@@ -13,10 +13,9 @@ from services.kernel.db import OUTAGES, Pool
 from services.kernel.errors import ServiceError
 from services.kernel.wakeup import Wakeups, wait, wait_any
 from services.scanner.images.interface import ImageIndex
-from services.scanner.pipeline.judge import ScannedImage
 from services.scanner.pipeline.record import LeaseLost, Recorder
 from services.scanner.reasons import Reason, Retry, ScanFailure
-from services.scanner.records import Lease, ScanRecord
+from services.scanner.records import Lease, ScannedImage, ScanRecord
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 

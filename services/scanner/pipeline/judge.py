@@ -24,7 +24,7 @@ from services.scanner.api import State
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
 from services.scanner.pipeline.match import Matched, match
-from services.scanner.records import Outcome
+from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import pack_report
 
 
@@ -44,16 +44,6 @@ class Case:
     advisories: Path | None
     now: datetime
     max_age: timedelta
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ScannedImage:
-    """The result of scanning one platform."""
-
-    platform: str
-    report: bytes
-    """Packed (`services.scanner.reports`)."""
-    outcome: Outcome
 
 
 def judge(case: Case) -> ScannedImage:

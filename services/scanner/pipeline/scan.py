@@ -20,9 +20,10 @@ from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import Cataloguer
 from services.scanner.pipeline.fetch import fetch_layers
-from services.scanner.pipeline.judge import Case, ScannedImage, judge
+from services.scanner.pipeline.judge import Case, judge
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.reasons import Reason, ScanFailure
+from services.scanner.records import ScannedImage
 from services.scanner.settings import ScannerSettings
 
 log = structlog.get_logger()
@@ -69,7 +70,7 @@ class ScanPipeline:
         platform: Platform | None = None,
         progress: Progress = lambda step, facts: None,
     ) -> ScannedImage | ImageIndex:
-        """Scans the image that `name` leads to in the source; returns an index unscanned unless a platform is named.
+        """Scans the image that `name` leads to; returns an index unscanned unless a platform is named.
 
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.

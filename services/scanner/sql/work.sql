@@ -5,26 +5,24 @@ ON CONFLICT (scan_id) DO UPDATE SET lane = least(w.lane, excluded.lane)
 
 -- name: claim
 -- Leases the next scans: those whose holder went silent first, then by lane and age.
+WITH lost AS (
+    SELECT scan_id FROM scanner.work
+    WHERE leased_until IS NOT NULL AND leased_until < now()
+    ORDER BY leased_until
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), due AS (
+    SELECT scan_id FROM scanner.work
+    WHERE leased_until IS NULL AND due_at <= now()
+    ORDER BY lane, due_at
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), next AS (
+    SELECT scan_id FROM lost UNION ALL SELECT scan_id FROM due LIMIT $3
+)
 UPDATE scanner.work AS w
 SET owner = $1, leased_until = now() + make_interval(secs => $2), fence = w.fence + 1, attempts = w.attempts + 1
-FROM (
-    (
-        SELECT scan_id FROM scanner.work
-        WHERE leased_until IS NOT NULL AND leased_until < now()
-        ORDER BY leased_until
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED
-    )
-    UNION ALL
-    (
-        SELECT scan_id FROM scanner.work
-        WHERE leased_until IS NULL AND due_at <= now()
-        ORDER BY lane, due_at
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED
-    )
-    LIMIT $3
-) AS next
+FROM next
 WHERE w.scan_id = next.scan_id
 RETURNING w.scan_id, w.fence, w.attempts, w.lane
 
