@@ -14,7 +14,7 @@ import msgspec
 
 from services.kernel.model.digest import Digest, is_digest
 from services.scanner.images import media
-from services.scanner.images.blocking import in_thread
+from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.limits import ImageLimits
 from services.scanner.images.manifest import too_large
@@ -69,9 +69,13 @@ class LayoutSource(ImageSource):
 
     async def _chunks(self, descriptor: Descriptor) -> AsyncGenerator[bytes, None]:
         check = BlobCheck(descriptor)
-        file = await in_thread(self._open, _blob_path(descriptor.digest), descriptor.digest, Reason.BLOB_NOT_FOUND)
+        digest = descriptor.digest
+        file = await acquire_in_thread(
+            lambda: self._open(_blob_path(digest), digest, Reason.BLOB_NOT_FOUND),
+            undo=lambda opened: opened.close(),
+        )
         try:
-            while chunk := await in_thread(self._next, file, descriptor.digest):
+            while chunk := await in_thread(self._next, file, digest):
                 await in_thread(check.add, chunk)
                 yield chunk
         finally:

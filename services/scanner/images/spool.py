@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import errno
 import fcntl
 import os
@@ -22,7 +23,7 @@ from typing import BinaryIO, Self
 import structlog
 
 from services.kernel.model.digest import Digest
-from services.scanner.images.blocking import in_thread
+from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.interface import Descriptor, ImageSource
 from services.scanner.images.room import Room
 from services.scanner.reasons import Reason, ScanFailure
@@ -31,6 +32,14 @@ _WRITE_BYTES = 1 << 20
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCK = ".lock"
 _log = structlog.get_logger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Claim:
+    """The folder of this process, and the open file that holds the lock on it."""
+
+    folder: Path
+    lock: int
 
 
 class _Entry:
@@ -58,8 +67,7 @@ class LayerSpool:
         self._directory = directory
         self._room = Room(max_bytes, room_timeout_seconds)
         self._entries: dict[Digest, _Entry] = {}
-        self._own: Path | None = None
-        self._lock: int | None = None
+        self._claim: _Claim | None = None
 
     async def __aenter__(self) -> Self:
         """Removes what dead processes left and makes this process's folder.
@@ -68,20 +76,16 @@ class LayerSpool:
             ScanFailure: SPOOL_FULL or INTERNAL, when the directory cannot be used.
         """
         with _translated(self._directory):
-            self._own, self._lock = await in_thread(_claim_folder, self._directory)
+            self._claim = await acquire_in_thread(lambda: _claim_folder(self._directory), undo=_give_up_folder)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Removes the folder with all that is in it."""
-        own, lock = self._own, self._lock
-        self._own = self._lock = None
-        if own is not None and lock is not None:
-            try:
-                await in_thread(shutil.rmtree, own, ignore_errors=True)
-            finally:
-                os.close(lock)
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            await in_thread(_give_up_folder, claim)
 
     @contextlib.asynccontextmanager
     async def lease(self, source: ImageSource, descriptor: Descriptor) -> AsyncIterator[Path]:
@@ -112,11 +116,13 @@ class LayerSpool:
                         self._room.give_back(entry.taken)
 
     def _entry(self, digest: Digest) -> _Entry:
-        if self._own is None:
+        if self._claim is None:
             raise RuntimeError("the spool is not open")
         if digest not in self._entries:
             # The same digest again gets another name: the old file may still be on its way out.
-            self._entries[digest] = _Entry(self._own / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}")
+            self._entries[digest] = _Entry(
+                self._claim.folder / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}"
+            )
         return self._entries[digest]
 
     async def _fill(self, entry: _Entry, source: ImageSource, descriptor: Descriptor) -> None:
@@ -133,7 +139,7 @@ class LayerSpool:
 async def _download(source: ImageSource, descriptor: Descriptor, path: Path) -> None:
     """Writes to a temporary name, which becomes the file's own only when the bytes are verified."""
     temporary = path.with_name(f"{path.name}.part")
-    file = await in_thread(_create, temporary)
+    file = await acquire_in_thread(lambda: _create(temporary), undo=lambda opened: _discard(opened, temporary))
     try:
         async with source.blob(descriptor) as chunks:
             buffer = bytearray()
@@ -144,14 +150,19 @@ async def _download(source: ImageSource, descriptor: Descriptor, path: Path) -> 
                     buffer = bytearray()
         await in_thread(_finish, file, buffer, temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        await in_thread(_discard, file, temporary)
         raise
-    finally:
-        file.close()
 
 
 def _create(path: Path) -> BinaryIO:
     return path.open("xb")
+
+
+def _discard(file: BinaryIO, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    # What is still in its buffer may find the disk full once more; it is not wanted any longer.
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _finish(file: BinaryIO, rest: bytearray, temporary: Path, path: Path) -> None:
@@ -160,7 +171,7 @@ def _finish(file: BinaryIO, rest: bytearray, temporary: Path, path: Path) -> Non
     temporary.replace(path)
 
 
-def _claim_folder(directory: Path) -> tuple[Path, int]:
+def _claim_folder(directory: Path) -> _Claim:
     """Clears away dead folders and makes a locked one, all under one lock: no new folder is ever seen unlocked."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (directory / _LOCK).open("wb") as door:
@@ -171,7 +182,12 @@ def _claim_folder(directory: Path) -> tuple[Path, int]:
         own = Path(tempfile.mkdtemp(prefix="process-", dir=directory))
         lock = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
-    return own, lock
+    return _Claim(own, lock)
+
+
+def _give_up_folder(claim: _Claim) -> None:
+    shutil.rmtree(claim.folder, ignore_errors=True)
+    os.close(claim.lock)
 
 
 def _remove_if_dead(folder: Path) -> None:
