@@ -1,0 +1,134 @@
+"""The scan actions: create, status, summary, result."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from drydock.acr.v20181201 import container_registry_pb2 as pb
+from services.gateway.acr.editions import Editions
+from services.gateway.acr.requests import NamesImage, from_image, from_page, required
+from services.gateway.acr.translate import in_order, to_fix_command, to_summary, to_vulnerability
+from services.gateway.acr.words import (
+    VULNERABILITIES,
+    from_class,
+    from_scan_service,
+    from_scan_type,
+    from_severity,
+    to_scan_service,
+    to_status,
+)
+from services.kernel.errors import ServiceError, invalid
+from services.kernel.model.digest import parse_digest
+from services.kernel.model.finding import Finding
+from services.kernel.model.reference import parse_tag
+from services.kernel.model.report import Coverage
+from services.scanner.api import FindingFilter, Findings, ImageQuery, ScannerApi, Task
+
+T = TypeVar("T")
+_BUSINESS_FAILURES = frozenset({"IMAGE_NOT_SCANNED", "SCAN_NOT_COMPLETE"})
+"""Answers, not errors, in the reference: the call was right, there is only nothing to tell yet."""
+
+
+class BusinessFailure(Exception):
+    """The call was right, and its answer has `is_success` false with this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Scans:
+    """Asks the scanner in the reference's words."""
+
+    def __init__(self, scanner: ScannerApi, editions: Editions) -> None:
+        self._scanner = scanner
+        self._editions = editions
+
+    async def create(self, request: pb.CreateRepoTagScanTaskRequest) -> Task:
+        """Starts a task."""
+        required("instance_id", request.instance_id)
+        image = ImageQuery(
+            instance=request.instance_id,
+            repo_id=required("repo_id", request.repo_id),
+            tag=parse_tag(required("tag", request.tag)),
+            digest=parse_digest(request.digest) if request.digest else None,
+        )
+        engine = from_scan_service(request.scan_service)
+        from_scan_type(request.scan_type)  # both kinds of scan are one scan here: it always yields both
+        instance = await self._editions.enterprise(request.instance_id)
+        return await self._scanner.create_task(
+            dataclasses.replace(image, instance=instance.instance_id), engine=engine
+        )
+
+    async def status(self, request: pb.GetRepoTagScanStatusRequest) -> tuple[str, str, str]:
+        """Returns status, scan service, and the reason where the status has one."""
+        from_scan_type(request.scan_type)
+        image = await self._image(request)
+        task = await _answered(self._scanner.image_status(image))
+        return to_status(task), to_scan_service(task.engine), task.reason
+
+    async def summary(
+        self, request: pb.GetRepoTagScanSummaryRequest, request_id: str
+    ) -> pb.GetRepoTagScanSummaryResponse:
+        """Counts the vulnerabilities."""
+        found = await self._findings(request, FindingFilter(kinds=VULNERABILITIES))
+        return to_summary((placed.finding.severity for placed in found.findings), request_id)
+
+    async def result(
+        self, request: pb.ListRepoTagScanResultRequest, request_id: str
+    ) -> pb.ListRepoTagScanResultResponse:
+        """Lists a page of the vulnerabilities."""
+        window = from_page(request.page_no, request.page_size)
+        write = _projection(request.filter_value)
+        wanted = FindingFilter(
+            kinds=from_class(request.scan_type),
+            severities=from_severity(request.severity),
+            id_contains=request.vul_query_key,
+        )
+        found = await self._findings(request, wanted)
+        ordered = in_order(placed.finding for placed in found.findings)
+        return pb.ListRepoTagScanResultResponse(
+            code="success",
+            is_success=True,
+            request_id=request_id,
+            page_no=window.number,
+            page_size=window.size,
+            total_count=len(ordered),
+            vulnerabilities=[write(finding) for finding in ordered[window.begin : window.begin + window.size]],
+        )
+
+    async def _findings(self, request: NamesImage, wanted: FindingFilter) -> Findings:
+        found = await _answered(self._scanner.findings(await self._image(request), wanted))
+        if found.task.coverage is Coverage.NONE:
+            # The status says FAILED; zero vulnerabilities here would say "clean".
+            raise BusinessFailure(found.task.reason or "NOTHING_JUDGED")
+        return found
+
+    async def _image(self, request: NamesImage) -> ImageQuery:
+        image = from_image(request)
+        instance = await self._editions.enterprise(image.instance)
+        return dataclasses.replace(image, instance=instance.instance_id)
+
+
+def _projection(filter_value: str) -> Callable[[Finding], pb.Vulnerability]:
+    if not filter_value:
+        return to_vulnerability
+    if filter_value == "FixCmd":
+        return to_fix_command
+    raise invalid(
+        "INVALID_FILTER_VALUE",
+        f"{filter_value[:40]!r} is no filter_value.",
+        field="filter_value",
+        hint="Leave it empty, or send FixCmd.",
+    )
+
+
+async def _answered(asked: Awaitable[T]) -> T:
+    try:
+        return await asked
+    except ServiceError as error:
+        if error.reason in _BUSINESS_FAILURES:
+            raise BusinessFailure(error.reason) from error
+        raise

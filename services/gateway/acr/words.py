@@ -1,0 +1,115 @@
+"""The reference's words for our values, and back: total functions, nothing else.
+
+Vocabulary: Container Registry, API version 2018-12-01, actions `GetRepoTagScanStatus`, `ListRepoTagScanResult`
+and `CreateScanRule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from services.kernel.errors import ServiceError, invalid
+from services.kernel.model.engine import Engine
+from services.kernel.model.finding import FindingKind
+from services.kernel.model.report import Coverage
+from services.kernel.model.severity import Severity
+from services.rules.api import ScanType, Scope, Trigger
+from services.scanner.api import State, Task
+
+_SERVICES = {Engine.TRIVY: "ACR_SCAN_SERVICE", Engine.SECURITY_CENTER: "SAS_SCAN_SERVICE"}
+_ENGINES = {word: engine for engine, word in _SERVICES.items()}
+_STATUSES = {
+    State.PENDING: "SCANNING",
+    State.RUNNING: "SCANNING",
+    State.RETRYING: "RETRYING",
+    State.COMPLETE: "COMPLETE",
+    State.FAILED: "FAILED",
+}
+_SEVERITIES = {
+    Severity.UNKNOWN: "Unknown",
+    Severity.LOW: "Low",
+    Severity.MEDIUM: "Medium",
+    Severity.HIGH: "High",
+    Severity.CRITICAL: "High",  # the reference has no fifth word
+}
+_CLASSES = {FindingKind.SYSTEM_VULNERABILITY: "cve", FindingKind.APPLICATION_VULNERABILITY: "sca"}
+VULNERABILITIES = frozenset(_CLASSES)
+"""The kinds that the reference counts and lists as vulnerabilities."""
+
+
+def to_status(task: Task) -> str:
+    """Says how a task stands. What could not be judged at all is FAILED: an empty list would look clean."""
+    if task.state is State.COMPLETE and task.coverage is Coverage.NONE:
+        return "FAILED"
+    return _STATUSES[task.state]
+
+
+def to_scan_service(engine: Engine) -> str:
+    """Names an engine."""
+    return _SERVICES[engine]
+
+
+def from_scan_service(text: str) -> Engine | None:
+    """Reads an engine; None where the caller leaves it to the instance."""
+    if not text:
+        return None
+    engine = _ENGINES.get(text)
+    if engine is None:
+        raise _unknown("scan_service", text, _ENGINES)
+    return engine
+
+
+def to_severity(severity: Severity) -> str:
+    """Names a severity."""
+    return _SEVERITIES[severity]
+
+
+def from_severity(text: str) -> frozenset[Severity]:
+    """Reads a severity filter; empty for every one."""
+    if not text:
+        return frozenset()
+    severities = frozenset(severity for severity, word in _SEVERITIES.items() if word == text)
+    if not severities:
+        raise _unknown("severity", text, dict.fromkeys(_SEVERITIES.values()))
+    return severities
+
+
+def to_class(kind: FindingKind) -> str:
+    """Names a kind of vulnerability; empty for kinds that the reference lists elsewhere."""
+    return _CLASSES.get(kind, "")
+
+
+def from_class(text: str) -> frozenset[FindingKind]:
+    """Reads the class filter of result lists; all vulnerabilities when empty."""
+    if not text:
+        return VULNERABILITIES
+    kinds = frozenset(kind for kind, word in _CLASSES.items() if word == text)
+    if not kinds:
+        raise _unknown("scan_type", text, dict.fromkeys(_CLASSES.values()))
+    return kinds
+
+
+def from_scan_type(text: str) -> ScanType:
+    """Reads what a scan or a rule wants to know; VUL when empty."""
+    return ScanType(_known("scan_type", text or "VUL", [kind.value for kind in ScanType]))
+
+
+def from_scope(text: str) -> Scope:
+    """Reads how far a rule reaches."""
+    return Scope(_known("scan_scope", text, [scope.value for scope in Scope]))
+
+
+def from_trigger(text: str) -> Trigger:
+    """Reads what sets a rule off."""
+    return Trigger(_known("trigger_type", text, [trigger.value for trigger in Trigger]))
+
+
+def _known(field: str, text: str, words: Sequence[str]) -> str:
+    if text not in words:
+        raise _unknown(field, text, words)
+    return text
+
+
+def _unknown(field: str, text: str, words: Iterable[str]) -> ServiceError:
+    what = f"{text[:40]!r} is no {field}." if text else f"The field {field} is missing."
+    return invalid(f"INVALID_{field.upper()}", what, field=field, hint="One of " + ", ".join(words) + ".")

@@ -1,0 +1,25 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GatewaySettings(BaseSettings):
+    """Environment variables `DRYDOCK_GATEWAY_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_GATEWAY_", frozen=True, extra="forbid")
+
+    grpc_listen: str = "127.0.0.1:7070"
+    """`HOST:PORT` of the gRPC door; port 0 takes any free one."""
+    http_listen: str = "127.0.0.1:7080"
+    """`HOST:PORT` of the HTTP door."""
+    monitoring_listen: str = "127.0.0.1:7095"
+    """`HOST:PORT` of `/metrics`, `/healthz` and `/readyz`."""
+    call_deadline_seconds: float = Field(default=30.0, gt=0, le=600)
+    """For callers that set no deadline of their own."""
+    webhook_deadline_seconds: float = Field(default=5.0, gt=0, le=60)
+    """From the first byte of a webhook to its answer."""
+    grace_seconds: float = Field(default=10.0, gt=0, le=300)
+    """How long calls under way may go on once the process stops."""

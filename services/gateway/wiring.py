@@ -1,0 +1,124 @@
+"""Builds the gateway and opens its doors."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+
+from services.gateway.auth import BearerGuard
+from services.gateway.grpc import public_services
+from services.gateway.http import http_app
+from services.gateway.keys import Keys
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import GatewayStore
+from services.gateway.tokens import TokenChecker
+from services.gateway.webhooks.distribution import DistributionWebhook
+from services.gateway.webhooks.intake import Intake, WebhookMetrics
+from services.kernel.bus.interface import Bus
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.errors import ServiceError
+from services.kernel.ids import Ids
+from services.kernel.monitoring import monitoring_app
+from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
+from services.kernel.rpc.server import Service, serve
+from services.kernel.run import Process
+from services.kernel.webserver import serve_http
+from services.notifier.api import NotifierApi
+from services.rules.api import RulesApi
+from services.scanner.api import ScannerApi
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where the gateway listens, as really bound, and its keys."""
+
+    grpc: str
+    http: str
+    monitoring: str
+    keys: Keys
+    """AdminApi, and `bootstrap_admin` for whoever starts the process."""
+
+
+@asynccontextmanager
+async def server(
+    process: Process,
+    *,
+    pool: Pool,
+    bus: Bus,
+    rules: RulesApi,
+    scanner: ScannerApi,
+    notifier: NotifierApi,
+    clock: Clock,
+    ids: Ids,
+    settings: GatewaySettings,
+    registry: CollectorRegistry,
+) -> AsyncIterator[Doors]:
+    """Opens the doors and yields where they are; they close as soon as the process is stopping.
+
+    Raises:
+        ServiceError: ADDRESS_NOT_AVAILABLE.
+    """
+
+    async def find_instance(instance: str) -> str:
+        return (await rules.get_instance(instance)).instance_id
+
+    store = GatewayStore()
+    checker = TokenChecker(pool, store, clock)
+    keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
+    intake = Intake(pool=pool, store=store, bus=bus, clock=clock, metrics=WebhookMetrics(registry))
+    services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, clock=clock)
+    interceptor = CallInterceptor(
+        guard=BearerGuard(checker),
+        ids=ids,
+        metrics=RpcMetrics(registry),
+        default_deadline_seconds=settings.call_deadline_seconds,
+    )
+    webhook = DistributionWebhook(
+        checker=checker, intake=intake, deadline_seconds=settings.webhook_deadline_seconds
+    )
+    app = http_app(distribution=webhook, ids=ids)
+    plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app)
+    part = process.readiness.add("gateway")
+    # Monitoring outlives the doors: while the process drains, `/readyz` says so.
+    watchers = monitoring_app(process.readiness, registry)
+    async with serve_http(watchers, settings.monitoring_listen, grace_seconds=1.0) as monitoring:
+        opened: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+        process.start("gateway.doors", _keep_open(plan, process.stopping, opened))
+        grpc_address, http_address = await opened
+        part.set(True)
+        yield Doors(grpc=grpc_address, http=http_address, monitoring=monitoring, keys=keys)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What stands behind the doors."""
+
+    settings: GatewaySettings
+    services: Sequence[Service]
+    interceptor: CallInterceptor
+    app: Starlette
+
+
+async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Future[tuple[str, str]]) -> None:
+    """Serves until `stopping`, so that intake ends before the rest of the process drains."""
+    listen, grace = plan.settings, plan.settings.grace_seconds
+    interceptors = [plan.interceptor]
+    try:
+        async with (
+            serve(listen.grpc_listen, plan.services, interceptors=interceptors, grace_seconds=grace) as grpc_door,
+            serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address,
+        ):
+            opened.set_result((grpc_door.address, http_address))
+            await stopping.wait()
+    except ServiceError as error:
+        if opened.done():
+            raise
+        opened.set_exception(error)
+    finally:
+        opened.cancel()
