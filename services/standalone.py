@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
@@ -51,17 +52,19 @@ class Running:
 
 
 @asynccontextmanager
-async def compose(process: Process, settings: KernelSettings) -> AsyncIterator[Running]:
+async def compose(
+    process: Process, settings: KernelSettings, gateway_settings: GatewaySettings
+) -> AsyncIterator[Running]:
     """Builds everything: database, bus, the four services and the gateway's doors.
 
     Parts close in the reverse order; the process's tasks must have returned by then.
 
     Raises:
-        ServiceError: what stands in the way, such as DATA_FOLDER_IN_USE or ADDRESS_IN_USE.
+        ServiceError: what stands in the way, such as DATA_FOLDER_IN_USE or ADDRESS_NOT_AVAILABLE.
     """
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)
-    clock, ids = SystemClock(), RandomIds()
+    clock, ids, registry = SystemClock(), RandomIds(), CollectorRegistry()
     box = SecretBox(load_key(settings.secret_key.get_secret_value(), data / "secret.key"))
     async with AsyncExitStack() as stack:
         url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
@@ -82,6 +85,7 @@ async def compose(process: Process, settings: KernelSettings) -> AsyncIterator[R
                 clock=clock,
                 ids=ids,
                 settings=RulesSettings(),
+                registry=registry,
             )
         )
         scanner_api = await stack.enter_async_context(
@@ -119,14 +123,16 @@ async def compose(process: Process, settings: KernelSettings) -> AsyncIterator[R
                 notifier=notifier_api,
                 clock=clock,
                 ids=ids,
-                settings=GatewaySettings(),
-                admin_token_file=data / "admin.token",
+                settings=gateway_settings,
+                registry=registry,
             )
         )
+        admin_token_file = data / "admin.token"
+        await doors.keys.bootstrap_admin(admin_token_file)
         log.info("standalone.started", grpc=doors.grpc, http=doors.http, data=str(data))
         yield Running(
             grpc=doors.grpc,
             http=doors.http,
             monitoring=doors.monitoring,
-            admin_token_file=data / "admin.token",
+            admin_token_file=admin_token_file,
         )

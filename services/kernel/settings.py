@@ -20,11 +20,11 @@ class KernelSettings(BaseSettings):
 
     data_dir: Path = Field(default_factory=default_data_dir)
     """Holds the embedded database, the advisory file, the layer spool and the keys."""
-    database_url: str = Field("", repr=False)
+    database_url: str = Field(default="", repr=False)
     """`postgresql://…`; the embedded database when empty. May hold a password: never printed."""
     secret_key: SecretStr = SecretStr("")
     """64 hex characters that secrets at rest are encrypted with; a file in the data folder when empty."""
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Least level that is logged."""
-    drain_seconds: float = Field(20.0, ge=0)
+    drain_seconds: float = Field(default=20.0, ge=0)
     """How long work in hand may go on after the signal to stop."""

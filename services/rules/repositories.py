@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.kernel.db import Connection
 from services.kernel.ids import Ids
+from services.kernel.model.repository_id import repository_id
 from services.rules.api import Repository
 from services.rules.store import RepositoryKey, RulesStore
 
@@ -23,5 +24,5 @@ async def see(
     missing = [key for key in wanted if key not in known]
     if not missing:
         return known
-    await store.insert_repositories(conn, [ids.named(REPOSITORY_PREFIX) for _ in missing], missing, at)
+    await store.insert_repositories(conn, [repository_id(*key) for key in missing], missing, at)
     return known | await store.find_repositories(conn, missing)

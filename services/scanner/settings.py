@@ -11,25 +11,25 @@ class ScannerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRYDOCK_SCANNER_", frozen=True, extra="forbid")
 
-    concurrent_scans: int = Field(4, ge=1, le=256)
+    concurrent_scans: int = Field(default=4, ge=1, le=256)
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
-    worker_processes: int = Field(2, ge=1, le=128)
+    worker_processes: int = Field(default=2, ge=1, le=128)
     """Processes that read layers and match; one for each core."""
-    worker_memory_bytes: int = Field(2 << 30, ge=256 << 20)
+    worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
     """Address space of each worker process."""
-    lease_seconds: float = Field(30.0, ge=3)
+    lease_seconds: float = Field(default=30.0, ge=3)
     """How long a silent worker keeps a scan; heartbeats come three times as often."""
-    scan_seconds: float = Field(1800.0, ge=1)
+    scan_seconds: float = Field(default=1800.0, ge=1)
     """Longest time for one scan of one platform."""
-    layer_seconds: float = Field(900.0, ge=1)
+    layer_seconds: float = Field(default=900.0, ge=1)
     """Longest time for reading one layer."""
-    match_seconds: float = Field(120.0, ge=1)
+    match_seconds: float = Field(default=120.0, ge=1)
     """Longest time for coalescing and matching one image."""
-    attempts: int = Field(5, ge=1, le=50)
+    attempts: int = Field(default=5, ge=1, le=50)
     """How often a scan is begun before it fails for good."""
-    retry_first_seconds: float = Field(2.0, ge=0)
+    retry_first_seconds: float = Field(default=2.0, ge=0)
     """First pause before another attempt; it doubles from attempt to attempt."""
-    retry_longest_seconds: float = Field(300.0, ge=0)
+    retry_longest_seconds: float = Field(default=300.0, ge=0)
     """Longest pause before another attempt, also when a registry asks for more."""
-    spool_bytes: int = Field(20 << 30, ge=1 << 20)
+    spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""

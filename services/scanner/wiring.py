@@ -26,6 +26,7 @@ from services.kernel.workers import WorkerPool
 from services.rules.api import RulesApi
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.advisories.update import import_sources
 from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
@@ -80,9 +81,7 @@ async def server(
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
-    async with _pipeline(
-        library, data / "spool", data=data, advisories=None, settings=settings, clock=clock
-    ) as pipeline:
+    async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
 
         async def work(scan: ScanRecord) -> ScannedImage | ImageIndex:
             # Credentials are asked for now, not when the scan was queued: they may have changed since.
@@ -136,25 +135,24 @@ async def one_shot(
 ) -> Report:
     """Scans one image without database, bus or server.
 
-    Of an image with several platforms, `platform` or else this machine's own is scanned.
+    Of an image with several platforms, `platform` or else this machine's own is scanned. `advisories` names OSV
+    records (zip, folder or ndjson) that are used instead of the data directory's; they are compiled first.
 
     Raises:
         ScanFailure: the image cannot be scanned.
         ServiceError: the advisories cannot be read.
     """
-    settings = ScannerSettings()
-    if advisories is None:
-        AdvisoryFiles(data).ensure()
-    with tempfile.TemporaryDirectory(prefix="drydock-") as scratch:
+    settings, clock = ScannerSettings(), SystemClock()
+    with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
+        scratch = Path(folder)
+        if advisories is not None:
+            data = scratch
+            progress("advisories", {"source": str(advisories)})
+            await import_sources(AdvisoryFiles(data), [str(advisories)], settings=AdvisorySettings(), clock=clock)
+        else:
+            AdvisoryFiles(data).ensure()
         async with (
-            _pipeline(
-                RememberedAnalyses(),
-                Path(scratch),
-                data=data,
-                advisories=advisories,
-                settings=settings,
-                clock=SystemClock(),
-            ) as pipeline,
+            _pipeline(RememberedAnalyses(), scratch / "spool", data, settings, clock) as pipeline,
             open_source(reference, access, SourceSettings()) as source,
         ):
             name = name_in_source(reference)
@@ -178,9 +176,7 @@ async def one_shot(
 async def _pipeline(
     library: AnalysisLibrary,
     spool_folder: Path,
-    *,
     data: Path,
-    advisories: Path | None,
     settings: ScannerSettings,
     clock: Clock,
 ) -> AsyncIterator[ScanPipeline]:
@@ -193,7 +189,6 @@ async def _pipeline(
             cataloguer=Cataloguer(workers, settings.layer_seconds),
             engine=ENGINE,
             data=data,
-            advisories=advisories,
             settings=settings,
             advisory_settings=AdvisorySettings(),
             clock=clock,

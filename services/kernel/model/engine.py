@@ -25,5 +25,8 @@ def parse_engine(text: str) -> Engine:
         return Engine(word)
     except ValueError:
         raise invalid(
-            "INVALID_ENGINE", f"{text[:40]!r} is no engine.", field="engine", hint="Write trivy or security-center."
+            "INVALID_ENGINE",
+            f"{text[:40]!r} is no engine.",
+            field="engine",
+            hint="Write trivy or security-center.",
         ) from None

@@ -40,8 +40,7 @@ class Case:
     """Encoded analyses, one for each layer."""
     engine: EngineInfo
     data: Path
-    """Data directory whose current advisory file is used, unless `advisories` names a file."""
-    advisories: Path | None
+    """Data directory whose current advisory file is used."""
     now: datetime
     max_age: timedelta
 
@@ -63,15 +62,10 @@ def judge(case: Case) -> ScannedImage:
 
 
 _readers: dict[Path, AdvisoryReader] = {}
-_files: dict[Path, Database] = {}
 
 
 def _database(case: Case) -> Database:
-    """Returns the advisories, kept open from case to case in this process."""
-    if case.advisories is not None:
-        if case.advisories not in _files:
-            _files[case.advisories] = Database(case.advisories)
-        return _files[case.advisories]
+    """Returns the current advisories, kept open from case to case in this process."""
     if case.data not in _readers:
         _readers[case.data] = AdvisoryReader(AdvisoryFiles(case.data))
     return _readers[case.data].database()

@@ -44,7 +44,6 @@ class ScanPipeline:
         cataloguer: Cataloguer,
         engine: EngineInfo,
         data: Path,
-        advisories: Path | None,
         settings: ScannerSettings,
         advisory_settings: AdvisorySettings,
         clock: Clock,
@@ -55,7 +54,6 @@ class ScanPipeline:
         self._cataloguer = cataloguer
         self._engine = engine
         self._data = data
-        self._advisories = advisories
         self._settings = settings
         self._advisory_settings = advisory_settings
         self._clock = clock
@@ -126,7 +124,6 @@ class ScanPipeline:
             analyses=tuple(analyses[descriptor.digest] for descriptor in descriptors),
             engine=self._engine,
             data=self._data,
-            advisories=self._advisories,
             now=self._clock.now(),
             max_age=self._advisory_settings.max_age,
         )
