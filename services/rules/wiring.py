@@ -40,11 +40,11 @@ async def server(
     ids: Ids,
     box: SecretBox,
     settings: RulesSettings,
-    registry: CollectorRegistry,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncIterator[RulesApi]:
     """Starts the consumer, the relay of the outbox and the clean-up in the process; yields the interface.
 
-    The schema `rules` must be up to date.
+    The schema `rules` must be up to date. Counters go to `registry`; without one, nobody reads them.
     """
     ready = process.readiness.add("rules")
     store, outbox = RulesStore(), Outbox("rules")
@@ -55,7 +55,7 @@ async def server(
         indexes=IndexCache(max_rules=settings.max_indexed_rules),
         clock=clock,
         ids=ids,
-        metrics=RulesMetrics(registry),
+        metrics=RulesMetrics(registry or CollectorRegistry()),
     )
     stopping = process.stopping
     process.start(
