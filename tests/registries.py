@@ -73,7 +73,7 @@ async def real_registry(
 
     Args:
         program: from `registry_program`.
-        directory: for its configuration and log.
+        directory: for its configuration, content and log.
         basic_auth: asks for `USERNAME` and `PASSWORD`.
         notify: where its notifications go.
     """
@@ -105,7 +105,7 @@ def _settings(directory: Path, *, basic_auth: bool, notify: Endpoint | None) -> 
     settings: dict[str, object] = {
         "version": "0.1",
         "log": {"level": "info"},
-        "storage": {"inmemory": {}, "delete": {"enabled": True}},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
         "http": {"addr": "127.0.0.1:0"},
     }
     if basic_auth:

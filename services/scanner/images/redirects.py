@@ -7,6 +7,7 @@ asks from inside.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -19,6 +20,7 @@ _REFUSED = (
     ipaddress.ip_network("fe80::/10"),
     ipaddress.ip_network("fd00:ec2::254/128"),
 )
+_PRINTABLE = re.compile(r"[!-~]+")
 STATUSES = frozenset({301, 302, 303, 307, 308})
 
 
@@ -34,7 +36,9 @@ def next_hop(current: URL, location: str) -> URL:
             address is often a signed secret.
     """
     try:
-        target = current.join(URL(location)).with_fragment(None)
+        # A signed address has to arrive as it was signed: requoting would break its signature.
+        asked = URL(location, encoded=_PRINTABLE.fullmatch(location) is not None)
+        target = current.join(asked).with_fragment(None)
         host = target.host
     except ValueError as error:
         raise refused(current, "to an address that cannot be read") from error

@@ -31,6 +31,7 @@ from services.scanner.reasons import Reason, ScanFailure
 _WRITE_BYTES = 1 << 20
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCK = ".lock"
+_PREFIX = "process-"
 _log = structlog.get_logger(__name__)
 
 
@@ -176,10 +177,11 @@ def _claim_folder(directory: Path) -> _Claim:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (directory / _LOCK).open("wb") as door:
         fcntl.flock(door, fcntl.LOCK_EX)
-        for folder in directory.iterdir():
+        # Only what bears our prefix: a directory that also holds other things is not ours to clear.
+        for folder in directory.glob(f"{_PREFIX}*"):
             if folder.is_dir() and not folder.is_symlink():
                 _remove_if_dead(folder)
-        own = Path(tempfile.mkdtemp(prefix="process-", dir=directory))
+        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=directory))
         lock = os.open(own / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
     return _Claim(own, lock)

@@ -237,6 +237,16 @@ async def test_leftovers_of_a_dead_process_go_and_those_of_a_living_one_stay(tmp
             assert (living / "sha256-file").read_bytes() == b"x"
 
 
+async def test_folders_that_are_not_the_spools_are_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "advisories"
+    other.mkdir()
+    (other / "file").write_bytes(b"precious")
+    (tmp_path / "process-link").symlink_to(other)
+
+    async with LayerSpool(tmp_path, 1):
+        assert (other / "file").read_bytes() == b"precious"
+
+
 @pytest.mark.slow
 async def test_file_of_a_killed_process_is_removed_by_the_next(tmp_path: Path) -> None:
     script = (
