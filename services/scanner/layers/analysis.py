@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Final
+
 import msgspec
 
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.interface import Evidence
+
+WALKER_VERSION: Final = 1
+"""Raised whenever the walker would tell something else of the same layer: see `catalogers.installed`."""
+PATH_HASH_BYTES: Final = 8
 
 
 class SymbolicLink(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -38,11 +45,17 @@ class LayerAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     hard_links: tuple[SymbolicLink, ...]
     """Hard links whose own path or target a cataloger wants; the target is a path of the image."""
     non_directories: bytes
-    """8-byte BLAKE2b of every path that is no directory, concatenated: such a path hides everything that lower
-    layers have beneath it."""
-    directories_claimed: tuple[str, ...]
-    """Directories whose own path a cataloger would want as a file: they replace a lower file."""
+    """`path_hash` of every path that is no directory, concatenated: such a path hides everything that lower
+    layers have at it and beneath it. Whiteouts are not among them."""
+    directories: bytes
+    """`path_hash` of every directory that has an entry of its own, concatenated: it replaces a lower file or
+    symbolic link, while a directory that is only implied by its content follows a lower symbolic link."""
     warnings: tuple[ReportWarning, ...]
+
+
+def path_hash(path: str) -> bytes:
+    """Returns the 8 bytes of BLAKE2b by which a path is kept where millions of them are."""
+    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=PATH_HASH_BYTES).digest()
 
 
 _ENCODER = msgspec.msgpack.Encoder()
