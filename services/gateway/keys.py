@@ -19,7 +19,7 @@ from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page as pages
-from services.kernel.model.page import Page, decode_token, encode_token
+from services.kernel.model.page import Page, bad_token, decode_token, encode_token
 
 log = structlog.get_logger()
 
@@ -80,8 +80,10 @@ class Keys:
 
     async def revoke_key(self, key: str) -> None:
         """Revokes a key by id or name; see AdminApi."""
-        async with self._pool.acquire() as conn:
-            digest = await self._store.revoke_key(conn, key, self._clock.now())
+        digest = None
+        if _NAME.fullmatch(key):  # ids have the form of a name, too
+            async with self._pool.acquire() as conn:
+                digest = await self._store.revoke_key(conn, key, self._clock.now())
         if digest is None:
             raise not_found("KEY_NOT_EXIST", f"There is no living key {key[:80]!r}.")
         self._checker.forget(digest)
@@ -154,11 +156,13 @@ def _check_name(name: str) -> None:
 
 
 def _position(token: str) -> tuple[datetime, str]:
-    position = decode_token(token, "keys")
+    position = decode_token(token, "keys", length=2)
     if position is None:
         return (_DAWN, "")
     try:
-        created, key_id = position
-        return (datetime.fromisoformat(created), key_id)
+        created = datetime.fromisoformat(position[0])
     except ValueError as error:
-        raise invalid("INVALID_PAGE_TOKEN", "The page token is damaged.", field="page_token") from error
+        raise bad_token() from error
+    if created.tzinfo is None:
+        raise bad_token()
+    return (created, position[1])

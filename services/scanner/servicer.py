@@ -8,9 +8,11 @@ from drydock.scanner.v1 import scanner_service_pb2 as pb
 from drydock.scanner.v1 import scanner_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.model.engine import parse_engine
-from services.kernel.model.page import decode_token, encode_token, page_size
+from services.kernel.model.page import bad_token, decode_token, encode_token, page_size
 from services.scanner.api import Findings, ImageQuery, PlacedFinding, ScannerApi
 from services.scanner.convert import from_filter, from_image, from_state, to_finding, to_task
+
+_MAX_DIGITS = 9
 
 
 class ScannerServicer(rpc.ScannerServiceServicer):
@@ -62,7 +64,7 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         image, wanted = _named(from_image(request.image)), from_filter(request)
         question = (image, *sorted(wanted.kinds, key=str), *sorted(wanted.severities, key=str))
         question += (wanted.id_contains, wanted.platform, wanted.descending)
-        position = decode_token(request.page_token, *question)
+        position = decode_token(request.page_token, *question, length=2)
         found = await self._api.findings(image, wanted)
         begin = _begin(found, position)
         items: Sequence[PlacedFinding] = found.findings[begin : begin + size]
@@ -93,6 +95,8 @@ def _begin(found: Findings, position: tuple[str, ...] | None) -> int:
             "A newer scan of the image finished while its findings were being listed.",
             hint="List again from the first page.",
         )
+    if not (begin.isascii() and begin.isdecimal() and len(begin) <= _MAX_DIGITS):
+        raise bad_token()
     return int(begin)
 
 

@@ -1,0 +1,82 @@
+"""The gRPC edge with real rules on a real database and a scanner that a test fills."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
+from services.gateway.acr.servicer import ContainerRegistryServicer
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.ids import RandomIds
+from services.kernel.rpc.client import open_channel
+from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
+from services.kernel.rpc.server import Service, serve
+from services.kernel.secrets import SecretBox
+from services.rules.api import Instance, NewInstance, Repository
+from services.rules.application import Rules
+from services.rules.store import RulesStore
+from tests.databases import migrated_pool
+from tests.fakes.clock import ManualClock
+from tests.fakes.scanner import FakeScanner
+
+
+def real_rules(pool: Pool, clock: Clock) -> Rules:
+    return Rules(
+        pool=pool,
+        store=RulesStore(),
+        box=SecretBox(b"k" * 32),
+        clock=clock,
+        ids=RandomIds(),
+        max_rules_per_instance=10_000,
+    )
+
+
+@asynccontextmanager
+async def serving(name: str, add: Callable[[grpc.aio.Server], None]) -> AsyncIterator[grpc.aio.Channel]:
+    """One service behind the real interceptor, without a guard; yields a channel to it."""
+    interceptor = CallInterceptor(guard=Anyone(), ids=RandomIds(), metrics=RpcMetrics(CollectorRegistry()))
+    async with (
+        serve("127.0.0.1:0", [Service(name=name, add=add)], interceptors=[interceptor]) as server,
+        open_channel(server.address) as channel,
+    ):
+        yield channel
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    acr: acr_rpc.ContainerRegistryAsyncStub
+    rules: Rules
+    scanner: FakeScanner
+    instance: Instance
+    repository: Repository
+    clock: ManualClock
+
+
+@asynccontextmanager
+async def acr_edge(database: str) -> AsyncIterator[Edge]:
+    clock, scanner = ManualClock(), FakeScanner()
+    async with migrated_pool(database, ("rules", "services.rules")) as pool:
+        rules = real_rules(pool, clock)
+        instance = await rules.create_instance(
+            NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False)
+        )
+        repository = await rules.see_repository(instance.instance_id, "team", "app")
+        servicer = ContainerRegistryServicer(rules=rules, scanner=scanner, clock=clock)
+        name = "drydock.acr.v20181201.ContainerRegistry"
+        async with serving(
+            name, lambda server: acr_rpc.add_ContainerRegistryServicer_to_server(servicer, server)
+        ) as channel:
+            yield Edge(
+                acr=acr_rpc.ContainerRegistryStub(channel),
+                rules=rules,
+                scanner=scanner,
+                instance=instance,
+                repository=repository,
+                clock=clock,
+            )

@@ -1,0 +1,142 @@
+"""A scanner that holds what a test puts in: the edges are tested in front of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+
+from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
+from services.kernel.model.finding import Finding, FindingKind, FixState, Package
+from services.kernel.model.page import Page
+from services.kernel.model.report import Coverage
+from services.kernel.model.severity import Severity
+from services.scanner.api import FindingFilter, Findings, ImageQuery, PlacedFinding, State, Task
+
+DIGEST = Digest("sha256:" + "d" * 64)
+
+
+def a_task(**changes: object) -> Task:
+    task = Task(
+        task_id="6dd5e0a1-4c2c-4e50-9c5b-0d6d6f1a0a55",
+        instance_id="cri-x",
+        repo_id="crr-x",
+        namespace="team",
+        repository="app",
+        tag="1.0",
+        digest=DIGEST,
+        engine=Engine.SECURITY_CENTER,
+        state=State.COMPLETE,
+        reason="",
+        message="",
+        coverage=Coverage.FULL,
+        findings={},
+        advisories_version="v1",
+        rule_ids=(),
+        created_at=datetime(2026, 11, 24, tzinfo=UTC),
+        ended_at=datetime(2026, 11, 24, 0, 1, tzinfo=UTC),
+    )
+    return dataclasses.replace(task, **changes)  # type: ignore[arg-type] # the test names fields of Task
+
+
+def a_finding(
+    identifier: str = "CVE-2024-0001",
+    severity: Severity = Severity.LOW,
+    *,
+    name: str = "openssl",
+    version: str = "1.0",
+    fixed: str = "1.1",
+    purl_type: str = "deb",
+    kind: FindingKind = FindingKind.SYSTEM_VULNERABILITY,
+    path: str = "/var/lib/dpkg/status",
+) -> Finding:
+    layer = "sha256:" + "1" * 64
+    package = Package(
+        purl=f"pkg:{purl_type}/{name}@{version}",
+        name=name,
+        version=version,
+        ecosystem="Debian:12",
+        path=path,
+        layer=layer,
+    )
+    return Finding(
+        kind=kind,
+        id=identifier,
+        aliases=(),
+        severity=severity,
+        score=None,
+        title=f"Flaw {identifier}",
+        link=f"https://example.org/{identifier}",
+        package=package,
+        fixed_version=fixed,
+        path=path,
+        layer=layer,
+        fix_state=FixState.FIXED if fixed else FixState.AFFECTED,
+    )
+
+
+class FakeScanner:
+    """One image: its newest task, and the result of its last complete one."""
+
+    def __init__(self) -> None:
+        self.task: Task | None = None
+        self.result: tuple[Finding, ...] | None = None
+        self.asked: list[ImageQuery] = []
+        self.created: list[tuple[ImageQuery, Engine | None]] = []
+
+    async def create_task(
+        self,
+        image: ImageQuery,
+        *,
+        engine: Engine | None = None,
+        target_ids: tuple[str, ...] = (),
+        request_id: str = "",
+    ) -> Task:
+        del target_ids, request_id
+        if image.tag == "none":
+            raise not_found("TAG_NOT_EXIST", "The registry has no tag 'none'.")
+        self.created.append((image, engine))
+        return self.task or a_task(state=State.PENDING, coverage=None)
+
+    async def get_task(self, task_id: str) -> Task:
+        if self.task is None or self.task.task_id != task_id:
+            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {task_id}.")
+        return self.task
+
+    async def list_tasks(
+        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[Task]:
+        del instance, page_size, page_token
+        tasks = [self.task] if self.task is not None else []
+        return Page(items=tuple(task for task in tasks if state in (None, task.state)))
+
+    async def image_status(self, image: ImageQuery) -> Task:
+        self.asked.append(image)
+        if self.task is None:
+            raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned.")
+        if image.task_id and image.task_id != self.task.task_id:
+            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id}.")
+        return self.task
+
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        task = await self.image_status(image)
+        if self.result is None:
+            raise ServiceError(Kind.FAILED_PRECONDITION, "SCAN_NOT_COMPLETE", "The scan is not complete yet.")
+        chosen = [finding for finding in self.result if _matches(finding, wanted)]
+        chosen.sort(key=lambda finding: (finding.severity.rank, *finding.key), reverse=wanted.descending)
+        placed = tuple(PlacedFinding(finding=finding, platforms=("linux/amd64",)) for finding in chosen)
+        return Findings(task=task, findings=placed)
+
+    async def report(self, image: ImageQuery, platform: str = "") -> bytes:
+        del platform
+        await self.image_status(image)
+        return b"{}"
+
+
+def _matches(finding: Finding, wanted: FindingFilter) -> bool:
+    return (
+        (not wanted.kinds or finding.kind in wanted.kinds)
+        and (not wanted.severities or finding.severity in wanted.severities)
+        and wanted.id_contains.lower() in finding.id.lower()
+    )
