@@ -1,0 +1,64 @@
+"""Alpine's package database (apk-package(5); the installed database of apk-tools 2, one record per package)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from services.kernel.model.finding import SourcePackage
+from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
+from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, PackageFormat
+
+_PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
+"""The second one since /lib became a link to /usr/lib."""
+
+_BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
+_FIELD = re.compile(rb"^([PVAo]):(.*?)\r?$", re.MULTILINE)
+
+
+class ApkCataloger(Cataloger):
+    """Reads the installed database."""
+
+    name = "apk"
+    version = 1
+    max_bytes = 256 << 20
+
+    def wants(self, path: str) -> bool:
+        """The old and the new place."""
+        return path in _PLACES
+
+    def read(self, path: str, content: bytes) -> Evidence:
+        """Every record with a name and a version; virtual packages (`.build-deps`) are packages too."""
+        complaints = Complaints(path)
+        found: dict[FoundPackage, None] = {}
+        for number, record in enumerate(_BLANK_LINE.split(content), start=1):
+            if record.strip():
+                package = _package(record, number, complaints)
+                if package is not None:
+                    found[package] = None
+        return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
+
+
+def _package(record: bytes, number: int, complaints: Complaints) -> FoundPackage | None:
+    fields: dict[bytes, str] = {}
+    for key, value in _FIELD.findall(record):
+        fields.setdefault(key, to_text(value))
+    name, version = fields.get(b"P", ""), fields.get(b"V", "")
+    label = f"The record of {name}" if name else f"Record {number}"
+    if not is_word(name):
+        complaints.broken(label, "has no name (P:) that could be one")
+        return None
+    if not is_word(version):
+        complaints.broken(label, f"has no version (V:) that could be one: {shown(version)!r}")
+        return None
+    arch, origin = fields.get(b"A", ""), fields.get(b"o", "")
+    for what, value in (("architecture (A:)", arch), ("origin (o:)", origin)):
+        if value and not is_word(value):
+            complaints.broken(label, f"has no {what} that could be one: {shown(value)!r}")
+    return FoundPackage(
+        format=PackageFormat.APK,
+        name=name,
+        version=version,
+        arch=arch if is_word(arch) else "",
+        source=SourcePackage(name=origin, version=version) if is_word(origin) else None,
+    )

@@ -1,0 +1,21 @@
+"""The catalogers that every scan runs, and the name of that set."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.scanner.catalogers.apk import ApkCataloger
+from services.scanner.catalogers.dpkg import DpkgCataloger
+from services.scanner.catalogers.interface import Cataloger, versions_key
+from services.scanner.catalogers.osrelease import OsReleaseCataloger
+from services.scanner.catalogers.python import PythonCataloger
+from services.scanner.layers.analysis import WALKER_VERSION
+
+CATALOGERS: Final[tuple[Cataloger, ...]] = (
+    OsReleaseCataloger(),
+    DpkgCataloger(),
+    ApkCataloger(),
+    PythonCataloger(),
+)
+ANALYSERS_KEY: Final = versions_key(CATALOGERS, WALKER_VERSION)
+"""Analyses kept under another key are made anew."""
