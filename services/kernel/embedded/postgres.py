@@ -53,6 +53,7 @@ async def embedded_postgres(data: Path) -> AsyncIterator[str]:
     location = await asyncio.to_thread(locate, data)
     with _only_one(data):
         await asyncio.to_thread(_initialise, location)
+        await _await_end_of_predecessor(location)
         server = _start(location)  # not in a pool thread: the server would die with the thread that started it
         try:
             url = f"postgresql://{_SUPERUSER}@/drydock?host={location.sockets}"
@@ -107,6 +108,31 @@ def _initialise(location: Location) -> None:
     )
     if done.returncode != 0:
         raise _did_not_start(done.stderr or done.stdout)
+
+
+async def _await_end_of_predecessor(location: Location) -> None:
+    """Waits for a server whose starter was killed: it may still be shutting down on the same cluster."""
+    loop = asyncio.get_running_loop()
+    told = False
+    give_up = loop.time() + _STOP_SECONDS
+    while (pid := _living_server(location)) is not None:
+        if not told and loop.time() > give_up:
+            log.warning("postgres.orphan_stopped", pid=pid)
+            os.kill(pid, signal.SIGINT)  # the folder's lock is ours, so nobody else needs it
+            told = True
+        if loop.time() > give_up + _STOP_SECONDS:
+            raise _did_not_start(f"an older server, process {pid}, does not end")
+        await asyncio.sleep(0.05)
+
+
+def _living_server(location: Location) -> int | None:
+    """Returns the process that serves the cluster already; a stale note of one that is gone counts as none."""
+    try:
+        pid = int((location.cluster / "postmaster.pid").read_text().split("\n", 1)[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if os.fsencode(location.cluster) in command.split(b"\0") else None
 
 
 def _start(location: Location) -> subprocess.Popen[bytes]:

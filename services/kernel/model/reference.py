@@ -102,9 +102,9 @@ def parse_image(text: str, *, field: str = "image") -> ImageName:
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
         raise _malformed(text, "what follows '@' is a digest such as sha256:<64 hex characters>", field)
-    head, _, last = rest.rpartition("/")
+    head, slash, last = rest.rpartition("/")
     name, colon, tag = last.partition(":")
-    repository = parse_repository(f"{head}/{name}" if head else name, field=field)
+    repository = parse_repository(head + slash + name, field=field)
     if colon:
         parse_tag(tag, field=field)
     chosen = tag if colon else (None if at else "latest")

@@ -129,6 +129,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                     answer = await behaviour(request, context)
             except grpc.aio.AbortError:
                 raise  # only the health service, which is not ours, answers its errors by itself
+            except NotImplementedError:  # so does what was generated from a proto and never written, there
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, "This server does not offer the call.")
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status of ours
                 await self._fail(method, began, context, _judge(error, method, deadline.expired()))
             self._metrics.answered(method, "OK", time.perf_counter() - began)

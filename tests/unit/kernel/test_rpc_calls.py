@@ -11,12 +11,12 @@ import asyncpg
 import grpc
 import pytest
 import structlog
-from drydock.gateway.v1 import admin_service_pb2 as pb
-from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from drydock.gateway.v1 import admin_service_pb2 as pb
+from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors

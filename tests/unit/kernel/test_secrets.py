@@ -1,0 +1,43 @@
+"""Secrets at rest open only in the place where they were sealed, with the key they were sealed with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from services.kernel.errors import ServiceError
+from services.kernel.secrets import SecretBox, load_key
+
+
+def test_a_sealed_secret_opens_in_its_own_place() -> None:
+    box = SecretBox(os.urandom(32))
+    sealed = box.seal("pässword", "rules.instance:cri-1")
+    assert b"ssword" not in sealed
+    assert box.open(sealed, "rules.instance:cri-1") == "pässword"
+
+
+def test_a_sealed_secret_cannot_be_moved_changed_or_opened_with_another_key() -> None:
+    box = SecretBox(os.urandom(32))
+    sealed = box.seal("password", "here")
+    with pytest.raises(ServiceError, match="cannot be decrypted"):
+        box.open(sealed, "there")
+    with pytest.raises(ServiceError):
+        box.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "here")
+    with pytest.raises(ServiceError):
+        SecretBox(os.urandom(32)).open(sealed, "here")
+
+
+def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
+    file = tmp_path / "secret.key"
+    key = load_key("", file)
+    assert load_key("", file) == key
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_configured_key_wins_and_a_bad_one_is_refused(tmp_path: Path) -> None:
+    assert load_key("ab" * 32, tmp_path / "unused") == b"\xab" * 32
+    with pytest.raises(ServiceError) as caught:
+        load_key("too short", tmp_path / "unused")
+    assert "too short" not in caught.value.sentence()
