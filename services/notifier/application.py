@@ -1,0 +1,78 @@
+"""The notifier in process: targets."""
+
+from __future__ import annotations
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.ids import Ids
+from services.kernel.model import page
+from services.kernel.model.page import Page, decode_token, encode_token
+from services.notifier import grammar
+from services.notifier.api import Target, TargetKind
+from services.notifier.store import NotifierStore
+
+log = structlog.get_logger()
+
+
+class Notifier:
+    """NotifierApi over PostgreSQL."""
+
+    def __init__(self, *, pool: Pool, store: NotifierStore, clock: Clock, ids: Ids) -> None:
+        self._pool = pool
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+
+    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+        """Saves a target; the URL is checked, not called."""
+        grammar.check_name(name)
+        grammar.check_url(url, kind)
+        target = Target(
+            target_id=self._ids.named(grammar.TARGET_PREFIX),
+            name=name,
+            kind=kind,
+            url=url,
+            created_at=self._clock.now(),
+        )
+        async with self._pool.acquire() as conn:
+            if not await self._store.insert_target(conn, target):
+                raise _name_taken(name)
+        log.info("target.created", target_id=target.target_id, kind=kind.value)
+        return target
+
+    async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
+        """Lists targets by name."""
+        size = page.page_size(page_size)
+        (after,) = decode_token(page_token, "targets", length=1) or ("",)
+        async with self._pool.acquire() as conn:
+            found = await self._store.list_targets(conn, after=after, limit=size + 1)
+        items = found[:size]
+        more = encode_token((items[-1].name,), "targets") if len(found) > size else ""
+        return Page(items=items, next_token=more)
+
+    async def delete_target(self, target: str) -> None:
+        """Deletes a target by id or name and ends what is under way to it."""
+        if not grammar.may_name_target(target):
+            raise _no_target(target)
+        async with self._pool.acquire() as conn, conn.transaction():
+            # First the target, whose row waits for consumers that add deliveries; then all they added is seen.
+            target_id = await self._store.delete_target(conn, target)
+            if target_id is None:
+                raise _no_target(target)
+            cancelled = await self._store.cancel_deliveries(conn, target_id, self._clock.now())
+        log.info("target.deleted", target_id=target_id, cancelled=cancelled)
+
+
+def _name_taken(name: str) -> ServiceError:
+    return ServiceError(
+        Kind.ALREADY_EXISTS, "TARGET_ALREADY_EXIST", f"There is a target {name!r} already.", field="name"
+    )
+
+
+def _no_target(target: str) -> ServiceError:
+    return not_found(
+        "TARGET_NOT_EXIST", f"There is no target {target[:80]!r}.", hint="`drydock target list` shows them."
+    )

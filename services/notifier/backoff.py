@@ -1,0 +1,78 @@
+"""What follows an attempt: done, dead, or once more, and when."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from datetime import datetime, timedelta
+
+from services.notifier.channels.interface import Outcome, Verdict
+from services.notifier.settings import NotifierSettings
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """The target has it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """Another attempt."""
+
+    at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Dead:
+    """No further attempt."""
+
+    reason: str
+    message: str
+
+
+Next = Delivered | Again | Dead
+
+
+class Backoff:
+    """Exponential back-off with full jitter: the pause is drawn evenly from zero to a bound that doubles."""
+
+    def __init__(self, settings: NotifierSettings, chance: random.Random) -> None:
+        self._settings = settings
+        self._chance = chance
+
+    def after(self, outcome: Outcome, *, attempt: int, created_at: datetime, now: datetime) -> Next:
+        """Returns what follows the attempt with this number, counted from 1.
+
+        A target that asks for a longer pause gets it, up to the longest that we make ourselves.
+        """
+        if outcome.verdict is Verdict.DELIVERED:
+            return Delivered()
+        if outcome.verdict is Verdict.GIVE_UP:
+            return Dead(reason=outcome.reason, message=outcome.message)
+        if self.is_exhausted(attempt):
+            return exhausted(attempt, outcome)
+        at = now + timedelta(seconds=self._pause(attempt, outcome.retry_after))
+        if at > created_at + timedelta(seconds=self._settings.age_seconds):
+            return Dead(
+                reason="DELIVERY_TOO_OLD",
+                message=f"It could not be delivered within {self._settings.age_seconds:g} s. {outcome.message}",
+            )
+        return Again(at=at)
+
+    def is_exhausted(self, attempt: int) -> bool:
+        """Tells whether the attempt with this number was the last one."""
+        return attempt >= self._settings.attempts
+
+    def _pause(self, attempt: int, asked: float | None) -> float:
+        longest = self._settings.retry_longest_seconds
+        # The exponent is bounded too: 2.0 ** 5000 is no number.
+        bound = min(longest, self._settings.retry_first_seconds * 2.0 ** min(attempt - 1, 60))
+        return max(self._chance.uniform(0.0, bound), min(asked or 0.0, longest))
+
+
+def exhausted(attempts: int, last: Outcome) -> Dead:
+    """The end of a delivery that was tried as often as it may."""
+    return Dead(
+        reason="ATTEMPTS_EXHAUSTED",
+        message=f"{attempts} attempts failed. {last.message}".strip(),
+    )

@@ -1,0 +1,1 @@
+"""Ways of telling somebody: one module for each kind of target."""

@@ -1,0 +1,191 @@
+"""Telling by POST of JSON over HTTP or HTTPS (RFC 9110, sections 10.2.3 "Retry-After" and 15 "Status Codes")."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from services.kernel.clock import Clock
+from services.notifier.addresses import is_refused, literal
+from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+
+DELIVERY_HEADER = "Drydock-Delivery"
+EVENT_HEADER = "Drydock-Event"
+
+_READ_BYTES = 4096
+_EXCERPT_CHARACTERS = 1024
+_BODY_SECONDS = 1.0
+_REPEATABLE = frozenset({408, 425, 429})
+_HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": "drydock-notifier/1",
+    # A compressed answer could grow without end, and nobody needs it.
+    "Accept-Encoding": "identity",
+}
+
+
+_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+    (TimeoutError, "TARGET_TIMEOUT", "The target did not answer in time."),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "TARGET_CERTIFICATE",
+        "The certificate of the target cannot be verified.",
+    ),
+    (aiohttp.ClientSSLError, "TARGET_TLS", "No TLS connection to the target could be made."),
+    (
+        aiohttp.ClientConnectorDNSError,
+        "TARGET_UNKNOWN_HOST",
+        "The name of the target's host cannot be looked up.",
+    ),
+    (aiohttp.ClientConnectorError, "TARGET_UNREACHABLE", "No connection to the target could be made."),
+)
+"""From special to general."""
+
+
+class AddressRefusedError(OSError):
+    """A name leads to an address that notifications do not go to."""
+
+
+class GuardedResolver(AbstractResolver):
+    """Looks names up once and refuses forbidden addresses; the connection goes to what was checked."""
+
+    def __init__(self, resolver: AbstractResolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Returns the addresses of a name.
+
+        Raises:
+            AddressRefusedError: one of them is forbidden; then none is used.
+        """
+        found = await self._resolver.resolve(host, port, family)
+        for result in found:
+            if is_refused(ipaddress.ip_address(result["host"].partition("%")[0])):
+                raise AddressRefusedError(host)
+        return found
+
+    async def close(self) -> None:
+        """Closes the resolver behind it."""
+        await self._resolver.close()
+
+
+class HttpChannel(Channel):
+    """POSTs. Redirects are not followed, proxies of the environment are not used, cookies are not kept."""
+
+    def __init__(self, session: aiohttp.ClientSession, clock: Clock, *, attempt_seconds: float) -> None:
+        self._session = session
+        self._clock = clock
+        self._attempt_seconds = attempt_seconds
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Makes one attempt. Any 2xx is a delivery; 408, 425, 429, 5xx and silence may pass; the rest is final."""
+        url = URL(parcel.url, encoded=True)
+        address = literal(url.host or "")
+        if address is not None and is_refused(address):  # aiohttp asks no resolver about these
+            return _refused_address()
+        headers = {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
+        try:
+            async with asyncio.timeout(self._attempt_seconds):
+                request = self._session.post(url, data=parcel.body, headers=headers, allow_redirects=False)
+                async with request as response:
+                    return self._judge(response, await _beginning(response))
+        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
+            return _failure(error)
+
+    def _judge(self, response: aiohttp.ClientResponse, answer: bytes) -> Outcome:
+        status = response.status
+        excerpt = answer.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        excerpt = excerpt[:_EXCERPT_CHARACTERS]
+        if 200 <= status < 300:
+            return Outcome(verdict=Verdict.DELIVERED, http_status=status, excerpt=excerpt)
+        if 300 <= status < 400:
+            verdict, reason = Verdict.GIVE_UP, "TARGET_REDIRECTS"
+            message = f"The target answers {status}; redirects are not followed."
+        elif status in _REPEATABLE or status >= 500:
+            verdict, reason = Verdict.TRY_AGAIN, "TARGET_ERROR"
+            message = f"The target answers {status}."
+        else:
+            verdict, reason = Verdict.GIVE_UP, "TARGET_REFUSES"
+            message = f"The target refuses the notification with {status}."
+        return Outcome(
+            verdict=verdict,
+            reason=reason,
+            message=message,
+            http_status=status,
+            excerpt=excerpt,
+            retry_after=self._retry_after(response.headers.get("Retry-After", "")),
+        )
+
+    def _retry_after(self, text: str) -> float | None:
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return float(text)
+        try:
+            moment = email.utils.parsedate_to_datetime(text)
+        except (ValueError, OverflowError):
+            return None
+        if moment.tzinfo is None:  # "-0000": a time in UTC of unknown origin
+            return None
+        return max(0.0, (moment - self._clock.now()).total_seconds())
+
+
+@asynccontextmanager
+async def open_http_channel(
+    clock: Clock, *, attempt_seconds: float, resolver: AbstractResolver | None = None
+) -> AsyncIterator[HttpChannel]:
+    """Opens a channel with connections of its own; `resolver` stands in for the system's in tests."""
+    connector = aiohttp.TCPConnector(
+        resolver=GuardedResolver(resolver or ThreadedResolver()), use_dns_cache=False, limit=0
+    )
+    async with aiohttp.ClientSession(
+        connector=connector,
+        headers=_HEADERS,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has its deadline
+    ) as session:
+        yield HttpChannel(session, clock, attempt_seconds=attempt_seconds)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """Reads the beginning of an answer's body; what of it does not come soon is not worth a second delivery."""
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            return await response.content.read(_READ_BYTES)
+    except (aiohttp.ClientError, OSError):
+        return b""
+    finally:
+        if not response.content.at_eof():
+            response.close()  # the rest may be endless
+
+
+def _failure(error: Exception) -> Outcome:
+    if isinstance(error, aiohttp.ClientConnectorDNSError) and isinstance(error.os_error, AddressRefusedError):
+        return _refused_address()
+    for kind, reason, message in _FAILURES:
+        if isinstance(error, kind):
+            return Outcome(verdict=Verdict.TRY_AGAIN, reason=reason, message=message)
+    return Outcome(
+        verdict=Verdict.TRY_AGAIN,
+        reason="TARGET_BROKE_OFF",
+        message="The target closed the connection, or answered with something that is no HTTP.",
+    )
+
+
+def _refused_address() -> Outcome:
+    return Outcome(
+        verdict=Verdict.GIVE_UP,
+        reason="ADDRESS_REFUSED",
+        message="The target's host leads to a link-local, metadata or multicast address.",
+    )

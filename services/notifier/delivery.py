@@ -1,0 +1,178 @@
+"""Delivering: lease what is due, send it outside of any transaction, write the receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.db import OUTAGES, Connection, Pool
+from services.kernel.wakeup import Wakeups, wait, wait_any
+from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exhausted
+from services.notifier.channels.interface import Channel, Outcome, Verdict
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.records import Claim, Receipt
+from services.notifier.settings import NotifierSettings
+from services.notifier.store import NotifierStore
+
+log = structlog.get_logger()
+
+CHANNEL = "drydock_deliveries"
+"""Notified at the commit of new deliveries."""
+_LOST = Outcome(
+    verdict=Verdict.UNKNOWN,
+    reason="WORKER_DIED",
+    message="The worker died between sending and writing: the notification may have arrived.",
+)
+
+
+class DeliveryWorker:
+    """Delivers what is due. Any number of workers share the work; a dead one's leases run out."""
+
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        store: NotifierStore,
+        channel: Channel,
+        backoff: Backoff,
+        wakeups: Wakeups,
+        clock: Clock,
+        name: str,
+        settings: NotifierSettings,
+        metrics: NotifierMetrics,
+    ) -> None:
+        """`name` is the owner in the leases: unique over all workers."""
+        self._pool = pool
+        self._store = store
+        self._channel = channel
+        self._backoff = backoff
+        self._wakeups = wakeups
+        self._clock = clock
+        self._name = name
+        self._settings = settings
+        self._metrics = metrics
+        self._busy = 0
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Delivers until `stopping`; attempts under way are finished first."""
+        async with self._wakeups.subscribe(CHANNEL) as news, asyncio.TaskGroup() as sends:
+            while not stopping.is_set():
+                news.clear()
+                try:
+                    claims = await self.claim(self._settings.concurrent_deliveries - self._busy)
+                except OUTAGES as error:
+                    log.warning("deliveries.delayed", error=type(error).__name__)
+                    await wait(stopping, self._settings.look_seconds)
+                    continue
+                for claim in claims:
+                    self._busy += 1
+                    sends.create_task(self._work(claim, news), name=f"delivery {claim.parcel.delivery_id}")
+                if not claims:
+                    await wait_any((news, stopping), self._settings.look_seconds)
+
+    async def claim(self, limit: int) -> tuple[Claim, ...]:
+        """Leases at most so many due deliveries; those whose last attempt was lost get its receipt."""
+        if limit <= 0:
+            return ()
+        now = self._clock.now()
+        lease = self._settings.attempt_seconds + self._settings.lease_margin_seconds
+        async with self._pool.acquire() as conn, conn.transaction():
+            claims = await self._store.claim(
+                conn,
+                now=now,
+                owner=self._name,
+                lease_until=now + timedelta(seconds=lease),
+                per_target=self._settings.concurrent_per_target,
+                limit=limit,
+            )
+            for claim in claims:
+                if claim.lost:
+                    await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt - 1, _LOST, 0.0))
+        return claims
+
+    async def deliver(self, claim: Claim) -> None:
+        """Makes the attempt that the claim is for and writes down what became of it."""
+        if self._backoff.is_exhausted(claim.attempt - 1):  # the last one was lost with its worker
+            await self._record(claim, None, exhausted(claim.attempt - 1, _LOST), 0.0)
+            return
+        began = self._clock.monotonic()
+        outcome = await self._channel.send(claim.parcel)
+        seconds = self._clock.monotonic() - began
+        self._metrics.attempted(outcome.verdict, seconds)
+        following = self._backoff.after(
+            outcome, attempt=claim.attempt, created_at=claim.created_at, now=self._clock.now()
+        )
+        await self._record(claim, outcome, following, seconds)
+
+    async def _work(self, claim: Claim, news: asyncio.Event) -> None:
+        try:
+            await self.deliver(claim)
+        except OUTAGES as error:
+            log.warning("delivery.unrecorded", error=type(error).__name__, **_names(claim))
+        except Exception as error:
+            log.error("delivery.failed", exc_info=error, **_names(claim))
+        finally:
+            self._busy -= 1
+            news.set()  # there is room again, and the target may have more
+
+    async def _record(self, claim: Claim, outcome: Outcome | None, following: Next, seconds: float) -> None:
+        async with self._pool.acquire() as conn, conn.transaction():
+            ours = await self._settle(conn, claim, outcome, following)
+            if ours and outcome is not None:
+                await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt, outcome, seconds))
+        if not ours:
+            # Cancelled, or leased anew because we were too slow: then the other worker's word counts.
+            log.warning("receipt.refused", attempt=claim.attempt, **_names(claim))
+            return
+        if isinstance(following, Dead):
+            self._metrics.died()
+            log.warning("delivery.died", attempt=claim.attempt, reason=following.reason, **_names(claim))
+        elif isinstance(following, Again):
+            reason = outcome.reason if outcome else ""
+            log.info(
+                "delivery.postponed",
+                attempt=claim.attempt,
+                reason=reason,
+                due_at=following.at.isoformat(),
+                **_names(claim),
+            )
+        else:
+            log.info("delivery.finished", attempt=claim.attempt, duration=round(seconds, 3), **_names(claim))
+
+    async def _settle(self, conn: Connection, claim: Claim, outcome: Outcome | None, following: Next) -> bool:
+        now = self._clock.now()
+        match following:
+            case Delivered():
+                return await self._store.finish(conn, claim, "DELIVERED", None, now)
+            case Dead():
+                return await self._store.finish(conn, claim, "DEAD", following, now)
+            case Again(at=due_at):
+                reason, message = (outcome.reason, outcome.message) if outcome else ("", "")
+                return await self._store.postpone(conn, claim, due_at, reason, message)
+
+    def _receipt(self, claim: Claim, attempt: int, outcome: Outcome, seconds: float) -> Receipt:
+        return Receipt(
+            delivery_id=claim.parcel.delivery_id,
+            target_id=claim.target_id,
+            event_id=claim.event_id,
+            attempt=attempt,
+            outcome=outcome.verdict.value,
+            reason=outcome.reason,
+            message=outcome.message,
+            http_status=outcome.http_status,
+            milliseconds=round(seconds * 1000),
+            excerpt=outcome.excerpt,
+            created_at=self._clock.now(),
+        )
+
+
+def _names(claim: Claim) -> Mapping[str, str]:
+    return {
+        "delivery_id": claim.parcel.delivery_id,
+        "target_id": claim.target_id,
+        "event_id": claim.event_id,
+    }

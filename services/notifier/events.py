@@ -1,0 +1,59 @@
+"""What the notifier reads from the bus, and which of it is worth telling."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from datetime import datetime
+
+
+class State(enum.Enum):
+    """What became of a scan task."""
+
+    SCANNING = "SCANNING"
+    RETRYING = "RETRYING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+
+
+class News(enum.Enum):
+    """Kinds of notification, in the words of their receivers."""
+
+    SCAN_COMPLETED = "scan.completed"
+    SCAN_FAILED = "scan.failed"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ScanEvent:
+    """A scan task changed its state."""
+
+    event_id: str
+    task_id: str
+    state: State
+    instance_id: str
+    repo_id: str
+    namespace: str
+    repository: str
+    tag: str
+    digest: str
+    engine: str
+    reason: str
+    message: str
+    findings: Mapping[str, int]
+    """By severity."""
+    coverage: str
+    advisories_version: str
+    rule_ids: tuple[str, ...]
+    target_ids: tuple[str, ...]
+    occurred_at: datetime
+
+
+def news_in(event: ScanEvent) -> News | None:
+    """Returns what targets are told by default: vulnerabilities, a failure, or that nothing could be judged."""
+    if event.state is State.FAILED:
+        return News.SCAN_FAILED
+    # An empty list of an image that could not be judged is no good news: silence would look like it.
+    if event.state is State.COMPLETE and (sum(event.findings.values()) > 0 or event.coverage == "NONE"):
+        return News.SCAN_COMPLETED
+    return None

@@ -1,0 +1,80 @@
+"""What targets may look like: every check of what a caller says, before anything is saved."""
+
+from __future__ import annotations
+
+import re
+
+from yarl import URL
+
+from services.kernel.errors import ServiceError, invalid
+from services.notifier.addresses import is_refused, literal
+from services.notifier.api import TargetKind
+
+TARGET_PREFIX = "tgt"
+MAX_URL = 2048
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_URL = re.compile(r"[!-~]+")
+_SCHEMES = {TargetKind.HTTP: "http", TargetKind.HTTPS: "https"}
+
+
+def may_name_target(text: str) -> bool:
+    """Tells whether a target can have this id or name; what cannot is not looked up."""
+    return _NAME.fullmatch(text) is not None
+
+
+def check_name(name: str) -> None:
+    """Checks the name of a new target.
+
+    Raises:
+        ServiceError: INVALID_NAME.
+    """
+    if not _NAME.fullmatch(name) or name.startswith(f"{TARGET_PREFIX}-"):
+        raise invalid(
+            "INVALID_NAME",
+            f"{name[:80]!r} is no name for a target.",
+            field="name",
+            hint="Write up to 64 of [a-z0-9._-], beginning with a letter or digit and not with tgt-.",
+        )
+
+
+def check_url(url: str, kind: TargetKind) -> None:
+    """Checks where a target is. The URL is read by the parser that will be used to call it.
+
+    Raises:
+        ServiceError: INVALID_URL, or ADDRESS_REFUSED where it names an address that is never called.
+    """
+    scheme = _SCHEMES[kind]
+    if len(url) > MAX_URL or not _URL.fullmatch(url) or "\\" in url:
+        raise _bad(f"it must be 1 to {MAX_URL} printable ASCII characters without spaces and backslashes")
+    try:
+        parsed = URL(url)
+        port = parsed.port
+    except ValueError as error:
+        raise _bad("it cannot be read") from error
+    if parsed.scheme != scheme:
+        raise _bad(f"a target of kind {kind.value} begins with {scheme}://")
+    if parsed.user is not None or parsed.password is not None or "@" in parsed.raw_authority:
+        raise _bad("it holds a user or a password")
+    if not parsed.host or not port:
+        raise _bad("it names no host or a wrong port")
+    if "#" in url:
+        raise _bad("it has a fragment, which is never sent")
+    address = literal(parsed.host)
+    if address is not None and is_refused(address):
+        raise refused_address(parsed.host)
+
+
+def refused_address(host: str) -> ServiceError:
+    """The error of a target at an address that is never called."""
+    return invalid(
+        "ADDRESS_REFUSED",
+        f"Notifications are not sent to {host[:255]}: it is a link-local, metadata or multicast address.",
+        field="url",
+        hint="Name a host that listens for notifications.",
+    )
+
+
+def _bad(why: str) -> ServiceError:
+    # The URL itself is left out: its path or query may be somebody's secret.
+    return invalid("INVALID_URL", f"The URL of the target cannot be used: {why}.", field="url")

@@ -1,0 +1,54 @@
+"""Rows of the notifier, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import datetime
+
+from services.notifier.channels.interface import Parcel
+from services.notifier.events import News
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A delivery to be saved."""
+
+    target_id: str
+    event_id: str
+    delivery_id: str
+    news: News
+    body: bytes = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A delivery under lease."""
+
+    target_id: str
+    event_id: str
+    attempt: int
+    """Number of the attempt that the lease is for, from 1."""
+    fence: int
+    """Whoever holds an older one writes nothing."""
+    created_at: datetime
+    lost: bool
+    """Whether the attempt before this one ended with no word: its worker died."""
+    parcel: Parcel
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of one attempt."""
+
+    delivery_id: str
+    target_id: str
+    event_id: str
+    attempt: int
+    outcome: str
+    """Name of a verdict."""
+    reason: str
+    message: str
+    http_status: int | None
+    milliseconds: int
+    excerpt: str
+    created_at: datetime

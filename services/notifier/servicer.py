@@ -1,0 +1,33 @@
+"""The gRPC face of the notifier."""
+
+from __future__ import annotations
+
+from drydock.notifier.v1 import notifier_service_pb2 as pb
+from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
+from services.notifier.api import NotifierApi
+from services.notifier.convert import from_kind, to_target
+
+
+class NotifierServicer(rpc.NotifierServiceServicer):
+    """NotifierService over NotifierApi."""
+
+    def __init__(self, api: NotifierApi) -> None:
+        self._api = api
+
+    async def CreateTarget(self, request: pb.CreateTargetRequest, context: object) -> pb.CreateTargetResponse:
+        """Saves a target."""
+        said = request.target
+        target = await self._api.create_target(name=said.name, kind=from_kind(said.kind), url=said.url)
+        return pb.CreateTargetResponse(target=to_target(target))
+
+    async def ListTargets(self, request: pb.ListTargetsRequest, context: object) -> pb.ListTargetsResponse:
+        """Lists targets by name."""
+        page = await self._api.list_targets(page_size=request.page_size, page_token=request.page_token)
+        return pb.ListTargetsResponse(
+            targets=[to_target(target) for target in page.items], next_page_token=page.next_token
+        )
+
+    async def DeleteTarget(self, request: pb.DeleteTargetRequest, context: object) -> pb.DeleteTargetResponse:
+        """Deletes a target."""
+        await self._api.delete_target(request.target)
+        return pb.DeleteTargetResponse()

@@ -1,0 +1,116 @@
+-- name: insert_target
+-- Saves a target; no row comes back when its name is taken.
+INSERT INTO notifier.target (target_id, name, kind, url, created_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (name) DO NOTHING
+RETURNING target_id
+
+-- name: list_targets
+-- A page of targets by name.
+SELECT target_id, name, kind, url, created_at FROM notifier.target WHERE name > $1 ORDER BY name LIMIT $2
+
+-- name: delete_target
+-- Deletes a target by id or name.
+DELETE FROM notifier.target WHERE target_id = $1 OR name = $1 RETURNING target_id
+
+-- name: cancel_deliveries
+-- Ends what is under way to a target; whoever is sending just now finds the fence moved.
+UPDATE notifier.delivery
+SET state = 'CANCELLED', reason = 'TARGET_DELETED', message = 'The target was deleted.', fence = fence + 1,
+    lease_owner = NULL, lease_until = NULL, finished_at = $2
+WHERE target_id = $1 AND state = 'PENDING'
+
+-- name: living_targets
+-- Which of these targets exist; they cannot be deleted until the transaction ends.
+SELECT target_id FROM notifier.target WHERE target_id = ANY($1::text[]) ORDER BY target_id FOR KEY SHARE
+
+-- name: insert_deliveries
+-- Adds deliveries, each (target, event) once, in the given order; returns the new ones.
+INSERT INTO notifier.delivery (target_id, event_id, delivery_id, event_type, body, state, due_at, created_at)
+SELECT target_id, event_id, delivery_id, event_type, body, 'PENDING', $6, $6
+FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[]) WITH ORDINALITY
+    AS d (target_id, event_id, delivery_id, event_type, body, n)
+ORDER BY n
+ON CONFLICT (target_id, event_id) DO NOTHING
+RETURNING delivery_id
+
+-- name: wake_workers
+-- Tells workers, at commit, that there is something to deliver.
+SELECT pg_notify('drydock_deliveries', '')
+
+-- name: claim
+-- Leases due deliveries: of each target at most so many at once over all workers, longest waiting target first.
+WITH open AS (
+    SELECT t.target_id, t.kind, t.url, t.served_at,
+        $4 - (
+            SELECT count(*)
+            FROM notifier.delivery AS b
+            WHERE b.target_id = t.target_id AND b.state = 'PENDING' AND b.lease_until > $1
+        ) AS room
+    FROM notifier.target AS t
+    WHERE EXISTS (
+        SELECT 1
+        FROM notifier.delivery AS d
+        WHERE d.target_id = t.target_id AND d.state = 'PENDING' AND d.due_at <= $1
+            AND (d.lease_until IS NULL OR d.lease_until <= $1)
+    )
+), chosen AS (
+    SELECT t.target_id, o.kind, o.url, o.room, o.served_at
+    FROM open AS o
+    JOIN notifier.target AS t USING (target_id)
+    WHERE o.room > 0
+    ORDER BY o.served_at NULLS FIRST, t.target_id
+    LIMIT $5
+    -- Keeps workers from taking the same target at one moment; a deletion waits.
+    FOR NO KEY UPDATE OF t SKIP LOCKED
+), due AS (
+    SELECT c.target_id, c.kind, c.url, d.event_id, d.lost
+    FROM chosen AS c
+    CROSS JOIN LATERAL (
+        SELECT e.event_id, e.lease_owner IS NOT NULL AS lost
+        FROM notifier.delivery AS e
+        WHERE e.target_id = c.target_id AND e.state = 'PENDING' AND e.due_at <= $1
+            AND (e.lease_until IS NULL OR e.lease_until <= $1)
+        ORDER BY e.due_at, e.event_id
+        LIMIT c.room
+        FOR UPDATE SKIP LOCKED
+    ) AS d
+    LIMIT $5
+), served AS (
+    UPDATE notifier.target AS t SET served_at = $1 FROM due WHERE t.target_id = due.target_id
+)
+UPDATE notifier.delivery AS d
+SET lease_owner = $2, lease_until = $3, fence = d.fence + 1, attempts = d.attempts + 1
+FROM due
+WHERE d.target_id = due.target_id AND d.event_id = due.event_id
+RETURNING d.target_id, due.kind, due.url, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence,
+    d.created_at, due.lost
+
+-- name: finish
+-- Ends a delivery, unless the lease has passed to somebody else.
+UPDATE notifier.delivery
+SET state = $4, reason = $5, message = $6, lease_owner = NULL, lease_until = NULL, finished_at = $7
+WHERE target_id = $1 AND event_id = $2 AND fence = $3 AND state = 'PENDING'
+RETURNING delivery_id
+
+-- name: postpone
+-- Gives a lease back with the time of the next attempt, unless it has passed to somebody else.
+UPDATE notifier.delivery
+SET due_at = $4, reason = $5, message = $6, lease_owner = NULL, lease_until = NULL
+WHERE target_id = $1 AND event_id = $2 AND fence = $3 AND state = 'PENDING'
+RETURNING delivery_id
+
+-- name: insert_receipt
+-- Adds what became of one attempt.
+INSERT INTO notifier.receipt (
+    delivery_id, target_id, event_id, attempt, outcome, reason, message, http_status, milliseconds, excerpt,
+    created_at
+)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: forget_deliveries
+-- Deletes some deliveries that ended before a moment.
+DELETE FROM notifier.delivery
+WHERE (target_id, event_id) IN (
+    SELECT target_id, event_id FROM notifier.delivery WHERE finished_at < $1 LIMIT $2
+)

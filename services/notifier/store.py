@@ -1,0 +1,153 @@
+"""All SQL of the notifier: one method for each query; transactions belong to the callers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from services.kernel.db import Connection
+from services.kernel.sql import load_queries
+from services.notifier.api import Target, TargetKind
+from services.notifier.backoff import Dead
+from services.notifier.channels.interface import Parcel
+from services.notifier.records import Claim, NewDelivery, Receipt
+
+_Q = load_queries("services.notifier")
+
+
+class NotifierStore:
+    """Reads and writes the schema `notifier`."""
+
+    # targets
+
+    async def insert_target(self, conn: Connection, target: Target) -> bool:
+        """Saves a target; False when its name is taken."""
+        row = await conn.fetchval(
+            _Q["insert_target"],
+            target.target_id,
+            target.name,
+            target.kind.value,
+            target.url,
+            target.created_at,
+        )
+        return row is not None
+
+    async def list_targets(self, conn: Connection, *, after: str, limit: int) -> tuple[Target, ...]:
+        """Lists targets by name, those behind `after`."""
+        return tuple(_to_target(row) for row in await conn.fetch(_Q["list_targets"], after, limit))
+
+    async def delete_target(self, conn: Connection, target: str) -> str | None:
+        """Deletes a target by id or name; returns its id, None when there is none."""
+        target_id: str | None = await conn.fetchval(_Q["delete_target"], target)
+        return target_id
+
+    async def cancel_deliveries(self, conn: Connection, target_id: str, at: datetime) -> int:
+        """Ends what is under way to a target; returns how many deliveries that were."""
+        return _count(await conn.execute(_Q["cancel_deliveries"], target_id, at))
+
+    async def living_targets(self, conn: Connection, target_ids: Iterable[str]) -> frozenset[str]:
+        """Returns which of the targets exist, and keeps them from being deleted meanwhile."""
+        rows = await conn.fetch(_Q["living_targets"], sorted(set(target_ids)))
+        return frozenset(row["target_id"] for row in rows)
+
+    # deliveries
+
+    async def insert_deliveries(self, conn: Connection, new: Sequence[NewDelivery], at: datetime) -> int:
+        """Adds deliveries, each (target, event) once; returns how many are new."""
+        rows = await conn.fetch(
+            _Q["insert_deliveries"],
+            [delivery.target_id for delivery in new],
+            [delivery.event_id for delivery in new],
+            [delivery.delivery_id for delivery in new],
+            [delivery.news.value for delivery in new],
+            [delivery.body for delivery in new],
+            at,
+        )
+        return len(rows)
+
+    async def wake_workers(self, conn: Connection) -> None:
+        """Tells workers, at commit, that there is something to deliver."""
+        await conn.execute(_Q["wake_workers"])
+
+    async def claim(
+        self,
+        conn: Connection,
+        *,
+        now: datetime,
+        owner: str,
+        lease_until: datetime,
+        per_target: int,
+        limit: int,
+    ) -> tuple[Claim, ...]:
+        """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
+        rows = await conn.fetch(_Q["claim"], now, owner, lease_until, per_target, limit)
+        return tuple(_to_claim(row) for row in rows)
+
+    async def finish(self, conn: Connection, claim: Claim, state: str, dead: Dead | None, at: datetime) -> bool:
+        """Ends a delivery; False when the lease has passed to somebody else."""
+        reason, message = (dead.reason, dead.message) if dead else ("", "")
+        row = await conn.fetchval(
+            _Q["finish"], claim.target_id, claim.event_id, claim.fence, state, reason, message, at
+        )
+        return row is not None
+
+    async def postpone(self, conn: Connection, claim: Claim, due_at: datetime, reason: str, message: str) -> bool:
+        """Gives the lease back until `due_at`; False when it has passed to somebody else."""
+        row = await conn.fetchval(
+            _Q["postpone"], claim.target_id, claim.event_id, claim.fence, due_at, reason, message
+        )
+        return row is not None
+
+    async def insert_receipt(self, conn: Connection, receipt: Receipt) -> None:
+        """Adds a receipt."""
+        await conn.execute(
+            _Q["insert_receipt"],
+            receipt.delivery_id,
+            receipt.target_id,
+            receipt.event_id,
+            receipt.attempt,
+            receipt.outcome,
+            receipt.reason,
+            receipt.message,
+            receipt.http_status,
+            receipt.milliseconds,
+            receipt.excerpt,
+            receipt.created_at,
+        )
+
+    async def forget_deliveries(self, conn: Connection, before: datetime, limit: int) -> int:
+        """Deletes at most `limit` deliveries that ended before a moment; returns how many."""
+        return _count(await conn.execute(_Q["forget_deliveries"], before, limit))
+
+
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])
+
+
+def _to_target(row: asyncpg.Record) -> Target:
+    return Target(
+        target_id=row["target_id"],
+        name=row["name"],
+        kind=TargetKind(row["kind"]),
+        url=row["url"],
+        created_at=row["created_at"],
+    )
+
+
+def _to_claim(row: asyncpg.Record) -> Claim:
+    return Claim(
+        target_id=row["target_id"],
+        event_id=str(row["event_id"]),
+        attempt=row["attempts"],
+        fence=row["fence"],
+        created_at=row["created_at"],
+        lost=row["lost"],
+        parcel=Parcel(
+            delivery_id=str(row["delivery_id"]),
+            event_type=row["event_type"],
+            url=row["url"],
+            body=row["body"],
+        ),
+    )

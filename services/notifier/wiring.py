@@ -1,0 +1,70 @@
+"""How the notifier is put together."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import CollectorRegistry
+
+from services.kernel.bus.dispatch import consume
+from services.kernel.bus.interface import SCAN_EVENTS, Bus
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.ids import Ids
+from services.kernel.run import Process
+from services.kernel.wakeup import Wakeups
+from services.notifier.api import NotifierApi
+from services.notifier.application import Notifier
+from services.notifier.backoff import Backoff
+from services.notifier.channels.http import open_http_channel
+from services.notifier.consumer import ScanEventConsumer
+from services.notifier.delivery import DeliveryWorker
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.retention import Retention
+from services.notifier.settings import NotifierSettings
+from services.notifier.store import NotifierStore
+
+GROUP = "notifier"
+
+
+@asynccontextmanager
+async def server(
+    process: Process,
+    *,
+    pool: Pool,
+    bus: Bus,
+    wakeups: Wakeups,
+    clock: Clock,
+    ids: Ids,
+    settings: NotifierSettings,
+    registry: CollectorRegistry | None = None,
+) -> AsyncIterator[NotifierApi]:
+    """Starts the consumer, a delivery worker and the clean-up in the process; yields the interface.
+
+    The schema `notifier` must be up to date. Counters go to `registry`; without one, nobody reads them.
+    """
+    ready = process.readiness.add("notifier")
+    store, stopping = NotifierStore(), process.stopping
+    async with open_http_channel(clock, attempt_seconds=settings.attempt_seconds) as channel:
+        worker = DeliveryWorker(
+            pool=pool,
+            store=store,
+            channel=channel,
+            backoff=Backoff(settings, random.SystemRandom()),
+            wakeups=wakeups,
+            clock=clock,
+            name=ids.uuid(),
+            settings=settings,
+            metrics=NotifierMetrics(registry or CollectorRegistry()),
+        )
+        consumer = ScanEventConsumer(pool=pool, store=store, clock=clock)
+        process.start(
+            "notifier.consumer",
+            consume(bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
+        )
+        process.start("notifier.delivery", worker.run(stopping))
+        process.start("notifier.retention", Retention(pool, store, clock, settings).run(stopping))
+        ready.set(True)
+        yield Notifier(pool=pool, store=store, clock=clock, ids=ids)
