@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
 from services.kernel.bus.postgres import PostgresBus
+from services.kernel.bus.retention import keep_days
 from services.kernel.clock import SystemClock
 from services.kernel.db import open_pool
 from services.kernel.embedded.postgres import embedded_postgres
@@ -74,6 +75,8 @@ async def compose(
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
         bus = PostgresBus(pool, url, wakeups, ids)
+        retention = keep_days(pool, clock, process.stopping, days=settings.bus_retention_days)
+        process.start("bus retention", retention)
         rules_api = await stack.enter_async_context(
             rules.server(
                 process,
@@ -111,6 +114,7 @@ async def compose(
                 clock=clock,
                 ids=ids,
                 settings=NotifierSettings(),
+                registry=registry,
             )
         )
         doors = await stack.enter_async_context(

@@ -28,3 +28,5 @@ class KernelSettings(BaseSettings):
     """Least level that is logged."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long work in hand may go on after the signal to stop."""
+    bus_retention_days: int = Field(default=7, ge=1)
+    """How long messages of the PostgreSQL bus are kept."""
