@@ -59,6 +59,7 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
+        _HEALTH + "List": Role.VIEWER,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.VIEWER,
     }
 )

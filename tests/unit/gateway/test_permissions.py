@@ -1,0 +1,109 @@
+"""Who may call what: the table is whole, and the guard follows it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from drydock.acr.v20181201 import container_registry_pb2
+from drydock.gateway.v1 import admin_service_pb2
+from drydock.notifier.v1 import notifier_service_pb2
+from drydock.rules.v1 import rules_service_pb2
+from drydock.scanner.v1 import scanner_service_pb2
+from services.gateway.api import Role
+from services.gateway.auth import BearerGuard
+from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
+from services.kernel.errors import Kind, ServiceError
+from tests.builders.gateway import INSTANCE_ID, KeyRing, fresh_key_ring
+
+FILES: tuple[Any, ...] = (
+    container_registry_pb2,
+    admin_service_pb2,
+    notifier_service_pb2,
+    rules_service_pb2,
+    scanner_service_pb2,
+    health_pb2,
+    reflection_pb2,
+)
+METHODS = frozenset(
+    f"/{service.full_name}/{method.name}"
+    for file in FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+)
+OPEN = {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}
+
+
+@pytest.fixture
+async def ring(database: str) -> AsyncIterator[KeyRing]:
+    async with fresh_key_ring(database) as ring:
+        yield ring
+
+
+def test_the_table_has_every_method_that_is_served_and_no_other() -> None:
+    assert frozenset(MINIMAL_ROLES) == METHODS
+
+
+def test_only_the_state_of_health_is_open() -> None:
+    assert {method for method, least in MINIMAL_ROLES.items() if least is Open.OPEN} == OPEN
+
+
+def test_what_changes_something_is_not_for_viewers() -> None:
+    changing = ("Create", "Update", "Delete", "Revoke")
+
+    for method, least in MINIMAL_ROLES.items():
+        if method.rpartition("/")[2].startswith(changing):
+            assert least is not Role.VIEWER
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_every_role_may_call_what_the_table_says(ring: KeyRing, role: Role) -> None:
+    instance = INSTANCE_ID if role is Role.WEBHOOK else ""
+    issued = await ring.keys.create_key(name="k", role=role, instance=instance)
+    guard = BearerGuard(ring.checker)
+
+    for method, least in MINIMAL_ROLES.items():
+        allowed = isinstance(least, Open) or suffices(role, least)
+        try:
+            await guard.admit(method, (("authorization", f"Bearer {issued.token}"),))
+            admitted = True
+        except ServiceError as error:
+            assert (error.kind, error.reason) == (Kind.PERMISSION_DENIED, "ROLE_INSUFFICIENT")
+            assert issued.token not in error.sentence()
+            admitted = False
+        assert admitted is allowed, method
+
+
+def test_roles_rise_and_webhook_stands_beside_them() -> None:
+    ladder = [Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN]
+
+    for lower, higher in itertools.pairwise(ladder):
+        assert suffices(higher, lower)
+        assert not suffices(lower, higher)
+    assert not any(suffices(Role.WEBHOOK, least) for least in ladder)
+
+
+async def test_a_method_that_the_table_forgot_is_refused_to_everybody(ring: KeyRing) -> None:
+    issued = await ring.keys.create_key(name="k", role=Role.ADMIN)
+
+    with pytest.raises(ServiceError) as caught:
+        await BearerGuard(ring.checker).admit("/x/Y", (("authorization", f"Bearer {issued.token}"),))
+
+    assert caught.value.kind is Kind.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    "metadata", [(), (("authorization", ""),), (("authorization", "Basic eA=="),), (("authorization", b"x"),)]
+)
+async def test_a_call_without_token_is_unauthenticated(ring: KeyRing, metadata: Any) -> None:
+    guard = BearerGuard(ring.checker)
+
+    for method in METHODS - OPEN:
+        with pytest.raises(ServiceError) as caught:
+            await guard.admit(method, metadata)
+        assert (caught.value.kind, caught.value.reason) == (Kind.UNAUTHENTICATED, "TOKEN_MISSING")
