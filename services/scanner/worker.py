@@ -11,7 +11,7 @@ import structlog
 
 from services.kernel.db import OUTAGES, Pool
 from services.kernel.errors import ServiceError
-from services.kernel.wakeup import Wakeups, wait, wait_any
+from services.kernel.wakeup import Wakeups, wait_any
 from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.record import LeaseLost, Recorder
 from services.scanner.reasons import Reason, Retry, ScanFailure
@@ -82,29 +82,30 @@ class Worker:
     async def _hold(self, lease: Lease, scan: ScanRecord) -> None:
         """Works on one scan while the heartbeat holds its lease."""
         with structlog.contextvars.bound_contextvars(scan_id=lease.scan_id, digest=scan.key.digest):
-            working = asyncio.create_task(self._scan(lease, scan))
-            beating = asyncio.create_task(self._beat(lease))
             try:
-                await asyncio.wait((working, beating), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                ours = not beating.done()
-                for task in (working, beating):
-                    task.cancel()
-                await asyncio.wait((working, beating))
-                if working.cancelled() and ours:
-                    await self._give_back(lease)
-            if not working.cancelled():
-                working.result()
+                async with asyncio.TaskGroup() as group:
+                    beating = group.create_task(self._beat(lease), name=f"heartbeat-{lease.scan_id}")
+                    try:
+                        await self._scan(lease, scan)
+                    except asyncio.CancelledError:
+                        await self._give_back(lease)
+                        raise
+                    beating.cancel()
+            except* LeaseLost:
+                log.warning("lease.lost", fence=lease.fence)
 
     async def _beat(self, lease: Lease) -> None:
-        """Returns when the lease is lost; while the database is away it keeps trying."""
+        """Keeps the lease until cancelled; while the database is away it keeps trying.
+
+        Raises:
+            LeaseLost: somebody else has it now.
+        """
         while True:
             await asyncio.sleep(self._settings.lease_seconds / 3)
             try:
                 async with self._pool.acquire() as db:
                     if not await self._store.heartbeat(db, lease, self._settings.lease_seconds):
-                        log.warning("lease.lost", fence=lease.fence)
-                        return
+                        raise LeaseLost(lease.scan_id)
             except OUTAGES as error:
                 log.warning("lease.delayed", error=type(error).__name__)
 
@@ -116,11 +117,9 @@ class Worker:
     async def _scan(self, lease: Lease, scan: ScanRecord) -> None:
         started = asyncio.get_running_loop().time()
         log.info("scan.started", attempt=lease.attempts, lane=lease.lane)
-        end = "lost"
+        end = "interrupted"
         try:
             end = await self._attempt(lease, scan)
-        except LeaseLost:
-            log.warning("lease.lost", fence=lease.fence)
         except OUTAGES as error:
             # The lease runs out, and then somebody begins anew.
             log.warning("scan.interrupted", error=type(error).__name__)
@@ -178,7 +177,7 @@ class Worker:
                 await write()
             except OUTAGES as error:
                 log.warning("record.delayed", error=type(error).__name__)
-                await wait(asyncio.Event(), _LOOK_SECONDS)
+                await asyncio.sleep(_LOOK_SECONDS)
             else:
                 return
 
