@@ -43,6 +43,18 @@ def reported(output: Output, *, otherwise: Exit = Exit.FAILED) -> Iterator[None]
         raise typer.Exit(int(_status(error, otherwise))) from error
 
 
+@contextmanager
+def flattened() -> Iterator[None]:
+    """Turns the group that a task group raises into the one failure of ours that is in it, where there is one."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        failure = _first(group)
+        if failure is None:
+            raise
+        raise failure from group
+
+
 def tell(output: Output, error: ServiceError) -> None:
     """Writes the failure to standard error: a sentence, or a JSON object with the key `error`."""
     if output is Output.JSON:
@@ -57,6 +69,14 @@ def tell(output: Output, error: ServiceError) -> None:
         return
     line = styled("drydock: ", "red").append_text(styled(f"{error.sentence()} [{error.reason}]", ""))
     console_for(sys.stderr).print(line, soft_wrap=True)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> ServiceError | None:
+    for error in group.exceptions:
+        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, ServiceError):
+            return found
+    return None
 
 
 def _status(error: ServiceError, otherwise: Exit) -> Exit:

@@ -67,9 +67,9 @@ def scan(
         password = read_password(username, wanted=password_stdin)
         access = _access(reference, plain_http, username, password)
 
-        async def work(progress: Progress) -> Report:
-            from services.scanner.wiring import one_shot
+        from services.scanner.wiring import one_shot
 
+        async def work(progress: Progress) -> Report:
             return await one_shot(
                 reference,
                 access=access,
@@ -106,9 +106,9 @@ def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> R
     configure_logs(level="error")
     with console_for(sys.stderr).status("starting") as display:
 
-        def progress(event: str, facts: Mapping[str, object]) -> None:
-            words = " ".join(f"{key}={value}" for key, value in facts.items())
-            display.update(f"{event} {words}")
+        def progress(step: str, facts: Mapping[str, object]) -> None:
+            words = ", ".join(f"{key} {value}" for key, value in facts.items())
+            display.update(f"{step}: {words}")
 
         return asyncio.run(work(progress))
 
