@@ -42,6 +42,7 @@ find_go() {
 go=$(find_go)
 work=$(mktemp -d "$bin/.build.XXXXXX")
 # The module cache is read-only by Go's own wish.
+trap 'exit 1' INT TERM
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
 echo "build.sh: building the registry with $go (about two minutes, once)" >&2
 GOFLAGS=-mod=mod CGO_ENABLED=0 GOTOOLCHAIN=local GOPATH="$work/path" GOCACHE="$work/cache" GOBIN="$work/bin" \
