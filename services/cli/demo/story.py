@@ -140,7 +140,7 @@ async def _judged(stage: Stage, narrator: Narrator, repo_id: str, digest: Digest
     narrator.gap()
     narrator.console.print(findings_table(found.findings[:_SHOWN]))
     narrator.detail(
-        f"the worst {min(_SHOWN, found.total_size)} of {found.total_size}; the counts above put CRITICAL under high"
+        f"the worst {min(_SHOWN, found.total_size)} of {found.total_size}; the counts put CRITICAL under high"
     )
     narrator.gap()
     return found
