@@ -103,7 +103,7 @@ def _begin(found: Findings, position: tuple[str, ...] | None) -> int:
 def _named(image: ImageQuery) -> ImageQuery:
     if not image.instance:
         raise invalid("INVALID_INSTANCE", "The instance is missing.", field="image.instance")
-    if not image.repo_id and not (image.namespace and image.repository):
+    if not image.repo_id and not image.repository:
         raise invalid(
             "INVALID_IMAGE",
             "The repository is missing.",
