@@ -13,7 +13,7 @@ _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 """The second one since /lib became a link to /usr/lib."""
 
 _BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
-_FIELD = re.compile(rb"^([PVAo]):(.*?)\r?$", re.MULTILINE)
+_FIELD = re.compile(rb"^([PVAo]):(.*)$", re.MULTILINE)
 
 
 class ApkCataloger(Cataloger):

@@ -24,9 +24,7 @@ _STATES: Final = _ABSENT | {
     "installed",
 }
 _BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
-_FIELD = re.compile(
-    rb"^(Package|Status|Version|Architecture|Source):[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE
-)
+_FIELD = re.compile(rb"^(Package|Status|Version|Architecture|Source):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 
 
@@ -86,7 +84,7 @@ def _package(record: bytes, number: int, with_status: bool, complaints: Complain
 
 def _is_there(status: str, label: str, complaints: Complaints) -> bool:
     """Doubt is told and speaks for the package: one too many is seen, one too few is not."""
-    state = status.split()[-1].lower() if status else ""
+    state = status.rsplit(maxsplit=1)[-1].lower() if status else ""
     if state not in _STATES:
         complaints.broken(
             label, f"has a status that dpkg does not know: {shown(status)!r}; it is taken as installed"

@@ -69,7 +69,7 @@ class Cataloger(ABC):
 
     @abstractmethod
     def wants(self, path: str) -> bool:
-        """Tells by path alone (no leading slash, normalised) whether the file is evidence. Called for every entry."""
+        """Tells by path alone (no leading slash, normalised) whether it is evidence. Called for every entry."""
 
     @abstractmethod
     def read(self, path: str, content: bytes) -> Evidence:

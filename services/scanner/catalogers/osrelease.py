@@ -13,7 +13,7 @@ VENDOR: Final = "usr/lib/os-release"
 """Read where /etc has none."""
 
 _MAX_VALUE: Final = 200
-_ASSIGNMENT = re.compile(rb"^[ \t]*([A-Z][A-Z0-9_]*)=(.*?)[ \t\r]*$", re.MULTILINE)
+_ASSIGNMENT = re.compile(rb"^[ \t]*([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
 _IDENTIFIER = re.compile(r"[a-z0-9._+-]+")
 _VERSION = re.compile(r"[A-Za-z0-9._+~:-]*")

@@ -12,7 +12,7 @@ _ENDS: Final = ("/METADATA", "/PKG-INFO", ".egg-info")
 _DIRECTORIES: Final = {"METADATA": "dist-info", "PKG-INFO": "egg-info"}
 
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
-_FIELD = re.compile(rb"^(Name|Version):[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
+_FIELD = re.compile(rb"^(Name|Version):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 class PythonCataloger(Cataloger):

@@ -1,0 +1,191 @@
+"""Overlay: what is left of the layers' evidence when each layer is laid upon those beneath it.
+
+Rules: OCI image-spec, layer.md, "Applying Changesets"; where it is silent, what containerd does when it unpacks:
+links on the way to an entry are followed, the entry itself replaces what is there, unless both are directories.
+Whiteouts concern lower layers only and are done first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Final
+
+from services.scanner.catalogers.interface import Evidence
+from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered
+from services.scanner.layers.links import Names, real_path
+from services.scanner.layers.paths import fingerprint
+
+_DIRECTORY_BIT: Final = 1
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FileNode:
+    """A file that was read, or that a cataloger would have wanted."""
+
+    evidence: tuple[Evidence, ...]
+    """Empty where the content is not known: a hard link to a file that nobody wanted."""
+    layer: int
+    """Place of the layer that laid it down."""
+
+
+class Overlay:
+    """A file tree of which only evidence and symbolic links are known; paths are real, the root is empty."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, FileNode] = {}
+        self.links: dict[str, str] = {}
+        """Targets as written."""
+        self.link_layers: dict[str, int] = {}
+        """Which layer laid a link down."""
+        self._children: dict[str, set[str]] = {}
+        self._layers = 0
+
+    def lay(self, layer: LayerAnalysis) -> Iterator[str]:
+        """Lays the next layer on top and returns the paths of the files that came with it."""
+        marks = self._marks(layer)
+        self._white_out(layer, marks)
+        laid: dict[str, None] = {}
+        steps: list[_Mark | Remembered] = [*marks, *layer.remembered]
+        for step in sorted(steps, key=lambda each: each.position):
+            path = real_path(step.path, self.links)
+            if path is None:
+                continue
+            if isinstance(step, _Mark):
+                self._mark(step, path)
+            elif self._remember(step, path, layer):
+                laid[path] = None
+        self._layers += 1
+        return (path for path in laid if path in self.files)
+
+    def is_directory(self, path: str) -> bool:
+        """Tells whether anything known lies beneath the path."""
+        return bool(self._children.get(path))
+
+    def _marks(self, layer: LayerAnalysis) -> list[_Mark]:
+        """Finds the entries that are not remembered by name but may replace something that is known."""
+        names = _fingerprints(self._names(layer.remembered))
+        paths = array("Q", layer.paths)
+        if names.keys().isdisjoint(paths) and names.keys().isdisjoint(value ^ _DIRECTORY_BIT for value in paths):
+            return []
+        remembered = {each.position for each in layer.remembered}
+        return [
+            _Mark(position=position, path=names[value & ~_DIRECTORY_BIT], directory=bool(value & _DIRECTORY_BIT))
+            for position, value in enumerate(paths)
+            if value & ~_DIRECTORY_BIT in names and position not in remembered
+        ]
+
+    def _names(self, remembered: tuple[Remembered, ...]) -> set[str]:
+        """Returns every name by which an entry could reach what is known, now or once all links are laid."""
+        own = {each.path: each.target for each in remembered if each.kind is NodeKind.SYMBOLIC_LINK}
+        names = Names(self.links, self.links | own) if own else Names(self.links)
+        found: set[str] = set()
+        for known in (self.files, self.links, (each.path for each in remembered)):
+            for path in known:
+                whole = path
+                while whole and whole not in found:
+                    found.update(names.of(whole))
+                    whole = whole.rpartition("/")[0]
+        return found
+
+    def _white_out(self, layer: LayerAnalysis, marks: list[_Mark]) -> None:
+        """Deletes from the lower layers, in which links that the layer replaces lead nowhere."""
+        if not layer.whiteouts and not layer.opaque:
+            return
+        links = self._links_under(layer, marks)
+        for path in sorted(layer.opaque, key=_depth):
+            whole = real_path(path, links, last=True)
+            if whole is not None:
+                for name in tuple(self._children.get(whole, ())):
+                    self._remove(f"{whole}/{name}" if whole else name)
+        for path in sorted(layer.whiteouts, key=_depth):
+            whole = real_path(path, links)
+            if whole is not None:
+                self._remove(whole)
+                links.pop(whole, None)
+
+    def _links_under(self, layer: LayerAnalysis, marks: list[_Mark]) -> dict[str, str]:
+        links = dict(self.links)
+        for mark in marks:
+            path = real_path(mark.path, links)
+            if path is not None:
+                links.pop(path, None)
+        for each in layer.remembered:
+            path = real_path(each.path, links)
+            if path is not None and each.kind is NodeKind.SYMBOLIC_LINK:
+                links[path] = each.target
+        return links
+
+    def _mark(self, mark: _Mark, path: str) -> None:
+        if not mark.directory or path in self.files or path in self.links:
+            self._remove(path)
+
+    def _remember(self, entry: Remembered, path: str, layer: LayerAnalysis) -> bool:
+        """Lays down one entry and tells whether it is a file."""
+        target = real_path(entry.target, self.links) if entry.kind is NodeKind.HARD_LINK else None
+        other = self.files.get(target) if target is not None else None
+        linked = self.links.get(target) if target is not None else None
+        self._remove(path)
+        if entry.kind is NodeKind.SYMBOLIC_LINK or linked is not None:
+            self._place(path)
+            self.links[path] = entry.target if linked is None else linked
+            self.link_layers[path] = self._layers
+            return False
+        if entry.kind is NodeKind.FILE:
+            evidence = tuple(layer.evidence[place] for place in entry.evidence)
+        elif other is not None:
+            evidence = other.evidence
+        elif entry.wanted:
+            evidence = ()
+        else:
+            return False
+        self._place(path)
+        self.files[path] = FileNode(evidence=evidence, layer=self._layers)
+        return True
+
+    def _place(self, path: str) -> None:
+        while path:
+            parent, _, name = path.rpartition("/")
+            children = self._children.setdefault(parent, set())
+            if name in children:
+                return
+            children.add(name)
+            self.files.pop(parent, None)
+            path = parent
+
+    def _remove(self, path: str) -> None:
+        """Removes what is known at the path and beneath it."""
+        parent, _, name = path.rpartition("/")
+        siblings = self._children.get(parent)
+        if siblings is None or name not in siblings:
+            return
+        siblings.discard(name)
+        pending = [path]
+        while pending:
+            gone = pending.pop()
+            self.files.pop(gone, None)
+            self.links.pop(gone, None)
+            self.link_layers.pop(gone, None)
+            pending.extend(f"{gone}/{child}" for child in self._children.pop(gone, ()))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    position: int
+    path: str
+    directory: bool
+
+
+@cache
+def _fingerprint(path: str) -> int:
+    return fingerprint(path.encode())
+
+
+def _fingerprints(names: set[str]) -> Mapping[int, str]:
+    return {_fingerprint(name): name for name in names}
+
+
+def _depth(path: str) -> int:
+    return path.count("/")

@@ -1,0 +1,134 @@
+"""Coalesce: the layers' analyses become what is installed in the image. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from services.kernel.model.finding import Package
+from services.kernel.model.report import Layer, ReportWarning
+from services.scanner.catalogers.complaints import shown
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage
+from services.scanner.catalogers.osrelease import ETC, VENDOR
+from services.scanner.layers.analyse import FILE_NOT_READ
+from services.scanner.layers.analysis import LayerAnalysis
+from services.scanner.layers.links import Names, real_path
+from services.scanner.layers.overlay import Overlay
+from services.scanner.pipeline.identity import ecosystem_of, purl_of
+
+_CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
+
+_Origin = tuple[str, str, str, str]
+"""Name, version, architecture, path: what makes an installed package the same from layer to layer."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Coalesced:
+    """What is installed in an image."""
+
+    distribution: Distribution | None
+    packages: tuple[Package, ...]
+    """Sorted by path, name and version; none twice."""
+    warnings: tuple[ReportWarning, ...]
+    """Of the layers, and of the files that are still there; each names its layer."""
+
+
+def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
+    """Lays the layers over one another, from the base upward, and reads off what remains."""
+    overlay = Overlay()
+    origins: dict[_Origin, str] = {}
+    for layer, analysis in layers:
+        for path in overlay.lay(analysis):
+            for evidence in overlay.files[path].evidence:
+                for found in evidence.packages:
+                    origins.setdefault(_origin(found, path), layer.digest)
+    visible = dict(_visible(overlay))
+    distribution = _distribution(overlay, visible)
+    return Coalesced(
+        distribution=distribution,
+        packages=_packages(visible, distribution, origins),
+        warnings=(
+            *(_of_layer(warning, layer) for layer, analysis in layers for warning in analysis.warnings),
+            *_warnings(overlay, visible, [layer for layer, _ in layers]),
+        ),
+    )
+
+
+def _origin(found: FoundPackage, path: str) -> _Origin:
+    return (found.name, found.version, found.arch, path)
+
+
+def _visible(overlay: Overlay) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
+    """Yields, by real path, the evidence of files that have a name at which their cataloger would read them."""
+    names = Names(overlay.links)
+    for path, node in sorted(overlay.files.items()):
+        evidence = tuple(each for each in node.evidence if _is_wanted(each, path, names))
+        if evidence:
+            yield path, evidence
+
+
+def _is_wanted(evidence: Evidence, path: str, names: Names) -> bool:
+    cataloger = _CATALOGERS[evidence.cataloger]
+    return cataloger.wants(path) or any(cataloger.wants(name) for name in names.of(path))
+
+
+def _distribution(overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]]) -> Distribution | None:
+    """The one in /etc wins, as os-release(5) says, unless nothing can be read there."""
+    for place in (ETC, VENDOR):
+        path = real_path(place, overlay.links, last=True)
+        for evidence in visible.get(path or "", ()):
+            if evidence.distribution is not None:
+                return evidence.distribution
+    return None
+
+
+def _packages(
+    visible: Mapping[str, tuple[Evidence, ...]],
+    distribution: Distribution | None,
+    origins: Mapping[_Origin, str],
+) -> tuple[Package, ...]:
+    packages = {
+        Package(
+            purl=purl_of(found, distribution),
+            name=found.name,
+            version=found.version,
+            ecosystem=ecosystem_of(found.format, distribution),
+            path=f"/{path}",
+            layer=origins[_origin(found, path)],
+            source=found.source,
+            arch=found.arch,
+        ): None
+        for path, several in visible.items()
+        for evidence in several
+        for found in evidence.packages
+    }
+    return tuple(sorted(packages, key=lambda each: (each.path, each.name, each.version, each.purl)))
+
+
+def _warnings(
+    overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]], layers: Sequence[Layer]
+) -> Iterator[ReportWarning]:
+    for path, several in visible.items():
+        for evidence in several:
+            for warning in evidence.warnings:
+                yield _of_layer(warning, layers[overlay.files[path].layer], f"/{path}")
+    for path, node in sorted(overlay.files.items()):
+        if not node.evidence:
+            yield _unread(path, "a hard link to a file whose content was not kept", layers[node.layer])
+    for path, target in sorted(overlay.links.items()):
+        if any(cataloger.wants(path) for cataloger in CATALOGERS):
+            end = real_path(path, overlay.links, last=True)
+            if end is None or (end not in overlay.files and not overlay.is_directory(end)):
+                why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
+                yield _unread(path, why, layers[overlay.link_layers[path]])
+
+
+def _unread(path: str, why: str, layer: Layer) -> ReportWarning:
+    message = f"What /{shown(path, 200)} says is not known: it is {why}."
+    return ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest)
+
+
+def _of_layer(warning: ReportWarning, layer: Layer, path: str = "") -> ReportWarning:
+    return ReportWarning(code=warning.code, message=warning.message, path=path or warning.path, layer=layer.digest)
