@@ -48,13 +48,13 @@ def check_url(url: str, kind: TargetKind) -> None:
     if len(url) > MAX_URL or not _URL.fullmatch(url) or "\\" in url:
         raise _bad(f"it must be 1 to {MAX_URL} printable ASCII characters without spaces and backslashes")
     try:
-        parsed = URL(url)
+        parsed = URL(url, encoded=True)
         port = parsed.port
     except ValueError as error:
         raise _bad("it cannot be read") from error
     if parsed.scheme != scheme:
         raise _bad(f"a target of kind {kind.value} begins with {scheme}://")
-    if parsed.user is not None or parsed.password is not None or "@" in parsed.raw_authority:
+    if "@" in re.split("[/?#]", url.partition("://")[2])[0]:
         raise _bad("it holds a user or a password")
     if not parsed.host or not port:
         raise _bad("it names no host or a wrong port")

@@ -11,27 +11,27 @@ class NotifierSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRYDOCK_NOTIFIER_", frozen=True, extra="forbid")
 
-    concurrent_deliveries: int = Field(32, ge=1, le=1024)
+    concurrent_deliveries: int = Field(default=32, ge=1, le=1024)
     """Deliveries that one process sends at once."""
-    concurrent_per_target: int = Field(2, ge=1, le=32)
+    concurrent_per_target: int = Field(default=2, ge=1, le=32)
     """Deliveries under way to one target, over all processes: a slow one delays nobody else."""
-    attempt_seconds: float = Field(10.0, gt=0, le=300)
+    attempt_seconds: float = Field(default=10.0, gt=0, le=300)
     """Longest time for one attempt, from the name lookup to the answer."""
-    lease_margin_seconds: float = Field(20.0, ge=5)
+    lease_margin_seconds: float = Field(default=20.0, ge=5)
     """A lease lasts an attempt and so much longer; after it, a silent worker counts as dead."""
-    look_seconds: float = Field(1.0, gt=0)
+    look_seconds: float = Field(default=1.0, gt=0)
     """How often due deliveries are looked for when nothing wakes the worker."""
-    attempts: int = Field(24, ge=1, le=1000)
+    attempts: int = Field(default=24, ge=1, le=1000)
     """How often a delivery is tried before it is dead."""
-    age_seconds: float = Field(86_400.0, gt=0)
+    age_seconds: float = Field(default=86_400.0, gt=0)
     """How old a delivery may become before it is dead."""
-    retry_first_seconds: float = Field(2.0, gt=0)
+    retry_first_seconds: float = Field(default=2.0, gt=0)
     """Upper bound of the first pause; it doubles from attempt to attempt, and the pause is drawn from below it."""
-    retry_longest_seconds: float = Field(3600.0, gt=0)
+    retry_longest_seconds: float = Field(default=3600.0, gt=0)
     """Longest pause, also when a target asks for more."""
-    receipt_days: int = Field(30, ge=1)
+    receipt_days: int = Field(default=30, ge=1)
     """How long receipts and ended deliveries are kept; longer than any bus keeps an event."""
-    cleanup_interval_seconds: float = Field(600.0, gt=0)
+    cleanup_interval_seconds: float = Field(default=600.0, gt=0)
     """How often what is too old is deleted."""
-    cleanup_batch: int = Field(5_000, ge=1)
+    cleanup_batch: int = Field(default=5_000, ge=1)
     """Rows deleted in one transaction."""

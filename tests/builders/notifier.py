@@ -1,0 +1,220 @@
+"""Targets, scan events and deliveries for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+
+import asyncpg
+from aiohttp import web
+from google.protobuf.timestamp_pb2 import Timestamp
+from prometheus_client import CollectorRegistry
+
+from drydock.events.v1 import scan_event_pb2
+from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.ids import RandomIds
+from services.kernel.model.digest import digest_of
+from services.kernel.wakeup import Wakeups
+from services.notifier.api import Target, TargetKind
+from services.notifier.application import Notifier
+from services.notifier.backoff import Backoff
+from services.notifier.channels.http import open_http_channel
+from services.notifier.channels.interface import Channel
+from services.notifier.consumer import ScanEventConsumer
+from services.notifier.delivery import DeliveryWorker
+from services.notifier.metrics import NotifierMetrics
+from services.notifier.settings import NotifierSettings
+from services.notifier.store import NotifierStore
+from tests.databases import migrated_pool
+from tests.fakes.clock import ManualClock
+
+MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+_numbers = itertools.count(1)
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def scan_event(
+    *targets: str,
+    event_id: str = "",
+    state: str = "COMPLETE",
+    findings: Mapping[str, int] | None = None,
+    coverage: str = "FULL",
+    **fields: str,
+) -> Record:
+    occurred_at = Timestamp()
+    occurred_at.FromDatetime(MOMENT)
+    event = scan_event_pb2.ScanEvent(
+        event_id=event_id or str(uuid.uuid4()),
+        task_id=str(uuid.uuid4()),
+        state=scan_event_pb2.ScanEvent.State.Value(f"STATE_{state}"),
+        instance_id="cri-1",
+        repo_id="crr-1",
+        namespace="team",
+        repository="app",
+        tag="1.0",
+        digest=digest_of(b"image"),
+        engine="SECURITY_CENTER",
+        reason=fields.get("reason", ""),
+        message=fields.get("message", ""),
+        findings={"HIGH": 2, "LOW": 1} if findings is None else findings,
+        coverage=coverage,
+        advisories_version="a1",
+        rule_ids=["crscnr-1"],
+        target_ids=targets,
+        occurred_at=occurred_at,
+    )
+    return record(event.SerializeToString())
+
+
+def record(value: bytes) -> Record:
+    message = Message(topic=SCAN_EVENTS, key=b"k", value=value)
+    return Record(message=message, partition=0, position=str(next(_numbers)))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A request as a receiver saw it."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Site:
+    """A real HTTP server on loopback whose answers a test decides."""
+
+    url: str
+    answer: Answer
+    hits: list[Hit]
+
+
+async def _no_content(_: web.Request) -> web.StreamResponse:
+    return web.Response(status=204)
+
+
+def answering(status: int, *, text: str = "", headers: Mapping[str, str] | None = None) -> Answer:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, headers=headers)
+
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def serve_site(answer: Answer = _no_content) -> AsyncIterator[Site]:
+    """Serves on a free port of 127.0.0.1."""
+    site = Site(url="", answer=answer, hits=[])
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        site.hits.append(Hit(headers=dict(request.headers), body=await request.read()))
+        return await site.answer(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        tcp = web.TCPSite(runner, "127.0.0.1", 0)
+        await tcp.start()
+        host, port = runner.addresses[0][:2]
+        site.url = f"http://{host}:{port}/hook"
+        yield site
+    finally:
+        await runner.cleanup()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NotifierBench:
+    """The notifier on a database, without a bus."""
+
+    api: Notifier
+    consumer: ScanEventConsumer
+    store: NotifierStore
+    pool: Pool
+    channel: Channel
+    clock: Clock
+    url: str
+    settings: NotifierSettings
+    worker: DeliveryWorker
+
+    def another_worker(self, name: str = "other", channel: Channel | None = None) -> DeliveryWorker:
+        """Makes a worker on the same database, with random numbers that are the same in every run."""
+        return DeliveryWorker(
+            pool=self.pool,
+            store=self.store,
+            channel=channel or self.channel,
+            backoff=Backoff(self.settings, random.Random(1)),
+            wakeups=Wakeups(self.url),
+            clock=self.clock,
+            name=name,
+            settings=self.settings,
+            metrics=NotifierMetrics(CollectorRegistry()),
+        )
+
+    async def target(self, url: str, name: str = "chat") -> Target:
+        """Saves a target of kind HTTP."""
+        return await self.api.create_target(name=name, kind=TargetKind.HTTP, url=url)
+
+    async def tell(self, *records: Record) -> None:
+        """Hands one batch to the consumer."""
+        async with asyncio.timeout(20):
+            await self.consumer.handle(records)
+
+    async def deliver_due(self) -> int:
+        """Lets the worker take what is due now and deliver it; returns how many that were."""
+        async with asyncio.timeout(20):
+            claims = await self.worker.claim(100)
+            await asyncio.gather(*(self.worker.deliver(claim) for claim in claims))
+        return len(claims)
+
+    async def deliveries(self) -> list[asyncpg.Record]:
+        """Returns all rows of deliveries."""
+        return await self.pool.fetch("SELECT * FROM notifier.delivery ORDER BY created_at, target_id, event_id")
+
+    async def receipts(self) -> list[asyncpg.Record]:
+        """Returns all rows of receipts, by attempt."""
+        return await self.pool.fetch("SELECT * FROM notifier.receipt ORDER BY delivery_id, attempt")
+
+
+@contextlib.asynccontextmanager
+async def notifier_bench(
+    url: str, *, clock: Clock | None = None, **settings: float
+) -> AsyncIterator[NotifierBench]:
+    """Builds the notifier on a fresh database, with a real HTTP channel."""
+    time = clock or ManualClock()
+    chosen = NotifierSettings.model_validate({"attempt_seconds": 5.0, **settings})
+    async with (
+        migrated_pool(url, ("notifier", "services.notifier")) as pool,
+        open_http_channel(time, attempt_seconds=chosen.attempt_seconds) as channel,
+    ):
+        store = NotifierStore()
+        worker = DeliveryWorker(
+            pool=pool,
+            store=store,
+            channel=channel,
+            backoff=Backoff(chosen, random.Random(1)),
+            wakeups=Wakeups(url),
+            clock=time,
+            name="worker",
+            settings=chosen,
+            metrics=NotifierMetrics(CollectorRegistry()),
+        )
+        yield NotifierBench(
+            api=Notifier(pool=pool, store=store, clock=time, ids=RandomIds()),
+            consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
+            store=store,
+            pool=pool,
+            channel=channel,
+            clock=time,
+            url=url,
+            settings=chosen,
+            worker=worker,
+        )

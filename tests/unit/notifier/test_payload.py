@@ -1,0 +1,86 @@
+"""The body of a notification, and which events make one."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kernel.errors import ServiceError
+from services.kernel.model.severity import Severity
+from services.notifier.convert_events import from_scan_event
+from services.notifier.events import News, news_in
+from services.notifier.payload import delivery_id_of, encode, notification_of
+from tests.builders.notifier import scan_event
+
+_SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "notification.schema.json").read_text())
+_VALIDATOR = jsonschema.Draft202012Validator(
+    _SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
+
+
+@given(
+    state=st.sampled_from(["COMPLETE", "FAILED"]),
+    findings=st.dictionaries(st.sampled_from([s.value for s in Severity]), st.integers(1, 1000)),
+    coverage=st.sampled_from(["FULL", "PARTIAL", "NONE", ""]),
+    message=st.text(st.characters(codec="utf-8"), max_size=50),
+)
+def test_every_notification_is_what_the_schema_says(
+    state: str, findings: dict[str, int], coverage: str, message: str
+) -> None:
+    event = from_scan_event(
+        scan_event("tgt-1", state=state, findings=findings, coverage=coverage, message=message).message.value
+    )
+    for news in News:
+        body = json.loads(encode(notification_of(event, news, "tgt-1")))
+        _VALIDATOR.validate(body)
+        assert set(body) == set(_SCHEMA["required"])
+        assert body["findings"]["total"] == sum(findings.values())
+        assert body["message"] == message
+
+
+def test_a_notification_says_what_happened_to_what() -> None:
+    event = from_scan_event(scan_event("tgt-1", event_id=str(uuid.UUID(int=7))).message.value)
+    body = json.loads(encode(notification_of(event, News.SCAN_COMPLETED, "tgt-1")))
+    assert body["event"] == "scan.completed"
+    assert body["time"] == "2026-11-24T12:00:00.000Z"
+    assert body["repository"] == {"repo_id": "crr-1", "namespace": "team", "name": "app"}
+    assert body["findings"] == {"UNKNOWN": 0, "LOW": 1, "MEDIUM": 0, "HIGH": 2, "CRITICAL": 0, "total": 3}
+    assert (body["tag"], body["status"], body["rule_ids"]) == ("1.0", "COMPLETE", ["crscnr-1"])
+
+
+def test_a_delivery_has_one_id_for_each_event_and_target() -> None:
+    one, two = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    assert delivery_id_of(one, "tgt-1") == delivery_id_of(one, "tgt-1")
+    assert len({delivery_id_of(event, target) for event in (one, two) for target in ("tgt-1", "tgt-2")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("state", "findings", "coverage", "news"),
+    [
+        ("COMPLETE", {"LOW": 1}, "FULL", News.SCAN_COMPLETED),
+        ("COMPLETE", {"LOW": 0}, "FULL", None),
+        ("COMPLETE", {}, "PARTIAL", None),
+        ("COMPLETE", {}, "NONE", News.SCAN_COMPLETED),
+        ("FAILED", {}, "", News.SCAN_FAILED),
+        ("SCANNING", {}, "", None),
+        ("RETRYING", {}, "", None),
+    ],
+)
+def test_findings_failures_and_what_could_not_be_judged_are_told(
+    state: str, findings: dict[str, int], coverage: str, news: News | None
+) -> None:
+    record = scan_event("tgt-1", state=state, findings=findings, coverage=coverage)
+    assert news_in(from_scan_event(record.message.value)) is news
+
+
+@pytest.mark.parametrize("value", [b"\xff", b"", scan_event(event_id="x").message.value])
+def test_an_event_that_cannot_be_read_is_refused(value: bytes) -> None:
+    with pytest.raises(ServiceError) as caught:
+        from_scan_event(value)
+    assert caught.value.reason == "BAD_EVENT"
