@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -77,6 +78,8 @@ def drydock() -> None:
 
 def main() -> None:
     """Runs the command line and exits with its status."""
+    # Our children are spawned and never use grpc: it need not prepare for forks, nor warn of them.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     # A reader that goes away (`drydock … | head`) is no failure of ours.
     try:
         app()

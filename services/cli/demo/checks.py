@@ -20,6 +20,6 @@ def step_failed(step: str, why: str) -> ServiceError:
     return ServiceError(
         Kind.INTERNAL,
         "DEMO_STEP_FAILED",
-        f"The demo failed at {step}: {why}.",
+        f"The demo failed at {step}: {why.rstrip('.')}.",
         hint="Run `drydock demo --keep` and look into drydock.log of the folder that it names.",
     )

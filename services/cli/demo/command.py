@@ -84,12 +84,12 @@ def _folder(narrator: Narrator, *, keep: bool) -> Iterator[Path]:
     try:
         yield data
     finally:
-        if keep:
-            narrator.tell(f"kept {data}")
-        else:
-            if os.geteuid() == 0:
-                shutil.rmtree(root_home_of(data), ignore_errors=True)
-            shutil.rmtree(data)
+        homes = [root_home_of(data), data] if os.geteuid() == 0 else [data]
+        for home in filter(Path.exists, homes):
+            if keep:
+                narrator.tell(f"kept {home}")
+            else:
+                shutil.rmtree(home)
 
 
 def _way(command: str) -> str:

@@ -36,10 +36,9 @@ class Play:
             monitoring=_free("127.0.0.1:7095"),
             database_url="",
         )
+        self._narrator.tell("starting an embedded PostgreSQL and every service of Drydock")
         async with standalone.compose(process, kernel, doors) as running:
-            self._narrator.tell(
-                f"an embedded PostgreSQL and every service are up: gRPC {running.grpc}, HTTP {running.http}"
-            )
+            self._narrator.tell(f"all are up: gRPC {running.grpc}, HTTP {running.http}")
             process.start("demo", self._perform(running))
             yield
 

@@ -107,7 +107,7 @@ async def _scanned(stage: Stage, narrator: Narrator, repo_id: str) -> None:
     if end != "COMPLETE":
         image = to_image_ref(stage.instance.instance_id, f"{_PATH}:{TAG}")
         task = (await stage.client.scanner.GetImageStatus(GetImageStatusRequest(image=image))).task
-        raise step_failed("the scan", f"it ended as {end}: {task.message} [{task.reason}]")
+        raise step_failed("the scan", f"it ended as {end} with {task.reason}: {task.message}")
 
 
 async def _judged(stage: Stage, narrator: Narrator, repo_id: str, digest: Digest) -> ListFindingsResponse:

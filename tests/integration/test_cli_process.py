@@ -1,0 +1,188 @@
+"""The console script as a process: what needs no server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.lab.image import build_image, write_layout
+from services.lab.layer import LayerBuilder
+from tests.commandline import PROGRAM, drydock
+
+pytestmark = pytest.mark.slow
+
+COMMANDS = (
+    "demo",
+    "up",
+    "scan",
+    "instance",
+    "rule",
+    "target",
+    "task",
+    "status",
+    "findings",
+    "key",
+    "advisories",
+    "version",
+)
+
+
+@pytest.fixture
+def nobody_home(tmp_path: Path) -> dict[str, str]:
+    """A server that is not there, and a data folder without a token."""
+    return {"DRYDOCK_SERVER": "127.0.0.1:1", "DRYDOCK_DATA_DIR": str(tmp_path)}
+
+
+def test_help_names_every_command_and_loads_none_of_them() -> None:
+    program = "; ".join(
+        (
+            "import sys",
+            "from services.cli.main import app",
+            "app(['--help'], standalone_mode=False)",
+            "print('/'.join(sys.modules))",
+        )
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert all(f"  {command} " in done.stdout for command in COMMANDS)
+    loaded = set(done.stdout.splitlines()[-1].split("/"))
+    assert not loaded & {"grpc", "asyncio", "pydantic", "rich.table", "google.protobuf", "asyncpg", "msgspec"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_every_command_has_help(command: str) -> None:
+    ran = await drydock(command, "--help")
+    assert (ran.status, ran.stderr) == (0, "")
+    assert ran.stdout.startswith(f"Usage: drydock {command}")
+
+
+def test_the_script_runs_with_an_empty_environment() -> None:
+    done = subprocess.run([PROGRAM, "version", "--output", "json"], env={}, capture_output=True, check=True)
+    assert json.loads(done.stdout)["version"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["instance"],
+        ["instance", "create", "prod"],
+        ["instance", "update", "prod"],
+        ["rule", "create", "prod", "r", "--scope", "everything", "--tag", ".*"],
+        ["status", "prod", "team/app:1.0", "--wait", "5 minutes"],
+        ["status", "prod", "Team/App:1.0"],
+        ["task", "create", "prod", "team/app@sha256:abc"],
+        ["findings", "list", "prod", "app:1", "--severity", "severe"],
+        ["scan", "app:1.0"],
+        ["scan", "localhost:5000/app:1.0", "--severity", "severe"],
+        ["scan", "localhost:5000/app:1.0", "--platform", "linux"],
+        ["scan", "localhost:5000/app:1.0", "--password-stdin"],
+        ["up", "--nonsense"],
+    ],
+)
+async def test_wrong_usage_is_exit_status_2(arguments: list[str], nobody_home: dict[str, str]) -> None:
+    ran = await drydock(*arguments, env=nobody_home)
+    assert ran.status == 2
+    assert ran.stdout == "" or arguments == ["instance"]
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["instance", "list"],
+        ["key", "create", "ci", "--role", "client"],
+        ["status", "prod", "team/app:1.0", "--wait", "5m"],
+        ["task", "create", "prod", "team/app:1.0"],
+    ],
+)
+async def test_a_server_that_cannot_be_reached_is_exit_status_4(
+    arguments: list[str], nobody_home: dict[str, str]
+) -> None:
+    ran = await drydock(*arguments, "--output", "json", env=nobody_home)
+    assert (ran.status, ran.stdout) == (4, "")
+    assert ran.error["reason"] == "SERVER_UNAVAILABLE"
+    assert "127.0.0.1:1" in ran.error["message"]
+
+
+async def test_a_token_that_is_not_ours_to_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "admin.token").mkdir()
+    ran = await drydock("instance", "list", "--data", str(tmp_path), "--server", "127.0.0.1:1")
+    assert ran.status == 1
+    assert str(tmp_path / "admin.token") in ran.stderr
+
+
+async def test_a_wrong_setting_of_the_environment_is_named_without_its_value(tmp_path: Path) -> None:
+    env = {"DRYDOCK_GATEWAY_GRACE_SECONDS": "hunter2", "DRYDOCK_DATA_DIR": str(tmp_path)}
+    ran = await drydock("up", env=env)
+    assert ran.status == 2
+    assert "grace_seconds" in ran.stderr
+    assert "hunter2" not in ran.stderr
+
+
+async def test_scanning_what_is_not_there_is_exit_status_3(tmp_path: Path) -> None:
+    ran = await drydock("scan", f"oci:{tmp_path}/none:1", "--format", "json", "--data", str(tmp_path))
+    assert (ran.status, ran.stdout) == (3, "")
+    assert ran.error["reason"]
+    assert ran.error["message"]
+
+
+async def test_scanning_at_a_registry_that_is_not_there_is_exit_status_3(tmp_path: Path) -> None:
+    ran = await drydock("scan", "127.0.0.1:1/app:1.0", "--plain-http", "--data", str(tmp_path))
+    assert ran.status == 3
+    assert "REGISTRY_UNREACHABLE" in ran.stderr
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> str:
+    """An image with one package that the sample has advisories for."""
+    metadata = "Metadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n\n"
+    path = "usr/lib/python3/dist-packages/Jinja2-2.10.dist-info/METADATA"
+    base = LayerBuilder().file("etc/os-release", 'ID=debian\nVERSION_ID="12"\n').build()
+    app = LayerBuilder().file(path, metadata).build()
+    write_layout(tmp_path / "layout", {"1.0": build_image([base, app])})
+    return f"oci:{tmp_path}/layout:1.0"
+
+
+async def test_scan_shows_findings_coverage_and_the_warning_about_the_sample(layout: str, tmp_path: Path) -> None:
+    ran = await drydock("scan", layout, "--data", str(tmp_path))
+    assert ran.status == 0
+    assert "CVE-2019-10906" in ran.stdout
+    assert "SAMPLE_ADVISORIES" in ran.stdout
+    assert ran.stderr == ""
+
+
+async def test_the_gate_fails_on_what_is_bad_enough(layout: str, tmp_path: Path) -> None:
+    ran = await drydock("scan", layout, "--data", str(tmp_path), "--fail-on", "medium")
+    assert ran.status == 1
+    assert "GATE_FAILED" in ran.stderr
+
+
+async def test_the_gate_cannot_decide_where_advisories_are_missing(tmp_path: Path) -> None:
+    base = LayerBuilder().file("etc/os-release", "ID=unheard-of\n").build()
+    write_layout(tmp_path / "layout", {"1.0": build_image([base])})
+    ran = await drydock("scan", f"oci:{tmp_path}/layout", "--data", str(tmp_path), "--fail-on", "critical")
+    assert ran.status == 5
+
+
+async def test_a_shown_severity_hides_findings_but_no_counts(layout: str, tmp_path: Path) -> None:
+    everything = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json")
+    some = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json", "--severity", "low")
+    assert everything.json["findings"]
+    assert {finding["severity"] for finding in some.json["findings"]} <= {"LOW"}
+    assert some.json["summary"] == everything.json["summary"]
+
+
+async def test_the_json_report_meets_its_schema(layout: str, tmp_path: Path) -> None:
+    import jsonschema
+
+    schema = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    ran = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json")
+    jsonschema.validate(ran.json, schema, jsonschema.Draft202012Validator)
+    assert ran.json["findings"]
+    assert ran.json["inventory"]["packages"]
+    assert ran.json["warnings"]
