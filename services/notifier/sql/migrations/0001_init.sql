@@ -42,6 +42,9 @@ CREATE TABLE notifier.delivery_6 PARTITION OF notifier.delivery FOR VALUES WITH 
 CREATE TABLE notifier.delivery_7 PARTITION OF notifier.delivery FOR VALUES WITH (MODULUS 8, REMAINDER 7);
 
 CREATE INDEX delivery_due ON notifier.delivery (target_id, due_at) WHERE state = 'PENDING';
+-- Few rows: what is under way to each target just now.
+CREATE INDEX delivery_leased ON notifier.delivery (target_id, lease_until)
+WHERE state = 'PENDING' AND lease_until IS NOT NULL;
 CREATE INDEX delivery_finished ON notifier.delivery (finished_at) WHERE finished_at IS NOT NULL;
 
 -- One row for each attempt; rows only age.
