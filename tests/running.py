@@ -57,8 +57,8 @@ async def running_drydock(data: Path, database_url: str) -> AsyncIterator[Runnin
     task = asyncio.create_task(run())
     try:
         async with asyncio.timeout(60):
-            yield_value = await started
-        yield yield_value
+            running = await started
+        yield running
     finally:
         stop.set()
         await task
@@ -153,6 +153,16 @@ class Client:
                     if ended and digest in ("", answer.task.digest):
                         return answer.task
                 await asyncio.sleep(0.05)
+
+    async def tasks(self, instance_id: str) -> list[scan_pb2.Task]:
+        """Lists the tasks of an instance."""
+        request = scanner_service_pb2.ListScanTasksRequest(instance=instance_id, page_size=1000)
+        return list((await ScannerServiceStub(self.channel).ListScanTasks(request)).tasks)
+
+    async def task(self, task_id: str) -> scan_pb2.Task:
+        """Returns a task with its platforms."""
+        request = scanner_service_pb2.GetScanTaskRequest(task_id=task_id)
+        return (await ScannerServiceStub(self.channel).GetScanTask(request)).task
 
     async def findings(
         self, instance_id: str, repository: str, tag: str

@@ -51,9 +51,9 @@ class Lookup:
             raise invalid("INVALID_IMAGE", "Neither tag, digest nor task is given.", field="tag")
         found = await self._store.task_of_tag(db, repo_id, image.tag)
         if found is None:
-            # The tag moved back to a digest that was scanned before, and nothing has asked for it since.
+            # The tag moved back to a digest that it had before, and nothing has asked for a scan since.
             digest = await self._store.tag_digest(db, repo_id, image.tag)
-            found = await self._store.task_of_digest(db, repo_id, digest) if digest else None
+            found = await self._store.task_of_digest(db, repo_id, digest, image.tag) if digest else None
         return found
 
     async def _why_unknown(self, image: ImageQuery) -> ServiceError:

@@ -47,12 +47,12 @@ class Installation:
 
     async def start(self) -> None:
         """Starts it and waits until it says that it is ready."""
-        command = ["-m", "services.cli.main", "up", "--data", str(self.data)]
+        command = ["up", "--data", str(self.data)]
         command += ["--grpc", self.running.grpc, "--http", self.running.http]
         log = (self.data.parent / "up.log").open("ab")
         with log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
+                Path(sys.executable).with_name("drydock"),
                 *command,
                 stdout=log,
                 stderr=log,

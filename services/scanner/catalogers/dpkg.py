@@ -61,10 +61,10 @@ def _package(record: bytes, number: int, with_status: bool, complaints: Complain
         fields.setdefault(key.lower(), to_text(value))
     name, version = fields.get(b"package", ""), fields.get(b"version", "")
     label = f"The record of {name}" if name else f"Record {number}"
-    if with_status and not _is_there(fields.get(b"status", ""), label, complaints):
-        return None
     if not is_word(name):
         complaints.broken(label, "has no name that could be one")
+        return None
+    if with_status and not _is_there(fields.get(b"status", ""), label, complaints):
         return None
     if not is_word(version):
         complaints.broken(label, f"has no version that could be one: {shown(version)!r}")

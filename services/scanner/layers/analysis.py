@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import enum
 from typing import Final
 
 import msgspec
@@ -11,55 +11,67 @@ from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.interface import Evidence
 
 WALKER_VERSION: Final = 1
-"""Raised whenever the walker would tell something else of the same layer: see `catalogers.installed`."""
-PATH_HASH_BYTES: Final = 8
+"""Raised whenever the same layer would give another analysis with the same catalogers."""
 
 
-class SymbolicLink(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A symbolic link of the layer."""
+class NodeKind(enum.IntEnum):
+    """What a remembered entry is."""
 
+    FILE = 0
+    """A regular file that was read."""
+    SYMBOLIC_LINK = 1
+    HARD_LINK = 2
+
+
+class Remembered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_defaults=True):
+    """An entry that is known by name: evidence, or a way to evidence."""
+
+    position: int
+    """Its place in the layer, counted in `LayerAnalysis.paths`."""
+    kind: NodeKind
     path: str
-    target: str
+    target: str = ""
+    """Of a symbolic link as written; of a hard link a path of the image."""
+    wanted: bool = False
+    """Whether a cataloger wants the path."""
+    evidence: tuple[int, ...] = ()
+    """Of a file: places in `LayerAnalysis.evidence`, one for each cataloger that read it."""
 
 
 class LayerAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """All that a scan needs to know of one layer; immutable, made once per (layer digest, analyser versions).
 
-    Paths have no leading slash and are normalised; entries that would escape the root are kept out and
-    leave a warning.
+    Paths have no leading slash and are normalised (`layers.paths`); entries that would escape the root are kept
+    out and leave a warning. Entries keep the order of the layer, because what unpacks it goes by that.
     """
 
     diff_id: str
     """Digest of the uncompressed bytes, computed, not believed."""
     uncompressed_size: int
     entries: int
+    """Entries in the archive, whiteouts and all."""
     evidence: tuple[Evidence, ...]
-    """Of the files as they stand at the end of the layer: a path that occurs twice counts once, the last time."""
-    claimed: tuple[str, ...]
-    """Every path that a cataloger wants, whatever its type: it hides the same path of lower layers."""
+    """In the order of reading. A path that occurs twice is here twice; the later one replaces the other."""
+    remembered: tuple[Remembered, ...]
+    """Evidence, all symbolic links, and hard links that may concern evidence, in the order of the layer."""
     whiteouts: tuple[str, ...]
-    """Paths deleted by `.wh.NAME` entries."""
+    """Paths of lower layers that `.wh.NAME` entries delete."""
     opaque: tuple[str, ...]
-    """Directories whose lower content is hidden (`.wh..wh..opq`)."""
-    links: tuple[SymbolicLink, ...]
-    hard_links: tuple[SymbolicLink, ...]
-    """Hard links whose own path or target a cataloger wants; the target is a path of the image."""
-    non_directories: bytes
-    """`path_hash` of every path that is no directory, concatenated: such a path hides everything that lower
-    layers have at it and beneath it. Whiteouts are not among them."""
-    directories: bytes
-    """`path_hash` of every directory that has an entry of its own, concatenated: it replaces a lower file or
-    symbolic link, while a directory that is only implied by its content follows a lower symbolic link."""
+    """Directories whose lower content is hidden (`.wh..wh..opq`); empty for the root."""
+    paths: bytes
+    """For every entry but whiteouts, in the order of the layer, 8 bytes, little endian: the path's fingerprint,
+    with the lowest bit set for a directory. By it an entry is recognised that replaces something of a lower
+    layer, or hides it by standing in its way."""
     warnings: tuple[ReportWarning, ...]
 
 
-def path_hash(path: str) -> bytes:
-    """Returns the 8 bytes of BLAKE2b by which a path is kept where millions of them are."""
-    return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=PATH_HASH_BYTES).digest()
+class _DiffId(msgspec.Struct, frozen=True):
+    diff_id: str
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(LayerAnalysis)
+_DIFF_ID = msgspec.msgpack.Decoder(_DiffId)
 
 
 def encode_analysis(analysis: LayerAnalysis) -> bytes:
@@ -74,3 +86,24 @@ def decode_analysis(content: bytes) -> LayerAnalysis:
         msgspec.DecodeError: the bytes were written by another version; the caller analyses the layer anew.
     """
     return _DECODER.decode(content)
+
+
+class _DiffId(msgspec.Struct):
+    diff_id: str
+
+
+_DIFF_ID_DECODER = msgspec.msgpack.Decoder(_DiffId)
+
+
+def decode_diff_id(content: bytes) -> str:
+    """Reads the diffID of a stored analysis, and nothing else of it."""
+    return _DIFF_ID_DECODER.decode(content).diff_id
+
+
+def decode_diff_id(content: bytes) -> str:
+    """Reads only the diffID of a stored analysis, whose rest may be large.
+
+    Raises:
+        msgspec.DecodeError: as `decode_analysis`.
+    """
+    return _DIFF_ID.decode(content).diff_id

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from functools import cache
 from typing import Final
 
@@ -94,29 +94,29 @@ class Overlay:
         """Deletes from the lower layers, in which links that the layer replaces lead nowhere."""
         if not layer.whiteouts and not layer.opaque:
             return
-        links = self._links_under(layer, marks)
-        for path in sorted(layer.opaque, key=_depth):
-            whole = real_path(path, links, last=True)
-            if whole is not None:
-                for name in tuple(self._children.get(whole, ())):
-                    self._remove(f"{whole}/{name}" if whole else name)
-        for path in sorted(layer.whiteouts, key=_depth):
-            whole = real_path(path, links)
-            if whole is not None:
-                self._remove(whole)
-                links.pop(whole, None)
-
-    def _links_under(self, layer: LayerAnalysis, marks: list[_Mark]) -> dict[str, str]:
         links = dict(self.links)
         for mark in marks:
-            path = real_path(mark.path, links)
-            if path is not None:
-                links.pop(path, None)
+            links.pop(real_path(mark.path, links) or "", None)
+        own: set[str] = set()
         for each in layer.remembered:
             path = real_path(each.path, links)
-            if path is not None and each.kind is NodeKind.SYMBOLIC_LINK:
+            if path and each.kind is NodeKind.SYMBOLIC_LINK:
                 links[path] = each.target
-        return links
+                own.add(path)
+        for directory in sorted(layer.opaque, key=_depth):
+            whole = real_path(directory, links, last=True)
+            for name in tuple(self._children.get(whole, ())) if whole is not None else ():
+                self._delete(f"{whole}/{name}" if whole else name, links, own)
+        for deleted in sorted(layer.whiteouts, key=_depth):
+            whole = real_path(deleted, links)
+            if whole:
+                self._delete(whole, links, own)
+
+    def _delete(self, path: str, links: dict[str, str], own: Set[str]) -> None:
+        """Removes a path of the lower layers; links of theirs that went with it lead nowhere from now on."""
+        for gone in self._remove(path):
+            if gone not in own:
+                links.pop(gone, None)
 
     def _mark(self, mark: _Mark, path: str) -> None:
         if not mark.directory or path in self.files or path in self.links:
@@ -155,20 +155,23 @@ class Overlay:
             self.files.pop(parent, None)
             path = parent
 
-    def _remove(self, path: str) -> None:
-        """Removes what is known at the path and beneath it."""
+    def _remove(self, path: str) -> list[str]:
+        """Removes what is known at the path and beneath it; returns the links among it."""
         parent, _, name = path.rpartition("/")
         siblings = self._children.get(parent)
         if siblings is None or name not in siblings:
-            return
+            return []
         siblings.discard(name)
+        links = []
         pending = [path]
         while pending:
             gone = pending.pop()
             self.files.pop(gone, None)
-            self.links.pop(gone, None)
-            self.link_layers.pop(gone, None)
+            if self.links.pop(gone, None) is not None:
+                links.append(gone)
+                self.link_layers.pop(gone, None)
             pending.extend(f"{gone}/{child}" for child in self._children.pop(gone, ()))
+        return links
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from services.kernel.workers import WorkerDied, WorkerPool, WorkerTimedOut
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.interface import Descriptor, ImageIndex, ImageSource
 from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.analysis import decode_analysis
+from services.scanner.layers.analysis import decode_diff_id
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import Cataloguer
 from services.scanner.pipeline.fetch import fetch_layers
@@ -98,7 +98,7 @@ class ScanPipeline:
             known = await self._library.known(tuple(expected))
             missing = {d.digest: d for d in image.manifest.layers if d.digest not in known}
             if not missing:
-                _check_diff_ids(known, expected)
+                _check_diff_ids(image, known)
                 return known
             others = [self._busy[digest] for digest in missing if digest in self._busy]
             ours = [layer for digest, layer in missing.items() if digest not in self._busy]
@@ -143,13 +143,14 @@ class ScanPipeline:
             ) from error
 
 
-def _check_diff_ids(analyses: Mapping[Digest, bytes], expected: Mapping[Digest, Digest]) -> None:
-    for digest, diff_id in expected.items():
-        found = decode_analysis(analyses[digest]).diff_id
+def _check_diff_ids(image: ResolvedImage, analyses: Mapping[Digest, bytes]) -> None:
+    """Holds what layers really unpack to, read now or long ago, against this image's configuration."""
+    for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
+        found = decode_diff_id(analyses[layer.digest])
         if found != diff_id:
             raise ScanFailure(
                 Reason.DIFF_ID_MISMATCH,
-                f"The layer {digest} unpacks to {found}, but the image's configuration says {diff_id}.",
+                f"The layer {layer.digest} unpacks to {found}, but the image's configuration says {diff_id}.",
                 hint="The image is damaged or was tampered with: build and push it again.",
-                metadata={"layer": digest},
+                metadata={"layer": layer.digest},
             )

@@ -22,11 +22,11 @@ FROM scanner.task
 WHERE task_id = (SELECT task_id FROM scanner.tag WHERE repo_id = $1 AND tag = $2)
 
 -- name: task_of_digest
--- Newest task of a repository on a digest.
+-- Newest task of a repository on a digest, for one tag where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND digest = $2
+WHERE repo_id = $1 AND digest = $2 AND ($3 = '' OR tag = $3)
 ORDER BY created_at DESC, task_id DESC
 LIMIT 1
 

@@ -1,0 +1,226 @@
+"""Analyse: reads a layer once, from first to last byte, and keeps what coalescing needs. Runs in a worker."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from services.kernel.model.report import ReportWarning
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.catalogers.interface import Cataloger, Evidence
+from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
+from services.scanner.layers.decompress import open_layer
+from services.scanner.layers.limits import LayerLimits
+from services.scanner.layers.paths import Mark, clean, fingerprint, read_mark, to_text
+from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
+from services.scanner.reasons import Reason, ScanFailure
+
+FILE_TOO_LARGE: Final = "FILE_TOO_LARGE"
+FILE_NOT_READ: Final = "FILE_NOT_READ"
+TAR_PATH_ESCAPES: Final = "TAR_PATH_ESCAPES"
+_NAMES_IN_WARNING: Final = 5
+_DIRECTORY_BIT: Final = 1
+_NAME_OVERHEAD: Final = 128
+"""Bytes that a kept name takes in memory besides its characters."""
+
+
+def analyse_layer(
+    path: str, *, media_type: str, limits: LayerLimits, catalogers: Sequence[Cataloger] = CATALOGERS
+) -> bytes:
+    """Returns the encoded analysis of the layer file at `path`, stored as the registry had it.
+
+    Its digest has been verified before; the diffID that comes out is for the caller to compare.
+
+    Raises:
+        ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES.
+    """
+    with open_layer(Path(path), media_type, limits) as reader:
+        walker = TarWalker(reader, limits)
+        analyser = _Analyser(catalogers, limits, walker.content)
+        for entry in walker:
+            analyser.add(entry)
+        return encode_analysis(analyser.finish(reader.diff_id(), reader.size))
+
+
+class _Analyser:
+    def __init__(
+        self, catalogers: Sequence[Cataloger], limits: LayerLimits, read_content: Callable[[], bytes]
+    ) -> None:
+        self._catalogers = catalogers
+        self._limits = limits
+        self._read_content = read_content
+        self._entries = 0
+        self._paths = array("Q")
+        self._evidence: list[Evidence] = []
+        self._evidence_bytes = 0
+        self._packages = 0
+        self._remembered: list[Remembered] = []
+        self._concerning: set[str] = set()
+        """Paths that a hard link may point at to give evidence another name."""
+        self._names_bytes = 0
+        self._whiteouts: set[str] = set()
+        self._opaque: set[str] = set()
+        self._escapes: list[str] = []
+        self._escaped = 0
+
+    def add(self, entry: TarEntry) -> None:
+        self._entries += 1
+        if self._entries > self._limits.entries:
+            raise _too_many(f"more than {self._limits.entries} entries", self._limits.entries)
+        path = clean(entry.path)
+        if path is None:
+            self._escape(entry.path)
+        elif b".wh." in path and self._took_mark(path, entry.path):
+            return
+        elif path:
+            self._add_path(entry, path)
+
+    def finish(self, diff_id: str, size: int) -> LayerAnalysis:
+        paths = self._paths
+        return LayerAnalysis(
+            diff_id=diff_id,
+            uncompressed_size=size,
+            entries=self._entries,
+            evidence=tuple(self._evidence),
+            remembered=tuple(self._remembered),
+            whiteouts=tuple(sorted(self._whiteouts)),
+            opaque=tuple(sorted(self._opaque)),
+            paths=paths.tobytes(),
+            warnings=self._warnings(),
+        )
+
+    def _took_mark(self, path: bytes, raw: bytes) -> bool:
+        """Tells whether the path was a whiteout or its like, and notes it."""
+        named = read_mark(path)
+        if named is None:
+            self._escape(raw)
+            return True
+        if named.mark is Mark.NONE:
+            return False
+        if named.mark is not Mark.RESERVED:
+            self._pay_for_names(named.path)
+            (self._opaque if named.mark is Mark.OPAQUE else self._whiteouts).add(to_text(named.path))
+        return True
+
+    def _add_path(self, entry: TarEntry, path: bytes) -> None:
+        text = to_text(path)
+        if not path.isascii():
+            path = text.encode()
+        kind = entry.kind
+        position = len(self._paths)
+        if kind is EntryKind.DIRECTORY:
+            self._paths.append(fingerprint(path) | _DIRECTORY_BIT)
+            return
+        self._paths.append(fingerprint(path))
+        if kind is EntryKind.SYMBOLIC_LINK:
+            self._add_link(position, text, to_text(entry.target))
+        elif kind is EntryKind.HARD_LINK:
+            self._add_hard_link(position, text, entry)
+        elif kind is not EntryKind.OTHER:
+            wanting = [cataloger for cataloger in self._catalogers if cataloger.wants(text)]
+            if wanting:
+                self._add_file(position, text, entry, wanting)
+
+    def _add_file(self, position: int, path: str, entry: TarEntry, wanting: Sequence[Cataloger]) -> None:
+        first = len(self._evidence)
+        most = max(cataloger.max_bytes for cataloger in wanting)
+        readable = entry.kind is EntryKind.FILE and entry.size <= most
+        self._pay_for_evidence(entry.size if readable else 0)
+        content = self._read_content() if readable else b""
+        for cataloger in wanting:
+            if entry.kind is EntryKind.SPARSE_FILE:
+                self._evidence.append(_unread(path, cataloger, FILE_NOT_READ, "it is stored as a sparse file"))
+            elif entry.size > cataloger.max_bytes:
+                why = f"its {entry.size} bytes are more than {cataloger.max_bytes}"
+                self._evidence.append(_unread(path, cataloger, FILE_TOO_LARGE, why))
+            else:
+                self._add_evidence(cataloger.read(path, content))
+        self._concerning.add(path)
+        self._remembered.append(
+            Remembered(
+                position=position,
+                kind=NodeKind.FILE,
+                path=path,
+                wanted=True,
+                evidence=tuple(range(first, len(self._evidence))),
+            )
+        )
+
+    def _pay_for_evidence(self, size: int) -> None:
+        self._evidence_bytes += size
+        limits = self._limits
+        if len(self._evidence) >= limits.evidence_files:
+            raise _too_many(f"more than {limits.evidence_files} files with package records", limits.evidence_files)
+        if self._evidence_bytes > limits.evidence_bytes:
+            raise _too_many(f"more than {limits.evidence_bytes} bytes of package records", limits.evidence_bytes)
+
+    def _add_evidence(self, evidence: Evidence) -> None:
+        self._packages += len(evidence.packages) + len(evidence.warnings)
+        if self._packages > self._limits.packages:
+            raise _too_many(f"more than {self._limits.packages} packages", self._limits.packages)
+        self._evidence.append(evidence)
+
+    def _add_link(self, position: int, path: str, target: str) -> None:
+        self._pay_for_names(path, target)
+        self._concerning.add(path)
+        wanted = self._wants(path)
+        self._remembered.append(
+            Remembered(position=position, kind=NodeKind.SYMBOLIC_LINK, path=path, target=target, wanted=wanted)
+        )
+
+    def _add_hard_link(self, position: int, path: str, entry: TarEntry) -> None:
+        cleaned = clean(entry.target)
+        if cleaned is None:
+            self._escape(entry.target)
+            return
+        target = to_text(cleaned)
+        wanted = self._wants(path)
+        if wanted or target in self._concerning or self._wants(target):
+            self._pay_for_names(path, target)
+            self._concerning.add(path)
+            self._remembered.append(
+                Remembered(position=position, kind=NodeKind.HARD_LINK, path=path, target=target, wanted=wanted)
+            )
+
+    def _pay_for_names(self, *names: str | bytes) -> None:
+        self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
+        if self._names_bytes > self._limits.names_bytes:
+            raise _too_many("more links and whiteouts than can be kept by name", self._limits.names_bytes)
+
+    def _wants(self, path: str) -> bool:
+        return any(cataloger.wants(path) for cataloger in self._catalogers)
+
+    def _escape(self, raw: bytes) -> None:
+        self._escaped += 1
+        if len(self._escapes) < _NAMES_IN_WARNING:
+            self._escapes.append(to_text(raw[:200]))
+
+    def _warnings(self) -> tuple[ReportWarning, ...]:
+        if not self._escaped:
+            return ()
+        names = ", ".join(repr(name) for name in self._escapes)
+        more = " and others" if self._escaped > len(self._escapes) else ""
+        return (
+            ReportWarning(
+                code=TAR_PATH_ESCAPES,
+                message=f"Left out because they lead out of the image: {self._escaped} names, {names}{more}.",
+            ),
+        )
+
+
+def _unread(path: str, cataloger: Cataloger, code: str, why: str) -> Evidence:
+    warning = ReportWarning(
+        code=code, message=f"The {cataloger.name} file {path!r} was not read: {why}.", path=path
+    )
+    return Evidence(path=path, cataloger=cataloger.name, warnings=(warning,))
+
+
+def _too_many(what: str, limit: int) -> ScanFailure:
+    return ScanFailure(
+        Reason.LAYER_TOO_MANY_ENTRIES,
+        f"The layer has {what}.",
+        hint="Images that people build have far fewer.",
+        metadata={"limit": str(limit)},
+    )

@@ -1,0 +1,167 @@
+"""A layer file as uncompressed chunks, bounded and hashed on the way.
+
+Formats: RFC 1952 (gzip), RFC 8878 (zstd); OCI image-spec, layer.md, section "+gzip Media Types".
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import Final, cast
+
+import zstandard
+from isal import isal_zlib
+
+from services.scanner.layers.corrupt import corrupt
+from services.scanner.layers.limits import LayerLimits
+from services.scanner.layers.zstd_frames import MAGIC as ZSTD_MAGIC
+from services.scanner.layers.zstd_frames import check_frames, is_skippable
+from services.scanner.reasons import Reason, ScanFailure
+
+CHUNK_BYTES: Final = 1 << 20
+_BUFFERS: Final = 3
+_READ_AHEAD: Final = 512 << 10
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_MAX_WINDOW: Final = 128 << 20
+"""Memory that a zstd frame may ask for; what `zstd --long` makes by default."""
+
+ReadInto = Callable[[memoryview], int]
+_DAMAGED: Final = (
+    gzip.BadGzipFile,
+    cast("type[Exception]", isal_zlib.error),  # its stub takes the class for an instance
+    zstandard.ZstdError,
+    OverflowError,  # a gzip header, such as one with an endless file name, longer than what is read ahead
+)
+
+
+class LayerReader:
+    """Gives the uncompressed bytes once, in order."""
+
+    def __init__(self, read_into: ReadInto, position: Callable[[], int], bound: _Bound, hasher: _Hasher) -> None:
+        self._read_into = read_into
+        self._position = position
+        self._bound = bound
+        self._hasher = hasher
+        self._views = [memoryview(bytearray(CHUNK_BYTES)) for _ in range(_BUFFERS)]
+        self._turn = 0
+        self.size = 0
+        """Uncompressed bytes given so far."""
+
+    def next_chunk(self) -> memoryview:
+        """Returns the next CHUNK_BYTES, fewer at the end, none after it. Valid until the next call.
+
+        Raises:
+            ScanFailure: LAYER_CORRUPT, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_LARGE.
+        """
+        turn = self._turn
+        self._turn = (turn + 1) % _BUFFERS
+        self._hasher.wait(turn)
+        view = self._views[turn]
+        filled = 0
+        while filled < CHUNK_BYTES and (got := self._read(view[filled:])):
+            filled += got
+        self.size += filled
+        self._bound.check(self.size)
+        chunk = view[:filled]
+        self._hasher.update(turn, chunk)
+        return chunk
+
+    def diff_id(self) -> str:
+        """Returns the digest of all bytes given so far; the layer's diffID once it has been read to its end."""
+        return self._hasher.digest()
+
+    def _read(self, into: memoryview) -> int:
+        try:
+            return self._read_into(into)
+        except EOFError as error:
+            raise corrupt(
+                f"its compressed data ends at byte {self._position()}, before its own end mark"
+            ) from error
+        except _DAMAGED as error:
+            raise corrupt(
+                f"its compressed data is damaged before byte {self._position()} (uncompressed: {self.size}): "
+                f"{str(error)[:120]}"
+            ) from error
+
+
+class _Bound:
+    def __init__(self, stored: int, limits: LayerLimits, *, compressed: bool) -> None:
+        self._stored = stored
+        self._limits = limits
+        ratio = max(limits.expansion_free_bytes, limits.expansion * stored)
+        self._most = min(limits.uncompressed_bytes, ratio) if compressed else limits.uncompressed_bytes
+
+    def check(self, size: int) -> None:
+        if size <= self._most:
+            return
+        metadata = {"limit": str(self._most), "stored": str(self._stored)}
+        if self._most == self._limits.uncompressed_bytes:
+            raise ScanFailure(
+                Reason.LAYER_TOO_LARGE,
+                f"The layer has more than {self._most} uncompressed bytes.",
+                hint="Raise DRYDOCK_SCANNER_LAYER_UNCOMPRESSED_BYTES if it really is that large.",
+                metadata=metadata,
+            )
+        raise ScanFailure(
+            Reason.LAYER_EXPANDS_TOO_FAR,
+            f"The layer expands to more than {self._most} bytes from its stored {self._stored}.",
+            hint="Hardly any content does that, decompression bombs do.",
+            metadata=metadata,
+        )
+
+
+class _Hasher:
+    """SHA-256 in a thread: it runs while the next chunk is decompressed, both without the interpreter's lock."""
+
+    def __init__(self, thread: ThreadPoolExecutor) -> None:
+        self._thread = thread
+        self._sha256 = hashlib.sha256()
+        self._pending: list[Future[None] | None] = [None] * _BUFFERS
+
+    def wait(self, turn: int) -> None:
+        pending = self._pending[turn]
+        if pending is not None:
+            pending.result()
+
+    def update(self, turn: int, chunk: memoryview) -> None:
+        self._pending[turn] = self._thread.submit(self._sha256.update, chunk) if chunk else None
+
+    def digest(self) -> str:
+        for turn in range(_BUFFERS):
+            self.wait(turn)
+        return f"sha256:{self._sha256.hexdigest()}"
+
+
+@contextmanager
+def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[LayerReader]:
+    """Opens a layer file as stored in a registry: plain tar, gzip (any number of members) or zstd (of frames).
+
+    The first bytes decide which; the media type only says what to expect where they say nothing.
+
+    Raises:
+        ScanFailure: LAYER_CORRUPT.
+    """
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "layer-hash") as thread:
+        size = os.fstat(file.fileno()).st_size
+        read_into = _reader_for(file, size, media_type, limits)
+        bound = _Bound(size, limits, compressed=read_into != file.readinto)
+        yield LayerReader(read_into, file.tell, bound, _Hasher(thread))
+
+
+def _reader_for(file: FileIO, size: int, media_type: str, limits: LayerLimits) -> ReadInto:
+    magic = os.pread(file.fileno(), 4, 0)
+    if magic.startswith(_GZIP_MAGIC):
+        return isal_zlib._GzipReader(file, _READ_AHEAD).readinto
+    if magic == ZSTD_MAGIC or is_skippable(magic):
+        check_frames(file.fileno(), size, limits.zstd_blocks)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+        return decompressor.stream_reader(file, read_size=_READ_AHEAD, read_across_frames=True).readinto
+    if size == 0 and media_type.endswith(("gzip", "zstd")):
+        raise corrupt(f"it is empty, which {media_type[:120]!r} cannot be")
+    return file.readinto

@@ -1,0 +1,275 @@
+"""Walks a tar archive entry by entry without unpacking it or holding a file of it.
+
+Formats: POSIX.1-2024, pax, section "ustar Interchange Format" and "pax Header Block"; GNU tar manual, "Basic Tar
+Format" (long names, base-256 numbers, old sparse files). Where tools disagree it reads as Go's `archive/tar` does,
+because that is what unpacks images.
+"""
+
+from __future__ import annotations
+
+import enum
+import zlib
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from services.scanner.layers.corrupt import corrupt
+from services.scanner.layers.decompress import LayerReader
+from services.scanner.layers.limits import LayerLimits
+from services.scanner.layers.pax import PaxHeader, parse_pax
+
+_BLOCK: Final = 512
+_ZERO: Final = bytes(_BLOCK)
+_CHECKSUM: Final = slice(148, 156)
+_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK, _OLD_SPARSE = b"xgLKS"
+_MAX_SIZE: Final = 1 << 62
+
+
+class EntryKind(enum.Enum):
+    """What an entry is, as far as we care."""
+
+    FILE = enum.auto()
+    SPARSE_FILE = enum.auto()
+    """A file stored with its holes left out: its content is not the file's."""
+    DIRECTORY = enum.auto()
+    SYMBOLIC_LINK = enum.auto()
+    HARD_LINK = enum.auto()
+    OTHER = enum.auto()
+
+
+class TarEntry(NamedTuple):
+    """One entry."""
+
+    kind: EntryKind
+    path: bytes
+    """As written: not normalised."""
+    target: bytes
+    """Of a link, as written."""
+    size: int
+    """Bytes of content in the archive."""
+
+
+class _Extended(NamedTuple):
+    """What headers of their own say of the entry that follows them."""
+
+    pax: PaxHeader = PaxHeader()
+    name: bytes = b""
+    target: bytes = b""
+
+
+_NOTHING: Final = _Extended()
+_KINDS: Final = {
+    ord("0"): EntryKind.FILE,
+    0: EntryKind.FILE,
+    ord("7"): EntryKind.FILE,
+    _OLD_SPARSE: EntryKind.SPARSE_FILE,
+    ord("1"): EntryKind.HARD_LINK,
+    ord("2"): EntryKind.SYMBOLIC_LINK,
+    ord("3"): EntryKind.OTHER,
+    ord("4"): EntryKind.OTHER,
+    ord("5"): EntryKind.DIRECTORY,
+    ord("6"): EntryKind.OTHER,
+}
+_WITHOUT_CONTENT: Final = frozenset(b"123456")
+_LINKS: Final = frozenset(b"12")
+_EXTENSIONS: Final = frozenset((_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK))
+
+
+class TarWalker:
+    """Iterate over it once; between two entries, `content` reads the present one's file."""
+
+    def __init__(self, reader: LayerReader, limits: LayerLimits) -> None:
+        self._reader = reader
+        self._limits = limits
+        self._chunk = memoryview(b"")
+        self._at = 0
+        self._end = 0
+        self._content_left = 0
+        self._padding = 0
+
+    def __iter__(self) -> Iterator[TarEntry]:
+        """Gives every entry, then reads what follows the archive's end, so that all bytes get hashed.
+
+        Raises:
+            ScanFailure: LAYER_CORRUPT with the uncompressed offset; whatever the reader raises.
+        """
+        extended = _NOTHING
+        while header := self._header():
+            size = _number(header[124:136])
+            if size is None or not 0 <= size < _MAX_SIZE:
+                raise self._corrupt("has no valid size", _BLOCK)
+            if header[156] in _EXTENSIONS:
+                extended = self._extended(header[156], size, extended)
+                continue
+            yield self._entry(header, size, extended)
+            self._skip_rest()
+            extended = _NOTHING
+        self._drain()
+
+    def content(self) -> bytes:
+        """Returns what is left of the present entry's content: read it once, and only if its size is bearable."""
+        left, self._content_left = self._content_left, 0
+        return self._take(left)
+
+    @property
+    def offset(self) -> int:
+        """Uncompressed bytes behind us."""
+        return self._reader.size - self._end + self._at
+
+    def _entry(self, header: bytes, size: int, extended: _Extended) -> TarEntry:
+        flag, pax = header[156], extended.pax
+        path = pax.path or extended.name or _name(header)
+        target = b""
+        if flag in _LINKS:
+            target = pax.target or extended.target or header[157:257].partition(b"\0")[0]
+        limit = self._limits.path_bytes
+        if len(path) > limit or len(target) > limit:
+            raise self._corrupt(f"has a name of more than {limit} bytes", _BLOCK)
+        if pax.size is not None:
+            size = pax.size
+        if flag == _OLD_SPARSE:
+            self._skip_sparse_map(header)
+        kind = _KINDS.get(flag, EntryKind.FILE)  # as POSIX wants kinds that nobody knows
+        if kind is EntryKind.FILE:
+            if pax.sparse:
+                kind = EntryKind.SPARSE_FILE
+            elif flag == 0 and path.endswith(b"/"):
+                kind = EntryKind.DIRECTORY
+        if flag in _WITHOUT_CONTENT:
+            size = 0
+        self._content_left = size
+        self._padding = -size % _BLOCK
+        return TarEntry(kind, path, target, size)
+
+    def _header(self) -> bytes | None:
+        """Returns the next header, None at the end of the archive."""
+        block = self._block()
+        if block is None or block == _ZERO:
+            following = self._block() if block else None
+            if following is not None and following != _ZERO:
+                raise self._corrupt("follows a single block of zeros", _BLOCK)
+            return None
+        written = _number(block[_CHECKSUM])
+        # The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521: the checksum at C speed.
+        as_spaces = 8 * 0x20 - sum(block[_CHECKSUM])
+        total = (zlib.adler32(block) & 0xFFFF) - 1 + as_spaces
+        if written is None or ((total - written) % 65521 and _signed_sum(block) != written):
+            raise self._corrupt("is no tar header (its checksum is wrong)", _BLOCK)
+        return block
+
+    def _block(self) -> bytes | None:
+        """Returns 512 bytes; None at the end of the file."""
+        if self._at == self._end and not self._load():
+            return None
+        block = bytes(self._chunk[self._at : self._at + _BLOCK])
+        if len(block) < _BLOCK:
+            # Chunks are a multiple of 512 bytes long and so is all that was read before: this is the file's end.
+            raise self._corrupt("is cut off: the archive ends within it")
+        self._at += _BLOCK
+        return block
+
+    def _load(self) -> bool:
+        self._chunk = self._reader.next_chunk()
+        self._at, self._end = 0, len(self._chunk)
+        return self._end > 0
+
+    def _take(self, count: int) -> bytes:
+        if count <= self._end - self._at:
+            taken = bytes(self._chunk[self._at : self._at + count])
+            self._at += count
+            return taken
+        parts = bytearray()
+        while count:
+            if self._at == self._end and not self._load():
+                raise self._corrupt(f"is missing: the archive ends {count} bytes before its entry does")
+            part = self._chunk[self._at : self._at + count]
+            parts += part
+            self._at += len(part)
+            count -= len(part)
+        return bytes(parts)
+
+    def _skip_rest(self) -> None:
+        left = self._content_left
+        available = self._end - self._at
+        if left + self._padding <= available:
+            self._at += left + self._padding
+            return
+        while left > available:
+            left -= available
+            if not self._load():
+                raise self._corrupt(f"is missing: the archive ends {left} bytes before its entry does")
+            available = self._end
+        self._at += left
+        self._skip_padding()
+
+    def _skip_padding(self) -> None:
+        """Padding never reaches into another chunk; missing at the very end, it is not missed."""
+        self._at = min(self._at + self._padding, self._end)
+
+    def _extended(self, flag: int, size: int, extended: _Extended) -> _Extended:
+        """Reads a header that speaks of the next entry; global ones speak of none, as Go reads them."""
+        limit = self._limits.header_bytes
+        if size > limit:
+            raise self._corrupt(f"is an extended header of {size} bytes, more than {limit}", _BLOCK)
+        content = self._take(size)
+        self._padding = -size % _BLOCK
+        self._skip_padding()
+        if flag == _PAX:
+            return extended._replace(pax=self._pax(content))
+        if flag == _LONG_NAME:
+            return extended._replace(name=content.partition(b"\0")[0])
+        if flag == _LONG_LINK:
+            return extended._replace(target=content.partition(b"\0")[0])
+        return extended
+
+    def _pax(self, extension: bytes) -> PaxHeader:
+        try:
+            return parse_pax(extension)
+        except ValueError as error:
+            raise self._corrupt(f"ends a broken pax header ({error})") from error
+
+    def _skip_sparse_map(self, header: bytes) -> None:
+        more = header[482]
+        while more:
+            block = self._block()
+            if block is None:
+                raise self._corrupt("is missing: the archive ends within the map of a sparse file")
+            more = block[504]
+
+    def _drain(self) -> None:
+        while self._load():
+            pass
+
+    def _corrupt(self, what: str, back: int = 0) -> Exception:
+        return corrupt(f"what stands at byte {self.offset - back} of its uncompressed tar {what}")
+
+
+def _number(field: bytes) -> int | None:
+    """Reads octal digits or, with the first bit set, a base-256 number; None where it is neither."""
+    if field[0] & 0x80:
+        number = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+        negative = field[0] & 0x40
+        return None if negative else number
+    digits = field.strip(b" \0").partition(b"\0")[0]
+    if not digits:
+        return 0
+    try:
+        return int(digits, 8) if digits.isdigit() else None
+    except ValueError:
+        return None
+
+
+def _signed_sum(block: bytes) -> int:
+    """Returns the checksum as some old tars computed it: over signed bytes."""
+    return sum(byte - 256 if byte > 127 else byte for byte in block) + 8 * 0x20 - _signed(block[_CHECKSUM])
+
+
+def _signed(field: bytes) -> int:
+    return sum(byte - 256 if byte > 127 else byte for byte in field)
+
+
+def _name(header: bytes) -> bytes:
+    name = header[:100].partition(b"\0")[0]
+    if header[257:263] == b"ustar\0" and header[345]:
+        length = 131 if header[508:512] == b"tar\0" else 155
+        return header[345 : 345 + length].partition(b"\0")[0] + b"/" + name
+    return name

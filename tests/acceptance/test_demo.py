@@ -1,0 +1,32 @@
+"""`drydock demo` from its beginning to its end, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from services.kernel.embedded.account import ROOT_HOME
+from tests.commandline import drydock
+
+pytestmark = pytest.mark.slow
+
+
+def clusters() -> set[str]:
+    return {path.name for path in ROOT_HOME.glob("postgresql-*")} if os.geteuid() == 0 else set()
+
+
+async def test_the_demo_shows_one_scan_from_push_to_notification_and_leaves_nothing(tmp_path: Path) -> None:
+    before = clusters()
+    ran = await drydock("demo", env={"TMPDIR": str(tmp_path)}, seconds=110)
+    assert (ran.status, ran.stderr) == (0, "")
+    told = [line.split() for line in ran.stdout.splitlines()]
+    words = [line[2] for line in told if len(line) > 2 and line[1] == "s"]
+    wanted = ["pushed", "noticed", "status", "judged", "told"]
+    assert [word for word in dict.fromkeys(words) if word in wanted] == wanted
+    assert ["status", "COMPLETE"] in [line[2:4] for line in told]
+    assert "scan.completed" in ran.stdout
+    assert "drydock up" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert clusters() == before
