@@ -88,18 +88,6 @@ def decode_analysis(content: bytes) -> LayerAnalysis:
     return _DECODER.decode(content)
 
 
-class _DiffId(msgspec.Struct):
-    diff_id: str
-
-
-_DIFF_ID_DECODER = msgspec.msgpack.Decoder(_DiffId)
-
-
-def decode_diff_id(content: bytes) -> str:
-    """Reads the diffID of a stored analysis, and nothing else of it."""
-    return _DIFF_ID_DECODER.decode(content).diff_id
-
-
 def decode_diff_id(content: bytes) -> str:
     """Reads only the diffID of a stored analysis, whose rest may be large.
 

@@ -69,7 +69,7 @@ def read_mark(path: bytes) -> Named | None:
 
 
 def to_text(path: bytes) -> str:
-    r"""Decodes a path; bytes that are not UTF-8 become `\xNN`, because surrogates can be neither stored nor sent."""
+    r"""Decodes a path; bytes that are not UTF-8 become `\xNN`: surrogates can be neither stored nor sent."""
     return path.decode("utf-8", "backslashreplace")
 
 

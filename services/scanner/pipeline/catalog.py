@@ -69,42 +69,6 @@ class Cataloguer:
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,
-                f"Reading took longer than {self._layer_seconds:.0f} seconds.",
-                hint="Raise DRYDOCK_SCANNER_LAYER_SECONDS if the layer is that large.",
-            ) from error
-        except WorkerDied as error:
-            raise ScanFailure(
-                Reason.WORKER_DIED, "The worker process that read it died.", hint=_MORE_MEMORY
-            ) from error
-        except MemoryError as error:
-            raise ScanFailure(
-                Reason.WORKER_DIED, "The worker process ran out of memory.", hint=_MORE_MEMORY
-            ) from error
-
-
-def _of_layer(failure: ScanFailure, layer: Descriptor) -> ScanFailure:
-    """Returns the failure with the layer that it is about: the worker knows only a file."""
-    return ScanFailure(
-        failure.why,
-        f"Layer {layer.digest}: {failure.message}",
-        hint=failure.hint,
-        retry_after=failure.retry_after,
-        metadata={**failure.metadata, "layer": layer.digest},
-    )
-
-    async def _analyse(self, layer: Descriptor, path: Path) -> bytes:
-        try:
-            return await self._workers.run(
-                self._layer_seconds,
-                analyse_layer,
-                str(path),
-                media_type=layer.media_type,
-                limits=self._limits,
-                catalogers=self._catalogers,
-            )
-        except WorkerTimedOut as error:
-            raise ScanFailure(
-                Reason.SCAN_TIMED_OUT,
                 f"Reading the layer {layer.digest} took longer than {self._layer_seconds:g} seconds.",
                 hint="Raise DRYDOCK_SCANNER_LAYER_SECONDS if the layer is that large.",
                 metadata={"layer": layer.digest},
