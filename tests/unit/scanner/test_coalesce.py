@@ -1,0 +1,304 @@
+"""What is installed in an image is what is left when its layers are unpacked over one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.kernel.model.finding import SourcePackage
+from services.lab.layer import LayerBuilder
+from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
+from services.scanner.pipeline.coalesce import Coalesced, coalesce
+from tests.builders.layers import (
+    ALPINE,
+    APK,
+    APK_MOVED,
+    DEBIAN,
+    STATUS,
+    apk_installed,
+    coalesced,
+    dpkg_status,
+    metadata,
+)
+
+OPENSSL = apk_installed(openssl="3.1.4-r0")
+
+
+def installed(result: Coalesced) -> list[tuple[str, str, str]]:
+    return [(package.name, package.version, package.path) for package in result.packages]
+
+
+def test_package_belongs_to_the_layer_that_gave_its_version_first(tmp_path: Path) -> None:
+    base = LayerBuilder().file("etc/os-release", DEBIAN).file(STATUS, dpkg_status(bash="5.2", openssl="3.0.1"))
+    upper = LayerBuilder().file(STATUS, dpkg_status(bash="5.2", openssl="3.0.2", curl="8"))
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert {package.name: package.layer for package in result.packages} == {
+        "bash": digests[0],
+        "openssl": digests[1],
+        "curl": digests[1],
+    }
+
+
+def test_package_is_named_for_the_outside(tmp_path: Path) -> None:
+    record = (
+        "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl (3.0.1)\n"
+        "Version: 1:3.0.1+b1\n"
+    )
+    base = LayerBuilder().file("etc/os-release", DEBIAN).file(STATUS, record)
+
+    (package,) = coalesced([base], tmp_path)[0].packages
+
+    assert package.purl == "pkg:deb/debian/libssl3@1:3.0.1%2Bb1?arch=amd64&distro=debian-12"
+    assert package.ecosystem == "Debian:12"
+    assert package.path == "/var/lib/dpkg/status"
+    assert package.source == SourcePackage(name="openssl", version="3.0.1")
+
+
+def test_packages_are_sorted_by_path_name_and_version(tmp_path: Path) -> None:
+    base = (
+        LayerBuilder()
+        .file(STATUS, dpkg_status(zlib="1", attr="2"))
+        .file("opt/b/x-1.dist-info/METADATA", metadata("x", "1"))
+        .file("opt/a/y-1.dist-info/METADATA", metadata("y", "1"))
+    )
+
+    result, _ = coalesced([base], tmp_path)
+
+    assert [package.name for package in result.packages] == ["y", "x", "attr", "zlib"]
+
+
+def test_without_os_release_packages_have_no_ecosystem(tmp_path: Path) -> None:
+    result, _ = coalesced([LayerBuilder().file(STATUS, dpkg_status(bash="5.2"))], tmp_path)
+
+    assert result.distribution is None
+    assert [(package.ecosystem, package.purl) for package in result.packages] == [
+        ("", "pkg:deb/bash@5.2?arch=amd64")
+    ]
+
+
+def test_status_and_status_parts_both_count(tmp_path: Path) -> None:
+    part = "Package: tzdata\nVersion: 2024a\nArchitecture: all\n"
+    base = (
+        LayerBuilder()
+        .file(STATUS, dpkg_status(bash="5.2"))
+        .file("var/lib/dpkg/status.d/tzdata", part)
+        .file("var/lib/dpkg/status.d/tzdata.md5sums", "d41d8cd98f00b204e9800998ecf8427e  usr/x\n")
+    )
+
+    result, _ = coalesced([base], tmp_path)
+
+    assert [package.name for package in result.packages] == ["bash", "tzdata"]
+    assert result.warnings == ()
+
+
+def test_os_release_in_etc_wins_over_the_vendor_s(tmp_path: Path) -> None:
+    base = LayerBuilder().file("usr/lib/os-release", DEBIAN)
+    upper = LayerBuilder().file("etc/os-release", ALPINE)
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert result.distribution is not None
+    assert result.distribution.id == "alpine"
+
+
+def test_os_release_reached_by_a_link_is_read_at_its_real_path(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("etc/os-release", "../usr/lib/os-release").file("usr/lib/os-release", DEBIAN)
+
+    result, _ = coalesced([base], tmp_path)
+
+    assert result.distribution is not None
+    assert result.distribution.version_id == "12"
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().whiteout(APK),
+        LayerBuilder().whiteout("lib/apk"),
+        LayerBuilder().whiteout("lib"),
+        LayerBuilder().opaque("lib/apk/db"),
+        LayerBuilder().opaque("lib"),
+        LayerBuilder().opaque(""),
+        LayerBuilder().file(APK, b""),
+        LayerBuilder().file("lib/apk", b"a file where the directory was"),
+        LayerBuilder().symlink("lib/apk", "elsewhere"),
+        LayerBuilder().directory(APK),
+    ],
+    ids=[
+        "whiteout",
+        "whiteout of parent",
+        "whiteout of ancestor",
+        "opaque parent",
+        "opaque ancestor",
+        "opaque root",
+        "replaced",
+        "parent became a file",
+        "parent became a link",
+        "became a directory",
+    ],
+)
+def test_lower_file_is_hidden(upper: LayerBuilder, tmp_path: Path) -> None:
+    result, _ = coalesced([LayerBuilder().file(APK, OPENSSL), upper], tmp_path)
+
+    assert installed(result) == []
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().whiteout("lib/apk/db/installe"),
+        LayerBuilder().whiteout("lib/ap"),
+        LayerBuilder().opaque("lib/apk/db/installed"),
+        LayerBuilder().directory("lib/apk"),
+        LayerBuilder().file("lib/apk/db/triggers", b"x"),
+        LayerBuilder().symlink("lib64", "lib"),
+    ],
+    ids=["other file", "prefix of a name", "opaque file", "same directory", "neighbour", "link beside"],
+)
+def test_lower_file_stays(upper: LayerBuilder, tmp_path: Path) -> None:
+    result, digests = coalesced([LayerBuilder().file(APK, OPENSSL), upper], tmp_path)
+
+    assert installed(result) == [("openssl", "3.1.4-r0", f"/{APK}")]
+    assert result.packages[0].layer == digests[0]
+
+
+def test_whiteout_spares_what_its_own_layer_brings(tmp_path: Path) -> None:
+    base = LayerBuilder().file(APK, OPENSSL)
+    upper = LayerBuilder().file(APK, apk_installed(musl="1.2.4-r2")).opaque("lib").whiteout(APK)
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("musl", "1.2.4-r2", f"/{APK}")]
+
+
+def test_file_written_through_a_lower_link_replaces_the_file_it_leads_to(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("lib", "usr/lib").file(APK_MOVED, OPENSSL)
+    upper = LayerBuilder().file(APK, apk_installed(musl="1.2.4-r2"))
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("musl", "1.2.4-r2", f"/{APK_MOVED}")]
+
+
+def test_explicit_directory_replaces_a_lower_link(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("lib", "usr/lib").file(APK_MOVED, OPENSSL)
+    upper = LayerBuilder().directory("lib").file(APK, apk_installed(musl="1.2.4-r2"))
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("musl", "1.2.4-r2", f"/{APK}"), ("openssl", "3.1.4-r0", f"/{APK_MOVED}")]
+
+
+def test_opaque_directory_in_place_of_a_link_hides_nothing_where_the_link_led(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("lib", "usr/lib").file(APK_MOVED, OPENSSL)
+    upper = LayerBuilder().directory("lib").opaque("lib")
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("openssl", "3.1.4-r0", f"/{APK_MOVED}")]
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().whiteout(APK),
+        LayerBuilder().opaque("lib/apk"),
+        LayerBuilder().file("lib/apk/db", b"a file, known by its fingerprint only"),
+        LayerBuilder().symlink("sbin", "usr/lib").file("sbin/apk", b"through a link of its own"),
+    ],
+    ids=["whiteout", "opaque", "parent became a file", "through a new link"],
+)
+def test_names_through_links_hide_too(upper: LayerBuilder, tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("lib", "/usr/lib").file(APK_MOVED, OPENSSL)
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == []
+
+
+def test_deleted_link_no_longer_leads_anywhere(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("lib", "usr/lib").file(APK_MOVED, OPENSSL)
+    upper = LayerBuilder().whiteout("lib").file(APK, apk_installed(musl="1.2.4-r2"))
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("musl", "1.2.4-r2", f"/{APK}"), ("openssl", "3.1.4-r0", f"/{APK_MOVED}")]
+
+
+def test_file_that_only_a_link_makes_a_record_counts_while_the_link_is_there(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("var/lib/dpkg", "/data/dpkg")
+    middle = LayerBuilder().file(STATUS, dpkg_status(bash="5.2"))
+    upper = LayerBuilder().whiteout("var/lib/dpkg")
+
+    assert installed(coalesced([base, middle], tmp_path)[0]) == [("bash", "5.2", "/data/dpkg/status")]
+    assert installed(coalesced([base, middle, upper], tmp_path)[0]) == []
+
+
+def test_hard_link_to_a_lower_record_is_a_record(tmp_path: Path) -> None:
+    base = LayerBuilder().file(APK_MOVED, OPENSSL)
+    upper = LayerBuilder().hard_link(APK, APK_MOVED)
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert [(package.path, package.layer) for package in result.packages] == [
+        (f"/{APK}", digests[1]),
+        (f"/{APK_MOVED}", digests[0]),
+    ]
+
+
+def test_hard_link_to_a_file_that_was_not_read_is_told(tmp_path: Path) -> None:
+    base = LayerBuilder().file("opt/elsewhere", OPENSSL)
+    upper = LayerBuilder().hard_link(APK, "opt/elsewhere")
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == []
+    assert [(each.code, each.path, each.layer) for each in result.warnings] == [
+        ("FILE_NOT_READ", f"/{APK}", digests[1])
+    ]
+
+
+def test_record_that_is_a_link_to_a_file_that_was_not_read_is_told(tmp_path: Path) -> None:
+    base = LayerBuilder().file("opt/status", dpkg_status(bash="5.2")).symlink(STATUS, "/opt/status")
+
+    result, digests = coalesced([base], tmp_path)
+
+    assert installed(result) == []
+    assert [(each.code, each.path, each.layer) for each in result.warnings] == [
+        ("FILE_NOT_READ", f"/{STATUS}", digests[0])
+    ]
+
+
+def test_warnings_of_hidden_files_are_dropped(tmp_path: Path) -> None:
+    base = LayerBuilder().file(STATUS, "Package: bash\nStatus: install ok installed\n")
+    repaired = LayerBuilder().file(STATUS, dpkg_status(bash="5.2"))
+
+    alone, digests = coalesced([base], tmp_path)
+
+    assert [(each.code, each.path, each.layer) for each in alone.warnings] == [
+        (PACKAGE_RECORD_BROKEN, f"/{STATUS}", digests[0])
+    ]
+    assert coalesced([base, repaired], tmp_path)[0].warnings == ()
+
+
+def test_links_in_circles_come_to_an_end(tmp_path: Path) -> None:
+    base = (
+        LayerBuilder()
+        .file(APK, OPENSSL)
+        .symlink("lib/apk/self", ".")
+        .symlink("a", "b")
+        .symlink("b", "a")
+        .symlink("root", "/")
+    )
+    upper = LayerBuilder().file("a/x", b"").whiteout("b/y").file("root/lib/apk/self/db", b"")
+
+    assert installed(coalesced([base], tmp_path)[0]) == [("openssl", "3.1.4-r0", f"/{APK}")]
+    assert installed(coalesced([base, upper], tmp_path)[0]) == []
+
+
+def test_no_layers_give_no_packages() -> None:
+    assert coalesce([]) == Coalesced(distribution=None, packages=(), warnings=())

@@ -1,0 +1,79 @@
+"""Ecosystems in OSV's words, and package URLs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from packageurl import PackageURL
+
+from services.scanner.catalogers.complaints import is_word
+from services.scanner.catalogers.interface import Distribution, FoundPackage, PackageFormat
+from services.scanner.pipeline.identity import ecosystem_of, purl_of
+
+WORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1).filter(is_word)
+
+
+@pytest.mark.parametrize(
+    ("kind", "identifier", "version", "expected"),
+    [
+        (PackageFormat.DEB, "debian", "12", "Debian:12"),
+        (PackageFormat.DEB, "debian", "12.4", "Debian:12"),
+        (PackageFormat.DEB, "debian", "", ""),
+        (PackageFormat.DEB, "ubuntu", "22.04", "Ubuntu:22.04:LTS"),
+        (PackageFormat.DEB, "ubuntu", "23.10", "Ubuntu:23.10"),
+        (PackageFormat.DEB, "ubuntu", "23.04", "Ubuntu:23.04"),
+        (PackageFormat.DEB, "kali", "2024.1", ""),
+        (PackageFormat.DEB, "alpine", "3.18.4", ""),
+        (PackageFormat.APK, "alpine", "3.18.4", "Alpine:v3.18"),
+        (PackageFormat.APK, "alpine", "3.18", "Alpine:v3.18"),
+        (PackageFormat.APK, "alpine", "3.21.0_alpha20240923", ""),
+        (PackageFormat.APK, "wolfi", "20230201", "Wolfi"),
+        (PackageFormat.APK, "chainguard", "20230214", "Chainguard"),
+        (PackageFormat.APK, "postmarketos", "23.12", ""),
+        (PackageFormat.PYPI, "kali", "2024.1", "PyPI"),
+    ],
+)
+def test_ecosystem_is_osv_s_word(kind: PackageFormat, identifier: str, version: str, expected: str) -> None:
+    assert ecosystem_of(kind, Distribution(id=identifier, version_id=version)) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(PackageFormat.DEB, ""), (PackageFormat.APK, ""), (PackageFormat.PYPI, "PyPI")]
+)
+def test_ecosystem_without_a_distribution(kind: PackageFormat, expected: str) -> None:
+    assert ecosystem_of(kind, None) == expected
+
+
+@pytest.mark.parametrize(
+    ("package", "distribution", "expected"),
+    [
+        (
+            FoundPackage(format=PackageFormat.APK, name="musl", version="1.2.4-r2", arch="x86_64"),
+            Distribution(id="alpine", version_id="3.18.4"),
+            "pkg:apk/alpine/musl@1.2.4-r2?arch=x86_64&distro=alpine-3.18.4",
+        ),
+        (
+            FoundPackage(format=PackageFormat.DEB, name="libstdc++6", version="12.2.0-14"),
+            Distribution(id="debian", codename="sid"),
+            "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?distro=debian-sid",
+        ),
+        (
+            FoundPackage(format=PackageFormat.PYPI, name="Zope.Interface_x", version="1.0+local"),
+            Distribution(id="alpine", version_id="3.18.4"),
+            "pkg:pypi/zope-interface-x@1.0%2Blocal",
+        ),
+    ],
+)
+def test_package_url(package: FoundPackage, distribution: Distribution, expected: str) -> None:
+    assert purl_of(package, distribution) == expected
+
+
+@given(st.sampled_from(PackageFormat), WORDS, WORDS, WORDS | st.just(""))
+def test_every_package_that_a_cataloger_lets_through_has_a_url(
+    kind: PackageFormat, name: str, version: str, arch: str
+) -> None:
+    package = FoundPackage(format=kind, name=name, version=version, arch=arch)
+
+    for distribution in (None, Distribution(id="debian", version_id="12")):
+        assert PackageURL.from_string(purl_of(package, distribution)).version == version
