@@ -1,0 +1,153 @@
+"""The commands against a running Drydock, with an image in a registry."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.kernel.model.access import RegistryAccess
+from services.lab.image import build_image
+from services.lab.layer import LayerBuilder
+from services.lab.push import push_image
+from services.lab.registry import LabRegistry, serve_registry
+from tests.commandline import Ran, drydock
+from tests.running import running_drydock
+
+pytestmark = pytest.mark.slow
+
+
+class Shell:
+    """Types commands with `--output json` at one server."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._env = env
+
+    async def __call__(self, *arguments: str, stdin: str = "") -> Ran:
+        return await drydock(*arguments, "--output", "json", env=self._env, stdin=stdin)
+
+
+@pytest.fixture
+async def shell(tmp_path: Path, database: str) -> AsyncIterator[Shell]:
+    """A shell beside a running Drydock, which it finds as people do: by server and data folder."""
+    async with running_drydock(tmp_path, database) as running:
+        yield Shell({"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(tmp_path)})
+
+
+@pytest.fixture
+async def registry() -> AsyncIterator[LabRegistry]:
+    """A registry with one image, `team/app:1.0`, that notifies nobody."""
+    async with serve_registry() as registry:
+        metadata = "Metadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n\n"
+        layer = LayerBuilder().file("lib/site-packages/Jinja2-2.10.dist-info/METADATA", metadata).build()
+        access = RegistryAccess(address=registry.address, plain_http=True)
+        await push_image(access, "team/app", "1.0", build_image([layer]))
+        yield registry
+
+
+async def test_instances_are_created_listed_changed_and_deleted(shell: Shell) -> None:
+    created = (
+        await shell("instance", "create", "prod", "--address", "registry.example.com:5000", "--region", "eu")
+    ).json
+    assert created["instance_id"].startswith("cri-")
+    assert created["webhook_url"] == f"http://127.0.0.1:7080/webhooks/distribution/{created['instance_id']}"
+    assert created["webhook_token"].startswith("ddk_")
+    assert (created["edition"], created["engine"], created["plain_http"]) == (
+        "ENTERPRISE",
+        "SECURITY_CENTER",
+        False,
+    )
+    assert [item["name"] for item in (await shell("instance", "list")).json] == ["prod"]
+    assert (await shell("instance", "list", "--region", "us")).json == []
+
+    changed = await shell(
+        "instance", "update", "prod", "--plain-http", "--username", "u", "--password-stdin", stdin="secret\n"
+    )
+    assert (changed.json["plain_http"], changed.json["username"], changed.json["region"]) == (True, "u", "eu")
+    assert "secret" not in changed.stdout + changed.stderr
+
+    assert (await shell("instance", "delete", "prod")).status == 0
+    gone = await shell("instance", "show", "prod")
+    assert (gone.status, gone.error["reason"]) == (1, "INSTANCE_NOT_EXIST")
+
+
+async def test_a_new_instance_has_the_rule_every_push_unless_told_not_to(shell: Shell) -> None:
+    await shell("instance", "create", "with", "--address", "a.example.com")
+    await shell("instance", "create", "without", "--address", "b.example.com", "--no-default-rule")
+    (rule,) = (await shell("rule", "list", "with")).json
+    assert (rule["scope"], rule["trigger"], rule["tag_pattern"]) == ("INSTANCE", "AUTO", ".*")
+    assert (await shell("rule", "list", "without")).json == []
+
+
+async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -> None:
+    await shell("instance", "create", "prod", "--address", "a.example.com", "--no-default-rule")
+    target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json
+    assert (await shell("target", "list")).json == [target]
+
+    where = ("--scope", "repo", "--namespace", "team", "--repo", "app", "--repo", "web")
+    what = ("--tag", "v.*", "--trigger", "manual", "--target", target["target_id"])
+    created = await shell("rule", "create", "prod", "releases", *where, *what)
+    rule = created.json
+    assert (rule["scope"], rule["namespaces"], rule["repo_names"]) == ("REPO", ["team"], ["app", "web"])
+    assert rule["target_ids"] == [target["target_id"]]
+
+    changed = (await shell("rule", "update", rule["rule_id"], "--tag", "r.*", "--no-target")).json
+    assert (changed["tag_pattern"], changed["target_ids"], changed["repo_names"]) == ("r.*", [], ["app", "web"])
+    widened = (await shell("rule", "update", rule["rule_id"], "--scope", "instance")).json
+    assert (widened["namespaces"], widened["repo_names"]) == ([], [])
+
+    wrong = await shell("rule", "create", "prod", "bad", "--scope", "instance", "--tag", "(")
+    assert (wrong.status, wrong.error["reason"]) == (2, "INVALID_TAG_PATTERN")
+    assert (await shell("rule", "delete", rule["rule_id"])).status == 0
+    assert (await shell("target", "delete", "chat")).status == 0
+
+
+async def test_a_revoked_key_is_gone_from_the_list(shell: Shell) -> None:
+    created = (await shell("key", "create", "ci", "--role", "viewer")).json
+    assert (created["role"], created["token"][:4]) == ("VIEWER", "ddk_")
+    assert "ci" in [key["name"] for key in (await shell("key", "list")).json]
+    assert (await shell("key", "revoke", "ci")).status == 0
+    assert "ci" not in [key["name"] for key in (await shell("key", "list")).json]
+
+
+async def test_a_task_is_started_waited_for_and_its_findings_listed(shell: Shell, registry: LabRegistry) -> None:
+    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    unknown = await shell("status", "lab", "team/app:1.0")
+    assert unknown.status == 1
+
+    task = await shell("task", "create", "lab", "team/app:1.0", "--wait", "1m")
+    assert (task.status, task.json["state"]) == (0, "COMPLETE")
+    assert sum(task.json["findings"].values()) > 0
+    status = await shell("status", "lab", "team/app:1.0", "--wait", "1m")
+    assert status.json["digest"] == task.json["digest"]
+    assert [item["task_id"] for item in (await shell("task", "list", "--instance", "lab")).json] == [
+        task.json["task_id"]
+    ]
+    assert (await shell("task", "show", task.json["task_id"])).json["platforms"][0]["platform"] == "linux/amd64"
+
+    findings = (await shell("findings", "list", "lab", "team/app:1.0", "--kind", "application")).json
+    assert len(findings) == sum(task.json["findings"].values())
+    assert findings[0]["package"]["name"].lower() == "jinja2"
+    worst = (await shell("findings", "list", "lab", "team/app:1.0", "--worst-first", "--limit", "1")).json
+    assert worst[0]["severity"] == findings[-1]["severity"]
+
+
+async def test_an_image_that_is_not_there_is_exit_status_3(shell: Shell, registry: LabRegistry) -> None:
+    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    ran = await shell("task", "create", "lab", "team/app:2.0")
+    assert (ran.status, ran.stdout) == (3, "")
+    assert ran.error["reason"] in ("TAG_NOT_EXIST", "IMAGE_NOT_FOUND")
+
+
+async def test_waiting_for_what_nobody_scans_ends_undecided(shell: Shell) -> None:
+    await shell("instance", "create", "prod", "--address", "a.example.com")
+    ran = await shell("status", "prod", "team/app:1.0", "--wait", "1s")
+    assert (ran.status, ran.stdout) == (5, "")
+    assert ran.error["reason"] == "WAIT_TIMED_OUT"
+
+
+async def test_a_wrong_token_is_refused(shell: Shell) -> None:
+    ran = await drydock("instance", "list", env={**shell._env, "DRYDOCK_TOKEN": "ddk_wrong"})
+    assert ran.status == 1
+    assert "UNAUTHENTICATED" in ran.stderr or "token" in ran.stderr
