@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.scanner.layers.limits import LayerLimits
+
 
 class ScannerSettings(BaseSettings):
     """What an operator may change; every default is safe on a machine of two cores and 4 GB."""
@@ -23,6 +25,12 @@ class ScannerSettings(BaseSettings):
     """Longest time for one scan of one platform."""
     layer_seconds: float = Field(default=900.0, ge=1)
     """Longest time for reading one layer."""
+    layer_uncompressed_bytes: int = Field(default=LayerLimits().uncompressed_bytes, ge=1 << 20)
+    """Largest layer, uncompressed."""
+    layer_expansion: int = Field(default=LayerLimits().expansion, ge=1)
+    """How many times its stored size a layer may have, beyond its first 64 MiB."""
+    layer_entries: int = Field(default=LayerLimits().entries, ge=1)
+    """Most files, directories and links in a layer."""
     match_seconds: float = Field(default=120.0, ge=1)
     """Longest time for coalescing and matching one image."""
     attempts: int = Field(default=5, ge=1, le=50)
@@ -33,3 +41,12 @@ class ScannerSettings(BaseSettings):
     """Longest pause before another attempt, also when a registry asks for more."""
     spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""
+
+    @property
+    def layer_limits(self) -> LayerLimits:
+        """The bounds for reading one layer; those that nobody needs to change are as they are."""
+        return LayerLimits(
+            uncompressed_bytes=self.layer_uncompressed_bytes,
+            expansion=self.layer_expansion,
+            entries=self.layer_entries,
+        )

@@ -186,7 +186,7 @@ async def _pipeline(
             library=library,
             spool=spool,
             workers=workers,
-            cataloguer=Cataloguer(workers, settings.layer_seconds),
+            cataloguer=Cataloguer(workers, settings.layer_seconds, settings.layer_limits),
             engine=ENGINE,
             data=data,
             settings=settings,

@@ -31,6 +31,9 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_WINDOW: Final = 128 << 20
 """Memory that a zstd frame may ask for; what `zstd --long` makes by default."""
 
+_NO_MEMORY: Final = "Allocation error"
+"""How zstd says that it got no memory."""
+
 ReadInto = Callable[[memoryview], int]
 _DAMAGED: Final = (
     gzip.BadGzipFile,
@@ -84,6 +87,8 @@ class LayerReader:
                 f"its compressed data ends at byte {self._position()}, before its own end mark"
             ) from error
         except _DAMAGED as error:
+            if _NO_MEMORY in str(error):
+                raise MemoryError from error  # that is our want, not the layer's fault
             raise corrupt(
                 f"its compressed data is damaged before byte {self._position()} (uncompressed: {self.size}): "
                 f"{str(error)[:120]}"
