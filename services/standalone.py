@@ -63,6 +63,7 @@ async def compose(
     Raises:
         ServiceError: what stands in the way, such as DATA_FOLDER_IN_USE or ADDRESS_NOT_AVAILABLE.
     """
+    ready = process.readiness.add("standalone")
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)
     clock, ids, registry = SystemClock(), RandomIds(), CollectorRegistry()
@@ -133,6 +134,7 @@ async def compose(
         )
         admin_token_file = data / "admin.token"
         await doors.keys.bootstrap_admin(admin_token_file)
+        ready.set(True)
         log.info("standalone.started", grpc=doors.grpc, http=doors.http, data=str(data))
         yield Running(
             grpc=doors.grpc,

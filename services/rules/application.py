@@ -156,7 +156,7 @@ class Rules:
             owner = (await self._find(conn, instance)).instance
             key = (owner.instance_id, wanted)
             try:
-                found = await repositories.see(conn, self._store, self._ids, [key], self._clock.now())
+                found = await repositories.see(conn, self._store, [key], self._clock.now())
             except asyncpg.ForeignKeyViolationError as error:  # deleted since we found it
                 raise refusals.no_instance(instance) from error
         return found[key]

@@ -12,7 +12,6 @@ import structlog
 from services.kernel.bus.interface import Record
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
-from services.kernel.ids import Ids
 from services.kernel.outbox import Outbox
 from services.rules import repositories
 from services.rules.api import Edition, Repository, ScanRule
@@ -36,7 +35,6 @@ class ImageEventConsumer:
         outbox: Outbox,
         indexes: IndexCache,
         clock: Clock,
-        ids: Ids,
         metrics: RulesMetrics,
     ) -> None:
         self._pool = pool
@@ -44,7 +42,6 @@ class ImageEventConsumer:
         self._outbox = outbox
         self._indexes = indexes
         self._clock = clock
-        self._ids = ids
         self._metrics = metrics
 
     async def handle(self, records: Sequence[Record]) -> None:
@@ -73,7 +70,7 @@ class ImageEventConsumer:
         if not wanted:
             return
         keys = [(event.instance_id, event.repository) for event in wanted]
-        known = await repositories.see(conn, self._store, self._ids, keys, now)
+        known = await repositories.see(conn, self._store, keys, now)
         indexes = {
             instance_id: await self._index(conn, instance_id, settings[instance_id].rules_revision)
             for instance_id in sorted({event.instance_id for event in wanted})

@@ -6,16 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from services.kernel.db import Connection
-from services.kernel.ids import Ids
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import Repository
 from services.rules.store import RepositoryKey, RulesStore
 
-REPOSITORY_PREFIX = "crr"
-
 
 async def see(
-    conn: Connection, store: RulesStore, ids: Ids, keys: Iterable[RepositoryKey], at: datetime
+    conn: Connection, store: RulesStore, keys: Iterable[RepositoryKey], at: datetime
 ) -> dict[RepositoryKey, Repository]:
     """Returns every named repository, the new ones saved. The instances must exist. Idempotent and race-free."""
     # In one order always: two transactions that save the same ones then wait, and never deadlock.

@@ -54,7 +54,6 @@ async def server(
         outbox=outbox,
         indexes=IndexCache(max_rules=settings.max_indexed_rules),
         clock=clock,
-        ids=ids,
         metrics=RulesMetrics(registry or CollectorRegistry()),
     )
     stopping = process.stopping

@@ -138,7 +138,6 @@ async def rules_bench(
             outbox=Outbox("rules"),
             indexes=IndexCache(max_rules=100_000),
             clock=time,
-            ids=ids,
             metrics=RulesMetrics(registry),
         )
         yield RulesBench(api=api, consumer=consumer, store=store, pool=pool, registry=registry)
