@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import cache
 from typing import Final
 
@@ -79,30 +79,40 @@ class Overlay:
 
     def _names(self, remembered: tuple[Remembered, ...]) -> set[str]:
         """Returns every name by which an entry could reach what is known, now or once all links are laid."""
-        own = {each.path: each.target for each in remembered if each.kind is NodeKind.SYMBOLIC_LINK}
-        names = Names(self.links, self.links | own) if own else Names(self.links)
+        links, own = self._links_with(remembered, ())
+        names = Names(self.links, links) if own else Names(self.links)
+        laid = (real_path(each.path, links) or "" for each in remembered)
         found: set[str] = set()
-        for known in (self.files, self.links, (each.path for each in remembered)):
+        seen: set[str] = set()
+        for known in (self.files, self.links, (each.path for each in remembered), laid, own):
             for path in known:
                 whole = path
-                while whole and whole not in found:
+                while whole and whole not in seen:
+                    seen.add(whole)
                     found.update(names.of(whole))
                     whole = whole.rpartition("/")[0]
         return found
+
+    def _links_with(
+        self, remembered: Iterable[Remembered], marks: Iterable[_Mark]
+    ) -> tuple[dict[str, str], Set[str]]:
+        """Returns the links as a layer leaves them that has these entries, and which of them are its own."""
+        links = dict(self.links)
+        for mark in marks:
+            links.pop(real_path(mark.path, links) or "", None)
+        own: set[str] = set()
+        for each in remembered:
+            path = real_path(each.path, links)
+            if path and each.kind is NodeKind.SYMBOLIC_LINK:
+                links[path] = each.target
+                own.add(path)
+        return links, own
 
     def _white_out(self, layer: LayerAnalysis, marks: list[_Mark]) -> None:
         """Deletes from the lower layers, in which links that the layer replaces lead nowhere."""
         if not layer.whiteouts and not layer.opaque:
             return
-        links = dict(self.links)
-        for mark in marks:
-            links.pop(real_path(mark.path, links) or "", None)
-        own: set[str] = set()
-        for each in layer.remembered:
-            path = real_path(each.path, links)
-            if path and each.kind is NodeKind.SYMBOLIC_LINK:
-                links[path] = each.target
-                own.add(path)
+        links, own = self._links_with(layer.remembered, marks)
         for directory in sorted(layer.opaque, key=_depth):
             whole = real_path(directory, links, last=True)
             for name in tuple(self._children.get(whole, ())) if whole is not None else ():

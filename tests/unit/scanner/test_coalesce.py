@@ -10,7 +10,7 @@ from services.kernel.model.finding import SourcePackage
 from services.lab.layer import LayerBuilder
 from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
-from tests.builders.layers import (
+from tests.builders.records import (
     ALPINE,
     APK,
     APK_MOVED,
