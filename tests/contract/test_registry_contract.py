@@ -233,7 +233,8 @@ async def test_tags_and_repositories_are_listed(access: RegistryAccess) -> None:
         async with client.get("/v2/_catalog", params={"n": "1"}) as response:
             first, link = await response.json(), response.headers["Link"]
 
-    assert tags == {"name": REPOSITORY, "tags": ["1.0", "2.0", "3.0"]}
+    assert tags["name"] == REPOSITORY
+    assert sorted(tags["tags"]) == ["1.0", "2.0", "3.0"]  # distribution 2.8 lists them in no order
     assert first == {"repositories": [REPOSITORY]}
     assert 'rel="next"' in link
 
