@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Set
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from services.scanner.catalogers.interface import Evidence
@@ -79,12 +79,15 @@ class Overlay:
 
     def _names(self, remembered: tuple[Remembered, ...]) -> set[str]:
         """Returns every name by which an entry could reach what is known, now or once all links are laid."""
-        links, own = self._links_with(remembered, ())
-        names = Names(self.links, links) if own else Names(self.links)
+        links = dict(self.links)
+        for each in remembered:
+            if each.kind is NodeKind.SYMBOLIC_LINK and (path := real_path(each.path, links)):
+                links[path] = each.target
+        names = Names(self.links, links) if links != self.links else Names(links)
         laid = (real_path(each.path, links) or "" for each in remembered)
         found: set[str] = set()
         seen: set[str] = set()
-        for known in (self.files, self.links, (each.path for each in remembered), laid, own):
+        for known in (self.files, links, (each.path for each in remembered), laid):
             for path in known:
                 whole = path
                 while whole and whole not in seen:
@@ -93,40 +96,25 @@ class Overlay:
                     whole = whole.rpartition("/")[0]
         return found
 
-    def _links_with(
-        self, remembered: Iterable[Remembered], marks: Iterable[_Mark]
-    ) -> tuple[dict[str, str], Set[str]]:
-        """Returns the links as a layer leaves them that has these entries, and which of them are its own."""
-        links = dict(self.links)
-        for mark in marks:
-            links.pop(real_path(mark.path, links) or "", None)
-        own: set[str] = set()
-        for each in remembered:
-            path = real_path(each.path, links)
-            if path and each.kind is NodeKind.SYMBOLIC_LINK:
-                links[path] = each.target
-                own.add(path)
-        return links, own
-
     def _white_out(self, layer: LayerAnalysis, marks: list[_Mark]) -> None:
-        """Deletes from the lower layers, in which links that the layer replaces lead nowhere."""
+        """Deletes from the lower layers; links of theirs that the layer replaces lead nowhere."""
         if not layer.whiteouts and not layer.opaque:
             return
-        links, own = self._links_with(layer.remembered, marks)
-        for directory in sorted(layer.opaque, key=_depth):
-            whole = real_path(directory, links, last=True)
-            for name in tuple(self._children.get(whole, ())) if whole is not None else ():
-                self._delete(f"{whole}/{name}" if whole else name, links, own)
-        for deleted in sorted(layer.whiteouts, key=_depth):
-            whole = real_path(deleted, links)
-            if whole:
-                self._delete(whole, links, own)
-
-    def _delete(self, path: str, links: dict[str, str], own: Set[str]) -> None:
-        """Removes a path of the lower layers; links of theirs that went with it lead nowhere from now on."""
-        for gone in self._remove(path):
-            if gone not in own:
-                links.pop(gone, None)
+        links = dict(self.links)
+        entries: list[_Mark | Remembered] = [*marks, *layer.remembered]
+        for entry in entries:
+            path = real_path(entry.path, self.links)
+            same = isinstance(entry, Remembered) and entry.target == links.get(path or "")
+            if path and not same:
+                links.pop(path, None)
+        doomed = [real_path(path, links) for path in layer.whiteouts]
+        emptied = [real_path(path, links, last=True) for path in layer.opaque]
+        for path in doomed:
+            if path:
+                self._remove(path)
+        for path in emptied:
+            for name in tuple(self._children.get(path, ())) if path is not None else ():
+                self._remove(f"{path}/{name}" if path else name)
 
     def _mark(self, mark: _Mark, path: str) -> None:
         if not mark.directory or path in self.files or path in self.links:
@@ -165,23 +153,20 @@ class Overlay:
             self.files.pop(parent, None)
             path = parent
 
-    def _remove(self, path: str) -> list[str]:
-        """Removes what is known at the path and beneath it; returns the links among it."""
+    def _remove(self, path: str) -> None:
+        """Removes what is known at the path and beneath it."""
         parent, _, name = path.rpartition("/")
         siblings = self._children.get(parent)
         if siblings is None or name not in siblings:
-            return []
+            return
         siblings.discard(name)
-        links = []
         pending = [path]
         while pending:
             gone = pending.pop()
             self.files.pop(gone, None)
-            if self.links.pop(gone, None) is not None:
-                links.append(gone)
-                self.link_layers.pop(gone, None)
+            self.links.pop(gone, None)
+            self.link_layers.pop(gone, None)
             pending.extend(f"{gone}/{child}" for child in self._children.pop(gone, ()))
-        return links
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,14 +176,10 @@ class _Mark:
     directory: bool
 
 
-@cache
+@lru_cache(maxsize=1 << 18)
 def _fingerprint(path: str) -> int:
     return fingerprint(path.encode())
 
 
 def _fingerprints(names: set[str]) -> Mapping[int, str]:
     return {_fingerprint(name): name for name in names}
-
-
-def _depth(path: str) -> int:
-    return path.count("/")
