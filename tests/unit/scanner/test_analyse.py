@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.lab.layer import Compression, LayerBuilder
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.layers.analyse import analyse_layer
+from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id
+from services.scanner.layers.limits import LayerLimits
+from services.scanner.layers.paths import fingerprint
+from services.scanner.reasons import Reason, ScanFailure
+from tests.builders.tars import END, analysis_of, layer_file, long_name, tar_file, tar_header
+
+
+def refusal(folder: Path, layer: LayerBuilder | bytes, limits: LayerLimits) -> ScanFailure:
+    with pytest.raises(ScanFailure) as caught:
+        analysis_of(folder, layer, limits)
+    return caught.value
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_an_analysis_has_the_diff_id_of_the_layer(tmp_path: Path, compression: Compression) -> None:
+    built = LayerBuilder().file("app/packages", "one 1\n").build(compression)
+
+    analysis = analysis_of(tmp_path, built)
+
+    assert analysis.diff_id == built.diff_id
+    assert analysis.uncompressed_size % 512 == 0
+    assert analysis.entries == 1
+
+
+def test_bytes_after_the_end_of_the_archive_count_for_the_diff_id(tmp_path: Path) -> None:
+    plain = tar_file(b"a", b"x") + END
+    longer = plain + bytes(5 << 20) + b"something"
+
+    assert analysis_of(tmp_path, longer).uncompressed_size == len(longer)
+    assert analysis_of(tmp_path, longer).diff_id != analysis_of(tmp_path, plain).diff_id
+
+
+def test_wanted_files_become_evidence(tmp_path: Path) -> None:
+    layer = LayerBuilder().file("./srv//app/packages", "one 1\ntwo 2\n").file("srv/other", "three 3\n")
+
+    (evidence,) = analysis_of(tmp_path, layer).evidence
+
+    assert evidence.path == "srv/app/packages"
+    assert [(package.name, package.version) for package in evidence.packages] == [("one", "1"), ("two", "2")]
+
+
+def test_a_path_that_occurs_twice_is_remembered_twice_in_order(tmp_path: Path) -> None:
+    analysis = analysis_of(tmp_path, LayerBuilder().file("packages", "old 1\n").file("packages", "new 2\n"))
+
+    assert [each.packages[0].name for each in analysis.evidence] == ["old", "new"]
+    assert [(each.position, each.evidence) for each in analysis.remembered] == [(0, (0,)), (1, (1,))]
+
+
+def test_a_file_above_the_catalogers_limit_leaves_a_warning(tmp_path: Path) -> None:
+    (evidence,) = analysis_of(tmp_path, LayerBuilder().file("packages", bytes(1 << 17))).evidence
+
+    assert evidence.packages == ()
+    assert [(each.code, each.path) for each in evidence.warnings] == [("FILE_TOO_LARGE", "packages")]
+
+
+def test_a_sparse_package_file_leaves_a_warning(tmp_path: Path) -> None:
+    (evidence,) = analysis_of(tmp_path, tar_header(b"packages", flag=b"S") + END).evidence
+
+    assert [each.code for each in evidence.warnings] == ["FILE_NOT_READ"]
+
+
+def test_links_are_remembered_with_their_place(tmp_path: Path) -> None:
+    layer = (
+        LayerBuilder()
+        .directory("usr")
+        .symlink("lib", "usr/lib")
+        .file("packages", "one 1\n")
+        .hard_link("copy/packages", "./packages")
+        .hard_link("unwanted", "packages")
+        .hard_link("nothing", "to/see")
+    )
+
+    remembered = [
+        (each.position, each.kind, each.path, each.target, each.wanted)
+        for each in analysis_of(tmp_path, layer).remembered
+    ]
+
+    assert remembered == [
+        (1, NodeKind.SYMBOLIC_LINK, "lib", "usr/lib", False),
+        (2, NodeKind.FILE, "packages", "", True),
+        (3, NodeKind.HARD_LINK, "copy/packages", "packages", True),
+        (4, NodeKind.HARD_LINK, "unwanted", "packages", False),
+    ]
+
+
+def test_a_hard_link_through_a_hard_link_is_remembered(tmp_path: Path) -> None:
+    layer = LayerBuilder().file("packages", "a 1\n").hard_link("b", "packages").hard_link("c", "b")
+
+    assert [each.path for each in analysis_of(tmp_path, layer).remembered] == ["packages", "b", "c"]
+
+
+def test_every_path_leaves_its_fingerprint_in_order(tmp_path: Path) -> None:
+    layer = LayerBuilder().directory("a").file("a/b").whiteout("a/gone").symlink("a/é", "b").file(".")
+
+    paths = analysis_of(tmp_path, layer).paths
+
+    found = [int.from_bytes(paths[start : start + 8], "little") for start in range(0, len(paths), 8)]
+    assert found == [fingerprint(b"a") | 1, fingerprint(b"a/b"), fingerprint("a/é".encode())]
+
+
+def test_a_name_that_is_not_utf8_is_stored_readably(tmp_path: Path) -> None:
+    analysis = analysis_of(tmp_path, tar_file(b"caf\xe9/packages", b"one 1\n") + END)
+
+    assert analysis.evidence[0].path == "caf\\xe9/packages"
+    assert int.from_bytes(analysis.paths, "little") == fingerprint(b"caf\\xe9/packages")
+
+
+def test_whiteouts_and_opaque_directories_are_told(tmp_path: Path) -> None:
+    layer = LayerBuilder().whiteout("b/x").whiteout("a").opaque("c/d").opaque("").file(".wh..wh.plnk", "")
+
+    analysis = analysis_of(tmp_path, layer)
+
+    assert (analysis.whiteouts, analysis.opaque) == (("a", "b/x"), ("", "c/d"))
+    assert (analysis.paths, analysis.entries) == (b"", 5)
+
+
+def test_names_out_of_the_root_are_left_out_with_one_warning(tmp_path: Path) -> None:
+    layer = LayerBuilder()
+    for number in range(8):
+        layer.file(f"../{number}/packages", "evil 1\n")
+    layer.file("../.wh.etc").file("a/.wh...").file("a/../../packages", "evil 1\n").hard_link("packages", "../x")
+
+    analysis = analysis_of(tmp_path, layer)
+
+    assert analysis.evidence == ()
+    assert (analysis.whiteouts, analysis.opaque, analysis.remembered) == ((), (), ())
+    (warning,) = analysis.warnings
+    assert warning.code == "TAR_PATH_ESCAPES"
+    assert "12 names" in warning.message
+    assert "'../0/packages'" in warning.message
+
+
+def test_absolute_names_stay_inside(tmp_path: Path) -> None:
+    analysis = analysis_of(tmp_path, LayerBuilder().file("/app/packages", "one 1\n"))
+
+    assert (analysis.evidence[0].path, analysis.warnings) == ("app/packages", ())
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        LayerLimits(entries=9),
+        LayerLimits(evidence_files=9),
+        LayerLimits(evidence_bytes=9 * 6),
+        LayerLimits(packages=9),
+    ],
+)
+def test_too_many_of_anything_ends_the_scan(tmp_path: Path, limits: LayerLimits) -> None:
+    layer = LayerBuilder()
+    for number in range(10):
+        layer.file(f"{number}/packages", "one 1\n")
+
+    assert refusal(tmp_path, layer, limits).why is Reason.LAYER_TOO_MANY_ENTRIES
+
+
+def test_links_and_whiteouts_are_bounded_by_what_their_names_take(tmp_path: Path) -> None:
+    links, whiteouts = LayerBuilder(), LayerBuilder()
+    for number in range(10):
+        links.symlink(f"{number}", "x" * 3_000)
+        whiteouts.whiteout(f"{'y' * 3_000}/{number}")
+
+    for layer in (links, whiteouts):
+        failure = refusal(tmp_path, layer, LayerLimits(names_bytes=20_000))
+        assert failure.why is Reason.LAYER_TOO_MANY_ENTRIES
+
+
+def test_a_damaged_archive_is_corrupt_not_empty(tmp_path: Path) -> None:
+    layer = tar_file(b"a", b"x") + b"damaged".ljust(512, b"!")
+
+    assert refusal(tmp_path, layer, LayerLimits()).why is Reason.LAYER_CORRUPT
+
+
+def test_the_diff_id_is_read_without_the_rest(tmp_path: Path) -> None:
+    built = LayerBuilder().file("a").build()
+    encoded = analyse_layer(
+        str(layer_file(tmp_path, built)), media_type="", limits=LayerLimits(), catalogers=CATALOGERS
+    )
+
+    assert decode_diff_id(encoded) == decode_analysis(encoded).diff_id == built.diff_id
+
+
+_PARTS = st.sampled_from(["a", "packages", ".wh.a", ".wh..wh..opq", "..", ".", "", ".wh."])
+_NAMES = st.lists(_PARTS, min_size=1, max_size=4).map("/".join)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.lists(st.tuples(_NAMES, st.sampled_from([b"0", b"1", b"2", b"5", b"6", b"S"]), _NAMES), max_size=12))
+def test_any_entries_make_a_sound_analysis(entries: list[tuple[str, bytes, str]]) -> None:
+    stream = b"".join(
+        long_name(name.encode())
+        + long_name(target.encode(), b"K")
+        + (tar_file(b"", b"p 1\n") if flag == b"0" else tar_header(b"", flag=flag))
+        for name, flag, target in entries
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        analysis = analysis_of(Path(folder), stream + END)
+
+    assert analysis.entries == len(entries)
+    positions = [each.position for each in analysis.remembered]
+    assert positions == sorted(set(positions))
+    assert all(position < len(analysis.paths) // 8 for position in positions)
+    told = {each.path for each in analysis.remembered} | set(analysis.whiteouts) | set(analysis.opaque)
+    assert not any({"..", ".", ""} & set(path.split("/")) for path in told - {""})
+    assert all(each.evidence for each in analysis.remembered if each.kind is NodeKind.FILE)
