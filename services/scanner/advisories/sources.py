@@ -21,6 +21,9 @@ MAX_RECORDS: Final = 5_000_000
 MAX_RATIO: Final = 200
 """Inflated bytes for each byte of a zip; OSV's own are near 10."""
 _MAGIC: Final = b"PK\x03\x04"
+_SUFFIXES_OF_LINES: Final = (".ndjson", ".jsonl")
+_SUFFIXES: Final = (".json", ".zip", *_SUFFIXES_OF_LINES)
+"""What counts inside a directory."""
 
 
 def read_source(path: Path, name: str) -> Iterator[Record]:
@@ -57,16 +60,7 @@ def _contents(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         if path.is_dir():
             yield from _directory(path, name)
             return
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-            file.seek(0)
-            # Half a zip may have lost its end, but never its beginning; an empty one has another magic.
-            if magic[:2] == _MAGIC[:2]:
-                yield from _zip(file, name)
-            elif path.suffix in (".ndjson", ".jsonl"):
-                yield from _lines(file, name)
-            else:
-                yield path.name, _bounded(file, name, path.name)
+        yield from _file(path, name)
     except FileNotFoundError as error:
         raise not_found(
             "ADVISORY_SOURCE_NOT_FOUND",
@@ -75,6 +69,19 @@ def _contents(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         ) from error
     except OSError as error:
         raise broken(name, "", f"it cannot be read ({error.strerror or 'input/output error'})") from error
+
+
+def _file(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    with path.open("rb") as file:
+        magic = file.read(len(_MAGIC))
+        file.seek(0)
+        # Half a zip may have lost its end, but never its beginning; an empty one has another magic.
+        if magic[:2] == _MAGIC[:2]:
+            yield from _zip(file, name)
+        elif path.suffix in _SUFFIXES_OF_LINES:
+            yield from _lines(file, name)
+        else:
+            yield path.name, _bounded(file, name, path.name)
 
 
 def _zip(file: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
@@ -99,11 +106,12 @@ def _zip(file: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _directory(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-    for file in sorted(path.rglob("*.json")):
-        if file.is_file() and not file.is_symlink():
-            member = str(file.relative_to(path))
-            with file.open("rb") as stream:
-                yield member, _bounded(stream, name, member)
+    """Everything below a directory that can be a source of its own; other files are left alone."""
+    for file in sorted(path.rglob("*")):
+        if file.suffix in _SUFFIXES and file.is_file() and not file.is_symlink():
+            place = str(file.relative_to(path))
+            for member, content in _file(file, f"{name}, {place}"):
+                yield place if member == file.name else f"{place}, {member}", content
 
 
 def _lines(file: IO[bytes], name: str) -> Iterator[tuple[str, bytes]]:

@@ -121,3 +121,12 @@ def test_links_in_a_directory_are_not_followed(tmp_path: Path) -> None:
     (folder / "a.json").write_text(json.dumps(RECORDS[1]))
     (folder / "b.json").symlink_to(tmp_path / "outside.json")
     assert ids(folder) == ["CVE-1-1"]
+
+
+def test_a_directory_of_zips_and_lines_is_read_as_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_zip(folder / "a.zip", RECORDS[:1])
+    write_lines(folder / "b.ndjson", RECORDS[1:])
+    (folder / "SOURCES.md").write_text("not a record")
+    assert ids(folder) == [each["id"] for each in RECORDS]
