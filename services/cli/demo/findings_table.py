@@ -9,14 +9,14 @@ from rich.table import Table
 from drydock.scanner.v1.scan_pb2 import Finding
 from services.cli.output import cell
 
-_INDENT = 10
+_INDENT = 10  # with the two columns that a table puts between its own
 _COLUMNS = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "KIND")
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
     """Makes the table, indented to the demo's text, in the given order."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", min_width=_INDENT - 1)
+    table.add_column("", min_width=_INDENT - 2)
     for column in _COLUMNS:
         table.add_column(column, overflow="fold")
     for finding in findings:
