@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
+from services.kernel.model.severity import Severity
+
 if TYPE_CHECKING:
     from google._upb._message import Descriptor as FastDescriptor
     from google.protobuf.descriptor import Descriptor
@@ -132,9 +134,16 @@ def _completed(plain: dict[str, object], kind: Descriptor | FastDescriptor) -> d
 def _nested(value: object, kind: Descriptor | FastDescriptor) -> object:
     if isinstance(value, list):
         return [_completed(item, kind) for item in value]
-    if isinstance(value, dict) and not kind.GetOptions().map_entry:
+    if isinstance(value, dict) and kind.GetOptions().map_entry:
+        return dict(sorted(value.items(), key=_map_order))  # protobuf keeps no order of its own
+    if isinstance(value, dict):
         return _completed(value, kind)
     return value
+
+
+def _map_order(item: tuple[str, object]) -> tuple[int, str]:
+    key = item[0]
+    return (Severity[key].rank if key in Severity.__members__ else -1, key)
 
 
 def _bare(word: str, enum_name: str) -> str:
