@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from services.kernel.errors import ServiceError
 from services.kernel.model.page import decode_token, encode_token, page_size
 
-
 _PART = st.text(max_size=20).filter(lambda part: "\0" not in part)  # no database takes one in a text
 
 
