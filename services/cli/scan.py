@@ -35,7 +35,11 @@ def scan(
     *,
     format_: Annotated[Output, typer.Option("--format", help="A table, or the JSON report.")] = Output.TABLE,
     advisories: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="An advisory file in place of the data directory's.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
+        ),
     ] = None,
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
     severity: Annotated[

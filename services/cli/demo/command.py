@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -58,6 +59,8 @@ def _play(data: Path, narrator: Narrator) -> None:
     Raises:
         ServiceError: a step failed, a service could not start, or a signal ended it all.
     """
+    narrator.tell("starting an embedded PostgreSQL and every service of Drydock")
+    narrator.detail(f"in {data}, a folder of the demo's own")
     import uvloop
 
     from services.cli.demo.checks import step_failed
@@ -80,6 +83,8 @@ def _folder(narrator: Narrator, *, keep: bool) -> Iterator[Path]:
     """Makes the demo's folder; removes it at the end, with what PostgreSQL keeps elsewhere as root."""
     from services.kernel.embedded.account import root_home_of
 
+    # Until the event loop takes signals over, SIGTERM must not pass the cleaning up by.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     data = Path(tempfile.mkdtemp(prefix="drydock-demo-"))
     try:
         yield data

@@ -23,6 +23,7 @@ class Narrator:
         """Writes that something has just happened."""
         elapsed = f"{self._clock.monotonic() - self._began:6.1f} s  "
         self.console.print(styled(elapsed, "dim").append_text(styled(text, style)), soft_wrap=True)
+        self.console.file.flush()  # somebody watches, perhaps through a pipe
 
     def detail(self, text: str | Text) -> None:
         """Writes a line that belongs to the one above."""

@@ -36,8 +36,6 @@ class Play:
             monitoring=_free("127.0.0.1:7095"),
             database_url="",
         )
-        self._narrator.tell("starting an embedded PostgreSQL and every service of Drydock")
-        self._narrator.detail(f"in {self._data}, a folder of the demo's own")
         async with standalone.compose(process, kernel, doors) as running:
             self._narrator.tell(f"all are up: gRPC {running.grpc}, HTTP {running.http}")
             process.start("demo", self._perform(running))
