@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.kernel.errors import invalid
 
 
 def default_data_dir() -> Path:
@@ -30,3 +34,23 @@ class KernelSettings(BaseSettings):
     """How long work in hand may go on after the signal to stop."""
     bus_retention_days: int = Field(default=7, ge=1)
     """How long messages of the PostgreSQL bus are kept."""
+
+
+ELSEWHERE = frozenset({"DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"})
+"""Variables of the client's side and of the tests, which no settings class has."""
+
+
+def refuse_unknown(environment: Iterable[str], classes: Sequence[type[BaseSettings]]) -> None:
+    """Refuses variables that begin with DRYDOCK_ and mean nothing: a misspelt setting must not pass for a default.
+
+    Raises:
+        ServiceError: UNKNOWN_SETTING naming the first one and what was probably meant; never a value.
+    """
+    known = ELSEWHERE | {
+        f"{cls.model_config.get('env_prefix', '')}{field}".upper() for cls in classes for field in cls.model_fields
+    }
+    for name in sorted(environment):
+        if name.upper().startswith("DRYDOCK_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Unset it."
+            raise invalid("UNKNOWN_SETTING", f"There is no setting {name}.", field=name, hint=hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.layers.limits import LayerLimits
 
 
@@ -50,3 +51,7 @@ class ScannerSettings(BaseSettings):
             expansion=self.layer_expansion,
             entries=self.layer_entries,
         )
+
+
+SETTINGS = (ScannerSettings, AdvisorySettings)
+"""Every settings class of this service."""
