@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import re
 from typing import Final, NamedTuple
 
 _WHITEOUT: Final = b".wh."
 _OPAQUE: Final = b".wh..wh..opq"
 _RESERVED: Final = b".wh..wh."
-_UGLY = re.compile(rb"\A\.?/|//|(?:\A|/)\.\.?(?:/|\Z)|\A\Z")
+_DOTS: Final = (b"/.", b"/..")
 
 
 class Mark(enum.Enum):
@@ -40,7 +39,9 @@ def clean(raw: bytes) -> bytes | None:
 
     None when it leads out of the root: no part of the image lies there.
     """
-    if not _UGLY.search(raw):
+    if raw[:2] == b"./":
+        raw = raw[2:]
+    if _is_clean(raw):
         return raw.rstrip(b"/")
     parts: list[bytes] = []
     for part in raw.split(b"/"):
@@ -76,3 +77,14 @@ def to_text(path: bytes) -> str:
 def fingerprint(path: bytes) -> int:
     """Returns 64 bits of the path's BLAKE2b with the lowest bit cleared, for the caller's use."""
     return int.from_bytes(hashlib.blake2b(path, digest_size=8).digest(), "little") & ~1
+
+
+def _is_clean(raw: bytes) -> bool:
+    """Tells, at C speed and for all names but those that begin with a dot, that nothing is to be taken out."""
+    return (
+        raw[:1] > b"/"
+        and b"//" not in raw
+        and b"/./" not in raw
+        and b"/../" not in raw
+        and not raw.endswith(_DOTS)
+    )

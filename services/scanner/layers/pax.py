@@ -32,26 +32,27 @@ def parse_pax(content: bytes) -> PaxHeader:
         if space < 0 or not digits.isdigit():
             raise ValueError(f"no length at its byte {at}")
         end = at + int(digits)
-        record = content[space + 1 : end]
-        key, equals, value = record.partition(b"=")
-        if end > len(content) or not record.endswith(b"\n") or not equals or not key:
+        key, equals, value = content[space + 1 : end].partition(b"=")
+        if end > len(content) or content[end - 1 : end] != b"\n" or not equals or not key:
             raise ValueError(f"no whole record at its byte {at}")
         records[key] = value[:-1]
         at = end
-    return _header(records)
+    return _header(records, sparse=_SPARSE in content)
 
 
-def _header(records: dict[bytes, bytes]) -> PaxHeader:
-    size = records.get(b"size", b"")
-    if size and not (size.isdigit() and len(size) < 20 and int(size) < _MAX_SIZE):
-        raise ValueError(f"a size of {size[:40]!r}")
-    path = records.get(b"GNU.sparse.name") or records.get(b"path", b"")
-    target = records.get(b"linkpath", b"")
+def _header(records: dict[bytes, bytes], *, sparse: bool) -> PaxHeader:
+    path, target = records.get(b"path", b""), records.get(b"linkpath", b"")
+    if sparse:
+        sparse = any(key.startswith(_SPARSE) for key in records)
+        path = records.get(b"GNU.sparse.name") or path
     if b"\0" in path or b"\0" in target:
         raise ValueError("a name with a NUL in it")
-    return PaxHeader(
-        path=path,
-        target=target,
-        size=int(size) if size else None,
-        sparse=any(key.startswith(_SPARSE) for key in records),
-    )
+    return PaxHeader(path, target, _size(records.get(b"size", b"")), sparse)
+
+
+def _size(text: bytes) -> int | None:
+    if not text:
+        return None
+    if not (text.isdigit() and len(text) < 20 and int(text) < _MAX_SIZE):
+        raise ValueError(f"a size of {text[:40]!r}")
+    return int(text)

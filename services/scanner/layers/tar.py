@@ -148,10 +148,11 @@ class TarWalker:
             if following is not None and following != _ZERO:
                 raise self._corrupt("follows a single block of zeros", _BLOCK)
             return None
-        written = _number(block[_CHECKSUM])
-        # The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521: the checksum at C speed.
-        as_spaces = 8 * 0x20 - sum(block[_CHECKSUM])
-        total = (zlib.adler32(block) & 0xFFFF) - 1 + as_spaces
+        field = block[_CHECKSUM]
+        written = _number(field)
+        # The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521: the checksum at C speed. It counts
+        # its own field as eight spaces.
+        total = (zlib.adler32(block) & 0xFFFF) - 1 - sum(field) + 8 * 0x20
         if written is None or ((total - written) % 65521 and _signed_sum(block) != written):
             raise self._corrupt("is no tar header (its checksum is wrong)", _BLOCK)
         return block
@@ -214,7 +215,7 @@ class TarWalker:
         self._padding = -size % _BLOCK
         self._skip_padding()
         if flag == _PAX:
-            return extended._replace(pax=self._pax(content))
+            return _Extended(self._pax(content), extended.name, extended.target)
         if flag == _LONG_NAME:
             return extended._replace(name=content.partition(b"\0")[0])
         if flag == _LONG_LINK:
@@ -245,15 +246,18 @@ class TarWalker:
 
 def _number(field: bytes) -> int | None:
     """Reads octal digits or, with the first bit set, a base-256 number; None where it is neither."""
-    if field[0] & 0x80:
-        number = int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-        negative = field[0] & 0x40
-        return None if negative else number
-    digits = field.strip(b" \0").partition(b"\0")[0]
-    if not digits:
-        return 0
+    digits = field.strip(b" \0")
+    if not digits.isdigit():
+        if field[0] & 0x80:
+            negative = field[0] & 0x40
+            return None if negative else int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+        digits = digits.partition(b"\0")[0]
+        if not digits:
+            return 0
+        if not digits.isdigit():
+            return None
     try:
-        return int(digits, 8) if digits.isdigit() else None
+        return int(digits, 8)
     except ValueError:
         return None
 
