@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from services.lab.layer import Compression, LayerBuilder
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.layers.analyse import analyse_layer
-from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id
+from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id, encode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import fingerprint
 from services.scanner.reasons import Reason, ScanFailure
@@ -180,6 +180,16 @@ def test_a_damaged_archive_is_corrupt_not_empty(tmp_path: Path) -> None:
     layer = tar_file(b"a", b"x") + b"damaged".ljust(512, b"!")
 
     assert refusal(tmp_path, layer, LayerLimits()).why is Reason.LAYER_CORRUPT
+
+
+def test_a_plain_file_takes_eight_bytes_of_the_analysis(tmp_path: Path) -> None:
+    heads = [tar_header(b"usr/share/some/where/file-%d" % number) for number in range(20_000)]
+
+    small, large = (
+        len(encode_analysis(analysis_of(tmp_path, b"".join(heads[:count]) + END))) for count in (10_000, 20_000)
+    )
+
+    assert large - small < 10_000 * 8.1
 
 
 def test_the_diff_id_is_read_without_the_rest(tmp_path: Path) -> None:
