@@ -122,7 +122,7 @@ async def test_two_members_share_a_topic_and_each_message_goes_to_one_of_them(bu
             await bus.publish([message(str(n), key=str(n)) for n in range(sent, sent + 50)])
             sent += 50
             await asyncio.sleep(0.1)
-        while len(seen["a"]) + len(seen["b"]) < sent:  # noqa: ASYNC110 - two readers, one count
+        while len(seen["a"]) + len(seen["b"]) < sent:
             await asyncio.sleep(0.05)
         done.set()
     assert sorted(seen["a"] + seen["b"], key=int) == [str(n) for n in range(sent)]

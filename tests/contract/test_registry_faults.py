@@ -415,7 +415,7 @@ async def test_download_left_half_way_closes_its_connection(lab: LabRegistry) ->
 async def no_connections(lab: LabRegistry) -> None:
     """The server learns of a closed connection from its socket, a turn of the loop or two later."""
     async with asyncio.timeout(5):
-        while lab.connections:  # noqa: ASYNC110  # nothing of the server's can be waited for
+        while lab.connections:  # nothing of the server's can be waited for
             await asyncio.sleep(0)
 
 
