@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,6 +27,8 @@ class Exit(enum.IntEnum):
     UNDECIDED = 5
 
 
+_FAULT = "Drydock failed: a fault of ours."
+_REPORT = "Please report it with what stands above and how it came to it."
 UNREACHABLE = frozenset({"SERVER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 """Reasons of a server that is not there, or does not answer."""
 
@@ -41,6 +44,15 @@ def reported(output: Output, *, otherwise: Exit = Exit.FAILED) -> Iterator[None]
     except ServiceError as error:
         tell(output, error)
         raise typer.Exit(int(_status(error, otherwise))) from error
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception as error:
+        # Left alone, a fault of ours would end with 1, which a pipeline takes for a gate that did not pass.
+        if output is Output.TABLE:
+            traceback.print_exc()
+        facts = {"error": type(error).__name__}
+        tell(output, ServiceError(Kind.INTERNAL, "INTERNAL", _FAULT, hint=_REPORT, metadata=facts))
+        raise typer.Exit(int(otherwise)) from error
 
 
 @contextmanager

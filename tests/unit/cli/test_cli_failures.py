@@ -52,6 +52,21 @@ def test_a_failure_as_json_is_an_object_with_the_key_error(capsys: pytest.Captur
     }
 
 
+def test_a_fault_of_ours_never_looks_like_a_gate_that_did_not_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as caught, reported(Output.JSON, otherwise=Exit.NOT_SCANNED):
+        raise MemoryError
+    assert caught.value.exit_code == 3
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert (error["reason"], error["metadata"]) == ("INTERNAL", {"error": "MemoryError"})
+
+
+@pytest.mark.parametrize("end", [typer.Exit(5), typer.BadParameter("no")])
+def test_ends_that_are_meant_pass_through(end: Exception) -> None:
+    with pytest.raises(type(end)) as caught, reported(Output.TABLE):
+        raise end
+    assert caught.value is end
+
+
 def test_the_failure_of_ours_is_found_among_those_of_a_task_group() -> None:
     ours = invalid("X", "y")
     with pytest.raises(ServiceError) as caught, flattened():
