@@ -19,7 +19,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 class WorkerDied(Exception):
-    """The worker process ended without an answer: killed, out of memory, or crashed."""
+    """The worker process ended without an answer, or had not the memory to give one."""
 
 
 class WorkerTimedOut(Exception):
@@ -45,7 +45,7 @@ class WorkerPool:
 
         Raises:
             WorkerTimedOut: it ran longer than `timeout_seconds`.
-            WorkerDied: the process ended without an answer.
+            WorkerDied: the process ended without an answer, or ran out of the memory that it may have.
         """
         call = _Call(function, args, kwargs, self._memory_bytes)
         try:
@@ -53,7 +53,7 @@ class WorkerPool:
                 return await anyio.to_process.run_sync(call, cancellable=True, limiter=self._limiter)
         except TimeoutError as error:
             raise WorkerTimedOut from error
-        except anyio.BrokenWorkerProcess as error:
+        except (anyio.BrokenWorkerProcess, MemoryError) as error:
             raise WorkerDied from error
 
 

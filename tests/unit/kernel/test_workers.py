@@ -68,6 +68,6 @@ async def test_work_that_is_cancelled_is_killed(pool: WorkerPool) -> None:
 
 
 async def test_work_beyond_its_memory_fails_alone(pool: WorkerPool) -> None:
-    with pytest.raises(MemoryError):
+    with pytest.raises(WorkerDied):
         await pool.run(20, swallow_memory)
     assert await pool.run(20, add, 1, 1) == 2
