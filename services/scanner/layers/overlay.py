@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from services.scanner.catalogers.interface import Evidence
@@ -34,21 +33,29 @@ class FileNode:
 class Overlay:
     """A file tree of which only evidence and symbolic links are known; paths are real, the root is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, links: Set[str]) -> None:
+        """Starts empty; of the links, only those given by path are laid, see `layers.ways`."""
+        self._links_to_lay = links
         self.files: dict[str, FileNode] = {}
         self.links: dict[str, str] = {}
         """Targets as written."""
         self.link_layers: dict[str, int] = {}
         """Which layer laid a link down."""
         self._children: dict[str, set[str]] = {}
+        self._known: dict[int, str] = {}
+        """Names, by fingerprint, of all that is or was known."""
+        self._learned: set[str] = set()
+        """Paths whose names are known."""
+        self._names = Names()
         self._layers = 0
 
     def lay(self, layer: LayerAnalysis) -> Iterator[str]:
         """Lays the next layer on top and returns the paths of the files that came with it."""
-        marks = self._marks(layer)
-        self._white_out(layer, marks)
+        remembered = [each for each in layer.remembered if self._matters(each)]
+        marks = self._marks(remembered, array("Q", layer.paths))
+        self._white_out(layer, [*marks, *remembered])
         laid: dict[str, None] = {}
-        steps: list[_Mark | Remembered] = [*marks, *layer.remembered]
+        steps: list[_Mark | Remembered] = [*marks, *remembered]
         for step in sorted(steps, key=lambda each: each.position):
             path = real_path(step.path, self.links)
             if path is None:
@@ -64,44 +71,49 @@ class Overlay:
         """Tells whether anything known lies beneath the path."""
         return bool(self._children.get(path))
 
-    def _marks(self, layer: LayerAnalysis) -> list[_Mark]:
+    def _matters(self, entry: Remembered) -> bool:
+        return entry.kind is not NodeKind.SYMBOLIC_LINK or entry.path in self._links_to_lay
+
+    def _marks(self, remembered: Sequence[Remembered], paths: array[int]) -> list[_Mark]:
         """Finds the entries that are not remembered by name but may replace something that is known."""
-        names = _fingerprints(self._names(layer.remembered))
-        paths = array("Q", layer.paths)
+        self._learn(remembered)
+        names = self._known
         if names.keys().isdisjoint(paths) and names.keys().isdisjoint(value ^ _DIRECTORY_BIT for value in paths):
             return []
-        remembered = {each.position for each in layer.remembered}
+        positions = {each.position for each in remembered}
         return [
             _Mark(position=position, path=names[value & ~_DIRECTORY_BIT], directory=bool(value & _DIRECTORY_BIT))
             for position, value in enumerate(paths)
-            if value & ~_DIRECTORY_BIT in names and position not in remembered
+            if value & ~_DIRECTORY_BIT in names and position not in positions
         ]
 
-    def _names(self, remembered: tuple[Remembered, ...]) -> set[str]:
-        """Returns every name by which an entry could reach what is known, now or once all links are laid."""
+    def _learn(self, remembered: Sequence[Remembered]) -> None:
+        """Adds every name by which an entry could reach what is known, now or once all links are laid.
+
+        Names are never unlearned: one that leads to nothing replaces nothing.
+        """
         links = dict(self.links)
         for each in remembered:
             if each.kind is NodeKind.SYMBOLIC_LINK and (path := real_path(each.path, links)):
                 links[path] = each.target
-        names = Names(self.links, links) if links != self.links else Names(links)
-        laid = (real_path(each.path, links) or "" for each in remembered)
-        found: set[str] = set()
-        seen: set[str] = set()
-        for known in (self.files, links, (each.path for each in remembered), laid):
-            for path in known:
-                whole = path
-                while whole and whole not in seen:
-                    seen.add(whole)
-                    found.update(names.of(whole))
-                    whole = whole.rpartition("/")[0]
-        return found
+        written = [each.path for each in remembered]
+        new = [*written, *filter(None, (real_path(path, links) for path in written))]
+        if links != self.links:
+            self._names = Names(self.links, links)
+            self._learned = set()
+            new.extend((*self.files, *links))
+        for path in new:
+            whole = path
+            while whole and whole not in self._learned:
+                self._learned.add(whole)
+                self._known.update((fingerprint(name.encode()), name) for name in self._names.of(whole))
+                whole = whole.rpartition("/")[0]
 
-    def _white_out(self, layer: LayerAnalysis, marks: list[_Mark]) -> None:
+    def _white_out(self, layer: LayerAnalysis, entries: Sequence[_Mark | Remembered]) -> None:
         """Deletes from the lower layers; links of theirs that the layer replaces lead nowhere."""
         if not layer.whiteouts and not layer.opaque:
             return
         links = dict(self.links)
-        entries: list[_Mark | Remembered] = [*marks, *layer.remembered]
         for entry in entries:
             path = real_path(entry.path, self.links)
             same = isinstance(entry, Remembered) and entry.target == links.get(path or "")
@@ -174,12 +186,3 @@ class _Mark:
     position: int
     path: str
     directory: bool
-
-
-@lru_cache(maxsize=1 << 18)
-def _fingerprint(path: str) -> int:
-    return fingerprint(path.encode())
-
-
-def _fingerprints(names: set[str]) -> Mapping[int, str]:
-    return {_fingerprint(name): name for name in names}

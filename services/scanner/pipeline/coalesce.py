@@ -16,6 +16,7 @@ from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
 from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
+from services.scanner.layers.ways import links_that_matter
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
@@ -37,7 +38,7 @@ class Coalesced:
 
 def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
     """Lays the layers over one another, from the base upward, and reads off what remains."""
-    overlay = Overlay()
+    overlay = Overlay(links_that_matter(analysis for _, analysis in layers))
     origins: dict[_Origin, str] = {}
     for layer, analysis in layers:
         for path in overlay.lay(analysis):

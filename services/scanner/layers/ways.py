@@ -1,0 +1,95 @@
+"""Ways: which symbolic links of an image can matter to evidence at all; of thousands, a handful do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Final
+
+from services.scanner.layers.analysis import LayerAnalysis, NodeKind
+
+_MAX_WAYS: Final = 64
+"""Real paths that one name may have, all states of all links considered."""
+_MAX_STEPS: Final = 2_000
+
+_Links = Mapping[str, Set[str]]
+"""All targets that any layer gives a link, by path as written."""
+
+
+def links_that_matter(layers: Iterable[LayerAnalysis]) -> Set[str]:
+    """Returns, by path as written in the layers, the links on the way to evidence and those to its parents.
+
+    It is enough to lay these: any other link is one more entry that may stand in the way of evidence.
+    """
+    links: dict[str, set[str]] = {}
+    concerned: dict[str, None] = {}
+    for layer in layers:
+        for each in layer.remembered:
+            if each.kind is NodeKind.SYMBOLIC_LINK:
+                links.setdefault(each.path, set()).add(each.target)
+            elif each.kind is NodeKind.HARD_LINK:
+                concerned[each.target] = None
+            if each.wanted or each.kind is not NodeKind.SYMBOLIC_LINK:
+                concerned[each.path] = None
+    return _matter(links, concerned) if links else frozenset()
+
+
+def _matter(links: _Links, concerned: Iterable[str]) -> Set[str]:
+    ends = {path: (ways(path, links), ways(path, links, last=True)) for path in links}
+    places = {""}  # the root is a parent of everything
+    found: set[str] = set()
+    fresh = list(concerned)
+    while fresh:
+        for path in fresh:
+            places.update(_places(path, links, places))
+        fresh = [path for path in links if path not in found and _leads(*ends[path], places)]
+        found.update(fresh)
+    return found
+
+
+def _leads(own: Set[str] | None, target: Set[str] | None, places: Set[str]) -> bool:
+    return own is None or target is None or not places.isdisjoint(own) or not places.isdisjoint(target)
+
+
+def _places(path: str, links: _Links, known: Set[str]) -> Iterator[str]:
+    """Yields where the path and its parents may be."""
+    while path and path not in known:
+        yield path
+        yield from ways(path, links) or ()
+        yield from ways(path, links, last=True) or ()
+        path = path.rpartition("/")[0]
+
+
+def ways(path: str, links: _Links, *, last: bool = False) -> Set[str] | None:
+    """Returns all real paths that a name may have, whichever of the links are there at the time.
+
+    Args:
+        path: relative to the root, which is empty.
+        links: all targets by path.
+        last: whether the last part is followed too.
+
+    Returns:
+        The real paths; None when there are too many to tell.
+    """
+    found: set[str] = set()
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    open_ends: list[tuple[str, tuple[str, ...]]] = [("", tuple(path.split("/")))]
+    while open_ends:
+        here, rest = open_ends.pop()
+        while rest:
+            part, rest = rest[0], rest[1:]
+            if part in ("", "."):
+                continue
+            if part == "..":
+                here = here.rpartition("/")[0]
+                continue
+            there = f"{here}/{part}" if here else part
+            for target in links.get(there, ()) if rest or last else ():
+                end = ("" if target.startswith("/") else here, (*target.split("/"), *rest))
+                if end not in seen:
+                    seen.add(end)
+                    open_ends.append(end)
+            here = there
+        found.add(here)
+        if len(found) > _MAX_WAYS or len(seen) > _MAX_STEPS:
+            return None
+    return found
