@@ -9,7 +9,7 @@ from services.scanner.layers.analysis import LayerAnalysis, NodeKind
 
 _MAX_WAYS: Final = 64
 """Real paths that one name may have, all states of all links considered."""
-_MAX_STEPS: Final = 2_000
+_MAX_STEPS: Final = 256
 
 _Links = Mapping[str, Set[str]]
 """All targets that any layer gives a link, by path as written."""
