@@ -89,10 +89,11 @@ class FileTree:
 
     def resolve(self, path: str, *, last: bool = True) -> list[str] | None:
         """Follows links inside the root; None when they run in circles."""
-        return self._follow(path, last)[0]
+        return self.way(path, last=last)[0]
 
-    def _follow(self, path: str, last: bool) -> tuple[list[str] | None, list[str]]:
-        pending, parts, followed = path.split("/"), list[str](), list[str]()
+    def way(self, path: str, *, last: bool) -> tuple[list[str] | None, list[tuple[str, str]]]:
+        """Returns where the path leads, and the links on the way: where they lie and what they say."""
+        pending, parts, followed = path.split("/"), list[str](), list[tuple[str, str]]()
         while pending:
             part = pending.pop(0)
             if part in ("", "."):
@@ -102,7 +103,7 @@ class FileTree:
                 continue
             node = self.get([*parts, part])
             if isinstance(node, Link) and (pending or last):
-                followed.append("/".join([*parts, part]))
+                followed.append(("/".join([*parts, part]), node.target))
                 if len(followed) > _MAX_LINKS:
                     return None, followed
                 if node.target.startswith("/"):
@@ -113,7 +114,7 @@ class FileTree:
         return parts, followed
 
     def _add(self, entry: Entry) -> bool:
-        parts, links = self._follow(entry.path, False)
+        parts, links = self.way(entry.path, last=False)
         if not parts or len(links) > self._max_links or len(set(links)) < len(links):
             return False
         if any(isinstance(self.get(parts[:end]), File) for end in range(1, len(parts))):

@@ -80,12 +80,12 @@ def is_clear(entry: Entry, layer: Sequence[Entry], lower: FileTree) -> bool:
     if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
         return True
     opaque = entry.kind is Kind.OPAQUE
-    before = lower.resolve(entry.path, last=opaque)
+    before = lower.way(entry.path, last=opaque)
     changing = copy.deepcopy(lower)
     for other in layer:
         if other.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
             changing.apply([other])
-            if changing.resolve(entry.path, last=opaque) != before:
+            if changing.way(entry.path, last=opaque) != before:
                 return False
     return True
 
