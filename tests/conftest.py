@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.databases import fresh_database, session_server
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
@@ -35,7 +36,12 @@ def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> StartRegist
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the mark by which a run knows that it needs the real registry's program."""
+    """Registers the mark by which a run knows that it needs the real registry's program.
+
+    Examples of property tests have no deadline: on a busy machine one would fail for nothing.
+    """
+    settings.register_profile("drydock", deadline=None)
+    settings.load_profile("drydock")
     config.addinivalue_line("markers", "real_registry: needs the real registry's program")
 
 
