@@ -15,7 +15,7 @@ VENDOR: Final = "usr/lib/os-release"
 _MAX_VALUE: Final = 200
 _ASSIGNMENT = re.compile(rb"^[ \t]*([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
-_IDENTIFIER = re.compile(r"[a-z0-9._+-]+")
+_IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _VERSION = re.compile(r"[A-Za-z0-9._+~:-]*")
 
 
