@@ -74,13 +74,15 @@ async def test_no_existing_folder_changes_its_mode(data: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_very_long_data_path_still_gets_a_socket(tmp_path: Path) -> None:
+async def test_a_very_long_data_path_still_gets_a_socket_and_leaves_none_behind(tmp_path: Path) -> None:
     data = tmp_path / ("long" * 30) / "data"
     try:
         async with embedded_postgres(data) as url:
             connection = await asyncpg.connect(url)
             assert await connection.fetchval("SHOW fsync") == "on"
+            sockets = Path(url.partition("host=")[2])
             await connection.close()
+        assert not sockets.exists()
     finally:
         if os.geteuid() == 0:
             shutil.rmtree(root_home_of(data), ignore_errors=True)

@@ -61,6 +61,8 @@ async def embedded_postgres(data: Path) -> AsyncIterator[str]:
             yield url
         finally:
             await asyncio.to_thread(_stop, server)
+            with suppress(OSError):  # it may lie in the temp folder, where nobody would tidy up after us
+                location.sockets.rmdir()
 
 
 @contextmanager
