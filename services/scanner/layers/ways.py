@@ -36,11 +36,12 @@ def links_that_matter(layers: Iterable[LayerAnalysis]) -> Set[str]:
 def _matter(links: _Links, concerned: Iterable[str]) -> Set[str]:
     ends = {path: (ways(path, links), ways(path, links, last=True)) for path in links}
     places = {""}  # the root is a parent of everything
+    walked: set[str] = set()
     found: set[str] = set()
     fresh = list(concerned)
     while fresh:
         for path in fresh:
-            places.update(_places(path, links, places))
+            places.update(_places(path, links, walked))
         fresh = [path for path in links if path not in found and _leads(*ends[path], places)]
         found.update(fresh)
     return found
@@ -50,9 +51,10 @@ def _leads(own: Set[str] | None, target: Set[str] | None, places: Set[str]) -> b
     return own is None or target is None or not places.isdisjoint(own) or not places.isdisjoint(target)
 
 
-def _places(path: str, links: _Links, known: Set[str]) -> Iterator[str]:
-    """Yields where the path and its parents may be."""
-    while path and path not in known:
+def _places(path: str, links: _Links, walked: set[str]) -> Iterator[str]:
+    """Yields where the path and its parents may be, but for those that were walked before."""
+    while path and path not in walked:
+        walked.add(path)
         yield path
         yield from ways(path, links) or ()
         yield from ways(path, links, last=True) or ()

@@ -300,5 +300,13 @@ def test_links_in_circles_come_to_an_end(tmp_path: Path) -> None:
     assert installed(coalesced([base, upper], tmp_path)[0]) == []
 
 
+def test_link_that_replaces_a_directory_is_followed_although_a_link_beneath_it_led_back(tmp_path: Path) -> None:
+    wheel = "x-1.dist-info/METADATA"
+    base = LayerBuilder().symlink(f"a/b/{wheel}", "..").symlink("a", "c")
+    upper = LayerBuilder().file(f"a/b/{wheel}", metadata("x", "1"))
+
+    assert installed(coalesced([base, upper], tmp_path)[0]) == [("x", "1", f"/c/b/{wheel}")]
+
+
 def test_no_layers_give_no_packages() -> None:
     assert coalesce([]) == Coalesced(distribution=None, packages=(), warnings=())
