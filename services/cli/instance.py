@@ -12,6 +12,7 @@ from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
     DataOption,
+    EngineOption,
     InstanceArgument,
     OutputOption,
     PasswordOption,
@@ -59,6 +60,7 @@ def create(
     plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
     username: UsernameOption = "",
     password_stdin: PasswordOption = False,
+    engine: EngineOption = "",
     no_default_rule: Annotated[
         bool, typer.Option("--no-default-rule", help='Leave out the rule "every push" (AUTO, tag `.*`).')
     ] = False,
@@ -88,7 +90,9 @@ def create(
             username=username,
         )
         password = read_password(username, wanted=password_stdin)
-        request = CreateInstanceRequest(instance=new, password=password, no_default_rule=no_default_rule)
+        request = CreateInstanceRequest(
+            instance=new, password=password, engine=engine, no_default_rule=no_default_rule
+        )
         saved = (await client.rules.CreateInstance(request)).instance
         return await _with_webhook(client, saved, webhook_base)
 

@@ -33,6 +33,10 @@ WaitOption = Annotated[
         "--wait", parser=parse_duration, metavar="TIME", help="Wait for the end, at most so long: 90s, 5m, 2h."
     ),
 ]
+EngineOption = Annotated[
+    str,
+    typer.Option("--engine", metavar="security-center|trivy", help="Who scans; the instance's own by default."),
+]
 PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
 ImageArgument = Annotated[

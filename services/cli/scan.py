@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from services.cli.failure import Exit, reported, tell
-from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption
+from services.cli.options import DEFAULT_DATA, DataOption, EngineOption, PasswordOption
 from services.cli.output import Output, console_for
 from services.cli.password import read_password
 from services.cli.severity import SeverityWord, parse_severities
@@ -41,6 +41,7 @@ def scan(
             help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
         ),
     ] = None,
+    engine: EngineOption = "security-center",
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
     severity: Annotated[
         str, typer.Option(metavar="LIST", help="Show only these, as in high,critical; the counts stay.")
@@ -62,9 +63,12 @@ def scan(
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
     """
     with reported(format_, otherwise=Exit.NOT_SCANNED):
+        from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
         from services.kernel.model.platform import parse_platform
         from services.kernel.model.reference import parse_reference
 
+        if parse_engine(engine) is not Engine.SECURITY_CENTER:
+            raise engine_not_ready()
         reference = parse_reference(image)
         shown = parse_severities(severity)
         wanted = parse_platform(platform) if platform else None

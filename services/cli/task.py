@@ -15,6 +15,7 @@ from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
     DataOption,
+    EngineOption,
     ImageArgument,
     InstanceArgument,
     OutputOption,
@@ -58,6 +59,7 @@ def create(
     instance: InstanceArgument,
     image: ImageArgument,
     *,
+    engine: EngineOption = "",
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
@@ -71,7 +73,9 @@ def create(
     async def work(client: Client) -> Task | None:
         from drydock.scanner.v1.scanner_service_pb2 import CreateScanTaskRequest, GetScanTaskRequest
 
-        request = CreateScanTaskRequest(image=to_image_ref(instance, image), request_id=str(uuid.uuid4()))
+        request = CreateScanTaskRequest(
+            image=to_image_ref(instance, image), engine=engine, request_id=str(uuid.uuid4())
+        )
         task = (await client.scanner.CreateScanTask(request)).task
         if wait is None:
             return task

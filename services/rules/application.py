@@ -15,7 +15,7 @@ from services.kernel.errors import not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
-from services.kernel.model.engine import Engine
+from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.model.page import Page, bad_token, decode_token, encode_token
 from services.kernel.secrets import SecretBox
 from services.rules import grammar, refusals, repositories
@@ -315,7 +315,7 @@ class Rules:
 
 def _usable(asked: Engine | None) -> Engine:
     if asked is Engine.TRIVY:
-        raise refusals.engine_not_ready()
+        raise engine_not_ready()
     return Engine.SECURITY_CENTER
 
 

@@ -17,17 +17,6 @@ def edition_not_supported(name: str) -> ServiceError:
     )
 
 
-def engine_not_ready() -> ServiceError:
-    """There is one engine so far."""
-    return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "ENGINE_NOT_READY",
-        "The TRIVY engine comes with a later release; this one scans with SECURITY_CENTER.",
-        hint="Name security-center, or no engine.",
-        field="engine",
-    )
-
-
 def no_instance(instance: str) -> ServiceError:
     """Nobody has saved it."""
     return not_found(

@@ -14,7 +14,7 @@ from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
-from services.kernel.model.engine import Engine
+from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.model.page import Page, decode_token, encode_token, page_size
 from services.kernel.model.reference import RepositoryName, parse_tag
 from services.rules.api import RulesApi
@@ -85,7 +85,7 @@ class ScannerApplication:
         access = await self._rules.registry_access(instance.instance_id)
         chosen = engine or instance.engine
         if chosen not in self._engines:
-            raise _engine_not_ready(chosen)
+            raise engine_not_ready()
         name = await self._lookup.repository_name(instance, image)
         digest = await self._digest_in_registry(access, name, image)
         repository = await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
@@ -253,12 +253,3 @@ def _task_id(request_id: str) -> str:
         return str(uuid.UUID(request_id))
     except ValueError:
         raise invalid("INVALID_REQUEST_ID", "The request id is no UUID.", field="request_id") from None
-
-
-def _engine_not_ready(engine: Engine) -> ServiceError:
-    return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "ENGINE_NOT_READY",
-        f"The engine {engine.value} is not there in this installation.",
-        hint="Use SECURITY_CENTER.",
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from services.kernel.errors import invalid
+from services.kernel.errors import Kind, ServiceError, invalid
 
 
 class Engine(enum.Enum):
@@ -30,3 +30,14 @@ def parse_engine(text: str) -> Engine:
             field="engine",
             hint="Write trivy or security-center.",
         ) from None
+
+
+def engine_not_ready() -> ServiceError:
+    """Returns the error of asking for TRIVY: there is one engine so far."""
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "ENGINE_NOT_READY",
+        "The TRIVY engine comes with a later release; this one scans with SECURITY_CENTER.",
+        hint="Name security-center, or no engine.",
+        field="engine",
+    )
