@@ -52,13 +52,16 @@ def _leads(own: Set[str] | None, target: Set[str] | None, places: Set[str]) -> b
 
 
 def _places(path: str, links: _Links, walked: set[str]) -> Iterator[str]:
-    """Yields where the path and its parents may be, but for those that were walked before."""
-    while path and path not in walked:
-        walked.add(path)
-        yield path
-        yield from ways(path, links) or ()
-        yield from ways(path, links, last=True) or ()
-        path = path.rpartition("/")[0]
+    """Yields where the path, its parents and theirs may be, but for those that were walked before."""
+    pending = [path]
+    while pending:
+        whole = pending.pop()
+        while whole and whole not in walked:
+            walked.add(whole)
+            yield whole
+            pending.extend(ways(whole, links) or ())
+            pending.extend(ways(whole, links, last=True) or ())
+            whole = whole.rpartition("/")[0]
 
 
 def ways(path: str, links: _Links, *, last: bool = False) -> Set[str] | None:

@@ -308,5 +308,12 @@ def test_link_that_replaces_a_directory_is_followed_although_a_link_beneath_it_l
     assert installed(coalesced([base, upper], tmp_path)[0]) == [("x", "1", f"/c/b/{wheel}")]
 
 
+def test_link_on_the_way_of_another_link_s_target_is_followed(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("b", "a/deep").symlink("a", "c")
+    upper = LayerBuilder().file("b/x-1.dist-info/METADATA", metadata("x", "1"))
+
+    assert installed(coalesced([base, upper], tmp_path)[0]) == [("x", "1", "/c/deep/x-1.dist-info/METADATA")]
+
+
 def test_no_layers_give_no_packages() -> None:
     assert coalesce([]) == Coalesced(distribution=None, packages=(), warnings=())
