@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from services.kernel.errors import invalid
 
+_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Operating system, architecture and variant, in Go's words."""
+    """Operating system, architecture and variant, in Go's words: each up to 64 of `[A-Za-z0-9_.-]`.
+
+    There is no other: making one, also by decoding, raises the ServiceError INVALID_PLATFORM.
+    """
 
     os: str
     architecture: str
     variant: str = ""
+
+    def __post_init__(self) -> None:
+        for part, word in (("os", self.os), ("architecture", self.architecture), ("variant", self.variant or "-")):
+            if not _WORD.fullmatch(word):
+                raise invalid(
+                    "INVALID_PLATFORM",
+                    f"{word[:80]!r} is no {part} of a platform.",
+                    hint="Write os/arch, as in linux/amd64.",
+                )
 
     def __str__(self) -> str:
         return f"{self.os}/{self.architecture}" + (f"/{self.variant}" if self.variant else "")

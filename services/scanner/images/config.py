@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.platform import Platform
 from services.scanner.images.interface import ImageConfig, ImageManifest
@@ -45,8 +46,12 @@ def parse_config(content: bytes, manifest: ImageManifest) -> ImageConfig:
     for diff_id in diff_ids:
         if not is_digest(diff_id):
             raise config_invalid(digest, f"has the diffID {diff_id[:80]!r}, which is no digest")
+    try:
+        platform = Platform(os=config.os, architecture=config.architecture, variant=config.variant)
+    except ServiceError as error:
+        raise config_invalid(digest, f"is for no platform: {error.message.removesuffix('.')}") from error
     return ImageConfig(
-        platform=Platform(os=config.os, architecture=config.architecture, variant=config.variant),
+        platform=platform,
         diff_ids=tuple(Digest(diff_id) for diff_id in diff_ids),
         content=content,
     )

@@ -9,6 +9,7 @@ import dataclasses
 
 import msgspec
 
+from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.platform import Platform
 from services.scanner.images import media
@@ -194,7 +195,10 @@ def _to_entry(digest: Digest, child: _Pointer) -> IndexEntry | None:
         return None
     platform = None
     if given is not None and given.os and given.architecture:
-        platform = Platform(os=given.os, architecture=given.architecture, variant=given.variant)
+        try:
+            platform = Platform(os=given.os, architecture=given.architecture, variant=given.variant)
+        except ServiceError as error:
+            raise _invalid(digest, f"has an image for no platform: {error.message.removesuffix('.')}") from error
     return IndexEntry(descriptor=_to_descriptor(digest, child), platform=platform, nested=nested)
 
 

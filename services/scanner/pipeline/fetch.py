@@ -70,7 +70,7 @@ def _check_media_type(layer: Descriptor) -> None:
     if media.is_foreign(layer.media_type):
         raise ScanFailure(
             Reason.UNSUPPORTED_MEDIA_TYPE,
-            f"The layer {layer.digest} is foreign ({layer.media_type}): the registry does not hold it.",
+            f"The layer {layer.digest} is foreign ({layer.media_type[:120]!r}): the registry does not hold it.",
             hint="Such layers are base layers of Windows images, which are not scanned.",
         )
     raise ScanFailure(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.digest import digest_of
-from services.kernel.model.platform import Platform
+from services.kernel.model.platform import Platform, parse_platform
 from services.lab.image import LINUX_AMD64, build_image, build_index, descriptor
 from services.scanner.images import media
 from services.scanner.images.config import parse_config
@@ -228,3 +228,35 @@ def test_broken_config_is_invalid(content: bytes) -> None:
         parse_config(content, MANIFEST)
 
     assert caught.value.why is Reason.CONFIG_INVALID
+
+
+@given(st.text(min_size=1, max_size=100), st.text(min_size=1, max_size=100), st.text(max_size=100))
+def test_whatever_platform_is_claimed_it_is_one_or_named_as_what_is_wrong(
+    os: str, arch: str, variant: str
+) -> None:
+    claimed = {"os": os, "architecture": arch, "variant": variant}
+    assert isinstance(MANIFEST, ImageManifest)
+    try:
+        found = parse_config(config(**claimed), MANIFEST).platform
+    except ScanFailure as failure:
+        assert failure.why is Reason.CONFIG_INVALID
+        assert failure.message.isprintable()
+    else:
+        assert found == parse_platform(str(found))
+
+
+@pytest.mark.parametrize(
+    ("part", "word"), [("os", "linux\0"), ("architecture", "a" * 65), ("variant", "v8/x"), ("variant", "v 8")]
+)
+def test_platform_that_is_none_is_refused_wherever_it_is_claimed(part: str, word: str) -> None:
+    claimed = {"os": "linux", "architecture": "arm64", part: word}
+    assert isinstance(MANIFEST, ImageManifest)
+    with pytest.raises(ScanFailure) as of_config:
+        parse_config(config(**claimed), MANIFEST)
+    with pytest.raises(ScanFailure) as of_index:
+        parse_manifest(raw(index(CHILD | {"platform": claimed}), media.OCI_INDEX), LIMITS)
+
+    assert (of_config.value.why, of_index.value.why) == (Reason.CONFIG_INVALID, Reason.MANIFEST_INVALID)
+    for failure in (of_config.value, of_index.value):
+        assert f"no {part} of a platform" in failure.message
+        assert "\0" not in failure.message

@@ -340,6 +340,7 @@ async def test_first_failure_ends_the_fetch_as_itself(spool: LayerSpool, tmp_pat
     "media_type",
     [
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.docker.image.rootfs.foreign.diff.tar\0" + "x" * 5000,
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
         f"{OCI_LAYER}+gzip+encrypted",
         "application/octet-stream",
@@ -360,4 +361,6 @@ async def test_layer_that_cannot_be_read_is_refused_before_anything_is_fetched(
 
     assert caught.value.why is Reason.UNSUPPORTED_MEDIA_TYPE
     assert caught.value.hint
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 500
     assert source.downloads == []
