@@ -19,13 +19,13 @@ from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page as pages
-from services.kernel.model.page import Page, bad_token, decode_token, encode_token
+from services.kernel.model.page import Page, decode_moment, encode_token
 
 log = structlog.get_logger()
 
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _ADMIN = "admin"
-_DAWN = datetime(1970, 1, 1, tzinfo=UTC)
+_BEGINNING = (datetime(1970, 1, 1, tzinfo=UTC), "")
 
 FindInstance = Callable[[str], Awaitable[str]]
 """Turns an instance's id or name into its id; raises INSTANCE_NOT_EXIST."""
@@ -71,8 +71,9 @@ class Keys:
     async def list_keys(self, *, page_size: int = 0, page_token: str = "") -> Page[Key]:
         """Lists living keys, oldest first."""
         size = pages.page_size(page_size)
+        after = decode_moment(page_token, "keys") or _BEGINNING
         async with self._pool.acquire() as conn:
-            found = await self._store.list_keys(conn, _position(page_token), size + 1)
+            found = await self._store.list_keys(conn, after, size + 1)
         items = found[:size]
         more = len(found) > size
         token = encode_token((items[-1].created_at.isoformat(), items[-1].key_id), "keys") if more else ""
@@ -153,16 +154,3 @@ def _check_name(name: str) -> None:
         raise invalid(
             "INVALID_NAME", f"{name[:80]!r} is no name of a key.", field="name", hint="Use 1 to 64 of [a-z0-9._-]."
         )
-
-
-def _position(token: str) -> tuple[datetime, str]:
-    position = decode_token(token, "keys", length=2)
-    if position is None:
-        return (_DAWN, "")
-    try:
-        created = datetime.fromisoformat(position[0])
-    except ValueError as error:
-        raise bad_token() from error
-    if created.tzinfo is None:
-        raise bad_token()
-    return (created, position[1])

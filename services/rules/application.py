@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
 
 import asyncpg
 import structlog
@@ -16,7 +15,7 @@ from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine, engine_not_ready
-from services.kernel.model.page import Page, bad_token, decode_token, encode_token
+from services.kernel.model.page import Page, decode_moment, decode_token, encode_token
 from services.kernel.secrets import SecretBox
 from services.rules import grammar, refusals, repositories
 from services.rules.api import (
@@ -226,7 +225,7 @@ class Rules:
         async with self._pool.acquire() as conn:
             owner = (await self._find(conn, instance)).instance
             question = ("rules", owner.instance_id, scan_type)
-            after = _moment(decode_token(page_token, *question, length=2))
+            after = decode_moment(page_token, *question)
             total = await self._store.count_rules(conn, owner.instance_id, scan_type)
             found = await self._store.list_rules(
                 conn, owner.instance_id, scan_type=scan_type, after=after, limit=size + 1
@@ -317,19 +316,6 @@ def _usable(asked: Engine | None) -> Engine:
     if asked is Engine.TRIVY:
         raise engine_not_ready()
     return Engine.SECURITY_CENTER
-
-
-def _moment(position: tuple[str, ...] | None) -> tuple[datetime, str] | None:
-    if position is None:
-        return None
-    moment, rule_id = position
-    try:
-        created_at = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise bad_token() from error
-    if created_at.tzinfo is None:
-        raise bad_token()
-    return created_at, rule_id
 
 
 def _password_context(instance_id: str) -> str:

@@ -6,6 +6,8 @@ import base64
 import binascii
 import dataclasses
 import hashlib
+import uuid
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import msgspec
@@ -63,6 +65,32 @@ def decode_token(token: str, *question: object, length: int | None = None) -> tu
     if any("\0" in part for part in position):  # no database takes it in a text
         raise bad_token()
     return tuple(position)
+
+
+def decode_moment(token: str, *question: object, is_uuid: bool = False) -> tuple[datetime, str] | None:
+    """Returns the moment and the id in the token of a list by creation; None for the empty token of a first page.
+
+    Args:
+        token: what `encode_token` made of the moment in ISO 8601 and the id.
+        question: all other arguments of the call.
+        is_uuid: the ids of this list are UUIDs.
+
+    Raises:
+        ServiceError: INVALID_PAGE_TOKEN as with `decode_token`, or when no such moment and id stand in it.
+    """
+    position = decode_token(token, *question, length=2)
+    if position is None:
+        return None
+    text, item_id = position
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise bad_token()
+        if is_uuid:
+            item_id = str(uuid.UUID(item_id))
+        return moment.astimezone(UTC), item_id
+    except (ValueError, OverflowError) as error:
+        raise bad_token() from error
 
 
 def bad_token() -> ServiceError:
