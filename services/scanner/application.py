@@ -6,17 +6,18 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
+from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine, engine_not_ready
-from services.kernel.model.page import Page, decode_token, encode_token, page_size
+from services.kernel.model.page import Page
 from services.kernel.model.reference import RepositoryName, parse_tag
+from services.kernel.model.repository_id import repository_id
 from services.rules.api import RulesApi
 from services.scanner.api import (
     FindingFilter,
@@ -34,13 +35,12 @@ from services.scanner.lookup import Lookup
 from services.scanner.merge import merge_findings
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
-from services.scanner.reports import report_json, unpack_report
+from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.schedule import LANE_PERSON
 from services.scanner.store import ScannerStore
 
 OpenSource = Callable[[RegistryAccess, RepositoryName], AbstractAsyncContextManager[ImageSource]]
 """Opens a repository of an instance's registry."""
-_INSTANCE_ID = "cri-"
 
 
 class ScannerApplication:
@@ -87,29 +87,34 @@ class ScannerApplication:
         if chosen not in self._engines:
             raise engine_not_ready()
         name = await self._lookup.repository_name(instance, image)
+        repo_id = repository_id(instance.instance_id, name)
+        async with self._pool.acquire() as db:
+            begun = await self._store.task(db, task_id) if request_id else None
+            # Before the registry is asked: a push that comes in between is newer than its answer.
+            revision = await self._store.tag_revision(db, repo_id, image.tag) or 0
+        if begun:
+            return _same_request(begun, repo_id, image)
         digest = await self._digest_in_registry(access, name, image)
-        repository = await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
-        address = ImageAddress(
-            instance_id=instance.instance_id,
-            repo_id=repository.repo_id,
-            namespace=name.namespace,
-            repository=name.name,
-            tag=image.tag,
-            digest=digest,
+        await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
+        request = ScanRequested(
+            task_id=task_id,
+            image=ImageAddress(
+                instance_id=instance.instance_id,
+                repo_id=repo_id,
+                namespace=name.namespace,
+                repository=name.name,
+                tag=image.tag,
+                digest=digest,
+            ),
+            revision=revision,
+            engine=chosen,
+            rule_ids=(),
+            target_ids=target_ids,
+            requested_at=self._clock.now(),
         )
         async with self._pool.acquire() as db, db.transaction():
-            # The registry was asked just now: nothing that was seen before is newer.
-            revision = await self._store.tag_revision(db, address.repo_id, address.tag) or 0
-            request = ScanRequested(
-                task_id=task_id,
-                image=address,
-                revision=revision,
-                engine=chosen,
-                rule_ids=(),
-                target_ids=target_ids,
-                requested_at=self._clock.now(),
-            )
-            return to_task(await self._intake.accept(db, request, lane=LANE_PERSON))
+            [task] = await self._intake.accept(db, [request], lane=LANE_PERSON)
+        return _same_request(task, repo_id, image)
 
     async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:
         if image.tag:
@@ -148,10 +153,9 @@ class ScannerApplication:
         self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
         """Reads a page of tasks by creation, newest first."""
-        size = _size(page_size)
+        size = page.page_size(page_size)
         instance_id = await self._lookup.instance_id(instance) if instance else ""
-        position = decode_token(page_token, instance_id, state)
-        after = (datetime.fromisoformat(position[0]), position[1]) if position else None
+        after = page.decode_moment(page_token, instance_id, state, is_uuid=True)
         async with self._pool.acquire() as db:
             records = await self._store.tasks(
                 db, instance_id=instance_id, state=state, after=after, limit=size + 1
@@ -159,7 +163,7 @@ class ScannerApplication:
         token = ""
         if len(records) > size:
             last = records[size - 1]
-            token = encode_token((last.created_at.isoformat(), last.task_id), instance_id, state)
+            token = page.encode_token((last.created_at.isoformat(), last.task_id), instance_id, state)
         return Page(items=tuple(to_task(record) for record in records[:size]), next_token=token)
 
     # results
@@ -182,7 +186,7 @@ class ScannerApplication:
 
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
         """Reads one platform's report as it was stored."""
-        _, parts, packed = await self._lookup.last_complete(image)
+        task, parts, packed = await self._lookup.last_complete(image)
         fitting = [part for part in parts if platform in ("", part.platform)]
         names = ", ".join(part.platform for part in parts)
         if not fitting:
@@ -196,10 +200,8 @@ class ScannerApplication:
                 field="platform",
                 hint=f"Name one: {names}.",
             )
-        return await asyncio.to_thread(report_json, packed[fitting[0].scan_id])
-
-
-_size = page_size  # a method's parameter of the same name hides the function
+        # The report is shared by all who have the content; whoever asks sees it under their own name.
+        return await asyncio.to_thread(addressed_report, packed[fitting[0].scan_id], _name_of(task.image))
 
 
 def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Task:
@@ -246,6 +248,29 @@ def _wanted(placed: PlacedFinding, wanted: FindingFilter) -> bool:
         and wanted.id_contains.lower() in finding.id.lower()
         and wanted.platform in ("", *placed.platforms)
     )
+
+
+def _same_request(begun: TaskRecord, repo_id: str, image: ImageQuery) -> Task:
+    """Returns the task of a request, new or repeated.
+
+    Raises:
+        ServiceError: REQUEST_ID_REUSED when the id was used for another image.
+    """
+    known = begun.image
+    if known.repo_id != repo_id or known.tag != image.tag or (image.digest and known.digest != image.digest):
+        raise ServiceError(
+            Kind.ALREADY_EXISTS,
+            "REQUEST_ID_REUSED",
+            "The request id belongs to a task on another image.",
+            hint="Make a new UUID for each request; repeat one only with the same arguments.",
+            field="request_id",
+        )
+    return to_task(begun)
+
+
+def _name_of(image: ImageAddress) -> str:
+    path = RepositoryName(namespace=image.namespace, name=image.repository).path
+    return f"{path}:{image.tag}@{image.digest}" if image.tag else f"{path}@{image.digest}"
 
 
 def _task_id(request_id: str) -> str:

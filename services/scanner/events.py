@@ -31,6 +31,7 @@ _STATES = {
 class TagPushed:
     """A tag was pushed."""
 
+    event_id: str
     image: ImageAddress
     revision: int
     occurred_at: datetime
@@ -63,6 +64,7 @@ def from_image_event(record: Record) -> TagPushed | None:
     if event.action != image_event_pb2.ImageEvent.ACTION_PUSH or not event.tag:
         return None
     return TagPushed(
+        event_id=event.event_id,
         image=_address(event.instance_id, event.namespace, event.repository, event.tag, event.digest),
         revision=event.revision,
         occurred_at=event.occurred_at.ToDatetime(UTC),

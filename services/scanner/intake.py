@@ -10,7 +10,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.scanner.api import State
 from services.scanner.events import ScanRequested, from_image_event, from_scan_request
-from services.scanner.records import Outcome, TaskRecord
+from services.scanner.records import Outcome, ScanKey, TaskRecord
 from services.scanner.schedule import LANE_PUSH, Scheduler
 from services.scanner.store import ScannerStore
 from services.scanner.tell import TaskTeller
@@ -34,26 +34,43 @@ class Intake:
         if not pushes:
             return
         async with self._pool.acquire() as db, db.transaction():
+            events = [push.event_id for push in pushes]
+            new = await self._store.see_events(db, events, self._clock.now())
             # In one order for all, so that two handlers never wait for each other's rows.
             for push in sorted(pushes, key=lambda push: (push.image.repo_id, push.image.tag, push.revision)):
-                await self._store.see_tag(db, push.image, push.revision, push.occurred_at)
+                if push.event_id in new:
+                    await self._store.see_tag(db, push.image, push.revision, push.occurred_at)
 
     async def take_requests(self, records: Sequence[Record]) -> None:
         """Handles `drydock.scan.requests.v1`."""
         requests = [from_scan_request(record) for record in records]
         async with self._pool.acquire() as db, db.transaction():
-            for request in sorted(requests, key=lambda request: (request.image.digest, request.revision)):
-                await self.accept(db, request, lane=LANE_PUSH)
+            await self.accept(db, requests, lane=LANE_PUSH)
 
-    async def accept(self, db: Connection, request: ScanRequested, *, lane: int) -> TaskRecord:
-        """Saves a task and makes sure that its scan is done or will be; a task that exists is returned unchanged.
+    async def accept(
+        self, db: Connection, requests: Sequence[ScanRequested], *, lane: int
+    ) -> Sequence[TaskRecord]:
+        """Saves tasks and makes sure that their scans are done or will be; a task that exists is left unchanged.
 
-        A task on a scan that has ended ends at once, and tells so.
+        A task on a scan that has ended ends at once, and tells so. Scans are locked in the order of their ids and
+        tags in the order of their names, as everywhere.
         """
+        keyed = [(self._scheduler.key(request.image, request.engine), request) for request in requests]
+        tasks = [
+            await self._accept(db, key, request, lane)
+            for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
+        ]
+        for request in sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision)):
+            if request.image.tag:
+                await self._store.point_tag(
+                    db, request.image, request.revision, request.task_id, request.requested_at
+                )
+        return tasks
+
+    async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested, lane: int) -> TaskRecord:
         known = await self._store.task(db, request.task_id)
         if known:
             return known
-        key = self._scheduler.key(request.image, request.engine)
         scan = await self._scheduler.ensure(db, key, request.image, lane=lane)
         task = TaskRecord(
             task_id=request.task_id,
@@ -69,8 +86,6 @@ class Intake:
         if not await self._store.insert_task(db, task):  # another process was faster
             return await self._store.task(db, request.task_id) or task
         await self._teller.tell(db, [task])
-        if request.image.tag:
-            await self._store.point_tag(db, request.image, request.revision, request.task_id, request.requested_at)
         return await self._catch_up(db, task, scan.outcome)
 
     async def _catch_up(self, db: Connection, task: TaskRecord, outcome: Outcome) -> TaskRecord:

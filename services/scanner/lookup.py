@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
-from services.kernel.model.reference import RepositoryName
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import Instance, RulesApi
 from services.scanner.api import ImageQuery, State
 from services.scanner.records import PartRecord, TaskRecord
 from services.scanner.store import ScannerStore
 
-_INSTANCE_ID = "cri-"
+_INSTANCE_ID = re.compile(r"cri-[a-z0-9]{1,32}")
 
 
 class Lookup:
@@ -81,7 +82,7 @@ class Lookup:
 
     async def instance_id(self, instance: str) -> str:
         """Returns the id; a name is looked up, what looks like an id is not."""
-        if instance.startswith(_INSTANCE_ID):
+        if _INSTANCE_ID.fullmatch(instance):
             return instance
         return (await self._rules.get_instance(instance)).instance_id
 
@@ -107,7 +108,7 @@ class Lookup:
             return RepositoryName(namespace=repository.namespace, name=repository.name)
         if not image.repository:
             raise invalid("INVALID_IMAGE", "The repository is missing.", field="repository")
-        return RepositoryName(namespace=image.namespace or "_", name=image.repository)
+        return RepositoryName(namespace=image.namespace or NO_NAMESPACE, name=image.repository)
 
 
 def _check_agrees(image: ImageQuery, instance_id: str, record: TaskRecord) -> None:
@@ -131,7 +132,8 @@ def _check_agrees(image: ImageQuery, instance_id: str, record: TaskRecord) -> No
 def _repo_id(instance_id: str, image: ImageQuery) -> str:
     if not image.repository:
         raise invalid("INVALID_IMAGE", "The repository is missing.", field="repository")
-    return repository_id(instance_id, RepositoryName(namespace=image.namespace or "_", name=image.repository))
+    name = RepositoryName(namespace=image.namespace or NO_NAMESPACE, name=image.repository)
+    return repository_id(instance_id, name)
 
 
 def _not_complete(task: TaskRecord) -> ServiceError:

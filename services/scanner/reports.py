@@ -18,11 +18,13 @@ def pack_report(report: Report) -> bytes:
     return zstandard.ZstdCompressor(level=_LEVEL).compress(_ENCODER.encode(report))
 
 
-def report_json(packed: bytes) -> bytes:
-    """Returns the JSON of a stored report."""
-    return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)
-
-
 def unpack_report(packed: bytes) -> Report:
     """Reads a stored report."""
-    return _DECODER.decode(report_json(packed))
+    return _DECODER.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES))
+
+
+def addressed_report(packed: bytes, reference: str) -> bytes:
+    """Returns the JSON of a stored report with `reference` as the name of its image."""
+    report = unpack_report(packed)
+    image = msgspec.structs.replace(report.image, reference=reference)
+    return _ENCODER.encode(msgspec.structs.replace(report, image=image))

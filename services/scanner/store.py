@@ -7,18 +7,29 @@ from datetime import datetime
 
 from services.kernel.db import Connection
 from services.kernel.model.digest import Digest
+from services.kernel.model.reference import RepositoryName
 from services.kernel.sql import load_queries
 from services.scanner.api import State
 from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
 from services.scanner.rows import counts_column, to_part, to_scan, to_task
 
 _Q = load_queries("services.scanner")
+_LONGEST_MESSAGE = 2000
 
 
 class ScannerStore:
     """Reads and writes the schema `scanner`."""
 
     # tags
+
+    async def see_events(self, db: Connection, event_ids: Sequence[str], seen_at: datetime) -> frozenset[str]:
+        """Marks image events as taken and returns those that were not yet."""
+        rows = await db.fetch(_Q["see_events"], list(event_ids), seen_at)
+        return frozenset(str(row["event_id"]) for row in rows)
+
+    async def forget_events(self, db: Connection, before: datetime, limit: int) -> int:
+        """Forgets image events taken before a moment, at most so many; returns how many."""
+        return int((await db.execute(_Q["forget_events"], before, limit)).rpartition(" ")[2])
 
     async def see_tag(self, db: Connection, image: ImageAddress, revision: int, seen_at: datetime) -> None:
         """Moves a tag to a pushed digest unless something newer is known."""
@@ -108,7 +119,7 @@ class ScannerStore:
     ) -> Sequence[TaskRecord]:
         """Moves the open tasks of scans to a passing state and returns them as they are now."""
         rows = await db.fetch(
-            _Q["change_tasks"], list(scan_ids), outcome.state.value, outcome.reason, outcome.message
+            _Q["change_tasks"], list(scan_ids), outcome.state.value, outcome.reason, _storable(outcome.message)
         )
         return [to_task(row) for row in rows]
 
@@ -153,7 +164,9 @@ class ScannerStore:
 
     async def change_scan(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
         """Moves a scan to a passing state."""
-        await db.execute(_Q["change_scan"], scan_id, outcome.state.value, outcome.reason, outcome.message)
+        await db.execute(
+            _Q["change_scan"], scan_id, outcome.state.value, outcome.reason, _storable(outcome.message)
+        )
 
     async def name_platform(self, db: Connection, scan_id: str, platform: str) -> None:
         """Writes down the platform of a scan."""
@@ -170,6 +183,11 @@ class ScannerStore:
     async def indexes_of(self, db: Connection, scan_id: str) -> Sequence[str]:
         """Returns the open indexes that a scan is a part of, locked until the transaction ends."""
         return [str(row["scan_id"]) for row in await db.fetch(_Q["indexes_of"], scan_id)]
+
+    async def repositories_of(self, db: Connection, scan_id: str) -> Sequence[RepositoryName]:
+        """Returns the repositories whose open tasks wait for a scan."""
+        rows = await db.fetch(_Q["repositories_of"], scan_id)
+        return [RepositoryName(namespace=row["namespace"], name=row["repository"]) for row in rows]
 
     async def parts_of(self, db: Connection, scan_id: str) -> Sequence[PartRecord]:
         """Returns the platforms of an index in its order, or the one image itself."""
@@ -244,8 +262,13 @@ def _outcome_columns(outcome: Outcome) -> tuple[str, ...]:
     return (
         outcome.state.value,
         outcome.reason,
-        outcome.message,
+        _storable(outcome.message),
         outcome.coverage.value if outcome.coverage else "",
         counts_column(outcome.findings),
         outcome.advisories_version,
     )
+
+
+def _storable(message: str) -> str:
+    """Returns a sentence as a column takes it: parts of it may come from an image."""
+    return message.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_LONGEST_MESSAGE]

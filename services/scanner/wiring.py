@@ -39,10 +39,10 @@ from services.scanner.images.spool import LayerSpool
 from services.scanner.intake import Intake
 from services.scanner.layers.library import AnalysisLibrary, RememberedAnalyses, StoredAnalyses
 from services.scanner.lookup import Lookup
-from services.scanner.pipeline.catalog import Cataloguer
+from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.record import Recorder
 from services.scanner.pipeline.scan import Progress, ScanPipeline
-from services.scanner.records import ScannedImage, ScanRecord
+from services.scanner.puller import Puller
 from services.scanner.reports import unpack_report
 from services.scanner.schedule import Scheduler
 from services.scanner.settings import ScannerSettings
@@ -82,21 +82,13 @@ async def server(
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
     async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
-
-        async def work(scan: ScanRecord) -> ScannedImage | ImageIndex:
-            # Credentials are asked for now, not when the scan was queued: they may have changed since.
-            access = await rules.registry_access(scan.key.instance_id)
-            name = RepositoryName(namespace=scan.namespace, name=scan.repository)
-            async with _open_repository(access, name) as source:
-                reference = f"{access.address}/{name.path}@{scan.key.digest}"
-                return await pipeline.scan(source, name=scan.key.digest, reference=reference)
-
+        puller = Puller(pool=pool, store=store, rules=rules, open_source=_open_repository, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ids.uuid()}",
             pool=pool,
             store=store,
             recorder=recorder,
-            work=work,
+            work=puller.scan,
             wakeups=wakeups,
             settings=settings,
             random_source=random.Random(),  # noqa: S311 - jitter, no secret
@@ -186,7 +178,7 @@ async def _pipeline(
             library=library,
             spool=spool,
             workers=workers,
-            cataloguer=Cataloguer(workers, settings.layer_seconds, settings.layer_limits),
+            cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
             engine=ENGINE,
             data=data,
             settings=settings,

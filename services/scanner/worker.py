@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
 
 from services.kernel.db import OUTAGES, Pool
-from services.kernel.errors import ServiceError
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait_any
 from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.record import LeaseLost, Recorder
@@ -26,6 +26,9 @@ ScanWork = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
 _CHANNEL = "drydock_scanner_work"
 _LOOK_SECONDS = 1.0
 _GONE = frozenset({"INSTANCE_NOT_EXIST", "EDITION_NOT_SUPPORTED"})
+_PASSING = frozenset(
+    {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.RESOURCE_EXHAUSTED, Kind.INTERNAL}
+)
 
 
 class Worker:
@@ -69,15 +72,20 @@ class Worker:
                     await wait_any((news, stopping), _LOOK_SECONDS)
 
     async def _claim(self, free: int) -> list[tuple[Lease, ScanRecord]]:
+        leases: Sequence[Lease] = ()
         try:
             async with self._pool.acquire() as db:
                 leases = await self._store.claim(db, self._owner, self._settings.lease_seconds, free)
-            return list(zip(leases, await self._recorder.begin(leases), strict=True)) if leases else []
+            if not leases:
+                return []
+            scans = await self._recorder.begin(leases)
         except OUTAGES as error:
-            # A lease that was taken but not begun runs out by itself.
             log.warning("worker.interrupted", error=type(error).__name__)
+            for lease in leases:
+                await self._give_back(lease)
             await asyncio.sleep(_LOOK_SECONDS)
             return []
+        return [(lease, scans[lease.scan_id]) for lease in leases]
 
     async def _hold(self, lease: Lease, scan: ScanRecord) -> None:
         """Works on one scan while the heartbeat holds its lease."""
@@ -120,29 +128,32 @@ class Worker:
         end = "interrupted"
         try:
             end = await self._attempt(lease, scan)
+        except (LeaseLost, asyncio.CancelledError):
+            raise
         except OUTAGES as error:
             # The lease runs out, and then somebody begins anew.
             log.warning("scan.interrupted", error=type(error).__name__)
+        except Exception as error:
+            log.error("scan.broke", exc_info=error)
+            end = await self._failed(lease, _broke(error))
         seconds = round(asyncio.get_running_loop().time() - started, 3)
         log.info("scan.finished", end=end, seconds=seconds)
 
     async def _attempt(self, lease: Lease, scan: ScanRecord) -> str:
+        deadline = asyncio.timeout(self._settings.scan_seconds)
         try:
             if lease.attempts > self._settings.attempts:
                 raise _given_up(lease.attempts - 1)
-            async with asyncio.timeout(self._settings.scan_seconds):
+            async with deadline:
                 result = await self._work(scan)
         except TimeoutError:
+            if not deadline.expired():  # somebody else's deadline, such as the database's
+                raise
             return await self._failed(lease, _too_slow(self._settings.scan_seconds))
         except ScanFailure as failure:
             return await self._failed(lease, failure)
         except ServiceError as error:
             return await self._failed(lease, _from_service(error))
-        except OUTAGES:
-            raise
-        except Exception as error:
-            log.error("scan.broke", exc_info=error)
-            return await self._failed(lease, _broke(error))
         return await self._succeeded(lease, scan, result)
 
     async def _succeeded(self, lease: Lease, scan: ScanRecord, result: ScannedImage | ImageIndex) -> str:
@@ -199,7 +210,14 @@ def _too_slow(seconds: float) -> ScanFailure:
 
 
 def _from_service(error: ServiceError) -> ScanFailure:
-    reason = Reason.INSTANCE_GONE if error.reason in _GONE else Reason.INTERNAL
+    if error.reason in _GONE:
+        reason = Reason.INSTANCE_GONE
+    elif error.reason.startswith("ADVISOR"):
+        reason = Reason.ADVISORIES_MISSING
+    elif error.kind in _PASSING:
+        reason = Reason.INTERNAL
+    else:
+        reason = Reason.PRECONDITION_FAILED
     return ScanFailure(reason, error.message, hint=error.hint, retry_after=error.retry_after)
 
 

@@ -8,8 +8,8 @@ import re
 import aiohttp
 import msgspec
 
+from services.kernel.addresses import AddressRefused
 from services.kernel.clock import Clock
-from services.scanner.images.redirects import AddressRefused
 from services.scanner.images.retry import FINAL, parse_retry_after
 from services.scanner.reasons import Reason, ScanFailure
 

@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from services.kernel.addresses import GuardedResolver, check_literal
 from services.kernel.clock import Clock
 from services.kernel.model.access import RegistryAccess
 from services.scanner.images import redirects
@@ -28,7 +29,7 @@ async def open_session(names: AbstractResolver | None = None) -> AsyncIterator[a
     Args:
         names: resolves host names; the system does by default.
     """
-    resolver = redirects.GuardedResolver(names or aiohttp.ThreadedResolver())
+    resolver = GuardedResolver(names or aiohttp.ThreadedResolver())
     connector = aiohttp.TCPConnector(resolver=resolver, limit=16, use_dns_cache=False)
     session = aiohttp.ClientSession(
         connector=connector,
@@ -119,6 +120,7 @@ class Exchange:
             response.close()
 
     async def _request(self, question: Question, url: URL) -> aiohttp.ClientResponse:
+        check_literal(url.host or "")
         headers = dict(question.headers)
         if redirects.same_registry(self._root, url):
             authorization = await self._authorization.header()

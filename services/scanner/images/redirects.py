@@ -1,31 +1,15 @@
-"""Redirects of a registry: which of them are followed, and which addresses never are.
-
-A registry is not trusted to choose where we connect: the machine's own metadata services answer anyone who
-asks from inside.
-"""
+"""Redirects of a registry: which of them are followed. Addresses are guarded where the request is sent."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import socket
 
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from services.scanner.reasons import Reason, ScanFailure
 
-_REFUSED = (
-    ipaddress.ip_network("169.254.0.0/16"),
-    ipaddress.ip_network("fe80::/10"),
-    ipaddress.ip_network("fd00:ec2::254/128"),
-)
 _PRINTABLE = re.compile(r"[!-~]+")
 STATUSES = frozenset({301, 302, 303, 307, 308})
-
-
-class AddressRefused(OSError):
-    """A host name led to an address that is never connected to."""
 
 
 def next_hop(current: URL, location: str) -> URL:
@@ -46,8 +30,6 @@ def next_hop(current: URL, location: str) -> URL:
         raise refused(current, "to something that is no web address")
     if target.scheme not in (current.scheme, "https"):
         raise refused(current, f"from https to plain http on {host}")
-    if is_refused_address(host):
-        raise refused(current, f"to the link-local or metadata address {host}")
     return target.with_user(None) if target.user or target.password else target
 
 
@@ -59,17 +41,6 @@ def same_registry(registry: URL, target: URL) -> bool:
     return (registry.scheme == target.scheme and registry.port == target.port) or upgraded
 
 
-def is_refused_address(host: str) -> bool:
-    """Tells whether the host is, as a literal, an address that is never connected to."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network for network in _REFUSED)
-
-
 def refused(current: URL, what: str) -> ScanFailure:
     """The failure of a redirect that is not followed."""
     return ScanFailure(
@@ -77,30 +48,3 @@ def refused(current: URL, what: str) -> ScanFailure:
         f"The host {current.host} redirects {what}; that is not followed.",
         hint="Check the storage settings of the registry.",
     )
-
-
-class GuardedResolver(AbstractResolver):
-    """Resolves names, and refuses those that lead to a link-local or metadata address.
-
-    The check is made on the very answer that is connected to: a name cannot change in between.
-    """
-
-    def __init__(self, inner: AbstractResolver) -> None:
-        self._inner = inner
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Resolves the name.
-
-        Raises:
-            AddressRefused: one of its addresses is refused.
-        """
-        answers = await self._inner.resolve(host, port, family)
-        if any(is_refused_address(answer["host"]) for answer in answers):
-            raise AddressRefused(f"{host} leads to a refused address")
-        return answers
-
-    async def close(self) -> None:
-        """Closes the inner resolver."""
-        await self._inner.close()

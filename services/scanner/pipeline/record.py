@@ -5,9 +5,9 @@ Nothing is written without the lease: a worker that lost it finds that its fence
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
-import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from services.kernel.clock import Clock
@@ -16,7 +16,7 @@ from services.scanner.api import State
 from services.scanner.images.interface import ImageIndex
 from services.scanner.merge import merge_parts
 from services.scanner.reasons import ScanFailure
-from services.scanner.records import ImageAddress, Lease, Outcome, ScanKey, ScanRecord
+from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord
 from services.scanner.reports import unpack_report
 from services.scanner.schedule import Scheduler
 from services.scanner.store import ScannerStore
@@ -39,14 +39,16 @@ class Recorder:
         self._teller = teller
         self._clock = clock
 
-    async def begin(self, leases: Sequence[Lease]) -> Sequence[ScanRecord]:
-        """Marks leased scans as running and returns them, in the order of the leases."""
+    async def begin(self, leases: Sequence[Lease]) -> Mapping[str, ScanRecord]:
+        """Marks leased scans, and indexes that they are parts of, as running; returns the scans by id."""
         running = Outcome(state=State.RUNNING)
         async with self._pool.acquire() as db, db.transaction():
-            scans = [await self._store.lock_scan(db, lease.scan_id) for lease in leases]
-            for scan in scans:
-                await self._store.change_scan(db, scan.scan_id, running)
-            await self._store.change_tasks(db, [scan.scan_id for scan in scans], running)
+            ids = sorted(lease.scan_id for lease in leases)
+            scans = {scan_id: await self._store.lock_scan(db, scan_id) for scan_id in ids}
+            indexes = {index for scan_id in ids for index in await self._store.indexes_of(db, scan_id)}
+            for scan_id in (*ids, *sorted(indexes)):
+                await self._store.change_scan(db, scan_id, running)
+            await self._store.change_tasks(db, [*ids, *sorted(indexes)], running)
         return scans
 
     async def complete(self, lease: Lease, platform: str, report: bytes, outcome: Outcome) -> None:
@@ -91,23 +93,31 @@ class Recorder:
         Raises:
             LeaseLost: nothing was written.
         """
-        async with self._ending(lease) as db:
-            keys = [dataclasses.replace(scan.key, digest=child.descriptor.digest) for child in index.children]
-            parts = zip(itertools.count(), index.children, keys, strict=False)
-            # Locked in an order that is the same for every index, since indexes share platforms.
-            for number, child, key in sorted(parts, key=lambda part: part[2].scan_id):
-                platform = str(child.platform)
+        keys = [dataclasses.replace(scan.key, digest=child.descriptor.digest) for child in index.children]
+        parts = [
+            (key, str(child.platform), number)
+            for number, (key, child) in enumerate(zip(keys, index.children, strict=True))
+        ]
+        async with self._pool.acquire() as db, db.transaction():
+            # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
+            for key, platform, _ in sorted(parts, key=lambda part: part[0].scan_id):
                 await self._scheduler.ensure(db, key, _address(scan, key), lane=lease.lane, platform=platform)
+            await self._take_back(db, lease)
+            for key, platform, number in parts:
                 await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)
             await self._end_index(db, scan.scan_id)
 
     @asynccontextmanager
     async def _ending(self, lease: Lease) -> AsyncIterator[Connection]:
         async with self._pool.acquire() as db, db.transaction():
-            await self._store.lock_scan(db, lease.scan_id)
-            if not await self._store.finish(db, lease):
-                raise LeaseLost(lease.scan_id)
+            await self._take_back(db, lease)
             yield db
+
+    async def _take_back(self, db: Connection, lease: Lease) -> None:
+        """Locks the scan and ends the work on it, which only the holder of the lease can."""
+        await self._store.lock_scan(db, lease.scan_id)
+        if not await self._store.finish(db, lease):
+            raise LeaseLost(lease.scan_id)
 
     async def _end(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
         now = self._clock.now()
@@ -122,8 +132,7 @@ class Recorder:
         if not all(part.outcome.state.ended for part in parts):
             return
         packed = await self._store.reports(db, [part.scan_id for part in parts])
-        reports = {scan_id: unpack_report(content) for scan_id, content in packed.items()}
-        await self._end(db, index_id, merge_parts(parts, reports))
+        await self._end(db, index_id, await asyncio.to_thread(_merge, parts, packed))
 
 
 def _address(index: ScanRecord, key: ScanKey) -> ImageAddress:
@@ -135,3 +144,7 @@ def _address(index: ScanRecord, key: ScanKey) -> ImageAddress:
         tag="",
         digest=key.digest,
     )
+
+
+def _merge(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> Outcome:
+    return merge_parts(parts, {scan_id: unpack_report(content) for scan_id, content in packed.items()})

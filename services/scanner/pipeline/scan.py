@@ -18,7 +18,7 @@ from services.scanner.images.interface import Descriptor, ImageIndex, ImageSourc
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.analysis import decode_diff_id
 from services.scanner.layers.library import AnalysisLibrary
-from services.scanner.pipeline.catalog import Cataloguer
+from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.judge import Case, judge
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
@@ -41,7 +41,7 @@ class ScanPipeline:
         library: AnalysisLibrary,
         spool: LayerSpool,
         workers: WorkerPool,
-        cataloguer: Cataloguer,
+        cataloging: CatalogStep,
         engine: EngineInfo,
         data: Path,
         settings: ScannerSettings,
@@ -51,7 +51,7 @@ class ScanPipeline:
         self._library = library
         self._spool = spool
         self._workers = workers
-        self._cataloguer = cataloguer
+        self._cataloging = cataloging
         self._engine = engine
         self._data = data
         self._settings = settings
@@ -87,15 +87,15 @@ class ScanPipeline:
         self, source: ImageSource, image: ResolvedImage, progress: Progress
     ) -> Mapping[Digest, bytes]:
         """Returns an analysis of every layer; reads those that nobody has read or is reading."""
-        expected = dict(zip((d.digest for d in image.manifest.layers), image.config.diff_ids, strict=True))
+        digests = tuple({layer.digest for layer in image.manifest.layers})
 
         async def read(layer: Descriptor, path: Path) -> None:
-            analysis = await self._cataloguer.catalog(layer, path, expected[layer.digest])
-            await self._library.keep(layer.digest, expected[layer.digest], analysis)
+            analysis = await self._cataloging.catalog(layer, path)
+            await self._library.keep(layer.digest, decode_diff_id(analysis), analysis)
             progress("layer", {"digest": layer.digest, "bytes": layer.size})
 
         while True:
-            known = await self._library.known(tuple(expected))
+            known = await self._library.known(digests)
             missing = {d.digest: d for d in image.manifest.layers if d.digest not in known}
             if not missing:
                 _check_diff_ids(image, known)

@@ -65,3 +65,11 @@ ON CONFLICT (scan_id) DO UPDATE SET content = excluded.content, created_at = now
 -- name: reports
 -- Reports of scans.
 SELECT scan_id, content FROM scanner.report WHERE scan_id = ANY($1::uuid[])
+
+-- name: repositories_of
+-- Repositories whose open tasks wait for a scan, by itself or as a platform of an index.
+SELECT DISTINCT namespace, repository
+FROM scanner.task
+WHERE ended_at IS NULL
+    AND (scan_id = $1 OR scan_id IN (SELECT index_id FROM scanner.scan_part WHERE scan_id = $1))
+ORDER BY namespace, repository

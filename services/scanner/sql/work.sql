@@ -27,10 +27,10 @@ WHERE w.scan_id = next.scan_id
 RETURNING w.scan_id, w.fence, w.attempts, w.lane
 
 -- name: heartbeat
--- Keeps a lease; no row when it was lost.
+-- Keeps a lease; no row when it was lost or given back.
 UPDATE scanner.work
 SET leased_until = now() + make_interval(secs => $3)
-WHERE scan_id = $1 AND fence = $2
+WHERE scan_id = $1 AND fence = $2 AND leased_until IS NOT NULL
 RETURNING scan_id
 
 -- name: finish

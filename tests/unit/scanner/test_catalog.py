@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel.model.digest import digest_of
 from services.kernel.workers import WorkerPool
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.scanner.catalogers.interface import Cataloger, Evidence
 from services.scanner.images.interface import Descriptor
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.limits import LayerLimits
-from services.scanner.pipeline.catalog import Cataloguer
+from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.tars import LineCataloger, layer_file
 
@@ -53,18 +52,16 @@ async def catalogued(
     layer: BuiltLayer,
     *,
     cataloger: Cataloger | None = None,
-    diff_id: str | None = None,
     seconds: float = 30,
     limits: LayerLimits | None = None,
 ) -> bytes:
     """Catalogs the layer in a process of its own."""
     pool = WorkerPool(processes=1, memory_bytes=2 << 30)
-    cataloguer = Cataloguer(pool, seconds, limits, [cataloger or LineCataloger()])
+    step = CatalogStep(pool, seconds, limits, [cataloger or LineCataloger()])
     descriptor = Descriptor(
         media_type=layer.media_type_for(docker=False), digest=layer.digest, size=len(layer.content)
     )
-    expected = layer.diff_id if diff_id is None else digest_of(diff_id.encode())
-    return await cataloguer.catalog(descriptor, layer_file(folder, layer), expected)
+    return await step.catalog(descriptor, layer_file(folder, layer))
 
 
 async def test_a_layer_is_analysed_in_a_worker(tmp_path: Path) -> None:
@@ -74,16 +71,6 @@ async def test_a_layer_is_analysed_in_a_worker(tmp_path: Path) -> None:
 
     assert analysis.diff_id == layer.diff_id
     assert analysis.evidence[0].packages[0].name == "one"
-
-
-async def test_another_diff_id_than_the_configuration_has_is_refused(tmp_path: Path) -> None:
-    layer = a_layer()
-
-    with pytest.raises(ScanFailure) as caught:
-        await catalogued(tmp_path, layer, diff_id="another")
-
-    assert caught.value.why is Reason.DIFF_ID_MISMATCH
-    assert layer.diff_id in caught.value.message
 
 
 async def test_a_failure_names_its_layer(tmp_path: Path) -> None:

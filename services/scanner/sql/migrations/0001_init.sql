@@ -16,6 +16,13 @@ CREATE TABLE scanner.tag (
     PRIMARY KEY (repo_id, tag)
 ) PARTITION BY HASH (repo_id);
 
+-- Image events that were taken: a registry that tells one again cannot move a tag back by it.
+CREATE TABLE scanner.seen_event (
+    event_id uuid NOT NULL PRIMARY KEY,
+    seen_at timestamptz NOT NULL
+) PARTITION BY HASH (event_id);
+CREATE INDEX seen_event_age ON scanner.seen_event (seen_at);
+
 -- What a person or a rule started on one image.
 CREATE TABLE scanner.task (
     task_id uuid NOT NULL PRIMARY KEY,
@@ -107,7 +114,7 @@ DO $$
 DECLARE
     parent text;
 BEGIN
-    FOREACH parent IN ARRAY ARRAY['tag', 'task', 'scan', 'scan_part', 'layer_analysis', 'report'] LOOP
+    FOREACH parent IN ARRAY ARRAY['tag', 'seen_event', 'task', 'scan', 'scan_part', 'layer_analysis', 'report'] LOOP
         FOR part IN 0..7 LOOP
             EXECUTE format(
                 'CREATE TABLE scanner.%I PARTITION OF scanner.%I FOR VALUES WITH (MODULUS 8, REMAINDER %s)',

@@ -1,0 +1,172 @@
+"""A scanner whose pipeline the test scripts: real tables, leases and events."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from drydock.events.v1.scan_event_pb2 import ScanEvent
+from services.kernel.clock import SystemClock
+from services.kernel.db import Pool
+from services.kernel.ids import RandomIds
+from services.kernel.model.digest import digest_of
+from services.kernel.model.engine import Engine
+from services.kernel.model.report import (
+    SCHEMA,
+    AdvisoriesInfo,
+    Coverage,
+    EngineInfo,
+    Inventory,
+    Report,
+    ReportImage,
+    Summary,
+    count_by_severity,
+)
+from services.kernel.model.severity import Severity
+from services.kernel.outbox import Outbox
+from services.kernel.wakeup import Wakeups
+from services.scanner.api import State
+from services.scanner.events import ScanRequested
+from services.scanner.images.interface import ImageIndex
+from services.scanner.intake import Intake
+from services.scanner.pipeline.record import Recorder
+from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
+from services.scanner.reports import pack_report
+from services.scanner.schedule import LANE_PUSH, Scheduler
+from services.scanner.settings import ScannerSettings
+from services.scanner.store import ScannerStore
+from services.scanner.tell import TaskTeller
+from services.scanner.worker import Worker
+from tests.databases import migrated_pool
+
+Script = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
+
+
+class Versions:
+    """Engine and advisories as the test says."""
+
+    advisories = "a1"
+
+    def engine_version(self, engine: Engine) -> str:
+        return f"{engine.value};1"
+
+    def advisories_version(self) -> str:
+        return self.advisories
+
+
+class ScannerBench:
+    """Everything around the pipeline, which the test scripts."""
+
+    def __init__(self, pool: Pool, url: str) -> None:
+        self.pool = pool
+        self.url = url
+        self.store = ScannerStore()
+        self.versions = Versions()
+        clock, ids = SystemClock(), RandomIds()
+        scheduler = Scheduler(self.store, self.versions)
+        teller = TaskTeller(Outbox("scanner"), clock, ids)
+        self.recorder = Recorder(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
+        self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
+        self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
+
+    async def ask(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> TaskRecord:
+        request = ScanRequested(
+            task_id=str(uuid.uuid4()),
+            image=image,
+            revision=revision,
+            engine=Engine.SECURITY_CENTER,
+            rule_ids=("crscnr-1",),
+            target_ids=("tgt-1",),
+            requested_at=datetime.now(UTC),
+        )
+        async with self.pool.acquire() as db, db.transaction():
+            [task] = await self.intake.accept(db, [request], lane=lane)
+        return task
+
+    async def task(self, task_id: str) -> TaskRecord:
+        async with self.pool.acquire() as db:
+            found = await self.store.task(db, task_id)
+        assert found is not None
+        return found
+
+    async def work_until(self, script: Script, *task_ids: str) -> list[TaskRecord]:
+        """Runs a worker until the tasks have ended."""
+        stopping = asyncio.Event()
+        wakeups = Wakeups(self.url)
+        worker = Worker(
+            owner="test",
+            pool=self.pool,
+            store=self.store,
+            recorder=self.recorder,
+            work=script,
+            wakeups=wakeups,
+            settings=self.settings,
+            random_source=random.Random(1),
+        )
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            group.create_task(wakeups.run(stopping))
+            group.create_task(worker.run(stopping))
+            while True:
+                tasks = [await self.task(task_id) for task_id in task_ids]
+                if all(task.outcome.state.ended for task in tasks):
+                    stopping.set()
+                    return tasks
+                await asyncio.sleep(0.05)
+
+    async def events(self) -> list[str]:
+        """States told so far, in order."""
+        rows = await self.pool.fetch("SELECT value FROM scanner.outbox ORDER BY id")
+        return [ScanEvent.State.Name(ScanEvent.FromString(row["value"]).state)[6:] for row in rows]
+
+
+@asynccontextmanager
+async def scanner_bench(url: str) -> AsyncIterator[ScannerBench]:
+    """Builds a scanner without its pipeline on a fresh database."""
+    async with migrated_pool(url, ("scanner", "services.scanner")) as pool:
+        yield ScannerBench(pool, url)
+
+
+def image(
+    content: bytes = b"one", tag: str = "1.0", repo_id: str = "crr-1", repository: str = "app"
+) -> ImageAddress:
+    return ImageAddress(
+        instance_id="cri-1",
+        repo_id=repo_id,
+        namespace="team",
+        repository=repository,
+        tag=tag,
+        digest=digest_of(content),
+    )
+
+
+def report(digest: str, platform: str) -> Report:
+    return Report(
+        schema=SCHEMA,
+        image=ReportImage(reference="r", digest=digest, platform=platform, layers=()),
+        engine=EngineInfo(name="SECURITY_CENTER", version="1"),
+        advisories=AdvisoriesInfo(version="a1", built_at="2026-01-01T00:00:00Z", sample=False),
+        inventory=Inventory(packages=()),
+        findings=(),
+        summary=Summary(
+            packages=1, findings=0, by_severity=count_by_severity(()), coverage=Coverage.FULL, coverage_reason=""
+        ),
+        warnings=(),
+    )
+
+
+def scanned(scan: ScanRecord, platform: str = "linux/amd64") -> ScannedImage:
+    outcome = Outcome(
+        state=State.COMPLETE,
+        coverage=Coverage.FULL,
+        findings=dict.fromkeys(Severity, 0),
+        advisories_version="a1",
+    )
+    return ScannedImage(platform=platform, report=pack_report(report(scan.key.digest, platform)), outcome=outcome)
+
+
+async def good(scan: ScanRecord) -> ScannedImage:
+    return scanned(scan)

@@ -1,0 +1,160 @@
+"""What the scanner promises about tags, tasks and shared scans, on a real database."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+
+from drydock.events.v1 import image_event_pb2
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message, Record
+from services.kernel.errors import ServiceError
+from services.kernel.model.digest import Digest, digest_of
+from services.kernel.model.engine import Engine
+from services.scanner.api import State
+from services.scanner.events import ScanRequested
+from services.scanner.records import ScannedImage, ScanRecord
+from services.scanner.schedule import LANE_PERSON, LANE_PUSH
+from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
+
+
+@pytest.fixture
+async def scanner(database: str) -> AsyncIterator[ScannerBench]:
+    async with scanner_bench(database) as bench:
+        yield bench
+
+
+async def test_a_task_ends_complete_and_tells_so(scanner: ScannerBench) -> None:
+    task = await scanner.ask(image())
+    [ended] = await scanner.work_until(good, task.task_id)
+    assert ended.outcome.state is State.COMPLETE
+    assert await scanner.events() == ["SCANNING", "COMPLETE"]
+    assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.report") == 1
+    assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.work") == 0
+
+
+async def test_the_same_content_is_scanned_once_and_every_task_gets_its_end(scanner: ScannerBench) -> None:
+    runs: list[str] = []
+
+    async def count(scan: ScanRecord) -> ScannedImage:
+        runs.append(scan.scan_id)
+        return scanned(scan)
+
+    first = await scanner.ask(image())
+    second = await scanner.ask(image(tag="2.0"))
+    ended = await scanner.work_until(count, first.task_id, second.task_id)
+    third = await scanner.ask(image(tag="3.0"))
+    assert third.outcome.state is State.COMPLETE
+    assert len(runs) == 1
+    assert [task.outcome.state for task in ended] == [State.COMPLETE, State.COMPLETE]
+    assert sorted(await scanner.events()) == ["COMPLETE"] * 3 + ["SCANNING"] * 3
+
+
+async def test_new_advisories_scan_the_same_content_anew(scanner: ScannerBench) -> None:
+    first = await scanner.ask(image())
+    await scanner.work_until(good, first.task_id)
+    scanner.versions.advisories = "a2"
+    second = await scanner.ask(image())
+    assert second.outcome.state is State.PENDING
+    assert second.scan_id != first.scan_id
+
+
+async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:
+    request = ScanRequested(
+        task_id=str(uuid.uuid4()),
+        image=image(),
+        revision=1,
+        engine=Engine.SECURITY_CENTER,
+        rule_ids=(),
+        target_ids=(),
+        requested_at=datetime.now(UTC),
+    )
+    for _ in range(2):
+        async with scanner.pool.acquire() as db, db.transaction():
+            await scanner.intake.accept(db, [request], lane=LANE_PUSH)
+    assert await scanner.events() == ["SCANNING"]
+
+
+async def test_a_push_is_worked_on_before_what_people_asked_for_earlier(scanner: ScannerBench) -> None:
+    order: list[Digest] = []
+
+    async def note(scan: ScanRecord) -> ScannedImage:
+        order.append(scan.key.digest)
+        return scanned(scan)
+
+    scanner.settings = scanner.settings.model_copy(update={"concurrent_scans": 1})
+    person = await scanner.ask(image(b"person"), lane=LANE_PERSON)
+    push = await scanner.ask(image(b"push"), lane=LANE_PUSH)
+    await scanner.work_until(note, person.task_id, push.task_id)
+    assert order == [digest_of(b"push"), digest_of(b"person")]
+
+
+async def test_a_tag_never_moves_back_to_an_older_push(scanner: ScannerBench) -> None:
+    new, old = image(b"new"), image(b"old")
+    newest = await scanner.ask(new, revision=6)
+    await scanner.ask(old, revision=5)
+    async with scanner.pool.acquire() as db:
+        assert await scanner.store.tag_digest(db, "crr-1", "1.0") == new.digest
+        found = await scanner.store.task_of_tag(db, "crr-1", "1.0")
+    assert found is not None
+    assert found.task_id == newest.task_id
+
+
+async def test_a_push_that_no_rule_wants_takes_the_old_verdict_from_the_tag(scanner: ScannerBench) -> None:
+    task = await scanner.ask(image(b"old"), revision=5)
+    await scanner.work_until(good, task.task_id)
+    moved = dataclasses.replace(image(b"old"), digest=digest_of(b"new"))
+    async with scanner.pool.acquire() as db:
+        await scanner.store.see_tag(db, moved, 6, datetime.now(UTC))
+        assert await scanner.store.task_of_tag(db, "crr-1", "1.0") is None
+        assert await scanner.store.tag_digest(db, "crr-1", "1.0") == digest_of(b"new")
+
+
+async def test_an_event_that_cannot_be_read_is_refused(scanner: ScannerBench) -> None:
+    for topic, handler in (
+        (IMAGE_EVENTS, scanner.intake.see_pushes),
+        (SCAN_REQUESTS, scanner.intake.take_requests),
+    ):
+        record = Record(message=Message(topic=topic, key=b"k", value=b"\xff\xff"), partition=0, position="0")
+        with pytest.raises(ServiceError, match="cannot be read"):
+            await handler([record])
+
+
+async def test_a_push_that_is_told_again_does_not_move_the_tag_back(scanner: ScannerBench) -> None:
+    old, new, again = (a_push(b"old", 1, "e1"), a_push(b"new", 2, "e2"), a_push(b"old", 3, "e1"))
+    for record in (old, new, again):
+        await scanner.intake.see_pushes([record])
+    async with scanner.pool.acquire() as db:
+        repo_id = await db.fetchval("SELECT repo_id FROM scanner.tag")
+        assert await scanner.store.tag_digest(db, repo_id, "1.0") == digest_of(b"new")
+
+
+def a_push(content: bytes, revision: int, name: str) -> Record:
+    event = image_event_pb2.ImageEvent(
+        event_id=str(uuid.uuid5(uuid.NAMESPACE_OID, name)),
+        instance_id="cri-1",
+        action=image_event_pb2.ImageEvent.ACTION_PUSH,
+        namespace="team",
+        repository="app",
+        tag="1.0",
+        digest=digest_of(content),
+        revision=revision,
+    )
+    message = Message(topic=IMAGE_EVENTS, key=b"k", value=event.SerializeToString())
+    return Record(message=message, partition=0, position="0")
+
+
+async def test_a_task_on_what_the_registry_said_before_a_push_leaves_the_tag_to_the_push(
+    scanner: ScannerBench,
+) -> None:
+    pushed = await scanner.ask(image(b"pushed"), revision=7)
+    late = await scanner.ask(image(b"said before"), revision=6, lane=LANE_PERSON)
+    async with scanner.pool.acquire() as db:
+        assert await scanner.store.tag_digest(db, "crr-1", "1.0") == digest_of(b"pushed")
+        newest = await scanner.store.task_of_tag(db, "crr-1", "1.0")
+    assert newest is not None
+    assert newest.task_id == pushed.task_id
+    assert (await scanner.task(late.task_id)).image.digest == digest_of(b"said before")
