@@ -6,8 +6,8 @@ import re
 
 from yarl import URL
 
+from services.kernel.addresses import is_refused
 from services.kernel.errors import ServiceError, invalid
-from services.notifier.addresses import is_refused, literal
 from services.notifier.api import TargetKind
 
 TARGET_PREFIX = "tgt"
@@ -60,8 +60,7 @@ def check_url(url: str, kind: TargetKind) -> None:
         raise _bad("it names no host or a wrong port")
     if "#" in url:
         raise _bad("it has a fragment, which is never sent")
-    address = literal(parsed.host)
-    if address is not None and is_refused(address):
+    if is_refused(parsed.host):
         raise refused_address(parsed.host)
 
 

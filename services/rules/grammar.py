@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
+from services.kernel.addresses import is_refused
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_host, parse_repository
 from services.rules.api import InstanceChange, NewInstance, NewScanRule, Scope
@@ -40,7 +41,8 @@ def check_new_instance(new: NewInstance) -> None:
     """Checks all fields of a new instance.
 
     Raises:
-        ServiceError: INVALID_NAME, INVALID_ADDRESS, INVALID_REGION or INVALID_CREDENTIALS.
+        ServiceError: INVALID_NAME, INVALID_ADDRESS, INVALID_REGION or INVALID_CREDENTIALS; ADDRESS_REFUSED for one
+            that is never connected to.
     """
     _instance_name(new.name)
     _address(new.address, "address")
@@ -182,9 +184,17 @@ def _instance_name(name: str) -> None:
 
 def _address(text: str, field: str) -> None:
     parse_host(text, field=field)
-    port = text.rpartition("]")[2].rpartition(":")[2] if ":" in text.rpartition("]")[2] else ""
-    if port and not 0 < int(port) <= _MAX_PORT:
+    bracketed, bracket, rest = text.rpartition("]")
+    host, colon, port = rest.partition(":")
+    if colon and not 0 < int(port) <= _MAX_PORT:
         raise invalid("INVALID_ADDRESS", f"{text[:120]!r} has no port between 1 and {_MAX_PORT}.", field=field)
+    if is_refused(bracketed.removeprefix("[") if bracket else host):
+        raise invalid(
+            "ADDRESS_REFUSED",
+            f"Images are not pulled from {text[:120]}: it is a link-local, metadata or multicast address.",
+            field=field,
+            hint="Name the host of a registry.",
+        )
 
 
 def _region(region: str) -> None:

@@ -338,6 +338,10 @@ async def test_credentials_stay_with_a_redirect_inside_the_registry() -> None:
         "http://[::ffff:169.254.169.254]/",
         "http://[fe80::1]/x",
         "http://[fd00:ec2::254]/x",
+        "http://100.100.100.200/latest/meta-data/",
+        "http://168.63.129.16/",
+        "http://0.0.0.0:5000/",
+        "http://[64:ff9b::a9fe:a9fe]/",
         f"http://{int(ipaddress.ip_address('169.254.169.254'))}/decimal",
         "ftp://example.invalid/x",
         "file:///etc/passwd",
@@ -359,6 +363,16 @@ async def test_name_that_leads_to_a_forbidden_address_is_refused(lab: LabRegistr
             await read_blob(source, LAYER_DESCRIPTOR)
 
     assert caught.value.why is Reason.REGISTRY_REDIRECT_REFUSED
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "0.0.0.0", "[64:ff9b::a9fe:a9fe]"])  # noqa: S104
+async def test_registry_at_a_forbidden_address_is_never_asked(host: str) -> None:
+    async with registry_source(RegistryAccess(address=f"{host}:5000", plain_http=True)) as source:
+        with pytest.raises(ScanFailure) as caught:
+            await source.head("1.0")
+
+    assert caught.value.why is Reason.REGISTRY_REDIRECT_REFUSED
+    assert "metadata" in caught.value.message
 
 
 async def test_name_that_leads_elsewhere_is_followed(lab: LabRegistry) -> None:

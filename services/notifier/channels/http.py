@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import ipaddress
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import AbstractResolver
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
 from services.kernel.clock import Clock
-from services.notifier.addresses import is_refused, literal
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 
 DELIVERY_HEADER = "Drydock-Delivery"
@@ -51,35 +49,6 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
 """From special to general."""
 
 
-class AddressRefusedError(OSError):
-    """A name leads to an address that notifications do not go to."""
-
-
-class GuardedResolver(AbstractResolver):
-    """Looks names up once and refuses forbidden addresses; the connection goes to what was checked."""
-
-    def __init__(self, resolver: AbstractResolver) -> None:
-        self._resolver = resolver
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Returns the addresses of a name.
-
-        Raises:
-            AddressRefusedError: one of them is forbidden; then none is used.
-        """
-        found = await self._resolver.resolve(host, port, family)
-        for result in found:
-            if is_refused(ipaddress.ip_address(result["host"].partition("%")[0])):
-                raise AddressRefusedError(host)
-        return found
-
-    async def close(self) -> None:
-        """Closes the resolver behind it."""
-        await self._resolver.close()
-
-
 class HttpChannel(Channel):
     """POSTs. Redirects are not followed, proxies of the environment are not used, cookies are not kept."""
 
@@ -91,11 +60,9 @@ class HttpChannel(Channel):
     async def send(self, parcel: Parcel) -> Outcome:
         """Makes one attempt. Any 2xx is a delivery; 408, 425, 429, 5xx and silence may pass; the rest is final."""
         url = URL(parcel.url, encoded=True)
-        address = literal(url.host or "")
-        if address is not None and is_refused(address):  # aiohttp asks no resolver about these
-            return _refused_address()
         headers = {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
         try:
+            check_literal(url.host or "")
             async with asyncio.timeout(self._attempt_seconds):
                 request = self._session.post(url, data=parcel.body, headers=headers, allow_redirects=False)
                 async with request as response:
@@ -171,7 +138,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _failure(error: Exception) -> Outcome:
-    if isinstance(error, aiohttp.ClientConnectorDNSError) and isinstance(error.os_error, AddressRefusedError):
+    if isinstance(error, AddressRefused) or isinstance(getattr(error, "os_error", None), AddressRefused):
         return _refused_address()
     for kind, reason, message in _FAILURES:
         if isinstance(error, kind):

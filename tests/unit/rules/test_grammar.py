@@ -45,6 +45,16 @@ def test_hosts_with_and_without_a_port_are_taken(address: str) -> None:
     check_new_instance(new_instance(address=address))
 
 
+@pytest.mark.parametrize("address", ["169.254.169.254", "100.100.100.200:5000", "[fe80::1]:5000", "2852039166"])
+def test_an_address_that_is_never_connected_to_is_refused(address: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        check_new_instance(new_instance(address=address))
+    assert reason_of(caught) == ("ADDRESS_REFUSED", "address")
+    with pytest.raises(ServiceError) as caught:
+        check_change(InstanceChange(private_address=address))
+    assert reason_of(caught) == ("ADDRESS_REFUSED", "private_address")
+
+
 def test_an_error_about_credentials_does_not_show_them() -> None:
     with pytest.raises(ServiceError) as caught:
         check_credentials("", "hunter2")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from services.scanner.images.limits import RetryPolicy
-from services.scanner.images.redirects import is_refused_address, next_hop, same_registry
+from services.scanner.images.redirects import next_hop, same_registry
 from services.scanner.images.retry import FINAL, Retrier, parse_retry_after
 from services.scanner.reasons import Reason, Retry, ScanFailure
 from tests.builders.images import Waits
@@ -148,22 +148,3 @@ def test_signature_in_an_address_survives_the_redirect_unchanged() -> None:
 )
 def test_credentials_belong_to_the_registry_alone(registry: str, target: str, same: bool) -> None:
     assert same_registry(URL(registry), URL(target)) is same
-
-
-@pytest.mark.parametrize(
-    ("host", "refused"),
-    [
-        ("169.254.169.254", True),
-        ("169.254.0.1", True),
-        ("fe80::1%eth0", True),
-        ("febf::1", True),
-        ("fd00:ec2::254", True),
-        ("::ffff:169.254.169.254", True),
-        ("10.0.0.1", False),
-        ("127.0.0.1", False),
-        ("fd00:ec2::255", False),
-        ("storage.invalid", False),
-    ],
-)
-def test_metadata_and_link_local_addresses_are_known(host: str, refused: bool) -> None:
-    assert is_refused_address(host) is refused
