@@ -68,15 +68,18 @@ class Process:
         task.add_done_callback(self._running.discard)
 
     async def drain(self, seconds: float) -> None:
-        """Waits for every task to return, at most so long; then cancels what is left."""
+        """Waits for every task to return, all in all at most so long; then cancels what is left."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self._running and (left := end - loop.time()) > 0:
+            await asyncio.wait(set(self._running), timeout=left)
+        if self._running:
+            log.warning("process.drain_ended", tasks=sorted(task.get_name() for task in self._running))
         while self._running:
-            done, late = await asyncio.wait(set(self._running), timeout=seconds)
-            if late and not done:
-                log.warning("process.drain_ended", tasks=sorted(task.get_name() for task in late))
-                for task in late:
-                    task.cancel()
-                await asyncio.wait(late)
-                return
+            late = set(self._running)
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late)
 
 
 Compose = Callable[[Process], AbstractAsyncContextManager[object]]

@@ -1,0 +1,49 @@
+"""A process that ends gives its tasks one budget of time, however many of them return within it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from structlog.testing import capture_logs
+
+from services.kernel.run import Process
+
+
+async def test_the_drain_has_one_deadline_for_early_and_late_tasks() -> None:
+    returned = 0
+
+    async def early() -> None:  # each that returns leaves another behind, without end
+        nonlocal returned
+        await asyncio.sleep(0)
+        returned += 1
+        process.start("early", early())
+
+    async def late() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        process = Process(tasks, asyncio.Event())
+        process.start("early", early())
+        process.start("late", late())
+        with capture_logs() as logs:
+            await process.drain(0.2)
+    assert returned > 1
+    assert logs == [{"event": "process.drain_ended", "log_level": "warning", "tasks": ["early", "late"]}]
+
+
+async def test_what_a_task_starts_while_it_ends_is_waited_for() -> None:
+    stopping, ended = asyncio.Event(), asyncio.Event()
+
+    async def last() -> None:
+        ended.set()
+
+    async def first() -> None:
+        await stopping.wait()
+        process.start("last", last())
+
+    async with asyncio.TaskGroup() as tasks:
+        process = Process(tasks, stopping)
+        process.start("first", first())
+        stopping.set()
+        await process.drain(20)
+        assert ended.is_set()
