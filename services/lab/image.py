@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from services.kernel.model import media
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.platform import Platform
 from services.lab.layer import BuiltLayer
-from services.scanner.images import media
 
 LINUX_AMD64 = Platform(os="linux", architecture="amd64")
 LINUX_ARM64 = Platform(os="linux", architecture="arm64", variant="v8")

@@ -13,7 +13,7 @@ from typing import Self
 import zstandard
 
 from services.kernel.model.digest import Digest, digest_of
-from services.scanner.images.media import DOCKER_LAYER, OCI_LAYER
+from services.kernel.model.media import DOCKER_LAYER, OCI_LAYER
 
 _MODIFIED = 1_700_000_000
 

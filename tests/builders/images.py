@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.media import OCI_LAYER
 from services.kernel.model.platform import Platform
 from services.lab.image import LINUX_AMD64, BuiltImage, build_image
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
@@ -23,7 +24,6 @@ from services.lab.loopback import LoopbackServer, listen, serving
 from services.scanner.images.exchange import open_session
 from services.scanner.images.interface import Descriptor, ImageSource
 from services.scanner.images.limits import RetryPolicy, SourceSettings, Timeouts
-from services.scanner.images.media import OCI_LAYER
 from services.scanner.images.registry import RegistrySource
 from services.scanner.images.retry import Retrier
 

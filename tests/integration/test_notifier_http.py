@@ -98,7 +98,7 @@ async def test_the_status_decides(channel: HttpChannel, status: int, verdict: Ve
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("-1", None), ("soon", None), ("9" * 400, None), ("\u0661", None)],
+    [("7", 7.0), ("0", 0.0), ("-1", None), ("soon", None), ("9" * 400, 86_400.0), ("\u0661", None)],
 )
 async def test_the_pause_that_the_target_asks_for_is_read(
     channel: HttpChannel, text: str, seconds: float | None

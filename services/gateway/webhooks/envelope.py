@@ -15,18 +15,12 @@ from typing import Annotated
 import msgspec
 
 from services.kernel.errors import ServiceError, invalid
+from services.kernel.model import media
 from services.kernel.model.digest import parse_digest
 from services.kernel.model.reference import RepositoryName, parse_repository, parse_tag
 
 MAX_EVENTS = 1000
-MANIFEST_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    }
-)
+_SCANNED = media.MANIFEST_TYPES | media.INDEX_TYPES
 _NAMESPACE = uuid.UUID("5b1d4f9e-3c0a-5d6b-9a55-1f6a0c2d7e10")
 _MAX_ACTOR = 255
 
@@ -131,7 +125,7 @@ _ACTIONS = frozenset(action.value for action in Action)
 def _read(instance_id: str, action: Action, event: _Event) -> Notice | Ignored:
     target = event.target
     # A deletion names no media type; of a layer it does no harm, since no scan knows such a digest.
-    if target.media_type not in MANIFEST_TYPES and (target.media_type or action is not Action.DELETE):
+    if target.media_type not in _SCANNED and (target.media_type or action is not Action.DELETE):
         return Ignored.MEDIA_TYPE
     if action is Action.PUSH and not target.tag:
         return Ignored.UNTAGGED  # a platform's manifest; its index follows with the tag

@@ -1,9 +1,8 @@
-"""Telling by POST of JSON over HTTP or HTTPS (RFC 9110, sections 10.2.3 "Retry-After" and 15 "Status Codes")."""
+"""Telling by POST of JSON over HTTP or HTTPS (RFC 9110, section 15 "Status Codes")."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +13,7 @@ from yarl import URL
 
 from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
 from services.kernel.clock import Clock
+from services.kernel.retry_after import parse_retry_after
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 
 DELIVERY_HEADER = "Drydock-Delivery"
@@ -91,19 +91,8 @@ class HttpChannel(Channel):
             message=message,
             http_status=status,
             excerpt=excerpt,
-            retry_after=self._retry_after(response.headers.get("Retry-After", "")),
+            retry_after=parse_retry_after(response.headers.get("Retry-After"), self._clock),
         )
-
-    def _retry_after(self, text: str) -> float | None:
-        if text.isascii() and text.isdigit() and len(text) < 10:
-            return float(text)
-        try:
-            moment = email.utils.parsedate_to_datetime(text)
-        except (ValueError, OverflowError):
-            return None
-        if moment.tzinfo is None:  # "-0000": a time in UTC of unknown origin
-            return None
-        return max(0.0, (moment - self._clock.now()).total_seconds())
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ import msgspec
 
 from services.kernel.addresses import AddressRefused
 from services.kernel.clock import Clock
-from services.scanner.images.retry import FINAL, parse_retry_after
+from services.kernel.retry_after import parse_retry_after
+from services.scanner.images.retry import FINAL
 from services.scanner.reasons import Reason, ScanFailure
 
 _ERROR_BYTES = 8 << 10

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import msgspec
 
+from services.kernel.model import media
 from services.kernel.model.digest import Digest, is_digest
-from services.scanner.images import media
 from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.limits import ImageLimits

@@ -10,9 +10,9 @@ import dataclasses
 import msgspec
 
 from services.kernel.errors import ServiceError
+from services.kernel.model import media
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.platform import Platform
-from services.scanner.images import media
 from services.scanner.images.interface import Descriptor, ImageManifest, RawManifest
 from services.scanner.images.limits import ImageLimits
 from services.scanner.reasons import Reason, ScanFailure

@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager, aclosing
 
 import aiohttp
 
+from services.kernel.model import media
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of, hasher_for, is_digest
-from services.scanner.images import media
 from services.scanner.images.answers import Asked, cut_off
 from services.scanner.images.auth import Authorization, authorization_for
 from services.scanner.images.download import Download

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import structlog
@@ -18,7 +16,6 @@ from services.scanner.reasons import Reason, ScanFailure
 T = TypeVar("T")
 FINAL = "final"
 """Metadata key of a failure that its reason calls passing but that will not pass in seconds."""
-_LONGEST_RETRY_AFTER_SECONDS = 3600.0
 _PASSING = frozenset(
     {
         Reason.REGISTRY_UNREACHABLE,
@@ -78,23 +75,3 @@ class Retrier:
             wait += failure.retry_after
         _log.debug("registry.retrying", reason=failure.reason, attempt=number, wait_seconds=round(wait, 3))
         await self._sleep(wait)
-
-
-def parse_retry_after(value: str | None, clock: Clock) -> float | None:
-    """Reads a Retry-After header (RFC 9110, section 10.2.3).
-
-    Returns seconds from now, 0 to 3600; None when there is none or it cannot be read.
-    """
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return min(float(text[:9]), _LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - clock.now()).total_seconds()
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

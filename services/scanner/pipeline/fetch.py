@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from services.kernel.model import media
 from services.kernel.model.digest import Digest
-from services.scanner.images import media
 from services.scanner.images.interface import Descriptor, ImageSource
 from services.scanner.images.spool import LayerSpool
 from services.scanner.reasons import Reason, ScanFailure

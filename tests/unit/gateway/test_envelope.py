@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.webhooks.envelope import (
-    MANIFEST_TYPES,
     MAX_EVENTS,
     Action,
     Ignored,
@@ -23,6 +22,7 @@ from services.gateway.webhooks.envelope import (
     read_event,
 )
 from services.kernel.errors import ServiceError
+from services.kernel.model import media
 from tests.builders.gateway import INSTANCE_ID
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "events"
@@ -75,7 +75,7 @@ def test_real_events_about_layers_start_nothing(fixture: str) -> None:
     assert notices_in(fixture) == [Ignored.MEDIA_TYPE]
 
 
-@pytest.mark.parametrize("media_type", sorted(MANIFEST_TYPES))
+@pytest.mark.parametrize("media_type", sorted(media.MANIFEST_TYPES | media.INDEX_TYPES))
 def test_every_manifest_type_is_noticed(media_type: str) -> None:
     assert isinstance(read(event(target={"mediaType": media_type})), Notice)
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.kernel.model import media
 from services.kernel.model.digest import digest_of
 from services.kernel.model.platform import Platform, parse_platform
 from services.lab.image import LINUX_AMD64, build_image, build_index, descriptor
-from services.scanner.images import media
 from services.scanner.images.config import parse_config
 from services.scanner.images.interface import ImageManifest, RawManifest
 from services.scanner.images.limits import ImageLimits

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from services.kernel.model import media
 from services.kernel.model.digest import digest_of
 from services.kernel.model.platform import Platform, parse_platform
 from services.lab.image import (
@@ -20,7 +21,6 @@ from services.lab.image import (
     descriptor,
     write_layout,
 )
-from services.scanner.images import media
 from services.scanner.images.interface import ImageIndex
 from services.scanner.images.layout import LayoutSource
 from services.scanner.images.limits import ImageLimits

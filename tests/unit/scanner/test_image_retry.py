@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,19 +9,9 @@ from yarl import URL
 
 from services.scanner.images.limits import RetryPolicy
 from services.scanner.images.redirects import next_hop, same_registry
-from services.scanner.images.retry import FINAL, Retrier, parse_retry_after
+from services.scanner.images.retry import FINAL, Retrier
 from services.scanner.reasons import Reason, Retry, ScanFailure
 from tests.builders.images import Waits
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class FixedClock:
-    def now(self) -> datetime:
-        return NOW
-
-    def monotonic(self) -> float:
-        return 0.0
 
 
 async def attempts_for(failure: ScanFailure) -> tuple[int, list[float]]:
@@ -76,33 +64,6 @@ async def test_no_pause_is_longer_than_allowed_and_asked_for(
         await retrier.call(attempt)
     assert len(waits.seconds) < attempts
     assert all((asked or 0) <= pause <= longest + min(asked or 0, longest) for pause in waits.seconds)
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        (None, None),
-        ("0", 0.0),
-        (" 120 ", 120.0),
-        ("999999999999999999999", 3600.0),
-        ("Thu, 01 Jan 2026 00:01:00 GMT", 60.0),
-        ("Thu, 01 Jan 2026 00:01:00", 60.0),
-        ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
-        ("Fri, 01 Jan 2999 00:00:00 GMT", 3600.0),
-        ("soon", None),
-        ("-5", None),
-        ("", None),
-        ("١٢", None),
-    ],
-)
-def test_retry_after_is_read_and_bounded(value: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(value, FixedClock()) == seconds
-
-
-@given(st.text(max_size=40))
-def test_whatever_retry_after_says_it_is_bounded(value: str) -> None:
-    seconds = parse_retry_after(value, FixedClock())
-    assert seconds is None or 0 <= seconds <= 3600
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from services.kernel.model.digest import Digest
+from services.kernel.model.media import OCI_LAYER
 from services.lab.layer import BuiltLayer
 from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
-from services.scanner.images.media import OCI_LAYER
 from services.scanner.images.spool import LayerSpool
 from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.reasons import Reason, ScanFailure
