@@ -64,6 +64,10 @@ class ServiceError(Exception):
         self.retry_after = retry_after
         self.metadata = dict(metadata or {})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # It crosses from worker processes by pickle, which would call us with the message alone.
+        return (ServiceError, (self.kind, self.reason, self.message), self.__dict__)
+
     def sentence(self) -> str:
         """Message and hint in one line, as the command line prints them."""
         return f"{self.message} {self.hint}".strip()

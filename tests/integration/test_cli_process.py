@@ -11,6 +11,7 @@ import pytest
 
 from services.lab.image import build_image, write_layout
 from services.lab.layer import LayerBuilder
+from services.scanner.advisories.files import AdvisoryFiles
 from tests.commandline import PROGRAM, drydock
 
 pytestmark = pytest.mark.slow
@@ -134,6 +135,15 @@ async def test_scanning_at_a_registry_that_is_not_there_is_exit_status_3(tmp_pat
     ran = await drydock("scan", "127.0.0.1:1/app:1.0", "--plain-http", "--data", str(tmp_path))
     assert ran.status == 3
     assert "REGISTRY_UNREACHABLE" in ran.stderr
+
+
+async def test_advisories_that_a_worker_cannot_read_are_the_reason_told(layout: str, tmp_path: Path) -> None:
+    path = AdvisoryFiles(tmp_path).ensure()
+    path.chmod(0o644)
+    path.write_bytes(bytes(path.stat().st_size))
+    ran = await drydock("scan", layout, "--format", "json", "--data", str(tmp_path))
+    assert (ran.status, ran.stdout) == (3, "")
+    assert ran.error["reason"] == "ADVISORIES_UNREADABLE"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.workers import WorkerDied, WorkerPool, WorkerTimedOut
 
 
@@ -22,6 +23,12 @@ def add(a: int, b: int) -> int:
 
 def refuse() -> None:
     raise ValueError("no")
+
+
+def fail_as_a_service() -> None:
+    raise ServiceError(
+        Kind.ABORTED, "BUSY", "Busy.", hint="Wait.", field="f", retry_after=2.0, metadata={"limit": "1"}
+    )
 
 
 def end() -> None:
@@ -44,6 +51,14 @@ async def test_work_is_done_elsewhere(pool: WorkerPool) -> None:
 async def test_an_exception_of_the_work_comes_back(pool: WorkerPool) -> None:
     with pytest.raises(ValueError, match="no"):
         await pool.run(20, refuse)
+
+
+async def test_a_failure_keeps_all_its_facts(pool: WorkerPool) -> None:
+    with pytest.raises(ServiceError) as caught:
+        await pool.run(20, fail_as_a_service)
+    error = caught.value
+    assert (error.kind, error.reason, str(error), error.hint) == (Kind.ABORTED, "BUSY", "Busy.", "Wait.")
+    assert (error.field, error.retry_after, error.metadata) == ("f", 2.0, {"limit": "1"})
 
 
 async def test_a_worker_that_dies_is_told_and_replaced(pool: WorkerPool) -> None:
