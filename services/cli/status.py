@@ -43,8 +43,9 @@ def status(
 ) -> None:
     """Tells where the scan of an image stands, and which digest the answer speaks of.
 
-    With --wait until COMPLETE (exit 0) or FAILED (exit 3); exit 5 when the time is up before that. An image that
-    nobody has begun to scan is waited for, too: its push may be on the way.
+    Exit 3 when the scan FAILED, 5 when it is COMPLETE but nothing could be judged (coverage NONE). With --wait
+    until it has ended; exit 5 when the time is up before that. An image that nobody has begun to scan is waited
+    for, too: its push may be on the way.
 
     Example: drydock status prod team/app:1.0 --wait 5m
     """

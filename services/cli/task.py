@@ -67,6 +67,9 @@ def create(
 ) -> None:
     """Starts a scan of an image; a scan of the same content that runs or is finished is shared.
 
+    Exit 3 when it FAILED, 5 when it is COMPLETE but nothing could be judged (coverage NONE), or when the time of
+    --wait is up before its end.
+
     Example: drydock task create prod team/app:1.0 --wait 5m
     """
 

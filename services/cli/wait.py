@@ -48,6 +48,7 @@ async def wait_for_end(ask: Ask, seconds: float) -> Task | None:
 def show_outcome(output: Output, task: Task | None, *, waited: bool) -> None:
     """Prints a task and ends the process with the exit status that its state means."""
     from drydock.scanner.v1.scan_pb2 import State
+    from services.kernel.model.report import Coverage
 
     if task is not None:
         show_record(output, to_record(task))
@@ -55,9 +56,17 @@ def show_outcome(output: Output, task: Task | None, *, waited: bool) -> None:
         failure = ServiceError(Kind.FAILED_PRECONDITION, task.reason, task.message or "The scan failed.")
         tell(output, failure)
         raise typer.Exit(int(Exit.NOT_SCANNED))
+    if task is not None and task.state == State.STATE_COMPLETE and task.coverage == Coverage.NONE.value:
+        tell(output, _nothing_judged(task))
+        raise typer.Exit(int(Exit.UNDECIDED))
     if waited and (task is None or task.state != State.STATE_COMPLETE):
         tell(output, _time_is_up(task))
         raise typer.Exit(int(Exit.UNDECIDED))
+
+
+def _nothing_judged(task: Task) -> ServiceError:
+    message = "Nothing in the image could be judged: that nothing was found means nothing."
+    return ServiceError(Kind.FAILED_PRECONDITION, task.reason, message, hint=task.message)
 
 
 def _time_is_up(task: Task | None) -> ServiceError:

@@ -14,6 +14,11 @@ def a_task(state: State.ValueType) -> Task:
     return Task(task_id="t-1", state=state, reason="LAYER_CORRUPT", message="Layer 2 is cut off.")
 
 
+def nothing_judged() -> Task:
+    message = "There are no advisories for rhel."
+    return Task(task_id="t-1", state=STATE_COMPLETE, coverage="NONE", reason="NO_ADVISORIES", message=message)
+
+
 async def test_waiting_ends_with_the_task() -> None:
     answers = iter([None, a_task(STATE_RUNNING), a_task(STATE_COMPLETE)])
 
@@ -47,6 +52,8 @@ def outcome(task: Task | None, *, waited: bool) -> int:
     [
         (a_task(STATE_COMPLETE), True, 0),
         (a_task(STATE_COMPLETE), False, 0),
+        (nothing_judged(), True, 5),
+        (nothing_judged(), False, 5),
         (a_task(STATE_RUNNING), False, 0),
         (a_task(STATE_RUNNING), True, 5),
         (None, True, 5),
@@ -63,3 +70,13 @@ def test_the_reason_of_a_failed_scan_is_on_standard_error(capsys: pytest.Capture
     captured = capsys.readouterr()
     assert '"state": "FAILED"' in captured.out
     assert "LAYER_CORRUPT" in captured.err
+
+
+def test_an_image_of_which_nothing_could_be_judged_is_told_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome(nothing_judged(), waited=True)
+    captured = capsys.readouterr()
+    assert '"state": "COMPLETE"' in captured.out
+    assert "NO_ADVISORIES" in captured.err
+    assert "There are no advisories for rhel." in captured.err
