@@ -154,7 +154,10 @@ def update(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Changes what is named; the rest stays. Credentials count from the next scan on."""
+    """Changes what is named; the rest stays. Credentials count from the next scan on.
+
+    Another address, or plain HTTP, needs a saved password again (--password-stdin).
+    """
     given = {
         "name": name,
         "address": address,

@@ -150,7 +150,12 @@ class RulesApi(Protocol):
         ...
 
     async def update_instance(self, instance: str, change: InstanceChange) -> Instance:
-        """Changes what is not None; new credentials count from the next scan on."""
+        """Changes what is not None; new credentials count from the next scan on.
+
+        Raises:
+            ServiceError: PASSWORD_NEEDED when another address, or plain HTTP, comes without the password that is
+                saved being given anew.
+        """
         ...
 
     async def delete_instance(self, instance: str) -> None:

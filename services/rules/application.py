@@ -99,7 +99,7 @@ class Rules:
         return Page(items=items, next_token=more)
 
     async def update_instance(self, instance: str, change: InstanceChange) -> Instance:
-        """Changes what is not None; without a user name the saved password goes too."""
+        """Changes what is not None; without a user name the saved password goes too, elsewhere it never goes."""
         grammar.check_change(change)
         async with self._pool.acquire() as conn:
             try:
@@ -304,6 +304,8 @@ class Rules:
         instance = dataclasses.replace(saved.instance, **given, updated_at=self._clock.now())
         grammar.check_credentials(instance.username, change.password or "")
         sealed = saved.sealed_password if instance.username else b""
+        if sealed and change.password is None and _is_exposed(saved.instance, instance):
+            raise refusals.password_needed(instance.name)
         if change.password is not None:
             sealed = self._seal(instance, change.password)
         return SealedInstance(instance=instance, sealed_password=sealed)
@@ -320,3 +322,10 @@ def _usable(asked: Engine | None) -> Engine:
 
 def _password_context(instance_id: str) -> str:
     return f"rules.instance:{instance_id}"
+
+
+def _is_exposed(old: Instance, new: Instance) -> bool:
+    """Tells whether the change would send the saved password elsewhere, or in clear."""
+    return (old.address, old.private_address) != (new.address, new.private_address) or (
+        new.plain_http and not old.plain_http
+    )

@@ -49,6 +49,16 @@ def instance_name_taken(name: str) -> ServiceError:
     )
 
 
+def password_needed(name: str) -> ServiceError:
+    """A saved password goes only where, and as safely as, whoever gave it meant it to."""
+    return invalid(
+        "PASSWORD_NEEDED",
+        f"Instance {name} would send its saved password to another address, or without TLS.",
+        field="password",
+        hint="Give the password anew in the same call, or take the user name away.",
+    )
+
+
 def rule_name_taken(name: str) -> ServiceError:
     """Names of rules are unique inside an instance."""
     return ServiceError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -98,13 +99,50 @@ async def test_an_update_changes_what_it_names_and_keeps_the_password(database: 
         made = await bench.api.create_instance(new_instance(username="u", password="p", region="eu"))
         clock.advance(5)
         changed = await bench.api.update_instance(
-            "prod", InstanceChange(name="live", private_address="h:1", plain_http=True)
+            "prod", InstanceChange(name="live", edition=Edition.ENTERPRISE, plain_http=False)
         )
-        assert (changed.name, changed.region, changed.plain_http) == ("live", "eu", True)
+        assert (changed.name, changed.region, changed.plain_http) == ("live", "eu", False)
         assert changed.updated_at > made.updated_at == made.created_at
         assert await bench.api.get_instance("live") == changed
         access = await bench.api.registry_access("live")
         assert (access.username, access.password.get_secret_value()) == ("u", "p")
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        InstanceChange(address="elsewhere.example"),
+        InstanceChange(private_address="10.0.0.9:5000"),
+        InstanceChange(plain_http=True),
+        InstanceChange(address="elsewhere.example", username="other"),
+    ],
+)
+async def test_a_saved_password_is_never_sent_elsewhere(database: str, move: InstanceChange) -> None:
+    async with rules_bench(database) as bench:
+        made = await bench.api.create_instance(new_instance(username="u", password="p"))
+        with pytest.raises(ServiceError) as caught:
+            await bench.api.update_instance("prod", move)
+        refused = caught.value
+        assert (refused.kind, refused.reason, refused.field) == (
+            Kind.INVALID_ARGUMENT,
+            "PASSWORD_NEEDED",
+            "password",
+        )
+        assert await bench.api.get_instance("prod") == made
+
+        await bench.api.update_instance("prod", dataclasses.replace(move, password="p2"))
+        access = await bench.api.registry_access("prod")
+        assert access.password.get_secret_value() == "p2"
+
+
+async def test_an_instance_moves_freely_without_a_password_and_with_its_user_taken_away(database: str) -> None:
+    async with rules_bench(database) as bench:
+        await bench.api.create_instance(new_instance("open"))
+        await bench.api.create_instance(new_instance("closed", username="u", password="p"))
+        moved = await bench.api.update_instance("open", InstanceChange(address="h:1", plain_http=True))
+        assert (moved.address, moved.plain_http) == ("h:1", True)
+        moved = await bench.api.update_instance("closed", InstanceChange(address="h:2", username=""))
+        assert (moved.address, moved.username) == ("h:2", "")
 
 
 async def test_taking_the_user_away_takes_the_password_away(database: str) -> None:
