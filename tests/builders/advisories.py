@@ -38,8 +38,8 @@ def before(fixed: str, introduced: str = "0") -> tuple[Json, Json]:
 
 
 def record(identifier: str, *entries: Json, **more: object) -> Json:
-    """One record."""
-    return {"id": identifier, "modified": "2026-01-01T00:00:00Z", "affected": list(entries), **more}
+    """One record, modified the day before NOW."""
+    return {"id": identifier, "modified": "2026-02-28T00:00:00Z", "affected": list(entries), **more}
 
 
 def cvss(vector: str) -> list[Json]:

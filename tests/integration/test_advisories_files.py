@@ -82,7 +82,7 @@ def test_without_an_import_the_sample_is_compiled_once(tmp_path: Path) -> None:
     assert path.stat().st_mtime_ns == made
     with files.open() as database:
         assert database.meta.sample
-        result = match(None, [python("Jinja2", "2.10")], database, now=NOW, max_age=timedelta(days=7))
+        result = match(None, [python("Jinja2", "2.10")], database, unread=(), now=NOW, max_age=timedelta(days=7))
     assert "CVE-2019-10906" in {finding.id for finding in result.findings}
     assert result.coverage_reason == "SAMPLE_ADVISORIES"
 
@@ -120,7 +120,7 @@ def test_the_sample_knows_the_packages_of_the_demo(tmp_path: Path) -> None:
         ),
     ]
     with AdvisoryFiles(tmp_path).open() as database:
-        findings = match(None, packages, database, now=NOW, max_age=timedelta(days=7)).findings
+        findings = match(None, packages, database, unread=(), now=NOW, max_age=timedelta(days=7)).findings
     assert {finding.package.name for finding in findings} == {package.name for package in packages}
     assert all(finding.score is not None for finding in findings)
 

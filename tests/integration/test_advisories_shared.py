@@ -38,7 +38,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 def judged(database: Database, *packages: Package) -> Matched:
-    return match(None, packages, database, now=NOW, max_age=timedelta(days=7))
+    return match(None, packages, database, unread=(), now=NOW, max_age=timedelta(days=7))
 
 
 def test_every_zip_is_imported_and_releases_are_counted(database: Database) -> None:

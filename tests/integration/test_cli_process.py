@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from services.lab.image import build_image, write_layout
 from services.lab.layer import LayerBuilder
 from services.scanner.advisories.files import AdvisoryFiles
+from tests.builders.advisories import affected, before, record, write_zip
 from tests.commandline import PROGRAM, drydock
 
 pytestmark = pytest.mark.slow
@@ -176,6 +178,30 @@ async def test_the_gate_cannot_decide_where_advisories_are_missing(tmp_path: Pat
     write_layout(tmp_path / "layout", {"1.0": build_image([base])})
     ran = await drydock("scan", f"oci:{tmp_path}/layout", "--data", str(tmp_path), "--fail-on", "critical")
     assert ran.status == 5
+
+
+@pytest.mark.parametrize(
+    ("files", "status", "reason"),
+    [
+        ({}, 0, ""),
+        ({"etc/os-release": 'ID=rhel\nVERSION_ID="9.4"\n'}, 5, "NO_ADVISORIES"),
+        ({"etc/os-release": 'ID=debian\nVERSION_ID="12"\n'}, 5, "NO_ADVISORIES"),
+        ({"srv/y-1.dist-info/METADATA": "Metadata-Version: 2.1\n\n"}, 5, "PACKAGE_RECORD_BROKEN"),
+    ],
+)
+async def test_the_gate_passes_only_what_was_read_and_judged_in_full(
+    tmp_path: Path, files: dict[str, str], status: int, reason: str
+) -> None:
+    today = datetime.now(UTC).isoformat()
+    known = record("CVE-1-1", affected("PyPI", "x", *before("2")), modified=today)
+    advisories = write_zip(tmp_path / "all.zip", [known])
+    layer = LayerBuilder().file("srv/x-3.dist-info/METADATA", "Metadata-Version: 2.1\nName: x\nVersion: 3\n\n")
+    for path, content in files.items():
+        layer = layer.file(path, content)
+    write_layout(tmp_path / "layout", {"1.0": build_image([layer.build()])})
+    arguments = ["--advisories", str(advisories), "--data", str(tmp_path), "--format", "json"]
+    ran = await drydock("scan", f"oci:{tmp_path}/layout", "--fail-on", "critical", *arguments)
+    assert (ran.status, ran.json["summary"]["coverage_reason"]) == (status, reason)
 
 
 async def test_a_shown_severity_hides_findings_but_no_counts(layout: str, tmp_path: Path) -> None:

@@ -58,11 +58,11 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(enum.Enum):
-    """How much of the inventory could be judged."""
+    """How much of the image could be read and judged."""
 
     FULL = "FULL"
     PARTIAL = "PARTIAL"
-    """Something was found that no advisories exist for, or the advisories are only a sample: see the warnings."""
+    """A part could not be read, or not be judged by advisories that are whole and young: see the warnings."""
     NONE = "NONE"
     """Nothing could be judged: an empty list of findings means nothing."""
 
@@ -80,7 +80,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something the reader must know: a broken record, a system without advisories."""
+    """Why findings may be missing: a broken record, a system without advisories. Each lowers the coverage."""
 
     code: str
     message: str

@@ -56,7 +56,14 @@ def judge(case: Case) -> ScannedImage:
     ]
     coalesced = coalesce(layers)
     database = _database(case)
-    matched = match(coalesced.distribution, coalesced.packages, database, now=case.now, max_age=case.max_age)
+    matched = match(
+        coalesced.distribution,
+        coalesced.packages,
+        database,
+        unread=coalesced.warnings,
+        now=case.now,
+        max_age=case.max_age,
+    )
     report = _report(case, coalesced, matched, database.meta)
     return ScannedImage(platform=case.platform, report=pack_report(report), outcome=_outcome(report))
 
@@ -91,7 +98,7 @@ def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> R
             coverage=matched.coverage,
             coverage_reason=matched.coverage_reason,
         ),
-        warnings=(*matched.warnings, *coalesced.warnings),
+        warnings=matched.warnings,
     )
 
 

@@ -1,7 +1,7 @@
 """Match: what is known to be wrong with the packages of an image, and how much of them could be judged at all.
 
 Pure: the same packages, advisories and moment give the same result. The rules on disagreeing records stand in
-`services.scanner.advisories.merge`.
+`services.scanner.advisories.merge`, those on coverage in `services.scanner.pipeline.coverage`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from services.scanner.advisories.database import AdvisoryDatabase
 from services.scanner.advisories.ecosystems import canonical_name, family, is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability
 from services.scanner.catalogers.interface import Distribution
+from services.scanner.pipeline.coverage import coverage_of
 
 NO_PACKAGES: Final = "NO_PACKAGES"
 NO_ADVISORIES: Final = "NO_ADVISORIES"
@@ -41,6 +42,7 @@ class Matched:
     coverage_reason: str
     """Code of the first warning that lowers the coverage; empty when it is FULL."""
     warnings: tuple[ReportWarning, ...]
+    """Of the verdict, then those that came with the packages."""
 
 
 class _Verdict(NamedTuple):
@@ -54,13 +56,15 @@ def match(
     packages: Sequence[Package],
     database: AdvisoryDatabase,
     *,
+    unread: Sequence[ReportWarning],
     now: datetime,
     max_age: timedelta,
 ) -> Matched:
     """Judges packages by advisories that are at most `max_age` old at the moment `now`.
 
-    Nothing is silently taken for harmless: what could not be judged, or only by a sample, by old advisories or by
-    a version that does not follow its scheme, lowers the coverage and is told in the warnings.
+    `unread` are the warnings of reading the image. Nothing is silently taken for harmless: what could not be read
+    or judged, or only by a sample, by old advisories or by a version that does not follow its scheme, lowers the
+    coverage and is told in the warnings.
     """
     covered = [package for package in packages if _is_covered(package.ecosystem, database)]
     found: dict[tuple[str, str, str, str], Finding] = {}
@@ -68,18 +72,19 @@ def match(
     for package in packages:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
-    warnings = [
+    warnings = (
         *_emptiness(packages),
         *_uncovered(distribution, packages, database),
         *_trust(database, now, max_age),
         *_odd_versions(covered),
-    ]
-    coverage = Coverage.NONE if not covered else Coverage.PARTIAL if warnings else Coverage.FULL
+        *unread,
+    )
+    coverage, reason = coverage_of(warnings, judged=bool(covered))
     return Matched(
         findings=tuple(sorted(found.values(), key=sort_key)),
         coverage=coverage,
-        coverage_reason=warnings[0].code if warnings else "",
-        warnings=tuple(warnings),
+        coverage_reason=reason,
+        warnings=warnings,
     )
 
 
@@ -186,6 +191,13 @@ def _uncovered(
         yield ReportWarning(
             code=NO_ADVISORIES,
             message=f"There are no advisories for {named}: {count} of its packages could not be judged.",
+        )
+    # What has no ecosystem is a system's package, too: its distribution is one that OSV does not know.
+    if distribution is not None and not any(not p.ecosystem or is_system(p.ecosystem) for p in packages):
+        yield ReportWarning(
+            code=NO_ADVISORIES,
+            message=f"The packages of {_named(distribution)} were not read: no record of them was found that "
+            "Drydock can read.",
         )
 
 

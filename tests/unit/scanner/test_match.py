@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import FindingKind, FixState, Package
-from services.kernel.model.report import Coverage, sort_key
+from services.kernel.model.report import Coverage, ReportWarning, sort_key
 from services.kernel.model.severity import Severity
 from services.scanner.advisories.database import Database
 from services.scanner.catalogers.interface import Distribution
@@ -18,9 +19,15 @@ HIGH = cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H")
 DEBIAN = Distribution(id="debian", version_id="12")
 
 
-def matched(database: Database, *packages: Package, age: timedelta = timedelta()) -> Matched:
+def matched(
+    database: Database,
+    *packages: Package,
+    age: timedelta = timedelta(),
+    distribution: Distribution | None = None,
+    unread: Sequence[ReportWarning] = (),
+) -> Matched:
     with database:
-        return match(DEBIAN, packages, database, now=NOW + age, max_age=timedelta(days=7))
+        return match(distribution, packages, database, unread=unread, now=NOW + age, max_age=timedelta(days=7))
 
 
 def found(result: Matched) -> list[tuple[str, str]]:
@@ -229,7 +236,8 @@ def test_one_ecosystem_without_advisories_makes_the_coverage_partial(tmp_path: P
 def test_packages_of_a_distribution_unknown_to_osv_are_told(tmp_path: Path) -> None:
     database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "x", *before("2"))))
     unknown = Package(purl="", name="x", version="1", ecosystem="", path="/p", layer="l")
-    result = matched(database, unknown)
+    result = matched(database, unknown, distribution=DEBIAN)
+    assert [warning.code for warning in result.warnings] == ["NO_ADVISORIES"]
     assert result.coverage is Coverage.NONE
     assert "debian 12" in result.warnings[0].message
 
@@ -240,12 +248,55 @@ def test_the_sample_never_covers_fully(tmp_path: Path) -> None:
     assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "SAMPLE_ADVISORIES")
 
 
+def aged(folder: Path, *modified: str) -> Database:
+    entry = affected("PyPI", "x", *before("2"))
+    return compiled(
+        folder, *(record(f"CVE-1-{number}", entry, modified=each) for number, each in enumerate(modified))
+    )
+
+
 @pytest.mark.parametrize(("days", "coverage"), [(7, Coverage.FULL), (8, Coverage.PARTIAL)])
 def test_old_advisories_lower_the_coverage(tmp_path: Path, days: int, coverage: Coverage) -> None:
-    database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "x", *before("2"))))
-    result = matched(database, python("x", "3"), age=timedelta(days=days))
+    result = matched(aged(tmp_path, NOW.isoformat()), python("x", "3"), age=timedelta(days=days))
     assert result.coverage is coverage
     assert [warning.code for warning in result.warnings] == ["STALE_ADVISORIES"] * (coverage is Coverage.PARTIAL)
+
+
+RHEL = Distribution(id="rhel", version_id="9.4")
+
+
+@pytest.mark.parametrize("distribution", [RHEL, DEBIAN])
+def test_a_system_whose_packages_were_not_read_is_told(tmp_path: Path, distribution: Distribution) -> None:
+    result = matched(aged(tmp_path, NOW.isoformat()), python("x", "3"), distribution=distribution)
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "NO_ADVISORIES")
+    (warning,) = result.warnings
+    named = f"{distribution.id} {distribution.version_id}"
+    assert warning.message.startswith(f"The packages of the distribution {named} were not read:")
+
+
+def test_a_system_without_readable_packages_and_nothing_else_is_not_judged(tmp_path: Path) -> None:
+    result = matched(aged(tmp_path, NOW.isoformat()), distribution=RHEL)
+    assert (result.coverage, [warning.code for warning in result.warnings]) == (
+        Coverage.NONE,
+        ["NO_PACKAGES", "NO_ADVISORIES"],
+    )
+
+
+@pytest.mark.parametrize(
+    "code", ["FILE_TOO_LARGE", "FILE_NOT_READ", "PACKAGE_RECORD_BROKEN", "TAR_PATH_ESCAPES", "OF_TOMORROW"]
+)
+def test_what_could_not_be_read_lowers_the_coverage(tmp_path: Path, code: str) -> None:
+    warning = ReportWarning(code=code, message="Unread.", path="/var/lib/dpkg/status")
+    result = matched(aged(tmp_path, NOW.isoformat()), python("x", "3"), unread=[warning])
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, code)
+    assert result.warnings == (warning,)
+
+
+def test_what_could_not_be_judged_is_told_before_what_could_not_be_read(tmp_path: Path) -> None:
+    warning = ReportWarning(code="FILE_NOT_READ", message="Unread.")
+    result = matched(aged(tmp_path, NOW.isoformat()), debian("x", "1", release="99"), unread=[warning])
+    assert (result.coverage, result.coverage_reason) == (Coverage.NONE, "NO_ADVISORIES")
+    assert [each.code for each in result.warnings] == ["NO_ADVISORIES", "FILE_NOT_READ"]
 
 
 def test_a_version_that_cannot_be_compared_is_told_and_not_taken_for_harmless(tmp_path: Path) -> None:

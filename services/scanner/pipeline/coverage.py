@@ -1,0 +1,31 @@
+"""Coverage: how much of an image could be judged. Pure; decided once, over every warning that the scan gave.
+
+Every warning lowers it, because each tells of something that findings may be missing from:
+
+- NO_PACKAGES, NO_ADVISORIES: packages that were not read, or that no advisory speaks of.
+- SAMPLE_ADVISORIES, STALE_ADVISORIES: advisories that do not know what is known today.
+- VERSION_NOT_COMPARABLE, PACKAGE_RECORD_BROKEN: a package that is left out, or judged by a guess.
+- FILE_TOO_LARGE, FILE_NOT_READ: a package record that was seen and not read.
+- TAR_PATH_ESCAPES: what unpacks the image may put the entry inside it, as a package record too.
+
+A code that comes to be later lowers it as well, unless somebody decides otherwise here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.kernel.model.report import Coverage, ReportWarning
+
+
+def coverage_of(warnings: Sequence[ReportWarning], *, judged: bool) -> tuple[Coverage, str]:
+    """Returns the coverage, and the code of the first warning that lowers it: empty when it is FULL.
+
+    `judged` tells whether there was any package that advisories speak of. Where there was none, some warning must
+    say why.
+    """
+    if not judged:
+        return Coverage.NONE, warnings[0].code
+    if warnings:
+        return Coverage.PARTIAL, warnings[0].code
+    return Coverage.FULL, ""
