@@ -71,6 +71,9 @@ def update(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
 def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE) -> None:
     """Tells which advisories scans use, how old they are, and what they cover.
 
+    built_at is when they were imported, facts_at when the youngest of them was last modified: by that they are
+    stale or not.
+
     Example: drydock advisories status --output json
     """
     from services.scanner.advisories.files import AdvisoryFiles
@@ -115,12 +118,13 @@ def _record(meta: Meta, data: Path) -> dict[str, object]:
     from services.kernel.clock import SystemClock
     from services.scanner.advisories.settings import AdvisorySettings
 
-    age = SystemClock().now() - meta.built_at
+    now, facts_at = SystemClock().now(), meta.facts_at
     return {
         "version": meta.version,
         "built_at": meta.built_at.isoformat().replace("+00:00", "Z"),
-        "age_seconds": max(0, int(age.total_seconds())),
-        "stale": age > AdvisorySettings().max_age,
+        "facts_at": None if facts_at is None else facts_at.isoformat().replace("+00:00", "Z"),
+        "age_seconds": None if facts_at is None else max(0, int((now - facts_at).total_seconds())),
+        "stale": meta.is_stale(now, AdvisorySettings().max_age),
         "sample": meta.sample,
         "records": meta.records,
         "packages": meta.packages,

@@ -46,7 +46,7 @@ class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     built_at: str
-    """RFC 3339, UTC."""
+    """When they were imported, RFC 3339, UTC; their facts may be older: STALE_ADVISORIES warns of that."""
     sample: bool
     """True for the small snapshot that ships with Drydock: no verdict rests on it."""
 

@@ -25,6 +25,7 @@ from services.scanner.advisories.claims import Claim, TooManyClaims, claims_of
 from services.scanner.advisories.database import FORMAT, META_KEY, Meta, SourceMeta, package_key
 from services.scanner.advisories.ecosystems import is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability, merge
+from services.scanner.advisories.osv import moment_of
 from services.scanner.advisories.sources import broken, read_source
 
 Progress = Callable[[str, int], None]
@@ -37,6 +38,8 @@ _MAP_PER_SOURCE_BYTE: Final = 100
 _BATCH: Final = 20_000
 _PROGRESS_EVERY: Final = 1_000
 _SEQUENCE_BYTES: Final = 8
+_EARLIEST: Final = datetime.fromtimestamp(0, UTC)
+"""No advisory is older."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,7 @@ def compile_sources(
     space = _space(sources)
     try:
         with lmdb.open(str(spool), subdir=False, lock=False, sync=False, map_size=space) as environment:
-            counts = _collect(sources, environment, progress or _ignore)
+            counts = _collect(sources, environment, built_at, progress or _ignore)
             meta = _write(environment, output, space, counts, built_at)
     except lmdb.Error as error:
         raise _not_written(output) from error
@@ -84,17 +87,19 @@ def compile_sources(
     return meta
 
 
-def _collect(sources: Sequence[Source], environment: lmdb.Environment, progress: Progress) -> _Counts:
+def _collect(
+    sources: Sequence[Source], environment: lmdb.Environment, built_at: datetime | None, progress: Progress
+) -> _Counts:
     """Puts every claim into the spool, under its package and a running number."""
     counts = _Counts()
     encoder = msgspec.msgpack.Encoder()
     batch: list[tuple[bytes, bytes]] = []
     sequence = 0
     for source in sources:
-        read, newest = 0, ""
+        read, newest = 0, _EARLIEST
         for record in read_source(source.path, source.name):
             read += 1
-            newest = max(newest, record.modified)
+            newest = _newer(newest, moment_of(record.modified), built_at)
             ecosystems: set[str] = set()
             try:
                 for target, claim in claims_of(record, counts.left_out):
@@ -112,9 +117,19 @@ def _collect(sources: Sequence[Source], environment: lmdb.Environment, progress:
                 progress(source.name, read)
         progress(source.name, read)
         counts.records += read
-        counts.sources.append(SourceMeta(name=source.name, records=read, newest=newest))
+        counts.sources.append(SourceMeta(name=source.name, records=read, newest=_told(newest)))
     _flush(environment, batch)
     return counts
+
+
+def _newer(newest: datetime, moment: datetime | None, built_at: datetime | None) -> datetime:
+    if moment is None or (built_at is not None and moment > built_at):
+        return newest
+    return max(newest, moment)
+
+
+def _told(newest: datetime) -> str:
+    return "" if newest == _EARLIEST else newest.isoformat().replace("+00:00", "Z")
 
 
 def _flush(environment: lmdb.Environment, batch: list[tuple[bytes, bytes]]) -> None:
@@ -157,7 +172,7 @@ def _merged(spool: lmdb.Environment) -> Iterator[tuple[bytes, list[Vulnerability
 
 def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: bytes) -> Meta:
     newest = max((source.newest for source in counts.sources), default="")
-    built = (built_at or _moment(newest)).astimezone(UTC).replace(microsecond=0)
+    built = (built_at or moment_of(newest) or _EARLIEST).astimezone(UTC).replace(microsecond=0)
     facts = Meta(
         format=FORMAT,
         version="",
@@ -172,13 +187,6 @@ def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: by
     )
     digest = hashlib.sha256(content + msgspec.msgpack.encode(facts)).hexdigest()
     return msgspec.structs.replace(facts, version=f"{built:%Y%m%d}-{digest[:12]}")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _space(sources: Sequence[Source]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -18,6 +18,7 @@ import msgspec
 
 from services.kernel.errors import Kind, ServiceError
 from services.scanner.advisories.merge import Vulnerability
+from services.scanner.advisories.osv import moment_of
 
 FORMAT: Final = 1
 """Raised whenever older code could misread the file, or newer code would find less in an older one."""
@@ -37,7 +38,8 @@ class SourceMeta(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     records: int
     newest: str
-    """The latest `modified` of its records, RFC 3339; empty when none tells."""
+    """The latest `modified` of its records, RFC 3339, UTC; empty when none tells. What lies after the import is
+    not counted: sources have records of next year, and one of them would keep old facts young for ever."""
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     """Date and content hash: `20260102-0123456789ab`."""
     built_at: datetime
-    """When it was imported; for the sample, the day of its youngest fact."""
+    """When it was imported, whatever the age of its facts; for the sample, the day of its youngest fact."""
     sample: bool
     """True for the small snapshot that ships with Drydock."""
     records: int
@@ -59,6 +61,20 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]
     """Why records or parts of them claim nothing: `withdrawn`, `malicious`, `no_versions` and the like."""
     sources: tuple[SourceMeta, ...]
+
+    @property
+    def facts_at(self) -> datetime | None:
+        """The moment of its youngest fact, of all sources; never after `built_at`. None when no record tells."""
+        told = [moment for source in self.sources if (moment := moment_of(source.newest)) is not None]
+        return min(max(told), self.built_at) if told else None
+
+    def is_stale(self, now: datetime, max_age: timedelta) -> bool:
+        """Tells whether its youngest fact is older than `max_age`, or of an age that nobody knows.
+
+        Sources count together: some change twice a year, and are no older for that.
+        """
+        facts_at = self.facts_at
+        return facts_at is None or now - facts_at > max_age
 
 
 class AdvisoryDatabase(Protocol):

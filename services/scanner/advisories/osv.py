@@ -5,6 +5,7 @@ Only what decides is read; prose, references and credits are left out, unknown f
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -89,3 +90,12 @@ def decode(content: bytes | memoryview) -> Record:
         msgspec.MsgspecError: no JSON, or not of the schema's shape.
     """
     return _DECODER.decode(content)
+
+
+def moment_of(text: str) -> datetime | None:
+    """Reads a `modified`, in UTC where it names no zone; None when it is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -215,11 +215,16 @@ def _trust(database: AdvisoryDatabase, now: datetime, max_age: timedelta) -> Ite
             message=f"Only the sample of advisories that ships with Drydock was used ({meta.records} records of "
             f"{meta.built_at:%Y-%m-%d}): run `drydock advisories update` for a verdict.",
         )
-    elif now - meta.built_at > max_age:
+    elif meta.facts_at is None:
         yield ReportWarning(
             code=STALE_ADVISORIES,
-            message=f"The advisories are of {meta.built_at:%Y-%m-%d}, {(now - meta.built_at).days} days old: "
-            "run `drydock advisories update`.",
+            message="The advisories do not tell how old they are: run `drydock advisories update`.",
+        )
+    elif meta.is_stale(now, max_age):
+        yield ReportWarning(
+            code=STALE_ADVISORIES,
+            message=f"The youngest of the advisories is of {meta.facts_at:%Y-%m-%d}, "
+            f"{(now - meta.facts_at).days} days old: run `drydock advisories update`.",
         )
 
 

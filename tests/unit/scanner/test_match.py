@@ -262,6 +262,23 @@ def test_old_advisories_lower_the_coverage(tmp_path: Path, days: int, coverage: 
     assert [warning.code for warning in result.warnings] == ["STALE_ADVISORIES"] * (coverage is Coverage.PARTIAL)
 
 
+@pytest.mark.parametrize(
+    ("modified", "codes"),
+    [
+        (("2025-03-01T00:00:00Z", "2024-01-01T00:00:00Z"), ["STALE_ADVISORIES"]),
+        (("2025-03-01T00:00:00Z", "2027-07-09T00:00:00Z"), ["STALE_ADVISORIES"]),
+        (("2025-03-01T00:00:00Z", "2026-02-27T00:00:00.123456789Z"), []),
+        (("2025-03-01T00:00:00Z", "2026-03-01T01:00:00+02:00"), []),
+        (("", "yesterday"), ["STALE_ADVISORIES"]),
+    ],
+)
+def test_advisories_are_as_old_as_their_youngest_fact_however_lately_imported(
+    tmp_path: Path, modified: tuple[str, str], codes: list[str]
+) -> None:
+    result = matched(aged(tmp_path, *modified), python("x", "3"))
+    assert [warning.code for warning in result.warnings] == codes
+
+
 RHEL = Distribution(id="rhel", version_id="9.4")
 
 
