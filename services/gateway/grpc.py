@@ -9,8 +9,8 @@ from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from drydock.scanner.v1 import scanner_service_pb2_grpc as scanner_rpc
 from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.api import AdminApi
+from services.gateway.editions import Editions
 from services.gateway.servicer import AdminServicer
-from services.kernel.clock import Clock
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.servicer import NotifierServicer
@@ -21,10 +21,10 @@ from services.scanner.servicer import ScannerServicer
 
 
 def public_services(
-    *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, admin: AdminApi, clock: Clock
+    *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, admin: AdminApi, editions: Editions
 ) -> tuple[Service, ...]:
     """Returns what the door serves besides health and reflection."""
-    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, clock=clock)
+    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
     notifier_servicer = NotifierServicer(notifier)

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from services.gateway.auth import BearerGuard
+from services.gateway.editions import Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
@@ -72,7 +73,8 @@ async def server(
     checker = TokenChecker(pool, store, clock)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
     intake = Intake(pool=pool, store=store, bus=bus, clock=clock, metrics=WebhookMetrics(registry))
-    services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, clock=clock)
+    editions = Editions(rules, clock)
+    services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions)
     interceptor = CallInterceptor(
         guard=BearerGuard(checker),
         ids=ids,
@@ -80,7 +82,7 @@ async def server(
         default_deadline_seconds=settings.call_deadline_seconds,
     )
     webhook = DistributionWebhook(
-        checker=checker, intake=intake, deadline_seconds=settings.webhook_deadline_seconds
+        checker=checker, editions=editions, intake=intake, deadline_seconds=settings.webhook_deadline_seconds
     )
     app = http_app(distribution=webhook, ids=ids)
     plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app)

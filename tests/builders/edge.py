@@ -11,9 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
 from services.gateway.acr.servicer import ContainerRegistryServicer
+from services.gateway.editions import Editions
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
-from services.kernel.ids import RandomIds
+from services.kernel.ids import Ids, RandomIds
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
@@ -26,13 +27,13 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.scanner import FakeScanner
 
 
-def real_rules(pool: Pool, clock: Clock) -> Rules:
+def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
     return Rules(
         pool=pool,
         store=RulesStore(),
         box=SecretBox(b"k" * 32),
         clock=clock,
-        ids=RandomIds(),
+        ids=ids or RandomIds(),
         max_rules_per_instance=10_000,
     )
 
@@ -67,7 +68,7 @@ async def acr_edge(database: str) -> AsyncIterator[Edge]:
             NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False)
         )
         repository = await rules.see_repository(instance.instance_id, "team", "app")
-        servicer = ContainerRegistryServicer(rules=rules, scanner=scanner, clock=clock)
+        servicer = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=Editions(rules, clock))
         name = "drydock.acr.v20181201.ContainerRegistry"
         async with serving(
             name, lambda server: acr_rpc.add_ContainerRegistryServicer_to_server(servicer, server)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
-from services.gateway.acr.editions import Editions
 from services.gateway.acr.requests import Window, required
 from services.gateway.acr.words import from_scan_type, from_scope, from_trigger
+from services.gateway.editions import Editions
 from services.kernel.errors import not_found
 from services.rules.api import NewScanRule, RulesApi, ScanRule, ScanType
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
-from services.gateway.acr.editions import Editions
 from services.gateway.acr.requests import NamesImage, from_image, from_page, required
 from services.gateway.acr.translate import in_order, to_fix_command, to_summary, to_vulnerability
 from services.gateway.acr.words import (
@@ -19,6 +18,7 @@ from services.gateway.acr.words import (
     to_scan_service,
     to_status,
 )
+from services.gateway.editions import Editions
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import parse_digest
 from services.kernel.model.finding import Finding

@@ -9,12 +9,11 @@ import grpc
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as rpc
-from services.gateway.acr.editions import Editions
 from services.gateway.acr.requests import from_page
 from services.gateway.acr.rules import ScanRules
 from services.gateway.acr.scans import BusinessFailure, Scans
 from services.gateway.acr.translate import to_rule
-from services.kernel.clock import Clock
+from services.gateway.editions import Editions
 from services.kernel.rpc.request_id import current
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
@@ -26,8 +25,7 @@ REASON_TRAILER = "x-drydock-reason"
 class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
     """Each action of the reference that concerns scanning."""
 
-    def __init__(self, *, rules: RulesApi, scanner: ScannerApi, clock: Clock) -> None:
-        editions = Editions(rules, clock)
+    def __init__(self, *, rules: RulesApi, scanner: ScannerApi, editions: Editions) -> None:
         self._scans = Scans(scanner, editions)
         self._rules = ScanRules(rules, editions)
 

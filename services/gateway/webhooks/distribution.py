@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from services.gateway.api import Role
+from services.gateway.editions import Editions
 from services.gateway.tokens import TokenChecker, bearer_of
 from services.gateway.webhooks.envelope import open_envelope, read_event
 from services.gateway.webhooks.intake import Intake
@@ -40,8 +41,11 @@ class Refusal(ServiceError):
 class DistributionWebhook:
     """Receives envelopes for the instance that the sender's key is bound to."""
 
-    def __init__(self, *, checker: TokenChecker, intake: Intake, deadline_seconds: float) -> None:
+    def __init__(
+        self, *, checker: TokenChecker, editions: Editions, intake: Intake, deadline_seconds: float
+    ) -> None:
         self._checker = checker
+        self._editions = editions
         self._intake = intake
         self._deadline_seconds = deadline_seconds
 
@@ -69,6 +73,8 @@ class DistributionWebhook:
     async def _receive(self, request: Request) -> Response:
         instance_id = str(request.path_params["instance_id"])
         await self._authenticate(request, instance_id)
+        # A key outlives its instance; what it brings then is nobody's.
+        await self._editions.enterprise(instance_id)
         _check_headers(request)
         events = open_envelope(await _read_body(request))
         receipt = await self._intake.take(instance_id, [read_event(instance_id, event) for event in events])

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from drydock.events.v1 import image_event_pb2 as pb
 from services.gateway.api import Role
+from services.gateway.editions import Editions
 from services.gateway.http import http_app
 from services.gateway.webhooks.distribution import MAX_BODY_BYTES, DistributionWebhook
 from services.gateway.webhooks.intake import Intake, WebhookMetrics
@@ -23,6 +24,9 @@ from services.kernel.bus.postgres import PostgresBus
 from services.kernel.ids import RandomIds
 from services.kernel.wakeup import Wakeups
 from services.kernel.webserver import serve_http
+from services.rules.api import Edition, InstanceChange, NewInstance
+from services.rules.application import Rules
+from tests.builders.edge import real_rules
 from tests.builders.gateway import INSTANCE_ID, KeyRing, key_ring
 from tests.databases import migrated_pool
 from tests.fakes.bus import UnreliableBus
@@ -31,6 +35,13 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "events"
 PUSH = json.loads((FIXTURES / "registry_push_event.json").read_bytes())
 BLOB = json.loads((FIXTURES / "registry_push_blob_event.json").read_bytes())
 DOCKER_TYPE = "application/vnd.docker.distribution.events.v1+json"
+
+
+class OneInstance(RandomIds):
+    """The instance that is made has the id that the keys were made for."""
+
+    def named(self, prefix: str) -> str:
+        return INSTANCE_ID
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +54,7 @@ class Answer:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     ring: KeyRing
+    rules: Rules
     bus: UnreliableBus
     url: str
     address: str
@@ -78,17 +90,22 @@ class Door:
 
 @pytest.fixture
 async def door(database: str) -> AsyncIterator[Door]:
-    schemas = (("gateway", "services.gateway"), ("bus", "services.kernel.bus"))
+    schemas = (("gateway", "services.gateway"), ("rules", "services.rules"), ("bus", "services.kernel.bus"))
     async with migrated_pool(database, *schemas) as pool:
         ring = key_ring(pool)
         bus = UnreliableBus(PostgresBus(pool, database, Wakeups(database), RandomIds()))
         registry = CollectorRegistry()
         intake = Intake(pool=pool, store=ring.store, bus=bus, clock=ring.clock, metrics=WebhookMetrics(registry))
-        webhook = DistributionWebhook(checker=ring.checker, intake=intake, deadline_seconds=0.5)
+        rules = real_rules(pool, ring.clock, OneInstance())
+        await rules.create_instance(NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False))
+        webhook = DistributionWebhook(
+            checker=ring.checker, editions=Editions(rules, ring.clock), intake=intake, deadline_seconds=0.5
+        )
         issued = await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance=INSTANCE_ID)
         async with serve_http(http_app(distribution=webhook, ids=RandomIds()), "127.0.0.1:0") as address:
             yield Door(
                 ring=ring,
+                rules=rules,
                 bus=bus,
                 url=f"http://{address}",
                 address=address,
@@ -204,6 +221,29 @@ async def test_a_key_of_another_role_is_refused(door: Door, role: Role) -> None:
     issued = await door.ring.keys.create_key(name="other", role=role)
 
     assert (await door.post(PUSH, token=issued.token)).status == 403
+
+
+@pytest.mark.parametrize("heard_before", [False, True])
+async def test_a_key_of_a_deleted_instance_is_refused_within_five_seconds(door: Door, heard_before: bool) -> None:
+    if heard_before:
+        assert (await door.post({"events": []})).status == 202
+    await door.rules.delete_instance("lab")
+    if heard_before:
+        door.ring.clock.advance(5)
+
+    answer = await door.post(PUSH)
+
+    assert (answer.status, answer.body["code"]) == (404, "INSTANCE_NOT_EXIST")
+    assert await door.events() == []
+
+
+async def test_a_key_of_a_personal_instance_is_refused(door: Door) -> None:
+    await door.rules.update_instance("lab", InstanceChange(edition=Edition.PERSONAL))
+
+    answer = await door.post(PUSH)
+
+    assert (answer.status, answer.body["code"]) == (412, "EDITION_NOT_SUPPORTED")
+    assert await door.events() == []
 
 
 async def test_a_bus_that_is_down_is_told_and_the_senders_retry_completes(door: Door) -> None:

@@ -1,4 +1,4 @@
-"""Which instances may be asked about: only those of the Enterprise Edition."""
+"""Which instances may be asked about or heard from: those there are, of the Enterprise Edition."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ _MAX_REMEMBERED = 1024
 
 
 class Editions:
-    """Looks instances up, and remembers Enterprise ones for a moment: a status call stays one indexed read."""
+    """Looks instances up, and remembers Enterprise ones for a moment: a status call stays one indexed read.
+
+    What is deleted or made personal counts as it was for 5 seconds at most.
+    """
 
     def __init__(self, rules: RulesApi, clock: Clock) -> None:
         self._rules = rules
