@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.layers.limits import LayerLimits
 
 
@@ -42,6 +43,26 @@ class ScannerSettings(BaseSettings):
     """Longest pause before another attempt, also when a registry asks for more."""
     spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""
+    registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)
+    """Longest time until a registry takes the connection."""
+    registry_idle_seconds: float = Field(default=Timeouts().idle_seconds, gt=0)
+    """Longest silence of a registry while bytes are awaited."""
+    registry_request_seconds: float = Field(default=Timeouts().request_seconds, gt=0)
+    """Longest time for a manifest; a blob gets this and the time its size takes at the slowest rate."""
+    registry_slowest_bytes_per_second: int = Field(default=Timeouts().slowest_bytes_per_second, ge=1)
+    """Rate below which the transfer of a blob is given up."""
+    registry_attempts: int = Field(default=RetryPolicy().attempts, ge=1, le=50)
+    """How often one request is sent to a registry, the first included, before the scan's attempt fails."""
+    registry_retry_longest_seconds: float = Field(default=RetryPolicy().longest_seconds, gt=0)
+    """Longest pause between two of them; a registry that asks for more has the scan put off."""
+    manifest_bytes: int = Field(default=ImageLimits().manifest_bytes, ge=1 << 10)
+    """Largest manifest or index."""
+    config_bytes: int = Field(default=ImageLimits().config_bytes, ge=1 << 10)
+    """Largest configuration of an image."""
+    image_layers: int = Field(default=ImageLimits().layers, ge=1)
+    """Most layers of an image."""
+    index_children: int = Field(default=ImageLimits().children, ge=1)
+    """Most manifests that an index lists, together with those nested in it."""
 
     @property
     def layer_limits(self) -> LayerLimits:
@@ -50,6 +71,27 @@ class ScannerSettings(BaseSettings):
             uncompressed_bytes=self.layer_uncompressed_bytes,
             expansion=self.layer_expansion,
             entries=self.layer_entries,
+        )
+
+    @property
+    def source(self) -> SourceSettings:
+        """The bounds and deadlines for reading images; those that nobody needs to change are as they are."""
+        return SourceSettings(
+            limits=ImageLimits(
+                manifest_bytes=self.manifest_bytes,
+                config_bytes=self.config_bytes,
+                layers=self.image_layers,
+                children=self.index_children,
+            ),
+            timeouts=Timeouts(
+                connect_seconds=self.registry_connect_seconds,
+                idle_seconds=self.registry_idle_seconds,
+                request_seconds=self.registry_request_seconds,
+                slowest_bytes_per_second=self.registry_slowest_bytes_per_second,
+            ),
+            retry=RetryPolicy(
+                attempts=self.registry_attempts, longest_seconds=self.registry_retry_longest_seconds
+            ),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import tempfile
 from collections.abc import AsyncIterator
@@ -82,7 +83,8 @@ async def server(
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
     async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
-        puller = Puller(pool=pool, store=store, rules=rules, open_source=_open_repository, pipeline=pipeline)
+        open_repository = functools.partial(_open_repository, settings.source)
+        puller = Puller(pool=pool, store=store, rules=rules, open_source=open_repository, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ids.uuid()}",
             pool=pool,
@@ -109,7 +111,7 @@ async def server(
             lookup=Lookup(pool, store, rules),
             intake=intake,
             rules=rules,
-            open_source=_open_repository,
+            open_source=open_repository,
             clock=clock,
             ids=ids,
             engines=frozenset({Engine.SECURITY_CENTER}),
@@ -145,7 +147,7 @@ async def one_shot(
             AdvisoryFiles(data).ensure()
         async with (
             _pipeline(RememberedAnalyses(), scratch / "spool", data, settings, clock) as pipeline,
-            open_source(reference, access, SourceSettings()) as source,
+            open_source(reference, access, settings.source) as source,
         ):
             name = name_in_source(reference)
             result = await pipeline.scan(
@@ -188,11 +190,11 @@ async def _pipeline(
 
 
 @asynccontextmanager
-async def _open_repository(access: RegistryAccess, name: RepositoryName) -> AsyncIterator[ImageSource]:
+async def _open_repository(
+    settings: SourceSettings, access: RegistryAccess, name: RepositoryName
+) -> AsyncIterator[ImageSource]:
     image = ImageName(repository=name, tag=None, digest=None)
-    async with open_source(
-        RegistryReference(host=access.address, image=image), access, SourceSettings()
-    ) as source:
+    async with open_source(RegistryReference(host=access.address, image=image), access, settings) as source:
         yield source
 
 

@@ -73,7 +73,7 @@ class ScanPipeline:
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
-        resolved = await resolve(source, name, platform)
+        resolved = await resolve(source, name, platform, self._settings.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved

@@ -1,0 +1,58 @@
+"""What an operator says of registries and images reaches the source of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from services.kernel.model.reference import parse_reference
+from services.lab.image import write_layout
+from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
+from services.scanner.reasons import Reason, ScanFailure
+from services.scanner.settings import ScannerSettings
+from services.scanner.wiring import one_shot
+from tests.builders.images import an_image
+
+
+def test_settings_that_nobody_changed_are_those_of_the_source() -> None:
+    assert ScannerSettings().source == SourceSettings()
+
+
+def test_every_setting_of_registries_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {
+        "REGISTRY_CONNECT_SECONDS": "1",
+        "REGISTRY_IDLE_SECONDS": "2",
+        "REGISTRY_REQUEST_SECONDS": "3",
+        "REGISTRY_SLOWEST_BYTES_PER_SECOND": "4",
+        "REGISTRY_ATTEMPTS": "5",
+        "REGISTRY_RETRY_LONGEST_SECONDS": "6",
+        "MANIFEST_BYTES": "7000",
+        "CONFIG_BYTES": "8000",
+        "IMAGE_LAYERS": "9",
+        "INDEX_CHILDREN": "10",
+    }
+    for name, value in said.items():
+        monkeypatch.setenv(f"DRYDOCK_SCANNER_{name}", value)
+
+    assert ScannerSettings().source == SourceSettings(
+        limits=ImageLimits(manifest_bytes=7000, config_bytes=8000, layers=9, children=10),
+        timeouts=Timeouts(connect_seconds=1, idle_seconds=2, request_seconds=3, slowest_bytes_per_second=4),
+        retry=RetryPolicy(attempts=5, longest_seconds=6),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [("IMAGE_LAYERS", "1", Reason.TOO_MANY_LAYERS), ("MANIFEST_BYTES", "1024", Reason.MANIFEST_TOO_LARGE)],
+)
+async def test_a_scan_keeps_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: Reason
+) -> None:
+    monkeypatch.setenv(f"DRYDOCK_SCANNER_{name}", value)
+    write_layout(tmp_path / "image", {"1.0": an_image(*(str(number) for number in range(10)))})
+
+    with pytest.raises(ScanFailure) as caught:
+        await one_shot(parse_reference(f"oci:{tmp_path}/image:1.0"), data=tmp_path / "data")
+
+    assert caught.value.why is why
