@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -22,15 +21,15 @@ from services.kernel.ids import RandomIds
 from services.kernel.migrate import migrate
 from services.kernel.run import Process
 from services.kernel.secrets import SecretBox, load_key
-from services.kernel.settings import KernelSettings, refuse_unknown
+from services.kernel.settings import KernelSettings
 from services.kernel.wakeup import Wakeups
 from services.notifier import wiring as notifier
 from services.notifier.settings import NotifierSettings
 from services.rules import wiring as rules
 from services.rules.settings import RulesSettings
 from services.scanner import wiring as scanner
-from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
 from services.scanner.settings import ScannerSettings
+from services.settings import check_environment
 
 log = structlog.get_logger()
 
@@ -42,8 +41,6 @@ SCHEMAS = (
     ("gateway", "services.gateway"),
 )
 """Every schema and the package that owns it, in the order of migration."""
-SETTINGS = (KernelSettings, RulesSettings, *SCANNER_SETTINGS, NotifierSettings, GatewaySettings)
-"""Every settings class: what none of them knows is no setting."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +64,7 @@ async def compose(
     Raises:
         ServiceError: what stands in the way, such as DATA_FOLDER_IN_USE or ADDRESS_NOT_AVAILABLE.
     """
-    refuse_unknown(os.environ, SETTINGS)
+    check_environment()
     ready = process.readiness.add("standalone")
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)

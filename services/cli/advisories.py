@@ -49,7 +49,7 @@ def import_(
       drydock advisories import Debian.zip PyPI.zip
       drydock advisories import ./records https://mirror.example/Alpine/all.zip
     """
-    with reported(output):
+    with _reported(output):
         show_record(output, _record(_install(sources, data), data))
 
 
@@ -63,7 +63,7 @@ def update(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
     """
     from services.scanner.advisories.settings import AdvisorySettings
 
-    with reported(output):
+    with _reported(output):
         show_record(output, _record(_install(AdvisorySettings().sources, data), data))
 
 
@@ -78,8 +78,18 @@ def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
     """
     from services.scanner.advisories.files import AdvisoryFiles
 
-    with reported(output), AdvisoryFiles(data.expanduser()).open() as database:
+    with _reported(output), AdvisoryFiles(data.expanduser()).open() as database:
         show_record(output, _record(database.meta, data))
+
+
+@contextmanager
+def _reported(output: Output) -> Iterator[None]:
+    """Reports failures, the first of which is a setting that is none."""
+    from services.settings import check_environment
+
+    with reported(output):
+        check_environment()
+        yield
 
 
 def _install(sources: Sequence[str], data: Path) -> Meta:

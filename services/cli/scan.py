@@ -66,7 +66,9 @@ def scan(
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
         from services.kernel.model.platform import parse_platform
         from services.kernel.model.reference import parse_reference
+        from services.settings import check_environment
 
+        check_environment()
         if parse_engine(engine) is not Engine.SECURITY_CENTER:
             raise engine_not_ready()
         reference = parse_reference(image)

@@ -74,8 +74,7 @@ def read_settings(
     from pydantic import ValidationError
 
     from services.gateway.settings import GatewaySettings
-    from services.kernel.errors import invalid
-    from services.kernel.settings import KernelSettings
+    from services.kernel.settings import KernelSettings, invalid_setting
 
     listen = {"grpc_listen": grpc, "http_listen": http, "monitoring_listen": monitoring}
     try:
@@ -86,9 +85,7 @@ def read_settings(
             {key: value for key, value in listen.items() if value is not None}
         )
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        raise invalid("INVALID_SETTING", f"The setting {name} is wrong: {first['msg']}.", field=name) from error
+        raise invalid_setting(error) from error
     return kernel, gateway
 
 

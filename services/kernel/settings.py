@@ -6,10 +6,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.kernel.errors import invalid
+from services.kernel.errors import ServiceError, invalid
 
 
 def default_data_dir() -> Path:
@@ -54,3 +54,11 @@ def refuse_unknown(environment: Iterable[str], classes: Sequence[type[BaseSettin
             near = difflib.get_close_matches(name.upper(), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else "Unset it."
             raise invalid("UNKNOWN_SETTING", f"There is no setting {name}.", field=name, hint=hint)
+
+
+def invalid_setting(error: ValidationError, *, prefix: str = "") -> ServiceError:
+    """The INVALID_SETTING of the first thing wrong; with the `prefix` of its class it is named as a variable."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = ".".join(map(str, first["loc"]))
+    name = f"{prefix}{name}".upper() if prefix else name
+    return invalid("INVALID_SETTING", f"The setting {name} is wrong: {first['msg']}.", field=name)

@@ -126,6 +126,25 @@ async def test_a_wrong_setting_of_the_environment_is_named_without_its_value(tmp
     assert "hunter2" not in ran.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["up"],
+        ["scan", "127.0.0.1:1/app:1.0", "--plain-http"],
+        ["advisories", "status"],
+        ["advisories", "update"],
+        ["advisories", "import", "none.zip"],
+    ],
+)
+async def test_a_setting_that_is_none_is_refused_wherever_settings_count(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    ran = await drydock(*arguments, "--data", str(tmp_path), env={"DRYDOCK_ADVISORY_MAX_AGE_DAY": "1"})
+    assert (ran.status, ran.stdout) == (2, "")
+    assert "UNKNOWN_SETTING" in ran.stderr
+    assert "DRYDOCK_ADVISORY_MAX_AGE_DAYS" in ran.stderr
+
+
 async def test_scanning_what_is_not_there_is_exit_status_3(tmp_path: Path) -> None:
     ran = await drydock("scan", f"oci:{tmp_path}/none:1", "--format", "json", "--data", str(tmp_path))
     assert (ran.status, ran.stdout) == (3, "")

@@ -14,7 +14,7 @@ _OSV = "https://osv-vulnerabilities.storage.googleapis.com"
 class AdvisorySettings(BaseSettings):
     """Read from `DRYDOCK_ADVISORY_…`."""
 
-    model_config = SettingsConfigDict(env_prefix="DRYDOCK_ADVISORY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_ADVISORY_", frozen=True, extra="forbid")
 
     sources: Annotated[tuple[str, ...], NoDecode] = tuple(
         f"{_OSV}/{ecosystem}/all.zip" for ecosystem in ("Debian", "Alpine", "PyPI")
