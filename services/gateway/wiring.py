@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import structlog
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
@@ -20,6 +21,7 @@ from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.distribution import DistributionWebhook
 from services.gateway.webhooks.intake import Intake, WebhookMetrics
+from services.kernel.addresses import is_loopback
 from services.kernel.bus.interface import Bus
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -33,6 +35,8 @@ from services.kernel.webserver import serve_http
 from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
+
+log = structlog.get_logger()
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +120,7 @@ async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Futur
             serve(listen.grpc_listen, plan.services, interceptors=interceptors, grace_seconds=grace) as grpc_door,
             serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address,
         ):
+            _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
             opened.set_result((grpc_door.address, http_address))
             await stopping.wait()
     except ServiceError as error:
@@ -124,3 +129,10 @@ async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Futur
         opened.set_exception(error)
     finally:
         opened.cancel()
+
+
+def _warn_of_plaintext(**doors: str) -> None:
+    """Says once which doors take bearer tokens in clear from other machines; TLS is a proxy's work."""
+    exposed = {name: at for name, at in doors.items() if not is_loopback(at.rpartition(":")[0])}
+    if exposed:
+        log.warning("door.plaintext", **exposed, hint="Put a TLS proxy in front, and listen on loopback.")

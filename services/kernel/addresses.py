@@ -48,6 +48,12 @@ def is_refused(host: str) -> bool:
     return address is not None and any(form in network for form in _forms(address) for network in _REFUSED)
 
 
+def is_loopback(host: str) -> bool:
+    """Tells whether only this machine reaches what listens there."""
+    address = _plain(host.removeprefix("[").removesuffix("]"))
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
 def check_literal(host: str) -> None:
     """Refuses a host that is itself a forbidden address: aiohttp asks no resolver about those.
 

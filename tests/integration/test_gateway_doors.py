@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+import structlog.testing
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from prometheus_client import CollectorRegistry
@@ -264,3 +265,13 @@ async def test_a_door_whose_port_is_taken_is_a_clear_error(database: str, tmp_pa
             [error] = caught.value.exceptions
             assert isinstance(error, ServiceError)
             assert error.reason == "ADDRESS_NOT_AVAILABLE"
+
+
+async def test_doors_that_other_machines_reach_in_clear_are_warned_of_once(database: str, tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with gateway(database, tmp_path / "admin.token", grpc_listen="0.0.0.0:0"):
+            pass
+    [warning] = [entry for entry in logs if entry["event"] == "door.plaintext"]
+    assert warning["log_level"] == "warning"
+    assert warning["grpc"].startswith("0.0.0.0:")
+    assert "http" not in warning

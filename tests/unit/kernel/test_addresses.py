@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal, is_refused
+from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal, is_loopback, is_refused
 from tests.builders.images import FixedNames
 
 
@@ -50,6 +50,15 @@ def test_link_local_metadata_and_multicast_addresses_are_refused(host: str) -> N
 def test_loopback_private_and_public_addresses_and_names_are_allowed(host: str) -> None:
     assert not is_refused(host)
     check_literal(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("[::1]", True), ("localhost", True)]
+    + [(host, False) for host in ("0.0.0.0", "[::]", "", "10.0.0.1", "drydock.example")],  # noqa: S104
+)
+def test_what_only_this_machine_reaches_is_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
 
 
 @given(st.ip_addresses(v=4))
