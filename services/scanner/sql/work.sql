@@ -50,13 +50,6 @@ UPDATE scanner.work
 SET leased_until = NULL, owner = '', attempts = attempts - 1
 WHERE scan_id = $1 AND fence = $2
 
--- name: backlog
--- How much waits and how much is being done, by lane.
-SELECT lane, count(*) FILTER (WHERE leased_until IS NULL) AS waiting,
-    count(*) FILTER (WHERE leased_until IS NOT NULL) AS leased
-FROM scanner.work
-GROUP BY lane
-
 -- name: hasten
 -- A scan that others wait for too moves to the better lane, and the platforms of an index with it.
 UPDATE scanner.work

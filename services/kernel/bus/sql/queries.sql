@@ -57,11 +57,3 @@ FROM bus.member AS m
 JOIN pg_stat_activity AS a ON a.pid = m.backend_pid AND a.backend_start = m.backend_start
 WHERE m.consumer_group = $1 AND m.topic = $2
 ORDER BY m.member_id
-
--- name: backlog
--- How many messages each group has not read yet, by topic.
-SELECT p.consumer_group, p.topic, count(m.seq) AS waiting
-FROM bus.position AS p
-LEFT JOIN bus.message AS m
-    ON m.topic = p.topic AND m.partition = p.partition AND (m.xid, m.seq) > (p.xid, p.seq)
-GROUP BY p.consumer_group, p.topic
