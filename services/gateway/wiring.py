@@ -20,7 +20,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.distribution import DistributionWebhook
-from services.gateway.webhooks.intake import Intake, WebhookMetrics
+from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
 from services.kernel.bus.interface import Bus
 from services.kernel.clock import Clock
@@ -76,7 +76,7 @@ async def server(
     store = GatewayStore()
     checker = TokenChecker(pool, store, clock)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
-    intake = Intake(pool=pool, store=store, bus=bus, clock=clock, metrics=WebhookMetrics(registry))
+    publisher = EventPublisher(pool=pool, store=store, bus=bus, clock=clock, metrics=WebhookMetrics(registry))
     editions = Editions(rules, clock)
     services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions)
     interceptor = CallInterceptor(
@@ -86,7 +86,7 @@ async def server(
         default_deadline_seconds=settings.call_deadline_seconds,
     )
     webhook = DistributionWebhook(
-        checker=checker, editions=editions, intake=intake, deadline_seconds=settings.webhook_deadline_seconds
+        checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
     app = http_app(distribution=webhook, ids=ids)
     plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app)

@@ -32,7 +32,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.images.interface import ImageSource
 from services.scanner.intake import Intake
 from services.scanner.lookup import Lookup
-from services.scanner.merge import merge_findings
+from services.scanner.platforms import merge_findings
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report

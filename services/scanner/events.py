@@ -1,30 +1,12 @@
-"""What the scanner reads from and writes to the bus, between protobuf and our own values."""
+"""What the scanner is told over the bus, as values of ours."""
 
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import datetime
 
-from google.protobuf.message import DecodeError
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
-from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
-from services.kernel.errors import invalid
-from services.kernel.model.digest import parse_digest
-from services.kernel.model.engine import Engine, parse_engine
-from services.kernel.model.reference import RepositoryName
-from services.kernel.model.repository_id import repository_id
-from services.scanner.api import State
-from services.scanner.records import ImageAddress, TaskRecord
-
-_STATES = {
-    State.PENDING: scan_event_pb2.ScanEvent.STATE_SCANNING,
-    State.RUNNING: scan_event_pb2.ScanEvent.STATE_SCANNING,
-    State.RETRYING: scan_event_pb2.ScanEvent.STATE_RETRYING,
-    State.COMPLETE: scan_event_pb2.ScanEvent.STATE_COMPLETE,
-    State.FAILED: scan_event_pb2.ScanEvent.STATE_FAILED,
-}
+from services.kernel.model.engine import Engine
+from services.scanner.records import ImageAddress
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,86 +30,3 @@ class ScanRequested:
     rule_ids: tuple[str, ...]
     target_ids: tuple[str, ...]
     requested_at: datetime
-
-
-def from_image_event(record: Record) -> TagPushed | None:
-    """Reads a record of `drydock.image.events.v1`; None for what is no push of a tag.
-
-    Raises:
-        ServiceError: BAD_EVENT when it cannot be read.
-    """
-    event = image_event_pb2.ImageEvent()
-    try:
-        event.ParseFromString(record.message.value)
-    except DecodeError as error:
-        raise invalid("BAD_EVENT", "An image event cannot be read.") from error
-    if event.action != image_event_pb2.ImageEvent.ACTION_PUSH or not event.tag:
-        return None
-    return TagPushed(
-        event_id=event.event_id,
-        image=_address(event.instance_id, event.namespace, event.repository, event.tag, event.digest),
-        revision=event.revision,
-        occurred_at=event.occurred_at.ToDatetime(UTC),
-    )
-
-
-def from_scan_request(record: Record) -> ScanRequested:
-    """Reads a record of `drydock.scan.requests.v1`.
-
-    Raises:
-        ServiceError: BAD_EVENT when it cannot be read.
-    """
-    request = scan_request_pb2.ScanRequest()
-    try:
-        request.ParseFromString(record.message.value)
-    except DecodeError as error:
-        raise invalid("BAD_EVENT", "A scan request cannot be read.") from error
-    return ScanRequested(
-        task_id=request.task_id,
-        image=_address(request.instance_id, request.namespace, request.repository, request.tag, request.digest),
-        revision=request.revision,
-        engine=parse_engine(request.engine),
-        rule_ids=tuple(request.rule_ids),
-        target_ids=tuple(request.target_ids),
-        requested_at=request.requested_at.ToDatetime(UTC),
-    )
-
-
-def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Message:
-    """Writes the event that tells how a task stands now."""
-    at = Timestamp()
-    at.FromDatetime(occurred_at)
-    image, outcome = task.image, task.outcome
-    event = scan_event_pb2.ScanEvent(
-        event_id=event_id,
-        task_id=task.task_id,
-        state=_STATES[outcome.state],
-        instance_id=image.instance_id,
-        repo_id=image.repo_id,
-        namespace=image.namespace,
-        repository=image.repository,
-        tag=image.tag,
-        digest=image.digest,
-        engine=task.engine.value,
-        reason=outcome.reason,
-        message=outcome.message,
-        findings={severity.value: count for severity, count in outcome.findings.items()},
-        coverage=outcome.coverage.value if outcome.coverage else "",
-        advisories_version=outcome.advisories_version,
-        rule_ids=task.rule_ids,
-        target_ids=task.target_ids,
-        occurred_at=at,
-    )
-    return Message(topic=SCAN_EVENTS, key=image.digest.encode(), value=event.SerializeToString())
-
-
-def _address(instance_id: str, namespace: str, repository: str, tag: str, digest: str) -> ImageAddress:
-    name = RepositoryName(namespace=namespace, name=repository)
-    return ImageAddress(
-        instance_id=instance_id,
-        repo_id=repository_id(instance_id, name),
-        namespace=namespace,
-        repository=repository,
-        tag=tag,
-        digest=parse_digest(digest),
-    )

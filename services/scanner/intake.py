@@ -9,7 +9,8 @@ from services.kernel.bus.interface import Record
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.scanner.api import State
-from services.scanner.events import ScanRequested, from_image_event, from_scan_request
+from services.scanner.convert_events import from_image_event, from_scan_request
+from services.scanner.events import ScanRequested
 from services.scanner.records import Outcome, ScanKey, TaskRecord
 from services.scanner.schedule import LANE_PUSH, Scheduler
 from services.scanner.store import ScannerStore

@@ -8,7 +8,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Connection
 from services.kernel.ids import Ids
 from services.kernel.outbox import Outbox
-from services.scanner.events import to_scan_event
+from services.scanner.convert_events import to_scan_event
 from services.scanner.records import TaskRecord
 
 

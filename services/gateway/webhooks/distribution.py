@@ -16,7 +16,7 @@ from services.gateway.api import Role
 from services.gateway.editions import Editions
 from services.gateway.tokens import TokenChecker, bearer_of
 from services.gateway.webhooks.envelope import open_envelope, read_event
-from services.gateway.webhooks.intake import Intake
+from services.gateway.webhooks.publish import EventPublisher
 from services.kernel.errors import Kind, ServiceError, invalid
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -42,11 +42,11 @@ class DistributionWebhook:
     """Receives envelopes for the instance that the sender's key is bound to."""
 
     def __init__(
-        self, *, checker: TokenChecker, editions: Editions, intake: Intake, deadline_seconds: float
+        self, *, checker: TokenChecker, editions: Editions, publisher: EventPublisher, deadline_seconds: float
     ) -> None:
         self._checker = checker
         self._editions = editions
-        self._intake = intake
+        self._publisher = publisher
         self._deadline_seconds = deadline_seconds
 
     async def receive(self, request: Request) -> Response:
@@ -77,7 +77,7 @@ class DistributionWebhook:
         await self._editions.enterprise(instance_id)
         _check_headers(request)
         events = open_envelope(await _read_body(request))
-        receipt = await self._intake.take(instance_id, [read_event(instance_id, event) for event in events])
+        receipt = await self._publisher.take(instance_id, [read_event(instance_id, event) for event in events])
         body = {"accepted": receipt.accepted, "ignored": receipt.ignored}
         return Response(msgspec.json.encode(body), 202, media_type="application/json")
 

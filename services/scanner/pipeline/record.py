@@ -14,7 +14,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.scanner.api import State
 from services.scanner.images.interface import ImageIndex
-from services.scanner.merge import merge_parts
+from services.scanner.platforms import merge_parts
 from services.scanner.reasons import ScanFailure
 from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord
 from services.scanner.reports import unpack_report

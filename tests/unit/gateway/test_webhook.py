@@ -19,7 +19,7 @@ from services.gateway.api import Role
 from services.gateway.editions import Editions
 from services.gateway.http import http_app
 from services.gateway.webhooks.distribution import MAX_BODY_BYTES, DistributionWebhook
-from services.gateway.webhooks.intake import Intake, WebhookMetrics
+from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.bus.postgres import PostgresBus
 from services.kernel.ids import RandomIds
 from services.kernel.wakeup import Wakeups
@@ -95,11 +95,13 @@ async def door(database: str) -> AsyncIterator[Door]:
         ring = key_ring(pool)
         bus = UnreliableBus(PostgresBus(pool, database, Wakeups(database), RandomIds()))
         registry = CollectorRegistry()
-        intake = Intake(pool=pool, store=ring.store, bus=bus, clock=ring.clock, metrics=WebhookMetrics(registry))
+        publisher = EventPublisher(
+            pool=pool, store=ring.store, bus=bus, clock=ring.clock, metrics=WebhookMetrics(registry)
+        )
         rules = real_rules(pool, ring.clock, OneInstance())
         await rules.create_instance(NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False))
         webhook = DistributionWebhook(
-            checker=ring.checker, editions=Editions(rules, ring.clock), intake=intake, deadline_seconds=0.5
+            checker=ring.checker, editions=Editions(rules, ring.clock), publisher=publisher, deadline_seconds=0.5
         )
         issued = await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance=INSTANCE_ID)
         async with serve_http(http_app(distribution=webhook, ids=RandomIds()), "127.0.0.1:0") as address:

@@ -51,7 +51,7 @@ class Receipt:
     ignored: int
 
 
-class Intake:
+class EventPublisher:
     """Publishes what a webhook brought."""
 
     def __init__(
