@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from services.gateway.problem import to_response
 from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
-from services.kernel.db import OUTAGES, unavailable
+from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import request_id
@@ -49,10 +49,10 @@ class _Door:
                 response = await endpoint(request)
             except ServiceError as error:
                 return _refused(error, chosen)
-            except OUTAGES as error:
-                log.warning("http.database_away", exc_info=error)
-                return _refused(unavailable(), chosen)
-            except Exception:
+            except Exception as error:
+                if is_outage(error):
+                    log.warning("http.database_away", exc_info=error)
+                    return _refused(unavailable(), chosen)
                 log.exception("http.failed")
                 return _refused(_internal(chosen), chosen)
             response.headers[request_id.HEADER] = chosen

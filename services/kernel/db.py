@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import structlog
 
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import Kind, ServiceError, invalid
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -35,7 +35,19 @@ OUTAGES = (
     OSError,
     TimeoutError,
 )
-"""What passes by itself: the database is away, restarting, too slow, or chose us as the victim of a deadlock."""
+"""What may pass by itself; ask `is_outage`, which knows our own mistakes among them."""
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tells whether an error passes by itself.
+
+    The database is away, restarting, too slow, or chose us as the victim of a deadlock. Arguments that a query
+    cannot take are no outage: tried again, they fail again.
+    """
+    if isinstance(error, asyncpg.InterfaceError):
+        # It tells of a closed connection; but what derives from it, or speaks of arguments, of our own mistake.
+        return type(error) is asyncpg.InterfaceError and "argument" not in str(error)
+    return isinstance(error, OUTAGES)
 
 
 @asynccontextmanager
@@ -53,7 +65,7 @@ async def open_pool(
     nothing may leave state on one (no SET, no session lock, no LISTEN).
 
     Raises:
-        ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`.
+        ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`; INVALID_DATABASE_URL.
     """
     pool = await _connect(url, application_name, max_size, command_timeout_seconds, patience_seconds)
     try:
@@ -86,7 +98,16 @@ async def _connect(
                 reset=_leave_as_it_is,
                 server_settings={"application_name": application_name, **_KEEPALIVE},
             )
-        except OUTAGES as error:
+        except ValueError:
+            # Not with what the driver says: it quotes pieces of the URL, which may be pieces of the password.
+            raise invalid(
+                "INVALID_DATABASE_URL",
+                "The database's URL, or a parameter in it, cannot be read.",
+                hint="It looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
+            ) from None
+        except Exception as error:
+            if not is_outage(error):
+                raise
             if loop.time() >= give_up:
                 raise unavailable() from error
             log.info("database.awaited", error=type(error).__name__)

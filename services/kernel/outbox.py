@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from services.kernel.bus.interface import Bus, Message
-from services.kernel.db import OUTAGES, Connection, connect
+from services.kernel.db import Connection, connect, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait, wait_any
 
@@ -74,7 +74,9 @@ class OutboxRelay:
                         await self._lead(connection, news, stopping)
                     finally:
                         connection.terminate()
-                except OUTAGES as error:
+                except Exception as error:
+                    if not is_outage(error):
+                        raise
                     log.warning("outbox.delayed", schema=self._outbox.schema, error=type(error).__name__)
                     await wait(stopping, _LOOK_SECONDS)
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import structlog
 
-from services.kernel.db import OUTAGES, connect
+from services.kernel.db import connect, is_outage
 
 log = structlog.get_logger()
 
@@ -32,7 +32,9 @@ class Wakeups:
                 await self._listen()
                 self.wake_all()
                 await wait_any((stopping, self._lost), None)
-            except OUTAGES as error:
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("wakeups.lost", error=type(error).__name__)
                 await wait(stopping, 0.5)
             finally:
@@ -73,7 +75,9 @@ class Wakeups:
                 return
             try:
                 await self._connection.add_listener(channel, self._heard)
-            except OUTAGES:
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 self._lost.set()
 
     def _heard(self, _connection: object, _pid: int, channel: str, _payload: object) -> None:

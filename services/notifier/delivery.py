@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import Clock
-from services.kernel.db import OUTAGES, Connection, Pool
+from services.kernel.db import Connection, Pool, is_outage
 from services.kernel.wakeup import Wakeups, wait, wait_any
 from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exhausted
 from services.notifier.channels.interface import Channel, Outcome, Verdict
@@ -64,7 +64,9 @@ class DeliveryWorker:
                 news.clear()
                 try:
                     claims = await self.claim(self._settings.concurrent_deliveries - self._busy)
-                except OUTAGES as error:
+                except Exception as error:
+                    if not is_outage(error):
+                        raise
                     log.warning("deliveries.delayed", error=type(error).__name__)
                     await wait(stopping, self._settings.look_seconds)
                     continue
@@ -111,10 +113,11 @@ class DeliveryWorker:
     async def _work(self, claim: Claim, news: asyncio.Event) -> None:
         try:
             await self.deliver(claim)
-        except OUTAGES as error:
-            log.warning("delivery.unrecorded", error=type(error).__name__, **_names(claim))
         except Exception as error:
-            log.error("delivery.failed", exc_info=error, **_names(claim))
+            if is_outage(error):
+                log.warning("delivery.unrecorded", error=type(error).__name__, **_names(claim))
+            else:
+                log.error("delivery.failed", exc_info=error, **_names(claim))
         finally:
             self._busy -= 1
             news.set()  # there is room again, and the target may have more

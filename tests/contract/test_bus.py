@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -185,6 +185,27 @@ async def test_a_poison_message_is_buried_with_its_error_and_the_rest_goes_on(bu
     assert batch.records[0].message.value == b"poison"
     assert batch.records[0].message.headers["drydock-reason"] == "BAD_EVENT"
     assert batch.records[0].message.headers["drydock-topic"] == TOPIC
+
+
+@pytest.mark.parametrize("query", ["SELECT $1::int", "SELECT $1::text || $2::text"])
+async def test_a_record_that_makes_wrong_arguments_of_a_query_is_buried(database: str, query: str) -> None:
+    stopping = asyncio.Event()
+
+    async with postgres_bus(database) as bus, migrated_pool(database) as pool:
+
+        async def handler(records: Sequence[Record]) -> None:
+            for record in records:
+                # What is no number, or too little, is refused on our side of the wire.
+                await pool.fetchval(query, record.message.value.decode())
+
+        await bus.publish([message("poison")])
+        async with asyncio.timeout(20), bus.subscribe(group="g", topic=f"{TOPIC}.dead") as graves:
+            consuming = asyncio.create_task(
+                consume(bus, group="g", topic=TOPIC, handler=handler, stopping=stopping)
+            )
+            assert await drain(graves, 1) == ["poison"]
+            stopping.set()
+            await consuming
 
 
 async def test_a_handler_that_cannot_work_now_gets_the_same_records_again(bus: Bus) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from services.kernel.bus.interface import DEAD_SUFFIX, Bus, Message, Record, Subscription
-from services.kernel.db import OUTAGES
+from services.kernel.db import is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import wait
 
@@ -97,4 +97,4 @@ def _dead(record: Record, error: Exception | None) -> Message:
 def _passing(error: Exception) -> bool:
     if isinstance(error, ServiceError):
         return error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
-    return isinstance(error, OUTAGES)
+    return is_outage(error)

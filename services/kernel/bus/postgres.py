@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from services.kernel.bus.interface import PARTITIONS, Batch, Bus, Message, Record, Subscription
-from services.kernel.db import OUTAGES, Pool, connect
+from services.kernel.db import Pool, connect, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.sql import load_queries
@@ -49,7 +49,9 @@ class PostgresBus(Bus):
                 [message.value for message in messages],
                 [msgspec.json.encode(dict(message.headers)).decode() for message in messages],
             )
-        except OUTAGES as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             raise bus_unavailable() from error
 
     def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
@@ -203,5 +205,7 @@ class _Membership:
             async with asyncio.timeout(2):
                 await connection.execute(_QUERIES["leave"], self._member_id, self.group, self.topic)
                 await connection.close()
-        except OUTAGES:
+        except Exception as error:
             connection.terminate()
+            if not is_outage(error):
+                raise

@@ -11,7 +11,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 
-from services.kernel.db import OUTAGES, unavailable
+from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import request_id
@@ -190,7 +190,7 @@ def _judge(error: Exception, method: str, expired: bool) -> ServiceError:
             "The call took longer than it may.",
             hint="Try again, or allow more time.",
         )
-    if isinstance(error, OUTAGES):
+    if is_outage(error):
         log.warning("rpc.database_away", method=method, exc_info=error)
         return unavailable()
     log.error("rpc.failed", method=method, exc_info=error)

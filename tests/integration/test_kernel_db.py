@@ -1,0 +1,57 @@
+"""What is an outage of the database, and what is our own mistake."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from services.kernel.db import connect, is_outage, open_pool
+from services.kernel.errors import ServiceError
+
+
+async def test_a_closed_connection_and_a_closed_pool_are_outages(database: str) -> None:
+    connection = await connect(database, application_name="tests")
+    await connection.close()
+    with pytest.raises(asyncpg.InterfaceError) as closed:
+        await connection.execute("SELECT 1")
+    assert is_outage(closed.value)
+    async with open_pool(database, application_name="tests") as pool:
+        pass
+    with pytest.raises(asyncpg.InterfaceError) as ended:
+        await pool.execute("SELECT 1")
+    assert is_outage(ended.value)
+
+
+async def test_a_connection_that_the_server_ends_in_a_transaction_is_an_outage(database: str) -> None:
+    async with open_pool(database, application_name="tests") as pool:
+        errors: list[BaseException] = []
+        try:
+            async with pool.acquire() as db, db.transaction():
+                for _ in range(2):
+                    try:
+                        await db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+                    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                        errors.append(error)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            errors.append(error)
+    assert len(errors) >= 2
+    assert all(map(is_outage, errors)), errors
+
+
+@pytest.mark.parametrize(("query", "arguments"), [("SELECT $1::int", ["x"]), ("SELECT 1", [1])])
+async def test_wrong_arguments_are_no_outage(database: str, query: str, arguments: list[object]) -> None:
+    connection = await connect(database, application_name="tests")
+    try:
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)) as wrong:
+            await connection.execute(query, *arguments)
+        assert not is_outage(wrong.value)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://localhost:port/x", "postgresql://h/x?sslmode=some"])
+async def test_a_url_that_is_none_is_told_at_once(url: str) -> None:
+    with pytest.raises(ServiceError) as wrong:
+        async with open_pool(url, application_name="tests"):
+            pass
+    assert wrong.value.reason == "INVALID_DATABASE_URL"
