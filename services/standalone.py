@@ -17,6 +17,7 @@ from services.kernel.bus.retention import keep_days
 from services.kernel.clock import SystemClock
 from services.kernel.db import open_pool
 from services.kernel.embedded.postgres import embedded_postgres
+from services.kernel.ground import Ground
 from services.kernel.ids import RandomIds
 from services.kernel.migrate import migrate
 from services.kernel.run import Process
@@ -68,7 +69,7 @@ async def compose(
     ready = process.readiness.add("standalone")
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)
-    clock, ids, registry = SystemClock(), RandomIds(), CollectorRegistry()
+    clock, ids = SystemClock(), RandomIds()
     box = SecretBox(load_key(settings.secret_key.get_secret_value(), data / "secret.key"))
     async with AsyncExitStack() as stack:
         url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
@@ -80,58 +81,23 @@ async def compose(
         bus = PostgresBus(pool, url, wakeups, ids)
         retention = keep_days(pool, clock, process.stopping, days=settings.bus_retention_days)
         process.start("bus retention", retention)
-        rules_api = await stack.enter_async_context(
-            rules.server(
-                process,
-                pool=pool,
-                url=url,
-                bus=bus,
-                wakeups=wakeups,
-                box=box,
-                clock=clock,
-                ids=ids,
-                settings=RulesSettings(),
-                registry=registry,
-            )
+        ground = Ground(
+            process=process,
+            url=url,
+            pool=pool,
+            bus=bus,
+            wakeups=wakeups,
+            clock=clock,
+            ids=ids,
+            registry=CollectorRegistry(),
         )
-        scanner_api = await stack.enter_async_context(
-            scanner.server(
-                process,
-                pool=pool,
-                url=url,
-                bus=bus,
-                wakeups=wakeups,
-                rules=rules_api,
-                data=data,
-                clock=clock,
-                ids=ids,
-                settings=ScannerSettings(),
-            )
-        )
-        notifier_api = await stack.enter_async_context(
-            notifier.server(
-                process,
-                pool=pool,
-                bus=bus,
-                wakeups=wakeups,
-                clock=clock,
-                ids=ids,
-                settings=NotifierSettings(),
-                registry=registry,
-            )
-        )
-        doors = await stack.enter_async_context(
+        start = stack.enter_async_context
+        rules_api = await start(rules.server(ground, box=box, settings=RulesSettings()))
+        scanner_api = await start(scanner.server(ground, rules=rules_api, data=data, settings=ScannerSettings()))
+        notifier_api = await start(notifier.server(ground, settings=NotifierSettings()))
+        doors = await start(
             gateway.server(
-                process,
-                pool=pool,
-                bus=bus,
-                rules=rules_api,
-                scanner=scanner_api,
-                notifier=notifier_api,
-                clock=clock,
-                ids=ids,
-                settings=gateway_settings,
-                registry=registry,
+                ground, rules=rules_api, scanner=scanner_api, notifier=notifier_api, settings=gateway_settings
             )
         )
         admin_token_file = data / "admin.token"

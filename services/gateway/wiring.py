@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
 from services.gateway.auth import BearerGuard
@@ -22,15 +21,11 @@ from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.distribution import DistributionWebhook
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
-from services.kernel.bus.interface import Bus
-from services.kernel.clock import Clock
-from services.kernel.db import Pool
 from services.kernel.errors import ServiceError
-from services.kernel.ids import Ids
+from services.kernel.ground import Ground
 from services.kernel.monitoring import monitoring_app
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
-from services.kernel.run import Process
 from services.kernel.webserver import serve_http
 from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
@@ -52,23 +47,14 @@ class Doors:
 
 @asynccontextmanager
 async def server(
-    process: Process,
-    *,
-    pool: Pool,
-    bus: Bus,
-    rules: RulesApi,
-    scanner: ScannerApi,
-    notifier: NotifierApi,
-    clock: Clock,
-    ids: Ids,
-    settings: GatewaySettings,
-    registry: CollectorRegistry,
+    ground: Ground, *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, settings: GatewaySettings
 ) -> AsyncIterator[Doors]:
     """Opens the doors and yields where they are; they close as soon as the process is stopping.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE.
     """
+    process, pool, clock, ids = ground.process, ground.pool, ground.clock, ground.ids
 
     async def find_instance(instance: str) -> str:
         return (await rules.get_instance(instance)).instance_id
@@ -76,13 +62,15 @@ async def server(
     store = GatewayStore()
     checker = TokenChecker(pool, store, clock)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
-    publisher = EventPublisher(pool=pool, store=store, bus=bus, clock=clock, metrics=WebhookMetrics(registry))
+    publisher = EventPublisher(
+        pool=pool, store=store, bus=ground.bus, clock=clock, metrics=WebhookMetrics(ground.registry)
+    )
     editions = Editions(rules, clock)
     services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions)
     interceptor = CallInterceptor(
         guard=BearerGuard(checker),
         ids=ids,
-        metrics=RpcMetrics(registry),
+        metrics=RpcMetrics(ground.registry),
         default_deadline_seconds=settings.call_deadline_seconds,
     )
     webhook = DistributionWebhook(
@@ -92,7 +80,7 @@ async def server(
     plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app)
     part = process.readiness.add("gateway")
     # Monitoring outlives the doors: while the process drains, `/readyz` says so.
-    watchers = monitoring_app(process.readiness, registry)
+    watchers = monitoring_app(process.readiness, ground.registry)
     async with serve_http(watchers, settings.monitoring_listen, grace_seconds=1.0) as monitoring:
         opened: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
         process.start("gateway.doors", _keep_open(plan, process.stopping, opened))

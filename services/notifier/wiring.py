@@ -6,15 +6,9 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry
-
 from services.kernel.bus.dispatch import consume
-from services.kernel.bus.interface import SCAN_EVENTS, Bus
-from services.kernel.clock import Clock
-from services.kernel.db import Pool
-from services.kernel.ids import Ids
-from services.kernel.run import Process
-from services.kernel.wakeup import Wakeups
+from services.kernel.bus.interface import SCAN_EVENTS
+from services.kernel.ground import Ground
 from services.notifier.api import NotifierApi
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
@@ -30,21 +24,12 @@ GROUP = "notifier"
 
 
 @asynccontextmanager
-async def server(
-    process: Process,
-    *,
-    pool: Pool,
-    bus: Bus,
-    wakeups: Wakeups,
-    clock: Clock,
-    ids: Ids,
-    settings: NotifierSettings,
-    registry: CollectorRegistry | None = None,
-) -> AsyncIterator[NotifierApi]:
+async def server(ground: Ground, *, settings: NotifierSettings) -> AsyncIterator[NotifierApi]:
     """Starts the consumer, a delivery worker and the clean-up in the process; yields the interface.
 
-    The schema `notifier` must be up to date. Counters go to `registry`; without one, nobody reads them.
+    The schema `notifier` must be up to date.
     """
+    process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("notifier")
     store, stopping = NotifierStore(), process.stopping
     async with open_http_channel(clock, attempt_seconds=settings.attempt_seconds) as channel:
@@ -53,18 +38,18 @@ async def server(
             store=store,
             channel=channel,
             backoff=Backoff(settings, random.SystemRandom()),
-            wakeups=wakeups,
+            wakeups=ground.wakeups,
             clock=clock,
-            name=ids.uuid(),
+            name=ground.ids.uuid(),
             settings=settings,
-            metrics=NotifierMetrics(registry or CollectorRegistry()),
+            metrics=NotifierMetrics(ground.registry),
         )
         consumer = ScanEventConsumer(pool=pool, store=store, clock=clock)
         process.start(
             "notifier.consumer",
-            consume(bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
+            consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
         process.start("notifier.retention", Retention(pool, store, clock, settings).run(stopping))
         ready.set(True)
-        yield Notifier(pool=pool, store=store, clock=clock, ids=ids)
+        yield Notifier(pool=pool, store=store, clock=clock, ids=ground.ids)

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry
-
 from services.kernel.bus.dispatch import consume
-from services.kernel.bus.interface import IMAGE_EVENTS, Bus
-from services.kernel.clock import Clock
-from services.kernel.db import Pool
-from services.kernel.ids import Ids
+from services.kernel.bus.interface import IMAGE_EVENTS
+from services.kernel.ground import Ground
 from services.kernel.outbox import Outbox, OutboxRelay
-from services.kernel.run import Process
 from services.kernel.secrets import SecretBox
-from services.kernel.wakeup import Wakeups
 from services.rules.api import RulesApi
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
@@ -29,23 +23,12 @@ GROUP = "rules"
 
 
 @asynccontextmanager
-async def server(
-    process: Process,
-    *,
-    pool: Pool,
-    url: str,
-    bus: Bus,
-    wakeups: Wakeups,
-    clock: Clock,
-    ids: Ids,
-    box: SecretBox,
-    settings: RulesSettings,
-    registry: CollectorRegistry | None = None,
-) -> AsyncIterator[RulesApi]:
+async def server(ground: Ground, *, box: SecretBox, settings: RulesSettings) -> AsyncIterator[RulesApi]:
     """Starts the consumer, the relay of the outbox and the clean-up in the process; yields the interface.
 
-    The schema `rules` must be up to date. Counters go to `registry`; without one, nobody reads them.
+    The schema `rules` must be up to date.
     """
+    process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("rules")
     store, outbox = RulesStore(), Outbox("rules")
     consumer = ImageEventConsumer(
@@ -54,14 +37,14 @@ async def server(
         outbox=outbox,
         indexes=IndexCache(max_rules=settings.max_indexed_rules),
         clock=clock,
-        metrics=RulesMetrics(registry or CollectorRegistry()),
+        metrics=RulesMetrics(ground.registry),
     )
     stopping = process.stopping
     process.start(
         "rules.consumer",
-        consume(bus, group=GROUP, topic=IMAGE_EVENTS, handler=consumer.handle, stopping=stopping),
+        consume(ground.bus, group=GROUP, topic=IMAGE_EVENTS, handler=consumer.handle, stopping=stopping),
     )
-    process.start("rules.outbox", OutboxRelay(url, bus, outbox, wakeups).run(stopping))
+    process.start("rules.outbox", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
     process.start("rules.retention", Retention(pool, store, clock, settings).run(stopping))
     ready.set(True)
     yield Rules(
@@ -69,6 +52,6 @@ async def server(
         store=store,
         box=box,
         clock=clock,
-        ids=ids,
+        ids=ground.ids,
         max_rules_per_instance=settings.max_rules_per_instance,
     )

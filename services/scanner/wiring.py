@@ -11,18 +11,15 @@ from pathlib import Path
 from platform import machine
 
 from services.kernel.bus.dispatch import consume
-from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Bus
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.clock import Clock, SystemClock
-from services.kernel.db import Pool
-from services.kernel.ids import Ids
+from services.kernel.ground import Ground
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageName, ImageReference, RegistryReference, RepositoryName
 from services.kernel.model.report import Report
 from services.kernel.outbox import Outbox, OutboxRelay
-from services.kernel.run import Process
-from services.kernel.wakeup import Wakeups
 from services.kernel.workers import WorkerPool
 from services.rules.api import RulesApi
 from services.scanner.advisories.files import AdvisoryFiles
@@ -57,28 +54,19 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 
 @asynccontextmanager
 async def server(
-    process: Process,
-    *,
-    pool: Pool,
-    url: str,
-    bus: Bus,
-    wakeups: Wakeups,
-    rules: RulesApi,
-    data: Path,
-    clock: Clock,
-    ids: Ids,
-    settings: ScannerSettings,
+    ground: Ground, *, rules: RulesApi, data: Path, settings: ScannerSettings
 ) -> AsyncIterator[ScannerApi]:
     """Starts consumers, relay and workers on the process, and yields the scanner's interface.
 
     The schema must be up to date. The spool below `data` is this process's own until exit.
     """
+    process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("scanner")
     store, outbox = ScannerStore(), Outbox("scanner")
     watch = AdvisoryWatch(AdvisoryFiles(data))
     await watch.open()
     scheduler = Scheduler(store, EngineRelease(watch))
-    teller = TaskTeller(outbox, clock, ids)
+    teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
@@ -86,23 +74,23 @@ async def server(
         open_repository = functools.partial(_open_repository, settings.source)
         puller = Puller(pool=pool, store=store, rules=rules, open_source=open_repository, pipeline=pipeline)
         worker = Worker(
-            owner=f"scanner-{ids.uuid()}",
+            owner=f"scanner-{ground.ids.uuid()}",
             pool=pool,
             store=store,
             recorder=recorder,
             work=puller.scan,
-            wakeups=wakeups,
+            wakeups=ground.wakeups,
             settings=settings,
             random_source=random.Random(),  # noqa: S311 - jitter, no secret
         )
         stopping = process.stopping
-        process.start("scanner relay", OutboxRelay(url, bus, outbox, wakeups).run(stopping))
+        process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
         ):
-            process.start(group, consume(bus, group=group, topic=topic, handler=handler, stopping=stopping))
+            process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
         process.start("scanner worker", worker.run(stopping))
         ready.set(True)
         yield ScannerApplication(
@@ -113,7 +101,7 @@ async def server(
             rules=rules,
             open_source=open_repository,
             clock=clock,
-            ids=ids,
+            ids=ground.ids,
             engines=frozenset({Engine.SECURITY_CENTER}),
         )
 

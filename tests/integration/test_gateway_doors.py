@@ -16,7 +16,6 @@ import pytest
 import structlog.testing
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from prometheus_client import CollectorRegistry
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr_pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
@@ -27,15 +26,11 @@ from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from services.gateway.permissions import MINIMAL_ROLES, Open
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Doors, server
-from services.kernel.bus.postgres import PostgresBus
-from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.run import Process
-from services.kernel.wakeup import Wakeups
 from tests.builders.edge import real_rules
-from tests.databases import migrated_pool
+from tests.builders.ground import a_ground, end
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner, a_task
 
@@ -55,29 +50,16 @@ class Gateway:
 async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncIterator[Gateway]:
     listen = {"grpc_listen": LOOPBACK, "http_listen": LOOPBACK, "monitoring_listen": LOOPBACK}
     settings = GatewaySettings(**{**listen, **changes})
-    clock, ids, scanner, stopping = SystemClock(), RandomIds(), FakeScanner(), asyncio.Event()
-    async with migrated_pool(database, *SCHEMAS) as pool, asyncio.TaskGroup() as tasks:
-        process = Process(tasks, stopping)
-        try:
-            async with server(
-                process,
-                pool=pool,
-                bus=PostgresBus(pool, database, Wakeups(database), ids),
-                rules=real_rules(pool, clock),
-                scanner=scanner,
-                notifier=FakeNotifier(),
-                clock=clock,
-                ids=ids,
-                settings=settings,
-                registry=CollectorRegistry(),
-            ) as doors:
-                await doors.keys.bootstrap_admin(token_file)
-                admin = (await asyncio.to_thread(token_file.read_text)).strip()
-                yield Gateway(doors=doors, process=process, scanner=scanner, admin=admin)
-                stopping.set()
-                await process.drain(10)
-        finally:
-            stopping.set()
+    scanner = FakeScanner()
+    async with a_ground(database, *SCHEMAS) as ground:
+        rules = real_rules(ground.pool, ground.clock)
+        async with server(
+            ground, rules=rules, scanner=scanner, notifier=FakeNotifier(), settings=settings
+        ) as doors:
+            await doors.keys.bootstrap_admin(token_file)
+            admin = (await asyncio.to_thread(token_file.read_text)).strip()
+            yield Gateway(doors=doors, process=ground.process, scanner=scanner, admin=admin)
+            await end(ground)
 
 
 @pytest.fixture

@@ -13,46 +13,28 @@ from prometheus_client import CollectorRegistry
 from drydock.rules.v1 import instance_pb2, rules_service_pb2_grpc, scan_rule_pb2
 from drydock.rules.v1 import rules_service_pb2 as pb
 from services.kernel.bus.interface import SCAN_REQUESTS, Bus
-from services.kernel.bus.postgres import PostgresBus
-from services.kernel.clock import SystemClock
 from services.kernel.errors import ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
-from services.kernel.run import Process
-from services.kernel.wakeup import Wakeups
 from services.rules.api import RulesApi
 from services.rules.convert_events import from_message
 from services.rules.servicer import RulesServicer
 from services.rules.settings import RulesSettings
 from services.rules.wiring import server
+from tests.builders.ground import a_ground, end
 from tests.builders.rules import BOX, image_event, new_instance
-from tests.databases import migrated_pool
 
 
 @asynccontextmanager
 async def running_rules(url: str) -> AsyncIterator[tuple[RulesApi, Bus]]:
-    schemas = (("bus", "services.kernel.bus"), ("rules", "services.rules"))
-    stopping, clock, ids = asyncio.Event(), SystemClock(), RandomIds()
-    async with migrated_pool(url, *schemas) as pool, asyncio.TaskGroup() as tasks:
-        process, wakeups = Process(tasks, stopping), Wakeups(url)
-        process.start("wakeups", wakeups.run(stopping))
-        bus = PostgresBus(pool, url, wakeups, ids)
-        async with server(
-            process,
-            pool=pool,
-            url=url,
-            bus=bus,
-            wakeups=wakeups,
-            clock=clock,
-            ids=ids,
-            box=BOX,
-            settings=RulesSettings(),
-        ) as api:
-            yield api, bus
-            stopping.set()
-            await process.drain(10)
+    async with (
+        a_ground(url, ("rules", "services.rules")) as ground,
+        server(ground, box=BOX, settings=RulesSettings()) as api,
+    ):
+        yield api, ground.bus
+        await end(ground)
 
 
 @asynccontextmanager
