@@ -23,6 +23,8 @@ else:  # asyncpg's classes take no parameters at run time
 
 log = structlog.get_logger()
 
+_COMMAND_SECONDS = 30.0
+# The server's own: by these it notices that a client is gone. We notice a server that is gone by our deadlines.
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 OUTAGES = (
     asyncpg.PostgresConnectionError,
@@ -56,7 +58,7 @@ async def open_pool(
     *,
     application_name: str,
     max_size: int = 10,
-    command_timeout_seconds: float = 30.0,
+    command_timeout_seconds: float = _COMMAND_SECONDS,
     patience_seconds: float = 30.0,
 ) -> AsyncIterator[Pool]:
     """Opens a pool and closes it at exit.
@@ -75,9 +77,16 @@ async def open_pool(
 
 
 async def connect(url: str, *, application_name: str) -> asyncpg.Connection[asyncpg.Record]:
-    """Opens one connection of its own, for what needs a session: LISTEN and advisory locks."""
+    """Opens one connection of its own, for what needs a session: LISTEN and advisory locks.
+
+    A command that gets no answer for 30 s ends with a TimeoutError, an outage. Whoever only listens asks something
+    now and then: nothing else tells of a server that went without a word.
+    """
     return await asyncpg.connect(
-        url, timeout=10, server_settings={"application_name": application_name, **_KEEPALIVE}
+        url,
+        timeout=10,
+        command_timeout=_COMMAND_SECONDS,
+        server_settings={"application_name": application_name, **_KEEPALIVE},
     )
 
 

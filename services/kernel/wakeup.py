@@ -14,12 +14,16 @@ from services.kernel.db import connect, is_outage
 
 log = structlog.get_logger()
 
+_PROBE_SECONDS = 20.0
+
 
 class Wakeups:
     """Tells waiters that something was committed. A hint only: whoever waits also looks by itself now and then."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, probe_seconds: float = _PROBE_SECONDS) -> None:
+        """A server that went without a word is noticed after twice `probe_seconds`."""
         self._url = url
+        self._probe_seconds = probe_seconds
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._lost = asyncio.Event()
@@ -31,7 +35,8 @@ class Wakeups:
             try:
                 await self._listen()
                 self.wake_all()
-                await wait_any((stopping, self._lost), None)
+                while not await self._ended(stopping):
+                    await self._probe()
             except Exception as error:
                 if not is_outage(error):
                     raise
@@ -67,6 +72,15 @@ class Wakeups:
         connection.add_termination_listener(lambda _: self._lost.set())
         for channel in list(self._waiters):
             await self._follow(channel)
+
+    async def _ended(self, stopping: asyncio.Event) -> bool:
+        await wait_any((stopping, self._lost), self._probe_seconds)
+        return stopping.is_set() or self._lost.is_set()
+
+    async def _probe(self) -> None:
+        async with self._listening:
+            if self._connection is not None and not self._connection.is_closed():
+                await self._connection.execute("SELECT 1", timeout=self._probe_seconds)
 
     async def _follow(self, channel: str) -> None:
         """Listens on the channel if there is a connection; without one, `run` does it once there is."""
