@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import Bus, Message, Record, Subscription
@@ -185,6 +187,63 @@ async def test_a_poison_message_is_buried_with_its_error_and_the_rest_goes_on(bu
     assert batch.records[0].message.value == b"poison"
     assert batch.records[0].message.headers["drydock-reason"] == "BAD_EVENT"
     assert batch.records[0].message.headers["drydock-topic"] == TOPIC
+
+
+async def test_a_database_restored_into_a_younger_cluster_goes_on_and_loses_nothing(database: str) -> None:
+    far = 1 << 40  # transactions that this cluster will not see for long
+    async with postgres_bus(database) as bus, migrated_pool(database) as pool:
+        for n in range(6):
+            await bus.publish([message(str(n))])
+        # As the other cluster wrote it: one group has read three of the messages, one had not begun.
+        await pool.execute("UPDATE bus.message SET xid = $1 + seq", far)
+        third = await pool.fetchrow("SELECT xid, seq FROM bus.message ORDER BY seq OFFSET 2 LIMIT 1")
+        assert third is not None
+        await pool.execute(
+            "INSERT INTO bus.position (consumer_group, topic, partition, xid, seq) VALUES ('g', $1, $2, $3, $4)",
+            TOPIC,
+            partition_of(b"k"),
+            *third,
+        )
+        await bus.publish([message("new")])
+        with capture_logs() as logs:
+            async with bus.subscribe(group="g", topic=TOPIC) as subscription:
+                assert await drain(subscription, 4) == ["3", "4", "5", "new"]
+            async with bus.subscribe(group="late", topic=TOPIC) as subscription:
+                assert await drain(subscription, 7) == ["0", "1", "2", "3", "4", "5", "new"]
+        assert [log["messages"] for log in logs if log["event"] == "bus.rebased"] == [7]
+
+
+async def test_a_batch_read_before_the_database_was_restored_moves_no_position(database: str) -> None:
+    async with postgres_bus(database) as bus, migrated_pool(database) as pool:
+        await bus.publish([message("one")])
+        async with bus.subscribe(group="g", topic=TOPIC) as subscription:
+            batch = await subscription.next(10)
+            assert batch is not None
+            stale = dataclasses.replace(batch, token=dataclasses.replace(batch.token, xid=1 << 40))  # type: ignore[type-var]
+            await subscription.commit(stale)
+        assert await pool.fetchval("SELECT count(*) FROM bus.position") == 0
+
+
+async def test_messages_that_were_read_out_of_their_numbers_order_come_again_after_a_restore(
+    database: str,
+) -> None:
+    far = 1 << 40
+    async with postgres_bus(database) as bus, migrated_pool(database) as pool:
+        for n in range(3):
+            await bus.publish([message(str(n))])
+        # The second message's transaction was the youngest: it is unread, though the third one is read.
+        numbers = [row["seq"] for row in await pool.fetch("SELECT seq FROM bus.message ORDER BY seq")]
+        for seq, xid in zip(numbers, (far, far + 2, far + 1), strict=True):
+            await pool.execute("UPDATE bus.message SET xid = $1 WHERE seq = $2", xid, seq)
+        await pool.execute(
+            "INSERT INTO bus.position (consumer_group, topic, partition, xid, seq) VALUES ('g', $1, $2, $3, $4)",
+            TOPIC,
+            partition_of(b"k"),
+            far + 1,
+            numbers[2],
+        )
+        async with bus.subscribe(group="g", topic=TOPIC) as subscription:
+            assert await drain(subscription, 2) == ["1", "2"]
 
 
 @pytest.mark.parametrize("query", ["SELECT $1::int", "SELECT $1::text || $2::text"])

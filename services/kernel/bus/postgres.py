@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from services.kernel.bus.interface import PARTITIONS, Batch, Bus, Message, Record, Subscription
+from services.kernel.bus.rebase import rebase
 from services.kernel.db import Pool, connect, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
@@ -168,6 +169,7 @@ class _Membership:
         if self._connection is None or self._connection.is_closed():
             self._held = frozenset()
             self._connection = await connect(self._url, application_name=f"drydock {self.group}")
+            await rebase(self._connection, self.topic)
             await self._connection.execute(_QUERIES["leave"], self._member_id, self.group, self.topic)
             await self._connection.execute(_QUERIES["join"], self._member_id, self.group, self.topic)
             self._assigned_at = float("-inf")

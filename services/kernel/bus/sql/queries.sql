@@ -29,12 +29,51 @@ CROSS JOIN LATERAL (
 ORDER BY p.partition, m.xid, m.seq
 
 -- name: commit
--- Moves a position forward, never back.
+-- Moves a position forward, never back; not to a place of another cluster, from before the bus was restored.
 INSERT INTO bus.position AS p (consumer_group, topic, partition, xid, seq)
-VALUES ($1, $2, $3, $4, $5)
+SELECT $1::text, $2::text, $3::int, $4::bigint, $5::bigint
+WHERE $4 < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
 ON CONFLICT (consumer_group, topic, partition) DO UPDATE
 SET xid = excluded.xid, seq = excluded.seq, updated_at = now()
 WHERE (p.xid, p.seq) < (excluded.xid, excluded.seq)
+
+-- name: is_foreign
+-- Whether a topic names transactions that this cluster has not begun yet.
+WITH next AS (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid)
+SELECT EXISTS (SELECT FROM bus.position WHERE topic = $1 AND xid >= (SELECT xid FROM next))
+    OR EXISTS (
+        SELECT FROM unnest($2::int[]) AS p (partition)
+        CROSS JOIN LATERAL (
+            SELECT FROM bus.message
+            WHERE topic = $1 AND partition = p.partition AND xid >= (SELECT xid FROM next)
+            LIMIT 1
+        ) AS m
+    )
+
+-- name: lock_rebase
+-- One rebase at a time.
+SELECT pg_advisory_xact_lock(hashtext('drydock.bus.rebase'))
+
+-- name: lock_bus
+-- Keeps writers away; readers go on.
+LOCK TABLE bus.message, bus.position IN SHARE ROW EXCLUSIVE MODE
+
+-- name: rebase_positions
+-- Puts positions right before the first message, as they were written, that the group has not read.
+UPDATE bus.position AS p
+SET xid = pg_current_xact_id()::text::bigint,
+    updated_at = now(),
+    seq = least(p.seq, (
+        SELECT min(m.seq) - 1
+        FROM bus.message AS m
+        WHERE m.topic = p.topic AND m.partition = p.partition AND (m.xid, m.seq) > (p.xid, p.seq)
+    ))
+WHERE p.topic = $1
+RETURNING p.partition
+
+-- name: rebase_messages
+-- Puts messages into the order in which they were written; positions must have been put there before.
+UPDATE bus.message SET xid = pg_current_xact_id()::text::bigint WHERE topic = $1
 
 -- name: join
 -- Enters a member with the session that it lives by.
