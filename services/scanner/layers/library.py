@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -39,14 +40,21 @@ class StoredAnalyses(AnalysisLibrary):
         """One query for all."""
         async with self._pool.acquire() as db:
             packed = await self._store.analyses(db, digests, self._analysers)
-        unpack = zstandard.ZstdDecompressor().decompress
-        return {Digest(digest): unpack(content, max_output_size=_MAX_BYTES) for digest, content in packed.items()}
+        return {Digest(digest): await asyncio.to_thread(_unpack, content) for digest, content in packed.items()}
 
     async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
         """One row, compressed."""
-        packed = zstandard.ZstdCompressor(level=_LEVEL).compress(analysis)
+        packed = await asyncio.to_thread(_pack, analysis)
         async with self._pool.acquire() as db:
             await self._store.put_analysis(db, digest, self._analysers, diff_id, packed)
+
+
+def _pack(analysis: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(analysis)
+
+
+def _unpack(packed: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)
 
 
 class RememberedAnalyses(AnalysisLibrary):
