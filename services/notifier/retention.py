@@ -8,9 +8,9 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import Clock
-from services.kernel.db import OUTAGES, Pool
+from services.kernel.db import Pool
 from services.kernel.partitions import ensure_partitions
-from services.kernel.wakeup import wait
+from services.kernel.retention import every
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 
@@ -28,12 +28,7 @@ class Retention:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Cleans at once and then at every interval, until `stopping`."""
-        while not stopping.is_set():
-            try:
-                await self.clean(stopping)
-            except OUTAGES as error:
-                log.warning("retention.delayed", schema="notifier", error=type(error).__name__)
-            await wait(stopping, self._settings.cleanup_interval_seconds)
+        await every(self._settings.cleanup_interval_seconds, self.clean, stopping, name="notifier")
 
     async def clean(self, stopping: asyncio.Event) -> int:
         """Brings partitions up to date and returns how many ended deliveries were deleted."""

@@ -8,8 +8,8 @@ from datetime import timedelta
 import structlog
 
 from services.kernel.clock import Clock
-from services.kernel.db import OUTAGES, Pool
-from services.kernel.wakeup import wait
+from services.kernel.db import Pool
+from services.kernel.retention import every
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
 
@@ -27,12 +27,7 @@ class Retention:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Cleans at once and then at every interval, until `stopping`."""
-        while not stopping.is_set():
-            try:
-                await self.clean(stopping)
-            except OUTAGES as error:
-                log.warning("retention.delayed", schema="rules", error=type(error).__name__)
-            await wait(stopping, self._settings.cleanup_interval_seconds)
+        await every(self._settings.cleanup_interval_seconds, self.clean, stopping, name="rules")
 
     async def clean(self, stopping: asyncio.Event) -> int:
         """Deletes what is too old and returns how many rows that were."""
