@@ -41,6 +41,8 @@ class ScannerSettings(BaseSettings):
     """First pause before another attempt; it doubles from attempt to attempt."""
     retry_longest_seconds: float = Field(default=300.0, ge=0)
     """Longest pause before another attempt, also when a registry asks for more."""
+    seen_event_days: int = Field(default=30, ge=1)
+    """How long an image event is known; one that a registry tells again later counts as new."""
     spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)

@@ -42,6 +42,7 @@ from services.scanner.pipeline.record import Recorder
 from services.scanner.pipeline.scan import Progress, ScanPipeline
 from services.scanner.puller import Puller
 from services.scanner.reports import unpack_report
+from services.scanner.retention import Retention
 from services.scanner.schedule import Scheduler
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
@@ -91,6 +92,7 @@ async def server(
             ("scanner", SCAN_REQUESTS, intake.take_requests),
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
+        process.start("scanner retention", Retention(pool, store, clock, settings).run(stopping))
         process.start("scanner worker", worker.run(stopping))
         ready.set(True)
         yield ScannerApplication(

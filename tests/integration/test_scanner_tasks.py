@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import uuid
 from collections.abc import AsyncIterator
@@ -11,12 +12,14 @@ import pytest
 
 from drydock.events.v1 import image_event_pb2
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message, Record
+from services.kernel.clock import SystemClock
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
 from services.scanner.records import ScannedImage, ScanRecord
+from services.scanner.retention import Retention
 from services.scanner.schedule import LANE_PERSON, LANE_PUSH
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 
@@ -158,3 +161,14 @@ async def test_a_task_on_what_the_registry_said_before_a_push_leaves_the_tag_to_
     assert newest is not None
     assert newest.task_id == pushed.task_id
     assert (await scanner.task(late.task_id)).image.digest == digest_of(b"said before")
+
+
+async def test_events_are_forgotten_after_their_days(scanner: ScannerBench) -> None:
+    await scanner.intake.see_pushes([a_push(b"old", 1, "e1"), a_push(b"new", 2, "e2")])
+    await scanner.pool.execute(
+        "UPDATE scanner.seen_event SET seen_at = seen_at - interval '31 days' WHERE event_id = $1",
+        uuid.uuid5(uuid.NAMESPACE_OID, "e1"),
+    )
+    retention = Retention(scanner.pool, scanner.store, SystemClock(), scanner.settings)
+    assert await retention.clean(asyncio.Event()) == 1
+    assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.seen_event") == 1
