@@ -1,9 +1,8 @@
-"""Messages of the bus to values and back."""
+"""Messages of the bus to values, and values to messages."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import UTC
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,8 +11,7 @@ from drydock.events.v1 import image_event_pb2, scan_request_pb2
 from services.kernel.bus.interface import SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
-from services.kernel.model.engine import Engine
-from services.kernel.model.reference import RepositoryName, parse_tag
+from services.kernel.model.reference import parse_tag
 from services.rules.events import Action, ImageEvent, ScanRequest
 from services.rules.grammar import checked_repository, may_name_instance
 
@@ -71,24 +69,6 @@ def to_message(request: ScanRequest) -> Message:
         requested_at=requested_at,
     )
     return Message(topic=SCAN_REQUESTS, key=request.digest.encode(), value=body.SerializeToString())
-
-
-def from_message(message: Message) -> ScanRequest:
-    """Reads back what `to_message` wrote."""
-    body = scan_request_pb2.ScanRequest.FromString(message.value)
-    return ScanRequest(
-        task_id=body.task_id,
-        instance_id=body.instance_id,
-        repo_id=body.repo_id,
-        repository=RepositoryName(namespace=body.namespace, name=body.repository),
-        tag=body.tag,
-        digest=Digest(body.digest),
-        revision=body.revision,
-        engine=Engine(body.engine),
-        rule_ids=tuple(body.rule_ids),
-        target_ids=tuple(body.target_ids),
-        requested_at=body.requested_at.ToDatetime(UTC),
-    )
 
 
 def _uuid(text: str) -> str:

@@ -16,12 +16,13 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import Ids, RandomIds
 from services.kernel.rpc.client import open_channel
-from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
+from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.secrets import SecretBox
 from services.rules.api import Instance, NewInstance, Repository
 from services.rules.application import Rules
 from services.rules.store import RulesStore
+from tests.builders.guards import Anyone
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 from tests.fakes.scanner import FakeScanner

@@ -23,11 +23,11 @@ from services.kernel.secrets import SecretBox
 from services.rules.api import NewInstance, NewScanRule, ScanRule, ScanType, Scope, Trigger
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
-from services.rules.convert_events import from_message
 from services.rules.events import ScanRequest
 from services.rules.matching import IndexCache
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
+from tests.builders.requests import from_message
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 

@@ -16,13 +16,14 @@ from services.kernel.db import Pool
 from services.kernel.errors import ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
-from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
+from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.notifier.api import NotifierApi, TargetKind
 from services.notifier.servicer import NotifierServicer
 from services.notifier.settings import NotifierSettings
 from services.notifier.wiring import server
 from tests.builders.ground import a_ground, end
+from tests.builders.guards import Anyone
 from tests.builders.notifier import scan_event, serve_site
 
 

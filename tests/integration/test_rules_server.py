@@ -16,14 +16,15 @@ from services.kernel.bus.interface import SCAN_REQUESTS, Bus
 from services.kernel.errors import ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
-from services.kernel.rpc.interceptors import Anyone, CallInterceptor, RpcMetrics
+from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.rules.api import RulesApi
-from services.rules.convert_events import from_message
 from services.rules.servicer import RulesServicer
 from services.rules.settings import RulesSettings
 from services.rules.wiring import server
 from tests.builders.ground import a_ground, end
+from tests.builders.guards import Anyone
+from tests.builders.requests import from_message
 from tests.builders.rules import BOX, image_event, new_instance
 
 

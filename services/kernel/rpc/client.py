@@ -27,10 +27,9 @@ async def open_channel(
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel to `HOST:PORT` and closes it at exit; connecting happens with the first call.
 
-    Calls that name no timeout of their own get `deadline_seconds`; streams get none.
+    Calls that name no timeout of their own get `deadline_seconds`.
     """
-    outfit = _Outfit(token, deadline_seconds)
-    interceptors = (_SingleCalls(outfit), _Streams(outfit))
+    interceptors = (_Dress(token, deadline_seconds),)
     async with grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors) as channel:
         yield channel
 
@@ -44,26 +43,12 @@ def translated_errors() -> Iterator[None]:
         raise from_rpc_error(error) from error
 
 
-class _Outfit:
-    """What every call carries."""
+class _Dress(grpc.aio.UnaryUnaryClientInterceptor):
+    """Puts on every call what it carries. We have no streams."""
 
     def __init__(self, token: str, deadline_seconds: float) -> None:
         self._authorization = f"Bearer {token}" if token else ""
         self._deadline_seconds = deadline_seconds
-
-    def dress(self, details: grpc.aio.ClientCallDetails, *, bounded: bool) -> grpc.aio.ClientCallDetails:
-        metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if self._authorization and metadata.get("authorization") is None:
-            metadata.add("authorization", self._authorization)
-        timeout = self._deadline_seconds if bounded and details.timeout is None else details.timeout
-        return grpc.aio.ClientCallDetails(
-            details.method, timeout, metadata, details.credentials, details.wait_for_ready
-        )
-
-
-class _SingleCalls(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, outfit: _Outfit) -> None:
-        self._outfit = outfit
 
     async def intercept_unary_unary(
         self,
@@ -71,17 +56,12 @@ class _SingleCalls(grpc.aio.UnaryUnaryClientInterceptor):
         client_call_details: grpc.aio.ClientCallDetails,
         request: Any,
     ) -> Any:
-        return await continuation(self._outfit.dress(client_call_details, bounded=True), request)
-
-
-class _Streams(grpc.aio.UnaryStreamClientInterceptor):
-    def __init__(self, outfit: _Outfit) -> None:
-        self._outfit = outfit
-
-    async def intercept_unary_stream(
-        self,
-        continuation: Callable[[grpc.aio.ClientCallDetails, Any], Awaitable[Any]],
-        client_call_details: grpc.aio.ClientCallDetails,
-        request: Any,
-    ) -> Any:
-        return await continuation(self._outfit.dress(client_call_details, bounded=False), request)
+        details = client_call_details
+        metadata = grpc.aio.Metadata(*(details.metadata or ()))
+        if self._authorization and metadata.get("authorization") is None:
+            metadata.add("authorization", self._authorization)
+        timeout = self._deadline_seconds if details.timeout is None else details.timeout
+        dressed = grpc.aio.ClientCallDetails(
+            details.method, timeout, metadata, details.credentials, details.wait_for_ready
+        )
+        return await continuation(dressed, request)

@@ -43,14 +43,6 @@ class Guard(Protocol):
         ...
 
 
-class Anyone:
-    """The guard of a server that is reached from its own process only."""
-
-    async def admit(self, method: str, metadata: Metadata) -> None:
-        """Admits every call."""
-        del method, metadata
-
-
 class RpcMetrics:
     """How long calls take and how they end; methods and codes are closed sets."""
 

@@ -20,9 +20,10 @@ from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
-from services.kernel.rpc.interceptors import Anyone, CallInterceptor, Guard, RpcMetrics
+from services.kernel.rpc.interceptors import CallInterceptor, Guard, RpcMetrics
 from services.kernel.rpc.request_id import current
 from services.kernel.rpc.server import RunningServer, Service, serve
+from tests.builders.guards import Anyone
 
 NAME = "drydock.gateway.v1.AdminService"
 Behaviour = Callable[[], Awaitable[pb.ListKeysResponse]]
