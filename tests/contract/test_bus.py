@@ -114,18 +114,21 @@ async def test_two_members_share_a_topic_and_each_message_goes_to_one_of_them(bu
                 if batch is not None:
                     seen[name] += [record.message.value.decode() for record in batch.records]
                     await subscription.commit(batch)
+                    progress.set()
 
-    done = asyncio.Event()
+    done, progress = asyncio.Event(), asyncio.Event()
     async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
         for name in seen:
             tasks.create_task(read(name, done))
         sent = 0
         while not (seen["a"] and seen["b"]):  # the second member joins when it joins
+            progress.clear()
             await bus.publish([message(str(n), key=str(n)) for n in range(sent, sent + 50)])
             sent += 50
-            await asyncio.sleep(0.1)
+            await progress.wait()
         while len(seen["a"]) + len(seen["b"]) < sent:
-            await asyncio.sleep(0.05)
+            progress.clear()
+            await progress.wait()
         done.set()
     assert sorted(seen["a"] + seen["b"], key=int) == [str(n) for n in range(sent)]
 

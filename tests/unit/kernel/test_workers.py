@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -35,8 +36,13 @@ def end() -> None:
     os._exit(3)
 
 
-def sleep() -> None:
-    time.sleep(60)
+def hang() -> None:
+    signal.pause()
+
+
+def begin_and_hang(fifo: Path) -> None:
+    fifo.write_bytes(b"begun")
+    signal.pause()
 
 
 def swallow_memory() -> int:
@@ -69,13 +75,15 @@ async def test_a_worker_that_dies_is_told_and_replaced(pool: WorkerPool) -> None
 
 async def test_work_that_takes_too_long_is_killed(pool: WorkerPool) -> None:
     with pytest.raises(WorkerTimedOut):
-        await pool.run(0.5, sleep)
+        await pool.run(0.5, hang)
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_work_that_is_cancelled_is_killed(pool: WorkerPool) -> None:
-    task = asyncio.create_task(pool.run(60, sleep))
-    await asyncio.sleep(0.5)
+async def test_work_that_is_cancelled_is_killed(pool: WorkerPool, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    task = asyncio.create_task(pool.run(60, begin_and_hang, fifo))
+    assert await asyncio.to_thread(fifo.read_bytes) == b"begun"
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
