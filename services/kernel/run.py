@@ -73,13 +73,13 @@ class Process:
         end = loop.time() + seconds
         while self._running and (left := end - loop.time()) > 0:
             await asyncio.wait(set(self._running), timeout=left)
-        if self._running:
-            log.warning("process.drain_ended", tasks=sorted(task.get_name() for task in self._running))
+        if late := sorted(task.get_name() for task in self._running if not task.done()):
+            log.warning("process.drain_ended", tasks=late)
         while self._running:
-            late = set(self._running)
-            for task in late:
+            ending = set(self._running)
+            for task in ending:
                 task.cancel()
-            await asyncio.wait(late)
+            await asyncio.wait(ending)
 
 
 Compose = Callable[[Process], AbstractAsyncContextManager[object]]
