@@ -22,6 +22,7 @@ class Wire:
         self._target = target
         self._silent: set[int] = set()
         self._count = 0
+        self._relays: list[asyncio.Task[None]] = []
 
     def fall_silent(self) -> None:
         """Silences the connections there are; those that are opened afterwards talk."""
@@ -30,13 +31,26 @@ class Wire:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         number, self._count = self._count, self._count + 1
         there, here = await asyncio.open_unix_connection(self._target)
-        await asyncio.gather(self._relay(number, reader, here), self._relay(number, there, writer))
+        relays = [
+            asyncio.create_task(self._relay(number, reader, here)),
+            asyncio.create_task(self._relay(number, there, writer)),
+        ]
+        self._relays += relays
+
+    async def close(self) -> None:
+        """Cuts every connection."""
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
 
     async def _relay(self, number: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            if number not in self._silent:
-                sink.write(data)
-        sink.close()
+        try:
+            while data := await source.read(65536):
+                if number not in self._silent:
+                    sink.write(data)
+        finally:
+            sink.close()
+            await sink.wait_closed()
 
 
 @asynccontextmanager
@@ -45,7 +59,10 @@ async def wire_to(database: str, folder: Path) -> AsyncIterator[tuple[Wire, str]
     (real,) = parse_qs(place.query)["host"]
     wire = Wire(Path(real, _SOCKET))
     async with await asyncio.start_unix_server(wire.serve, folder / _SOCKET):
-        yield wire, place._replace(query=f"host={folder}").geturl()
+        try:
+            yield wire, place._replace(query=f"host={folder}").geturl()
+        finally:
+            await wire.close()
 
 
 async def test_a_server_that_went_without_a_word_is_noticed(database: str, tmp_path: Path) -> None:
