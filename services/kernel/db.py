@@ -26,7 +26,7 @@ log = structlog.get_logger()
 _COMMAND_SECONDS = 30.0
 # The server's own: by these it notices that a client is gone. We notice a server that is gone by our deadlines.
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
-OUTAGES = (
+_OUTAGES = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
@@ -49,7 +49,7 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
         # It tells of a closed connection; but what derives from it, or speaks of arguments, of our own mistake.
         return type(error) is asyncpg.InterfaceError and "argument" not in str(error)
-    return isinstance(error, OUTAGES)
+    return isinstance(error, _OUTAGES)
 
 
 @asynccontextmanager

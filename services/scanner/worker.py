@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 import structlog
 
-from services.kernel.db import OUTAGES, Pool
+from services.kernel.db import Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait_any
 from services.scanner.images.interface import ImageIndex
@@ -79,7 +78,9 @@ class Worker:
             if not leases:
                 return []
             scans = await self._recorder.begin(leases)
-        except OUTAGES as error:
+        except Exception as error:
+            if not is_outage(error):
+                raise
             log.warning("worker.interrupted", error=type(error).__name__)
             for lease in leases:
                 await self._give_back(lease)
@@ -114,13 +115,19 @@ class Worker:
                 async with self._pool.acquire() as db:
                     if not await self._store.heartbeat(db, lease, self._settings.lease_seconds):
                         raise LeaseLost(lease.scan_id)
-            except OUTAGES as error:
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("lease.delayed", error=type(error).__name__)
 
     async def _give_back(self, lease: Lease) -> None:
-        with suppress(*OUTAGES):  # then it runs out by itself
+        try:
             async with asyncio.timeout(2), self._pool.acquire() as db:
                 await self._store.release(db, lease)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            log.info("lease.left", error=type(error).__name__)  # it runs out by itself
 
     async def _scan(self, lease: Lease, scan: ScanRecord) -> None:
         started = asyncio.get_running_loop().time()
@@ -130,12 +137,13 @@ class Worker:
             end = await self._attempt(lease, scan)
         except (LeaseLost, asyncio.CancelledError):
             raise
-        except OUTAGES as error:
-            # The lease runs out, and then somebody begins anew.
-            log.warning("scan.interrupted", error=type(error).__name__)
         except Exception as error:
-            log.error("scan.broke", exc_info=error)
-            end = await self._failed(lease, _broke(error))
+            if is_outage(error):
+                # The lease runs out, and then somebody begins anew.
+                log.warning("scan.interrupted", error=type(error).__name__)
+            else:  # one scan that cannot be done or recorded is no dead worker
+                log.error("scan.broke", exc_info=error)
+                end = await self._failed(lease, _broke(error))
         seconds = round(asyncio.get_running_loop().time() - started, 3)
         log.info("scan.finished", end=end, seconds=seconds)
 
@@ -186,7 +194,9 @@ class Worker:
         while True:
             try:
                 await write()
-            except OUTAGES as error:
+            except Exception as error:
+                if not is_outage(error):
+                    raise
                 log.warning("record.delayed", error=type(error).__name__)
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
