@@ -28,7 +28,10 @@ app = typer.Typer(
 
 @app.callback()
 def advisories() -> None:
-    """The advisory file: import, update, status. A failed import leaves the old file serving."""
+    """The advisory file: import, update, status. A failed import leaves the old file serving.
+
+    With DRYDOCK_DATABASE_URL, the youngest import is shared with every node of that database.
+    """
     from services.kernel.log import configure_logs
 
     configure_logs(level="warning")  # what happened is what the commands print
@@ -50,7 +53,7 @@ def import_(
       drydock advisories import ./records https://mirror.example/Alpine/all.zip
     """
     with _reported(output):
-        show_record(output, _record(_install(sources, data), data))
+        show_record(output, _record(_install(sources, data), data, _share(data)))
 
 
 @app.command()
@@ -64,7 +67,7 @@ def update(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
     from services.scanner.advisories.settings import AdvisorySettings
 
     with _reported(output):
-        show_record(output, _record(_install(AdvisorySettings().sources, data), data))
+        show_record(output, _record(_install(AdvisorySettings().sources, data), data, _share(data)))
 
 
 @app.command()
@@ -78,8 +81,10 @@ def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
     """
     from services.scanner.advisories.files import AdvisoryFiles
 
-    with _reported(output), AdvisoryFiles(data.expanduser()).open() as database:
-        show_record(output, _record(database.meta, data))
+    with _reported(output):
+        shared = _share(data)
+        with AdvisoryFiles(data.expanduser()).open() as database:
+            show_record(output, _record(database.meta, data, shared))
 
 
 @contextmanager
@@ -112,6 +117,21 @@ def _install(sources: Sequence[str], data: Path) -> Meta:
         )
 
 
+def _share(data: Path) -> str | None:
+    """Shares with the nodes of a configured database; returns the version that it has then."""
+    import asyncio
+
+    from services.kernel.settings import KernelSettings
+    from services.scanner.advisories.files import AdvisoryFiles
+    from services.scanner.advisories.shared import synchronise_with
+
+    url = KernelSettings().database_url
+    if not url:
+        return None
+    shared = asyncio.run(synchronise_with(url, AdvisoryFiles(data.expanduser())))
+    return shared.version if shared else None
+
+
 @contextmanager
 def _progress() -> Iterator[Progress | None]:
     """Tells on standard error how far the import is, where somebody is watching."""
@@ -124,7 +144,7 @@ def _progress() -> Iterator[Progress | None]:
         yield lambda source, records: line.update(styled(f"{source}: {records} records", ""))
 
 
-def _record(meta: Meta, data: Path) -> dict[str, object]:
+def _record(meta: Meta, data: Path, shared: str | None) -> dict[str, object]:
     from services.kernel.clock import SystemClock
     from services.scanner.advisories.settings import AdvisorySettings
 
@@ -144,4 +164,5 @@ def _record(meta: Meta, data: Path) -> dict[str, object]:
             {"name": source.name, "records": source.records, "newest": source.newest} for source in meta.sources
         ],
         "data": str(data.expanduser()),
+        "shared": shared,
     }

@@ -22,8 +22,11 @@ from services.kernel.model.report import Report
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.workers import WorkerPool
 from services.rules.api import RulesApi
+from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.advisories.shared import SharedAdvisories
+from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.update import import_sources
 from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.api import ScannerApi
@@ -64,7 +67,8 @@ async def server(
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("scanner")
     store, outbox = ScannerStore(), Outbox("scanner")
-    watch = AdvisoryWatch(AdvisoryFiles(data))
+    files = AdvisoryFiles(data)
+    watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
     scheduler = Scheduler(store, EngineRelease(watch))
     teller = TaskTeller(outbox, clock, ground.ids)

@@ -2,5 +2,6 @@
 
 The way of a record: `sources` reads bytes, `osv` gives them types, `claims` turns them into what each record says
 about a package, `merge` makes one vulnerability of all that is said about one CVE, `compile` writes the file,
-`files` keeps the data directory and swaps, `database` answers for a package.
+`files` keeps the data directory and swaps, `shared` keeps nodes at the same file, `database` answers for a
+package.
 """

@@ -65,6 +65,15 @@ class AdvisoryFiles:
         with self._exclusive():
             return self._install(sources, built_at=now, snapshot="", progress=progress)
 
+    def adopt(self, draft: Path, version: str) -> None:
+        """Makes a compiled and verified file, which lies below the same folder, the current one.
+
+        Raises:
+            ServiceError: ADVISORY_IMPORT_RUNNING.
+        """
+        with self._exclusive():
+            self._make_current(draft, version, snapshot="")
+
     def ensure(self) -> Path:
         """Returns the current file; where nothing was ever imported, the packaged sample is compiled first."""
         pointer = self._pointer()
@@ -117,18 +126,21 @@ class AdvisoryFiles:
         draft = self.folder / f".import-{os.getpid()}-{threading.get_ident()}.mdb"
         try:
             meta = compile_sources(sources, draft, built_at=built_at, progress=progress)
-            name = f"advisories-{meta.version.rpartition('-')[2]}.mdb"
-            size = draft.stat().st_size
-            draft.chmod(0o444)
-            draft.rename(self.folder / name)
+            self._make_current(draft, meta.version, snapshot=snapshot)
         finally:
             draft.unlink(missing_ok=True)
+        log.info("advisories.installed", version=meta.version, records=meta.records, sample=meta.sample)
+        return meta
+
+    def _make_current(self, draft: Path, version: str, *, snapshot: str) -> None:
+        name = f"advisories-{version.rpartition('-')[2]}.mdb"
+        size = draft.stat().st_size
+        draft.chmod(0o444)
+        draft.rename(self.folder / name)
         old = self._old_pointer()
         previous = old.file if old and old.file != name else old.previous if old else ""
         self._point(Pointer(file=name, bytes=size, previous=previous, snapshot=snapshot))
         self._prune({name, previous})
-        log.info("advisories.installed", version=meta.version, records=meta.records, sample=meta.sample)
-        return meta
 
     def _pointer(self) -> Pointer | None:
         try:
