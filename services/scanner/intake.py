@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from services.kernel.bus.interface import Record
@@ -78,7 +77,8 @@ class Intake:
             image=request.image,
             engine=request.engine,
             scan_id=scan.scan_id,
-            outcome=Outcome(state=State.PENDING),
+            # One that is put off says why to those whose repository it was asked in; others wait for their turn.
+            outcome=Outcome(state=State.RUNNING if scan.outcome.state is State.RUNNING else State.PENDING),
             rule_ids=request.rule_ids,
             target_ids=request.target_ids,
             created_at=request.requested_at,
@@ -87,15 +87,9 @@ class Intake:
         if not await self._store.insert_task(db, task):  # another process was faster
             return await self._store.task(db, request.task_id) or task
         await self._teller.tell(db, [task])
-        return await self._catch_up(db, task, scan.outcome)
-
-    async def _catch_up(self, db: Connection, task: TaskRecord, outcome: Outcome) -> TaskRecord:
-        """Brings a new task to where its scan is already."""
-        if outcome.state.ended:
-            ended = await self._store.end_tasks(db, task.scan_id, outcome, self._clock.now())
-            await self._teller.tell(db, ended)
-        elif outcome.state is not State.PENDING:
-            await self._store.change_tasks(db, [task.scan_id], outcome)
-        else:
+        if not scan.outcome.state.ended:
             return task
-        return await self._store.task(db, task.task_id) or dataclasses.replace(task, outcome=outcome)
+        ended = await self._store.end_tasks(db, scan.scan_id, scan.outcome, self._clock.now())
+        await self._teller.tell(db, ended)
+        [own] = [each for each in ended if each.task_id == task.task_id]
+        return own

@@ -68,6 +68,29 @@ class Reason(enum.Enum):
         """Whether trying again can help."""
         return self.value[1]
 
+    @property
+    def of_repository(self) -> bool:
+        """Whether it tells of the repository that was asked, and nothing of another one with the same content."""
+        return self in _OF_REPOSITORY
+
+
+_OF_REPOSITORY = frozenset(
+    {
+        Reason.REGISTRY_UNREACHABLE,
+        Reason.REGISTRY_TIMEOUT,
+        Reason.REGISTRY_RATE_LIMITED,
+        Reason.REGISTRY_ERROR,
+        Reason.REGISTRY_UNAUTHORIZED,
+        Reason.REGISTRY_FORBIDDEN,
+        Reason.REGISTRY_REDIRECT_REFUSED,
+        Reason.IMAGE_NOT_FOUND,
+        Reason.BLOB_NOT_FOUND,
+        Reason.TRANSFER_CUT_OFF,
+        Reason.DIGEST_MISMATCH,
+    }
+)
+"""All that a registry is at fault for: it answers for one repository at a time."""
+
 
 class ScanFailure(ServiceError):
     """A scan cannot go on; raised anywhere in the pipeline, turned into the scan's end state by the worker."""

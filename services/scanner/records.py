@@ -77,6 +77,8 @@ class ScanRecord:
     repository: str
     platform: str
     """Empty until known, and for an index."""
+    begun: int
+    """Turn at which the last attempt began: it asked for all tasks that joined before."""
     outcome: Outcome
 
 

@@ -51,6 +51,7 @@ def to_scan(row: asyncpg.Record) -> ScanRecord:
         namespace=row["namespace"],
         repository=row["repository"],
         platform=row["platform"],
+        begun=row["begun"],
         outcome=to_outcome(row),
     )
 

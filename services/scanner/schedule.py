@@ -55,7 +55,7 @@ class Scheduler:
         await self._store.insert_scan(db, key, image, platform)
         scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
-            await self._store.reopen_scan(db, key.scan_id, image)
+            await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.PENDING:
             await self._store.enqueue(db, key.scan_id, lane)

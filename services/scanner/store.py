@@ -58,7 +58,7 @@ class ScannerStore:
         db: Connection,
         task: TaskRecord,
     ) -> bool:
-        """Saves a pending task; False when the id exists."""
+        """Saves an open task; False when the id exists."""
         image = task.image
         row = await db.fetchrow(
             _Q["insert_task"],
@@ -71,6 +71,7 @@ class ScannerStore:
             image.digest,
             task.engine.value,
             task.scan_id,
+            task.outcome.state.value,
             list(task.rule_ids),
             list(task.target_ids),
             task.created_at,
@@ -115,12 +116,12 @@ class ScannerStore:
         return [to_task(row) for row in rows]
 
     async def change_tasks(
-        self, db: Connection, scan_ids: Sequence[str], outcome: Outcome
+        self, db: Connection, scan_ids: Sequence[str], outcome: Outcome, of: RepositoryName | None = None
     ) -> Sequence[TaskRecord]:
-        """Moves the open tasks of scans to a passing state and returns them as they are now."""
-        rows = await db.fetch(
-            _Q["change_tasks"], list(scan_ids), outcome.state.value, outcome.reason, _storable(outcome.message)
-        )
+        """Moves the open tasks of scans, or one repository's alone, to a passing state; returns them as they are."""
+        state, message = outcome.state.value, _storable(outcome.message)
+        place = (of.namespace, of.name) if of else ("", "")
+        rows = await db.fetch(_Q["change_tasks"], list(scan_ids), state, outcome.reason, message, *place)
         return [to_task(row) for row in rows]
 
     async def end_tasks(
@@ -129,6 +130,22 @@ class ScannerStore:
         """Ends the open tasks of a scan and returns them as they are now."""
         rows = await db.fetch(_Q["end_tasks"], scan_id, *_outcome_columns(outcome), ended_at)
         return [to_task(row) for row in rows]
+
+    async def end_asked_tasks(
+        self, db: Connection, scan_id: str, asked: ScanRecord, outcome: Outcome, ended_at: datetime
+    ) -> Sequence[TaskRecord]:
+        """Ends the open tasks of a scan that an attempt asked its repository for; returns them as they are now.
+
+        The scan is the attempt's own, or an index that the latter is a part of.
+        """
+        place = (asked.namespace, asked.repository, asked.begun)
+        rows = await db.fetch(_Q["end_asked_tasks"], scan_id, *_outcome_columns(outcome), ended_at, *place)
+        return [to_task(row) for row in rows]
+
+    async def waiting_repository(self, db: Connection, scan_ids: Sequence[str]) -> RepositoryName | None:
+        """Returns the repository that has waited longest for one of the scans; None when nobody waits."""
+        row = await db.fetchrow(_Q["waiting_repository"], list(scan_ids))
+        return RepositoryName(namespace=row["namespace"], name=row["repository"]) if row else None
 
     # scans
 
@@ -158,9 +175,13 @@ class ScannerStore:
             raise LookupError(scan_id)
         return to_scan(row)
 
-    async def reopen_scan(self, db: Connection, scan_id: str, image: ImageAddress) -> None:
-        """Makes a failed scan pending again."""
-        await db.execute(_Q["reopen_scan"], scan_id, image.namespace, image.repository)
+    async def restart_scan(self, db: Connection, key: ScanKey, namespace: str, repository: str) -> None:
+        """Makes a scan pending again, to be read from that repository."""
+        await db.execute(_Q["restart_scan"], key.scan_id, namespace, repository, key.advisories_version)
+
+    async def begin_scan(self, db: Connection, scan_id: str) -> None:
+        """Marks a scan as running, from this turn on."""
+        await db.execute(_Q["begin_scan"], scan_id)
 
     async def change_scan(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
         """Moves a scan to a passing state."""
@@ -180,14 +201,9 @@ class ScannerStore:
         """Makes a scan a platform of an index."""
         await db.execute(_Q["insert_part"], index_id, scan_id, platform, position)
 
-    async def indexes_of(self, db: Connection, scan_id: str) -> Sequence[str]:
-        """Returns the open indexes that a scan is a part of, locked until the transaction ends."""
-        return [str(row["scan_id"]) for row in await db.fetch(_Q["indexes_of"], scan_id)]
-
-    async def repositories_of(self, db: Connection, scan_id: str) -> Sequence[RepositoryName]:
-        """Returns the repositories whose open tasks wait for a scan."""
-        rows = await db.fetch(_Q["repositories_of"], scan_id)
-        return [RepositoryName(namespace=row["namespace"], name=row["repository"]) for row in rows]
+    async def indexes_of(self, db: Connection, scan_id: str) -> Mapping[str, str]:
+        """Returns the open indexes that a scan is a part of, and as which platform; locks them."""
+        return {str(row["scan_id"]): row["platform"] for row in await db.fetch(_Q["indexes_of"], scan_id)}
 
     async def parts_of(self, db: Connection, scan_id: str) -> Sequence[PartRecord]:
         """Returns the platforms of an index in its order, or the one image itself."""
@@ -248,6 +264,10 @@ class ScannerStore:
     async def postpone(self, db: Connection, lease: Lease, seconds: float) -> bool:
         """Gives the lease back until later; False when it was lost."""
         return await db.fetchval(_Q["postpone"], lease.scan_id, lease.fence, seconds) is not None
+
+    async def hand_on(self, db: Connection, lease: Lease) -> bool:
+        """Gives the lease back at once, for a first attempt elsewhere; False when it was lost."""
+        return await db.fetchval(_Q["hand_on"], lease.scan_id, lease.fence) is not None
 
     async def release(self, db: Connection, lease: Lease) -> None:
         """Gives the lease back at once, uncounted."""

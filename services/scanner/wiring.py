@@ -77,7 +77,7 @@ async def server(
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
     async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
         open_repository = functools.partial(_open_repository, settings.source)
-        puller = Puller(pool=pool, store=store, rules=rules, open_source=open_repository, pipeline=pipeline)
+        puller = Puller(rules=rules, open_source=open_repository, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",
             pool=pool,

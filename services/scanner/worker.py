@@ -181,7 +181,8 @@ class Worker:
             seconds = self._pause(lease.attempts, failure.retry_after)
             await self._insist(lambda: self._recorder.retry(lease, failure, seconds))
             return "retrying"
-        await self._insist(lambda: self._recorder.fail(lease, failure))
+        record = self._recorder.fail_in_repository if failure.why.of_repository else self._recorder.fail
+        await self._insist(lambda: record(lease, failure))
         return "failed"
 
     def _pause(self, attempts: int, retry_after: float | None) -> float:

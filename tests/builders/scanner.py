@@ -13,7 +13,7 @@ from drydock.events.v1.scan_event_pb2 import ScanEvent
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.ids import RandomIds
-from services.kernel.model.digest import digest_of
+from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import (
     SCHEMA,
@@ -119,8 +119,12 @@ class ScannerBench:
 
     async def events(self) -> list[str]:
         """States told so far, in order."""
+        return [ScanEvent.State.Name(event.state)[6:] for event in await self.told()]
+
+    async def told(self) -> list[ScanEvent]:
+        """Events told so far, in order."""
         rows = await self.pool.fetch("SELECT value FROM scanner.outbox ORDER BY id")
-        return [ScanEvent.State.Name(ScanEvent.FromString(row["value"]).state)[6:] for row in rows]
+        return [ScanEvent.FromString(row["value"]) for row in rows]
 
 
 @asynccontextmanager
@@ -159,13 +163,17 @@ def report(digest: str, platform: str) -> Report:
 
 
 def scanned(scan: ScanRecord, platform: str = "linux/amd64") -> ScannedImage:
+    return scanned_digest(scan.key.digest, platform)
+
+
+def scanned_digest(digest: Digest, platform: str = "linux/amd64") -> ScannedImage:
     outcome = Outcome(
         state=State.COMPLETE,
         coverage=Coverage.FULL,
         findings=dict.fromkeys(Severity, 0),
         advisories_version="a1",
     )
-    return ScannedImage(platform=platform, report=pack_report(report(scan.key.digest, platform)), outcome=outcome)
+    return ScannedImage(platform=platform, report=pack_report(report(digest, platform)), outcome=outcome)
 
 
 async def good(scan: ScanRecord) -> ScannedImage:

@@ -76,6 +76,22 @@ async def test_a_failure_that_somebody_can_mend_is_tried_again_on_request(scanne
     assert (await scanner.task(first.task_id)).outcome.state is State.FAILED
 
 
+async def test_a_scan_that_is_tried_again_is_the_same_scan(scanner: ScannerBench) -> None:
+    seen: list[ScanRecord] = []
+
+    async def second_time(scan: ScanRecord) -> ScannedImage:
+        seen.append(scan)
+        if len(seen) == 1:
+            raise ScanFailure(Reason.REGISTRY_UNAUTHORIZED, "The registry wants other credentials.")
+        return scanned(scan)
+
+    first = await scanner.ask(image())
+    await scanner.work_until(second_time, first.task_id)
+    second = await scanner.ask(image())
+    await scanner.work_until(second_time, second.task_id)
+    assert [scan.key.scan_id for scan in seen] == [first.scan_id, first.scan_id]
+
+
 async def test_a_bug_in_the_pipeline_is_a_failed_scan_and_not_a_dead_worker(scanner: ScannerBench) -> None:
     async def broken(scan: ScanRecord) -> ScannedImage:
         raise KeyError("secret-text")

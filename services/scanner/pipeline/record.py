@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
+from services.kernel.model.reference import RepositoryName
 from services.scanner.api import State
 from services.scanner.images.interface import ImageIndex
 from services.scanner.platforms import merge_parts
@@ -46,7 +47,9 @@ class Recorder:
             ids = sorted(lease.scan_id for lease in leases)
             scans = {scan_id: await self._store.lock_scan(db, scan_id) for scan_id in ids}
             indexes = {index for scan_id in ids for index in await self._store.indexes_of(db, scan_id)}
-            for scan_id in (*ids, *sorted(indexes)):
+            for scan_id in ids:
+                await self._store.begin_scan(db, scan_id)
+            for scan_id in sorted(indexes):
                 await self._store.change_scan(db, scan_id, running)
             await self._store.change_tasks(db, [*ids, *sorted(indexes)], running)
         return scans
@@ -68,9 +71,35 @@ class Recorder:
         Raises:
             LeaseLost: nothing was written.
         """
-        outcome = Outcome(state=State.FAILED, reason=failure.reason, message=failure.sentence())
         async with self._ending(lease) as db:
-            await self._end(db, lease.scan_id, outcome)
+            await self._end(db, lease.scan_id, _failed(failure))
+
+    async def fail_in_repository(self, lease: Lease, failure: ScanFailure) -> None:
+        """Ends the tasks of the repository that was asked; where others wait, the scan goes on in theirs.
+
+        Decided under the scan's lock: whoever joins before is seen, whoever joins after finds the scan put to work
+        or ended. An index whose platform nobody waits for any more ends with it.
+
+        Raises:
+            LeaseLost: nothing was written.
+        """
+        async with self._pool.acquire() as db, db.transaction():
+            scan, now = await self._store.lock_scan(db, lease.scan_id), self._clock.now()
+            outcomes = {scan.scan_id: _failed(failure)}
+            for index_id, platform in (await self._store.indexes_of(db, scan.scan_id)).items():
+                outcomes[index_id] = _failed(failure, f"{platform}: ")
+            for scan_id, outcome in outcomes.items():
+                ended = await self._store.end_asked_tasks(db, scan_id, scan, outcome, now)
+                await self._teller.tell(db, ended)
+            other = await self._store.waiting_repository(db, list(outcomes))
+            if not await (self._store.hand_on(db, lease) if other else self._store.finish(db, lease)):
+                raise LeaseLost(lease.scan_id)
+            if other:
+                await self._store.restart_scan(db, scan.key, other.namespace, other.name)
+                await self._store.announce_work(db)
+                return
+            for scan_id, outcome in outcomes.items():
+                await self._store.end_scan(db, scan_id, outcome, now)
 
     async def retry(self, lease: Lease, failure: ScanFailure, seconds: float) -> None:
         """Puts a scan off for some seconds and tells why.
@@ -80,12 +109,14 @@ class Recorder:
         """
         outcome = Outcome(state=State.RETRYING, reason=failure.reason, message=failure.sentence())
         async with self._pool.acquire() as db, db.transaction():
-            await self._store.lock_scan(db, lease.scan_id)
+            scan = await self._store.lock_scan(db, lease.scan_id)
+            asked = RepositoryName(namespace=scan.namespace, name=scan.repository)
             if not await self._store.postpone(db, lease, seconds):
                 raise LeaseLost(lease.scan_id)
             await self._store.change_scan(db, lease.scan_id, outcome)
             concerned = [lease.scan_id, *await self._store.indexes_of(db, lease.scan_id)]
-            await self._teller.tell(db, await self._store.change_tasks(db, concerned, outcome))
+            of = asked if failure.why.of_repository else None
+            await self._teller.tell(db, await self._store.change_tasks(db, concerned, outcome, of))
 
     async def expand(self, lease: Lease, scan: ScanRecord, index: ImageIndex) -> None:
         """Replaces the scan of an index by the scans of its platforms; it ends when all of them have.
@@ -133,6 +164,10 @@ class Recorder:
             return
         packed = await self._store.reports(db, [part.scan_id for part in parts])
         await self._end(db, index_id, await asyncio.to_thread(_merge, parts, packed))
+
+
+def _failed(failure: ScanFailure, where: str = "") -> Outcome:
+    return Outcome(state=State.FAILED, reason=failure.reason, message=where + failure.sentence())
 
 
 def _address(index: ScanRecord, key: ScanKey) -> ImageAddress:

@@ -7,17 +7,22 @@ ON CONFLICT (scan_id) DO NOTHING
 
 -- name: lock_scan
 -- One scan, locked against everyone who would change its state.
-SELECT scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, state, reason, message,
-    coverage, findings, advisories_version
+SELECT scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, begun, state, reason,
+    message, coverage, findings, advisories_version
 FROM scanner.scan
 WHERE scan_id = $1
 FOR UPDATE
 
--- name: reopen_scan
--- A scan that failed for a cause that may have passed begins anew, from the repository that asks now.
+-- name: restart_scan
+-- A scan is to be done anew, or elsewhere: from that repository. A failed one has forgotten its advisories' version.
 UPDATE scanner.scan
-SET state = 'PENDING', reason = '', message = '', ended_at = NULL, namespace = $2, repository = $3
+SET state = 'PENDING', reason = '', message = '', ended_at = NULL, namespace = $2, repository = $3,
+    advisories_version = $4
 WHERE scan_id = $1
+
+-- name: begin_scan
+-- An attempt begins. The caller holds the locks of the scan and of its indexes, so that no task joins meanwhile.
+UPDATE scanner.scan SET state = 'RUNNING', reason = '', message = '', begun = nextval('scanner.turn') WHERE scan_id = $1
 
 -- name: change_scan
 -- Moves a scan to a state that is not an end.
@@ -40,12 +45,14 @@ VALUES ($1, $2, $3, $4)
 ON CONFLICT (index_id, scan_id) DO NOTHING
 
 -- name: indexes_of
--- Open indexes that a scan is a part of, locked in an order that is the same for all.
-SELECT s.scan_id
-FROM scanner.scan AS s
-WHERE s.scan_id IN (SELECT index_id FROM scanner.scan_part WHERE scan_id = $1) AND s.ended_at IS NULL
+-- Open indexes that a scan is a part of, locked in an order that is the same for all. One that is still to be read,
+-- again, is not among them: its parts are those of an earlier time.
+SELECT s.scan_id, p.platform
+FROM scanner.scan_part AS p
+JOIN scanner.scan AS s ON s.scan_id = p.index_id
+WHERE p.scan_id = $1 AND s.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM scanner.work WHERE scan_id = p.index_id)
 ORDER BY s.scan_id
-FOR UPDATE
+FOR UPDATE OF s
 
 -- name: parts_of
 -- The scans of an index, or a single image's own scan, in the index's order.
@@ -65,11 +72,3 @@ ON CONFLICT (scan_id) DO UPDATE SET content = excluded.content, created_at = now
 -- name: reports
 -- Reports of scans.
 SELECT scan_id, content FROM scanner.report WHERE scan_id = ANY($1::uuid[])
-
--- name: repositories_of
--- Repositories whose open tasks wait for a scan, by itself or as a platform of an index.
-SELECT DISTINCT namespace, repository
-FROM scanner.task
-WHERE ended_at IS NULL
-    AND (scan_id = $1 OR scan_id IN (SELECT index_id FROM scanner.scan_part WHERE scan_id = $1))
-ORDER BY namespace, repository

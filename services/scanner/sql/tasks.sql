@@ -1,9 +1,9 @@
 -- name: insert_task
--- Saves a task once: the same id again changes nothing.
+-- Saves a task once: the same id again changes nothing. The caller holds the lock of its scan.
 INSERT INTO scanner.task
     (task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, rule_ids,
      target_ids, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'PENDING', $10, $11, $12)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (task_id) DO NOTHING
 RETURNING task_id
 
@@ -51,10 +51,10 @@ ORDER BY created_at DESC, task_id DESC
 LIMIT $5
 
 -- name: change_tasks
--- Moves the open tasks of scans to a state that is not an end.
+-- Moves the open tasks of scans, of one repository where one is named, to a state that is not an end.
 UPDATE scanner.task
 SET state = $2, reason = $3, message = $4
-WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL
+WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL AND ($5 = '' OR (namespace, repository) = ($5, $6))
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
 
@@ -65,3 +65,19 @@ SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisor
 WHERE scan_id = $1 AND ended_at IS NULL
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+
+-- name: end_asked_tasks
+-- Ends the open tasks of a scan that one repository was asked for: its own, and no later than the question.
+UPDATE scanner.task
+SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
+WHERE scan_id = $1 AND ended_at IS NULL AND (namespace, repository) = ($9, $10) AND joined < $11
+RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+
+-- name: waiting_repository
+-- Repository of the open task that has waited longest for one of these scans.
+SELECT namespace, repository
+FROM scanner.task
+WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL
+ORDER BY joined
+LIMIT 1

@@ -44,6 +44,13 @@ SET leased_until = NULL, owner = '', due_at = now() + make_interval(secs => $3)
 WHERE scan_id = $1 AND fence = $2
 RETURNING scan_id
 
+-- name: hand_on
+-- Gives the lease back at once for a new beginning elsewhere; no row when it was lost.
+UPDATE scanner.work
+SET leased_until = NULL, owner = '', attempts = 0
+WHERE scan_id = $1 AND fence = $2
+RETURNING scan_id
+
 -- name: release
 -- Gives an unfinished lease back at once, as if it had not been taken.
 UPDATE scanner.work
