@@ -94,6 +94,7 @@ class ScannerApplication:
             revision = await self._store.tag_revision(db, repo_id, image.tag) or 0
         if begun:
             return _same_request(begun, repo_id, image)
+        asked_at = self._clock.now()
         digest = await self._digest_in_registry(access, name, image)
         await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
         request = ScanRequested(
@@ -111,6 +112,7 @@ class ScannerApplication:
             rule_ids=(),
             target_ids=target_ids,
             requested_at=self._clock.now(),
+            asked_at=asked_at,
         )
         async with self._pool.acquire() as db, db.transaction():
             [task] = await self._intake.accept(db, [request], lane=LANE_PERSON)

@@ -17,6 +17,7 @@ class TagPushed:
     image: ImageAddress
     revision: int
     occurred_at: datetime
+    """By the registry's clock."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +31,5 @@ class ScanRequested:
     rule_ids: tuple[str, ...]
     target_ids: tuple[str, ...]
     requested_at: datetime
+    asked_at: datetime | None = None
+    """When the registry was asked what the tag has; None for a push, which moves its tag by itself."""

@@ -35,11 +35,18 @@ class Intake:
             return
         async with self._pool.acquire() as db, db.transaction():
             events = [push.event_id for push in pushes]
-            new = await self._store.see_events(db, events, self._clock.now())
+            now = self._clock.now()
+            new = await self._store.see_events(db, events, now)
+            await self._store.lock_tags(db, [push.image for push in pushes])
+            doubted = False
             # In one order for all, so that two handlers never wait for each other's rows.
             for push in sorted(pushes, key=lambda push: (push.image.repo_id, push.image.tag, push.revision)):
                 if push.event_id in new:
-                    await self._store.see_tag(db, push.image, push.revision, push.occurred_at)
+                    # What is told of is past: a clock that runs ahead makes no push newer than those to come.
+                    pushed_at = min(push.occurred_at, now)
+                    doubted |= await self._store.see_tag(db, push.image, push.revision, pushed_at)
+            if doubted:
+                await self._store.announce_doubts(db)
 
     async def take_requests(self, records: Sequence[Record]) -> None:
         """Handles `drydock.scan.requests.v1`."""
@@ -60,12 +67,17 @@ class Intake:
             await self._accept(db, key, request, lane)
             for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
         ]
-        for request in sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision)):
-            if request.image.tag:
-                await self._store.point_tag(
-                    db, request.image, request.revision, request.task_id, request.requested_at
-                )
+        await self._tell_tags(db, [request for request in requests if request.image.tag])
         return tasks
+
+    async def _tell_tags(self, db: Connection, requests: Sequence[ScanRequested]) -> None:
+        await self._store.lock_tags(db, [request.image for request in requests])
+        for request in sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision)):
+            image, revision = request.image, request.revision
+            if request.asked_at:
+                await self._store.point_tag(db, image, revision, request.task_id, request.asked_at)
+            else:
+                await self._store.attach_task(db, image, revision)
 
     async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested, lane: int) -> TaskRecord:
         known = await self._store.task(db, request.task_id)

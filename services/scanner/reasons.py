@@ -92,6 +92,10 @@ _OF_REPOSITORY = frozenset(
 """All that a registry is at fault for: it answers for one repository at a time."""
 
 
+INSTANCE_REFUSALS = frozenset({"INSTANCE_NOT_EXIST", "EDITION_NOT_SUPPORTED"})
+"""Reasons for which an instance's registry may not be asked, now or later."""
+
+
 class ScanFailure(ServiceError):
     """A scan cannot go on; raised anywhere in the pipeline, turned into the scan's end state by the worker."""
 

@@ -29,6 +29,16 @@ class ImageAddress:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtedTag:
+    """A tag whose registry is to be asked what it has."""
+
+    image: ImageAddress
+    """As it stands."""
+    revision: int
+    doubted_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScanKey:
     """What makes two scans the same: equal keys give equal ids, so a scan exists once."""
 

@@ -12,21 +12,14 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import State
-from services.scanner.records import ImageAddress, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
+from services.scanner.records import DoubtedTag, ImageAddress, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
 
 
 def to_task(row: asyncpg.Record) -> TaskRecord:
     """Reads a row of `scanner.task`."""
     return TaskRecord(
         task_id=str(row["task_id"]),
-        image=ImageAddress(
-            instance_id=row["instance_id"],
-            repo_id=row["repo_id"],
-            namespace=row["namespace"],
-            repository=row["repository"],
-            tag=row["tag"],
-            digest=Digest(row["digest"]),
-        ),
+        image=to_address(row),
         engine=Engine(row["engine"]),
         scan_id=str(row["scan_id"]),
         outcome=to_outcome(row),
@@ -34,6 +27,23 @@ def to_task(row: asyncpg.Record) -> TaskRecord:
         target_ids=tuple(row["target_ids"]),
         created_at=row["created_at"],
         ended_at=row["ended_at"],
+    )
+
+
+def to_doubted_tag(row: asyncpg.Record) -> DoubtedTag:
+    """Reads a row of `scanner.tag`."""
+    return DoubtedTag(image=to_address(row), revision=row["revision"], doubted_at=row["doubted_at"])
+
+
+def to_address(row: asyncpg.Record) -> ImageAddress:
+    """Reads the columns that tasks and tags share."""
+    return ImageAddress(
+        instance_id=row["instance_id"],
+        repo_id=row["repo_id"],
+        namespace=row["namespace"],
+        repository=row["repository"],
+        tag=row["tag"],
+        digest=Digest(row["digest"]),
     )
 
 

@@ -42,7 +42,12 @@ class ScannerSettings(BaseSettings):
     retry_longest_seconds: float = Field(default=300.0, ge=0)
     """Longest pause before another attempt, also when a registry asks for more."""
     seen_event_days: int = Field(default=30, ge=1)
-    """How long an image event is known; one that a registry tells again later counts as new."""
+    """How long an image event is known; one that a registry tells again later counts as new. A tag in doubt whose
+    registry could not be asked for as long stays as it is."""
+    tag_questions: int = Field(default=4, ge=1, le=64)
+    """Registries that one process asks at once what a tag in doubt has."""
+    tag_question_seconds: float = Field(default=20.0, ge=1)
+    """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
     spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)

@@ -10,8 +10,17 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.reference import RepositoryName
 from services.kernel.sql import load_queries
 from services.scanner.api import State
-from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
-from services.scanner.rows import counts_column, to_part, to_scan, to_task
+from services.scanner.records import (
+    DoubtedTag,
+    ImageAddress,
+    Lease,
+    Outcome,
+    PartRecord,
+    ScanKey,
+    ScanRecord,
+    TaskRecord,
+)
+from services.scanner.rows import counts_column, to_doubted_tag, to_part, to_scan, to_task
 
 _Q = load_queries("services.scanner")
 _LONGEST_MESSAGE = 2000
@@ -31,15 +40,43 @@ class ScannerStore:
         """Forgets image events taken before a moment, at most so many; returns how many."""
         return int((await db.execute(_Q["forget_events"], before, limit)).rpartition(" ")[2])
 
-    async def see_tag(self, db: Connection, image: ImageAddress, revision: int, seen_at: datetime) -> None:
-        """Moves a tag to a pushed digest unless something newer is known."""
-        await db.execute(_Q["see_tag"], *_tag_columns(image), revision, seen_at)
+    async def lock_tags(self, db: Connection, images: Sequence[ImageAddress]) -> None:
+        """Locks the tags of images, where known, until the transaction ends."""
+        await db.execute(_Q["lock_tags"], [image.repo_id for image in images], [image.tag for image in images])
+
+    async def see_tag(self, db: Connection, image: ImageAddress, revision: int, pushed_at: datetime) -> bool:
+        """Moves a tag, which the caller has locked, to a pushed digest, or not; returns whether it is in doubt."""
+        return bool(await db.fetchval(_Q["see_tag"], *_tag_columns(image), revision, pushed_at))
 
     async def point_tag(
-        self, db: Connection, image: ImageAddress, revision: int, task_id: str, seen_at: datetime
+        self, db: Connection, image: ImageAddress, revision: int, task_id: str, asked_at: datetime
     ) -> None:
-        """Moves a tag to the digest and task of a new task unless something newer is known."""
-        await db.execute(_Q["point_tag"], *_tag_columns(image), revision, task_id, seen_at)
+        """Moves a tag to what the registry said and its task, unless a push came in since that revision."""
+        await db.execute(_Q["point_tag"], *_tag_columns(image), revision, task_id, asked_at)
+
+    async def attach_task(self, db: Connection, image: ImageAddress, revision: int) -> None:
+        """Gives a tag, which the caller has locked, the newest task on its digest, if that is the image's."""
+        await db.execute(_Q["attach_task"], *_tag_columns(image), revision)
+
+    async def announce_doubts(self, db: Connection) -> None:
+        """Wakes those who ask registries at the end of the transaction."""
+        await db.execute(_Q["announce_doubts"])
+
+    async def claim_doubts(
+        self, db: Connection, limit: int, *, question_seconds: float, first_seconds: float, longest_seconds: float
+    ) -> Sequence[DoubtedTag]:
+        """Takes doubted tags to ask for, at most so many; each is due again after a pause that grows."""
+        rows = await db.fetch(_Q["claim_doubts"], limit, question_seconds, first_seconds, longest_seconds)
+        return [to_doubted_tag(row) for row in rows]
+
+    async def settle_tag(self, db: Connection, tag: DoubtedTag, digest: Digest, asked_at: datetime) -> bool:
+        """Ends the doubt about a tag, which the caller has locked; False when something came in since."""
+        place = (tag.image.repo_id, tag.image.tag, tag.revision)
+        return await db.fetchval(_Q["settle_tag"], *place, digest, asked_at) is not None
+
+    async def ask_again(self, db: Connection, image: ImageAddress) -> None:
+        """Makes a tag that is still in doubt due at once."""
+        await db.execute(_Q["ask_again"], image.repo_id, image.tag)
 
     async def tag_revision(self, db: Connection, repo_id: str, tag: str) -> int | None:
         """Returns the revision of a tag; None for one never seen."""
@@ -118,7 +155,7 @@ class ScannerStore:
     async def change_tasks(
         self, db: Connection, scan_ids: Sequence[str], outcome: Outcome, of: RepositoryName | None = None
     ) -> Sequence[TaskRecord]:
-        """Moves the open tasks of scans, or one repository's alone, to a passing state; returns them as they are."""
+        """Moves the open tasks of scans, or one repository's alone, to a passing state; returns them so."""
         state, message = outcome.state.value, _storable(outcome.message)
         place = (of.namespace, of.name) if of else ("", "")
         rows = await db.fetch(_Q["change_tasks"], list(scan_ids), state, outcome.reason, message, *place)

@@ -48,6 +48,7 @@ from services.scanner.reports import unpack_report
 from services.scanner.retention import Retention
 from services.scanner.schedule import Scheduler
 from services.scanner.settings import ScannerSettings
+from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
 from services.scanner.tell import TaskTeller
 from services.scanner.worker import Worker
@@ -97,6 +98,16 @@ async def server(
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
         process.start("scanner retention", Retention(pool, store, clock, settings).run(stopping))
+        settler = Settler(
+            pool=pool,
+            store=store,
+            rules=rules,
+            open_source=open_repository,
+            wakeups=ground.wakeups,
+            clock=clock,
+            settings=settings,
+        )
+        process.start("scanner doubts", settler.run(stopping))
         process.start("scanner worker", worker.run(stopping))
         ready.set(True)
         yield ScannerApplication(

@@ -13,7 +13,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait_any
 from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.record import LeaseLost, Recorder
-from services.scanner.reasons import Reason, Retry, ScanFailure
+from services.scanner.reasons import INSTANCE_REFUSALS, Reason, Retry, ScanFailure
 from services.scanner.records import Lease, ScannedImage, ScanRecord
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
@@ -24,7 +24,6 @@ ScanWork = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
 """Does one scan; raises `ScanFailure`, or `ServiceError` when an instance cannot be asked for."""
 _CHANNEL = "drydock_scanner_work"
 _LOOK_SECONDS = 1.0
-_GONE = frozenset({"INSTANCE_NOT_EXIST", "EDITION_NOT_SUPPORTED"})
 _PASSING = frozenset(
     {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.RESOURCE_EXHAUSTED, Kind.INTERNAL}
 )
@@ -221,7 +220,7 @@ def _too_slow(seconds: float) -> ScanFailure:
 
 
 def _from_service(error: ServiceError) -> ScanFailure:
-    if error.reason in _GONE:
+    if error.reason in INSTANCE_REFUSALS:
         reason = Reason.INSTANCE_GONE
     elif error.reason.startswith("ADVISOR"):
         reason = Reason.ADVISORIES_MISSING

@@ -10,12 +10,15 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 
 from drydock.scanner.v1 import scan_pb2
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.media import OCI_MANIFEST
 from services.kernel.model.platform import Platform
+from services.lab.events import Endpoint
 from services.lab.image import Built, build_image, build_index
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
@@ -39,10 +42,19 @@ def an_image(platform: Platform = AMD64, *, salt: str = "", metadata: str = JINJ
 class Scene:
     """A registry that notifies a Drydock, which tells a receiver."""
 
-    def __init__(self, client: Client, registry: RunningRegistry, instance_id: str) -> None:
+    def __init__(self, client: Client, registry: RunningRegistry, instance_id: str, webhook: Endpoint) -> None:
         self.client = client
         self.registry = registry
         self.instance_id = instance_id
+        self.webhook = webhook
+
+    async def tell(self, event: dict[str, object]) -> None:
+        """Tells Drydock of an event as another replica of the registry would."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.webhook.url, json={"events": [event]}, headers=self.webhook.headers) as answer,
+        ):
+            assert answer.status < 300, await answer.text()
 
     async def push(self, repository: str, tag: str, built: Built) -> str:
         return await push_image(self.registry.access, repository, tag, built)
@@ -68,9 +80,10 @@ async def set_up(
 
     nowhere = RegistryAccess(address="127.0.0.1:1", plain_http=True)
     instance_id = await client.instance(nowhere, default_rule=default_rule)
-    registry = await stack.enter_async_context(start(notify=await client.webhook(instance_id)))
+    webhook = await client.webhook(instance_id)
+    registry = await stack.enter_async_context(start(notify=webhook))
     await client.move(instance_id, registry.access.address)
-    return Scene(client, registry, instance_id)
+    return Scene(client, registry, instance_id, webhook)
 
 
 async def test_a_push_reaches_complete_with_no_further_call(
@@ -135,6 +148,40 @@ async def test_a_tag_that_moves_is_scanned_anew_and_never_speaks_of_the_old_dige
     found = await scene.client.findings(scene.instance_id, "team/app", "1.0")
     assert found.digest == new
     assert "CVE-2019-10906" not in {finding.id for finding in found.findings}
+
+
+async def test_an_older_push_that_another_replica_tells_of_late_does_not_take_the_tag_back(
+    stack: AsyncExitStack, tmp_path: Path, database: str, each_registry: StartRegistry
+) -> None:
+    scene = await set_up(stack, tmp_path / "data", database, each_registry)
+    old = await scene.push("team/app", "1.0", an_image())
+    await scene.wait("team/app", "1.0", old)
+    new = await scene.push("team/app", "1.0", an_image(salt="new"))
+    ended = await scene.wait("team/app", "1.0", new)
+    target = {"mediaType": OCI_MANIFEST, "digest": old, "repository": "team/app", "tag": "1.0"}
+    earlier = "2020-01-01T00:00:00Z"
+    known = {task.task_id for task in await scene.client.tasks(scene.instance_id)}
+    await scene.tell({"id": "of-the-replica", "timestamp": earlier, "action": "push", "target": target})
+    async with asyncio.timeout(20):
+        while not (late := {t.task_id for t in await scene.client.tasks(scene.instance_id)} - known):
+            await asyncio.sleep(0.05)
+        while await _unsettled(database):
+            await asyncio.sleep(0.05)
+    task = await scene.wait("team/app", "1.0")
+    assert (task.digest, task.task_id) == (new, ended.task_id)
+    [told_late] = late
+    assert (await scene.client.task(told_late)).digest == old
+
+
+async def _unsettled(database: str) -> bool:
+    """Whether an event that is taken is not yet seen by the tag, or the tag in doubt."""
+    connection = await asyncpg.connect(database)
+    try:
+        events = await connection.fetchval("SELECT count(*) FROM scanner.seen_event")
+        doubts = await connection.fetchval("SELECT count(*) FROM scanner.tag WHERE doubted_at IS NOT NULL")
+    finally:
+        await connection.close()
+    return bool(events < 3 or doubts)
 
 
 async def test_every_platform_of_an_index_is_scanned_and_the_tag_has_one_status(

@@ -36,7 +36,7 @@ from services.scanner.intake import Intake
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report
-from services.scanner.schedule import LANE_PUSH, Scheduler
+from services.scanner.schedule import LANE_PERSON, LANE_PUSH, Scheduler
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tell import TaskTeller
@@ -66,9 +66,9 @@ class ScannerBench:
         self.url = url
         self.store = ScannerStore()
         self.versions = Versions()
-        clock, ids = SystemClock(), RandomIds()
+        clock, self.ids, self.outbox = SystemClock(), RandomIds(), Outbox("scanner")
         scheduler = Scheduler(self.store, self.versions)
-        teller = TaskTeller(Outbox("scanner"), clock, ids)
+        teller = TaskTeller(self.outbox, clock, self.ids)
         self.recorder = Recorder(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
         self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
@@ -82,6 +82,7 @@ class ScannerBench:
             rule_ids=("crscnr-1",),
             target_ids=("tgt-1",),
             requested_at=datetime.now(UTC),
+            asked_at=datetime.now(UTC) if lane == LANE_PERSON else None,
         )
         async with self.pool.acquire() as db, db.transaction():
             [task] = await self.intake.accept(db, [request], lane=lane)
