@@ -135,7 +135,8 @@ class ScannerApi(Protocol):
 
         Raises:
             ServiceError: EDITION_NOT_SUPPORTED, ENGINE_NOT_READY, TAG_MOVED (the named digest is not the tag's),
-                TAG_NOT_EXIST, or a registry reason such as REGISTRY_UNAUTHORIZED.
+                TAG_NOT_EXIST, DIGEST_NOT_EXIST (asked by digest alone), REPO_NOT_EXIST (where the registry tells
+                it apart), or a registry reason such as REGISTRY_UNAUTHORIZED.
         """
         ...
 

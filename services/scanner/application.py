@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -28,19 +26,15 @@ from services.scanner.api import (
     State,
     Task,
 )
+from services.scanner.ask import OpenSource, find_digest
 from services.scanner.events import ScanRequested
-from services.scanner.images.interface import ImageSource
 from services.scanner.intake import Intake
 from services.scanner.lookup import Lookup
 from services.scanner.platforms import merge_findings
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.schedule import LANE_PERSON
 from services.scanner.store import ScannerStore
-
-OpenSource = Callable[[RegistryAccess, RepositoryName], AbstractAsyncContextManager[ImageSource]]
-"""Opens a repository of an instance's registry."""
 
 
 class ScannerApplication:
@@ -121,28 +115,10 @@ class ScannerApplication:
     async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:
         if image.tag:
             parse_tag(image.tag)
-        reference = image.tag or image.digest
-        if not reference:
+        elif not image.digest:
             raise invalid("INVALID_IMAGE", "Neither tag nor digest is given.", field="tag")
-        try:
-            async with self._open_source(access, name) as source:
-                found = await source.head(reference)
-        except ScanFailure as failure:
-            if failure.why is Reason.IMAGE_NOT_FOUND:
-                raise not_found(
-                    "TAG_NOT_EXIST",
-                    f"The registry has no {name.path}:{reference}.",
-                    hint="Push the image first, or mend the name.",
-                ) from failure
-            raise
-        if image.digest and found.digest != image.digest:
-            raise ServiceError(
-                Kind.FAILED_PRECONDITION,
-                "TAG_MOVED",
-                f"{name.path}:{image.tag} is {found.digest} now, not {image.digest}.",
-                hint="Name the tag or the digest alone, or the digest that the tag has.",
-            )
-        return found.digest
+        async with self._open_source(access, name) as source:
+            return await find_digest(source, name, image.tag, image.digest)
 
     async def get_task(self, task_id: str) -> Task:
         """Reads one task and its platforms."""

@@ -71,25 +71,12 @@ class Reason(enum.Enum):
     @property
     def of_repository(self) -> bool:
         """Whether it tells of the repository that was asked, and nothing of another one with the same content."""
-        return self in _OF_REPOSITORY
-
-
-_OF_REPOSITORY = frozenset(
-    {
-        Reason.REGISTRY_UNREACHABLE,
-        Reason.REGISTRY_TIMEOUT,
-        Reason.REGISTRY_RATE_LIMITED,
-        Reason.REGISTRY_ERROR,
-        Reason.REGISTRY_UNAUTHORIZED,
-        Reason.REGISTRY_FORBIDDEN,
-        Reason.REGISTRY_REDIRECT_REFUSED,
-        Reason.IMAGE_NOT_FOUND,
-        Reason.BLOB_NOT_FOUND,
-        Reason.TRANSFER_CUT_OFF,
-        Reason.DIGEST_MISMATCH,
-    }
-)
-"""All that a registry is at fault for: it answers for one repository at a time."""
+        return self.code.startswith("REGISTRY_") or self in (
+            Reason.IMAGE_NOT_FOUND,
+            Reason.BLOB_NOT_FOUND,
+            Reason.TRANSFER_CUT_OFF,
+            Reason.DIGEST_MISMATCH,
+        )
 
 
 INSTANCE_REFUSALS = frozenset({"INSTANCE_NOT_EXIST", "EDITION_NOT_SUPPORTED"})

@@ -77,8 +77,8 @@ async def server(
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
     async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
-        open_repository = functools.partial(_open_repository, settings.source)
-        puller = Puller(rules=rules, open_source=open_repository, pipeline=pipeline)
+        opener = functools.partial(open_repository, settings.source)
+        puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",
             pool=pool,
@@ -102,7 +102,7 @@ async def server(
             pool=pool,
             store=store,
             rules=rules,
-            open_source=open_repository,
+            open_source=opener,
             wakeups=ground.wakeups,
             clock=clock,
             settings=settings,
@@ -116,7 +116,7 @@ async def server(
             lookup=Lookup(pool, store, rules),
             intake=intake,
             rules=rules,
-            open_source=open_repository,
+            open_source=opener,
             clock=clock,
             ids=ground.ids,
             engines=frozenset({Engine.SECURITY_CENTER}),
@@ -195,9 +195,10 @@ async def _pipeline(
 
 
 @asynccontextmanager
-async def _open_repository(
+async def open_repository(
     settings: SourceSettings, access: RegistryAccess, name: RepositoryName
 ) -> AsyncIterator[ImageSource]:
+    """Opens one repository of an instance's registry."""
     image = ImageName(repository=name, tag=None, digest=None)
     async with open_source(RegistryReference(host=access.address, image=image), access, settings) as source:
         yield source

@@ -78,6 +78,10 @@ class ImageSource(ABC):
     async def head(self, reference: str) -> Descriptor:
         """Resolves a tag or digest to the descriptor of its manifest, without fetching the manifest."""
 
+    async def knows_repository(self) -> bool:
+        """Tells whether the repository is there, after something in it was not found; True where nobody says."""
+        return True
+
     @abstractmethod
     async def manifest(self, reference: str) -> RawManifest:
         """Fetches a manifest by tag or digest, bounded in size, verified against the digest it was asked by."""

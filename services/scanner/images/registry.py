@@ -61,6 +61,26 @@ class RegistrySource(ImageSource):
         raw = await self.manifest(reference)
         return Descriptor(media_type=raw.media_type, digest=raw.digest, size=len(raw.content))
 
+    async def knows_repository(self) -> bool:
+        """Asks for the repository's tags: registries tell an unknown name apart there, if anywhere."""
+        question = Question(
+            method="GET",
+            path=f"{self._repository}/tags/list?n=1",
+            asked=Asked.MANIFEST,
+            what=self._repository,
+            headers={"Accept": "application/json"},
+        )
+
+        async def ask() -> None:
+            async with self._exchange.ask(question):
+                pass
+
+        try:
+            await self._retrier.call(ask)
+        except ScanFailure as failure:
+            return failure.metadata.get("registry_code") != "NAME_UNKNOWN"
+        return True
+
     async def manifest(self, reference: str) -> RawManifest:
         """Fetches a manifest, verified against the digest it was asked by, or else the one the registry names."""
         return await self._retrier.call(lambda: self._manifest(reference))
