@@ -42,7 +42,7 @@ class ImageQuery:
     repository: str = ""
     tag: str = ""
     digest: Digest | None = None
-    """When given, nothing is ever answered from another digest."""
+    """When given, nothing is ever answered from another digest; with a tag, nothing that is not the tag's."""
     task_id: str = ""
     """When given, it alone decides; what else is given must agree with it."""
 
@@ -155,7 +155,7 @@ class ScannerApi(Protocol):
         ...
 
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
-        """Returns the findings of the last complete task on the image's digest.
+        """Returns the findings of the last complete task on the image's digest, and of its tag where one is named.
 
         Raises:
             ServiceError: SCAN_NOT_COMPLETE (FAILED_PRECONDITION) while there is no complete one.

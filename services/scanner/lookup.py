@@ -46,15 +46,17 @@ class Lookup:
         return found
 
     async def _look_up(self, db: Connection, repo_id: str, image: ImageQuery) -> TaskRecord | None:
+        if image.digest and image.tag:
+            return await self._store.task_under_tag(db, repo_id, image.tag, image.digest)
         if image.digest:
             return await self._store.task_of_digest(db, repo_id, image.digest)
         if not image.tag:
             raise invalid("INVALID_IMAGE", "Neither tag, digest nor task is given.", field="tag")
         found = await self._store.task_of_tag(db, repo_id, image.tag)
         if found is None:
-            # The tag moved back to a digest that it had before, and nothing has asked for a scan since.
+            # A tag that came into being in the moment in which its task did may not know it.
             digest = await self._store.tag_digest(db, repo_id, image.tag)
-            found = await self._store.task_of_digest(db, repo_id, digest, image.tag) if digest else None
+            found = await self._store.task_under_tag(db, repo_id, image.tag, digest) if digest else None
         return found
 
     async def _why_unknown(self, image: ImageQuery) -> ServiceError:
@@ -63,10 +65,14 @@ class Lookup:
         await self._rules.registry_access(instance.instance_id)  # refuses personal editions
         name = await self.repository_name(instance, image)
         await self._rules.find_repository(instance.instance_id, name.namespace, name.name)
-        what = f"{name.path}:{image.tag}" if image.tag and not image.digest else f"{name.path}@{image.digest}"
+        if image.tag:
+            which = f" with the digest {image.digest}" if image.digest else ""
+            message = f"{name.path}:{image.tag} was never scanned{which}."
+        else:
+            message = f"{name.path}@{image.digest} was never scanned."
         return not_found(
             "IMAGE_NOT_SCANNED",
-            f"{what} was never scanned.",
+            message,
             hint="Start a task, or push it while a rule matches.",
         )
 
@@ -89,12 +95,16 @@ class Lookup:
     async def last_complete(
         self, image: ImageQuery
     ) -> tuple[TaskRecord, tuple[PartRecord, ...], dict[str, bytes]]:
-        """Returns the last complete task on the image's digest with its platforms and their packed reports."""
+        """Returns the last complete task on the image's digest with its platforms and their packed reports.
+
+        Where a tag is named it is a task of that tag: another one's speaks under another name.
+        """
         newest = await self.newest(image)
         async with self._pool.acquire() as db:
             task: TaskRecord | None = newest
             if newest.outcome.state is not State.COMPLETE and not image.task_id:
-                task = await self._store.complete_task_of_digest(db, newest.image.repo_id, newest.image.digest)
+                known = newest.image
+                task = await self._store.complete_task_of_digest(db, known.repo_id, known.digest, image.tag)
             if task is None or task.outcome.state is not State.COMPLETE:
                 raise _not_complete(newest)
             parts = tuple(await self._store.parts_of(db, task.scan_id))

@@ -125,16 +125,21 @@ class ScannerStore:
         row = await db.fetchrow(_Q["task_of_tag"], repo_id, tag)
         return to_task(row) if row else None
 
-    async def task_of_digest(
-        self, db: Connection, repo_id: str, digest: Digest, tag: str = ""
-    ) -> TaskRecord | None:
-        """Returns the newest task of a repository on a digest, for one tag where one is named."""
-        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest, tag)
+    async def task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
+        """Returns the newest task of a repository on a digest, under any tag or none."""
+        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest)
         return to_task(row) if row else None
 
-    async def complete_task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
-        """Returns the last complete task of a repository on a digest."""
-        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest)
+    async def task_under_tag(self, db: Connection, repo_id: str, tag: str, digest: Digest) -> TaskRecord | None:
+        """Returns the newest task of a tag on a digest that it has or had."""
+        row = await db.fetchrow(_Q["task_under_tag"], repo_id, tag, digest)
+        return to_task(row) if row else None
+
+    async def complete_task_of_digest(
+        self, db: Connection, repo_id: str, digest: Digest, tag: str
+    ) -> TaskRecord | None:
+        """Returns the last complete task of a repository on a digest, of one tag unless it is empty."""
+        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag)
         return to_task(row) if row else None
 
     async def tasks(

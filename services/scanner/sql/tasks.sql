@@ -22,20 +22,29 @@ FROM scanner.task
 WHERE task_id = (SELECT task_id FROM scanner.tag WHERE repo_id = $1 AND tag = $2)
 
 -- name: task_of_digest
--- Newest task of a repository on a digest, for one tag where one is named.
+-- Newest task of a repository on a digest, under any tag or none.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND digest = $2 AND ($3 = '' OR tag = $3)
+WHERE repo_id = $1 AND digest = $2
+ORDER BY created_at DESC, task_id DESC
+LIMIT 1
+
+-- name: task_under_tag
+-- Newest task of a tag on a digest that it has or had.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
+FROM scanner.task
+WHERE repo_id = $1 AND tag = $2 AND digest = $3
 ORDER BY created_at DESC, task_id DESC
 LIMIT 1
 
 -- name: complete_task_of_digest
--- Last task of a repository on a digest whose findings are readable.
+-- Last task of a repository on a digest whose findings are readable, of one tag where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE'
+WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE' AND ($3 = '' OR tag = $3)
 ORDER BY ended_at DESC, task_id DESC
 LIMIT 1
 

@@ -1,0 +1,114 @@
+"""What answers for an image that a caller names by tag, by digest or by both."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.kernel.clock import SystemClock
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.model.digest import Digest, digest_of
+from services.rules.api import NewInstance
+from services.scanner.api import ImageQuery, State
+from services.scanner.lookup import Lookup
+from services.scanner.records import ImageAddress, TaskRecord
+from tests.builders.edge import real_rules
+from tests.builders.scanner import ScannerBench, good, image
+from tests.databases import migrated_pool
+
+
+class Desk:
+    """A scanner's lookup over one repository, `team/app`, that a test fills with tasks."""
+
+    def __init__(self, bench: ScannerBench, lookup: Lookup, instance_id: str, repo_id: str) -> None:
+        self.bench = bench
+        self.lookup = lookup
+        self._instance_id = instance_id
+        self._repo_id = repo_id
+        self._revision = 0
+
+    async def scan(self, content: bytes, tag: str, *, complete: bool = True) -> TaskRecord:
+        """Pushes, scans, and returns the task."""
+        self._revision += 1
+        named = image(content, tag=tag, repo_id=self._repo_id)
+        address = ImageAddress(
+            instance_id=self._instance_id,
+            repo_id=named.repo_id,
+            namespace=named.namespace,
+            repository=named.repository,
+            tag=tag,
+            digest=named.digest,
+        )
+        async with self.bench.pool.acquire() as db:
+            await self.bench.store.see_tag(db, address, self._revision, SystemClock().now())
+        task = await self.bench.ask(address, revision=self._revision)
+        return (await self.bench.work_until(good, task.task_id))[0] if complete else task
+
+    def query(self, tag: str = "", content: bytes | None = None) -> ImageQuery:
+        digest: Digest | None = digest_of(content) if content else None
+        return ImageQuery(instance=self._instance_id, namespace="team", repository="app", tag=tag, digest=digest)
+
+    async def newest(self, tag: str = "", content: bytes | None = None) -> str:
+        return (await self.lookup.newest(self.query(tag, content))).task_id
+
+    async def complete(self, tag: str = "", content: bytes | None = None) -> str:
+        return (await self.lookup.last_complete(self.query(tag, content)))[0].task_id
+
+
+@pytest.fixture
+async def desk(database: str) -> AsyncIterator[Desk]:
+    async with migrated_pool(database, ("rules", "services.rules"), ("scanner", "services.scanner")) as pool:
+        rules, bench = real_rules(pool, SystemClock()), ScannerBench(pool, database)
+        instance = await rules.create_instance(NewInstance(name="lab", address="127.0.0.1:1", default_rule=False))
+        repository = await rules.see_repository(instance.instance_id, "team", "app")
+        yield Desk(bench, Lookup(pool, bench.store, rules), instance.instance_id, repository.repo_id)
+
+
+async def test_a_tag_and_a_digest_that_it_never_had_are_not_scanned(desk: Desk) -> None:
+    await desk.scan(b"one", "1.0")
+    await desk.scan(b"two", "2.0")
+    for call in (desk.newest, desk.complete):
+        with pytest.raises(ServiceError) as caught:
+            await call("1.0", b"two")
+        assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "IMAGE_NOT_SCANNED")
+        assert caught.value.message == f"team/app:1.0 was never scanned with the digest {digest_of(b'two')}."
+
+
+async def test_a_tag_and_a_digest_answer_for_what_the_tag_has_or_had(desk: Desk) -> None:
+    former = await desk.scan(b"former", "1.0")
+    present = await desk.scan(b"present", "1.0")
+    await desk.scan(b"former", "2.0")
+    for call in (desk.newest, desk.complete):
+        assert await call("1.0", b"former") == former.task_id
+        assert await call("1.0", b"present") == present.task_id
+        assert await call("1.0") == present.task_id
+
+
+async def test_a_digest_alone_answers_from_its_newest_task_under_any_tag(desk: Desk) -> None:
+    await desk.scan(b"one", "1.0")
+    newest = await desk.scan(b"one", "2.0")
+    assert await desk.newest(content=b"one") == newest.task_id
+    assert await desk.complete(content=b"one") == newest.task_id
+
+
+async def test_another_tags_result_on_the_digest_does_not_answer_for_a_tag(desk: Desk) -> None:
+    done = await desk.scan(b"one", "1.0")
+    desk.bench.versions.advisories = "a2"
+    begun = await desk.scan(b"one", "2.0", complete=False)
+    for tag, content in (("2.0", None), ("2.0", b"one")):
+        assert await desk.newest(tag, content) == begun.task_id
+        with pytest.raises(ServiceError) as caught:
+            await desk.complete(tag, content)
+        assert caught.value.reason == "SCAN_NOT_COMPLETE"
+    assert await desk.complete(content=b"one") == done.task_id
+
+
+async def test_the_last_result_answers_for_a_tag_while_it_is_scanned_anew(desk: Desk) -> None:
+    done = await desk.scan(b"one", "1.0")
+    desk.bench.versions.advisories = "a2"
+    begun = await desk.scan(b"one", "1.0", complete=False)
+    assert begun.outcome.state is State.PENDING
+    for content in (None, b"one"):
+        assert await desk.newest("1.0", content) == begun.task_id
+        assert await desk.complete("1.0", content) == done.task_id
