@@ -22,12 +22,14 @@ def configure_logs(*, level: str = "info", stream: TextIO | None = None, as_json
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    # Never the values of local variables, here and on a terminal: secrets and hostile bytes are among them.
     if machine:
-        # Never the values of local variables: secrets and hostile bytes are among them.
         frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         shared.append(structlog.processors.ExceptionRenderer(frames))
     renderer: structlog.types.Processor = (
-        structlog.processors.JSONRenderer() if machine else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if machine
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[*shared, renderer],
