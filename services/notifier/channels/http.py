@@ -14,13 +14,13 @@ from yarl import URL
 from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
 from services.kernel.clock import Clock
 from services.kernel.retry_after import parse_retry_after
+from services.notifier.channels.excerpt import excerpt_of
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 
 DELIVERY_HEADER = "Drydock-Delivery"
 EVENT_HEADER = "Drydock-Event"
 
 _READ_BYTES = 4096
-_EXCERPT_CHARACTERS = 1024
 _BODY_SECONDS = 1.0
 _REPEATABLE = frozenset({408, 425, 429})
 _HEADERS = {
@@ -66,14 +66,13 @@ class HttpChannel(Channel):
             async with asyncio.timeout(self._attempt_seconds):
                 request = self._session.post(url, data=parcel.body, headers=headers, allow_redirects=False)
                 async with request as response:
-                    return self._judge(response, await _beginning(response))
+                    excerpt = excerpt_of(await _beginning(response), url)
+                    return self._judge(response, excerpt)
         except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
             return _failure(error)
 
-    def _judge(self, response: aiohttp.ClientResponse, answer: bytes) -> Outcome:
+    def _judge(self, response: aiohttp.ClientResponse, excerpt: str) -> Outcome:
         status = response.status
-        excerpt = answer.decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-        excerpt = excerpt[:_EXCERPT_CHARACTERS]
         if 200 <= status < 300:
             return Outcome(verdict=Verdict.DELIVERED, http_status=status, excerpt=excerpt)
         if 300 <= status < 400:
