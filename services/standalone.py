@@ -94,7 +94,7 @@ async def compose(
         start = stack.enter_async_context
         rules_api = await start(rules.server(ground, box=box, settings=RulesSettings()))
         scanner_api = await start(scanner.server(ground, rules=rules_api, data=data, settings=ScannerSettings()))
-        notifier_api = await start(notifier.server(ground, settings=NotifierSettings()))
+        notifier_api = await start(notifier.server(ground, box=box, settings=NotifierSettings()))
         doors = await start(
             gateway.server(
                 ground, rules=rules_api, scanner=scanner_api, notifier=notifier_api, settings=gateway_settings

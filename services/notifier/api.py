@@ -24,7 +24,8 @@ class Target:
     target_id: str
     name: str
     kind: TargetKind
-    url: str
+    url: str = dataclasses.field(repr=False)
+    """Often a secret; kept sealed."""
     created_at: datetime
 
 

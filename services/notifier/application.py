@@ -12,6 +12,8 @@ from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
 from services.notifier.api import Target, TargetKind
+from services.notifier.records import SealedTarget
+from services.notifier.sealing import UrlSeal
 from services.notifier.store import NotifierStore
 
 log = structlog.get_logger()
@@ -20,9 +22,10 @@ log = structlog.get_logger()
 class Notifier:
     """NotifierApi over PostgreSQL."""
 
-    def __init__(self, *, pool: Pool, store: NotifierStore, clock: Clock, ids: Ids) -> None:
+    def __init__(self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, clock: Clock, ids: Ids) -> None:
         self._pool = pool
         self._store = store
+        self._seal = seal
         self._clock = clock
         self._ids = ids
 
@@ -30,18 +33,19 @@ class Notifier:
         """Saves a target; the URL is checked, not called."""
         grammar.check_name(name)
         grammar.check_url(url, kind)
-        target = Target(
-            target_id=self._ids.named(grammar.TARGET_PREFIX),
+        target_id = self._ids.named(grammar.TARGET_PREFIX)
+        target = SealedTarget(
+            target_id=target_id,
             name=name,
             kind=kind,
-            url=url,
+            sealed_url=self._seal.seal(target_id, url),
             created_at=self._clock.now(),
         )
         async with self._pool.acquire() as conn:
             if not await self._store.insert_target(conn, target):
                 raise _name_taken(name)
-        log.info("target.created", target_id=target.target_id, kind=kind.value)
-        return target
+        log.info("target.created", target_id=target_id, kind=kind.value)
+        return self._opened(target)
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""
@@ -49,7 +53,7 @@ class Notifier:
         (after,) = decode_token(page_token, "targets", length=1) or ("",)
         async with self._pool.acquire() as conn:
             found = await self._store.list_targets(conn, after=after, limit=size + 1)
-        items = found[:size]
+        items = tuple(self._opened(target) for target in found[:size])
         more = encode_token((items[-1].name,), "targets") if len(found) > size else ""
         return Page(items=items, next_token=more)
 
@@ -64,6 +68,15 @@ class Notifier:
                 raise _no_target(target)
             cancelled = await self._store.cancel_deliveries(conn, target_id, self._clock.now())
         log.info("target.deleted", target_id=target_id, cancelled=cancelled)
+
+    def _opened(self, target: SealedTarget) -> Target:
+        return Target(
+            target_id=target.target_id,
+            name=target.name,
+            kind=target.kind,
+            url=self._seal.open(target.target_id, target.sealed_url),
+            created_at=target.created_at,
+        )
 
 
 def _name_taken(name: str) -> ServiceError:

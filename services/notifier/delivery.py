@@ -10,11 +10,13 @@ import structlog
 
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool, is_outage
+from services.kernel.errors import ServiceError
 from services.kernel.wakeup import Wakeups, wait, wait_any
 from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exhausted
-from services.notifier.channels.interface import Channel, Outcome, Verdict
+from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.records import Claim, Receipt
+from services.notifier.sealing import UrlSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 
@@ -37,6 +39,7 @@ class DeliveryWorker:
         *,
         pool: Pool,
         store: NotifierStore,
+        seal: UrlSeal,
         channel: Channel,
         backoff: Backoff,
         wakeups: Wakeups,
@@ -48,6 +51,7 @@ class DeliveryWorker:
         """`name` is the owner in the leases: unique over all workers."""
         self._pool = pool
         self._store = store
+        self._seal = seal
         self._channel = channel
         self._backoff = backoff
         self._wakeups = wakeups
@@ -72,7 +76,7 @@ class DeliveryWorker:
                     continue
                 for claim in claims:
                     self._busy += 1
-                    sends.create_task(self._work(claim, news), name=f"delivery {claim.parcel.delivery_id}")
+                    sends.create_task(self._work(claim, news), name=f"delivery {claim.delivery_id}")
                 if not claims:
                     await wait_any((news, stopping), self._settings.look_seconds)
 
@@ -102,13 +106,23 @@ class DeliveryWorker:
             await self._record(claim, None, exhausted(claim.attempt - 1, _LOST), 0.0)
             return
         began = self._clock.monotonic()
-        outcome = await self._channel.send(claim.parcel)
+        outcome = await self._send(claim)
         seconds = self._clock.monotonic() - began
         self._metrics.attempted(outcome.verdict, seconds)
         following = self._backoff.after(
             outcome, attempt=claim.attempt, created_at=claim.created_at, now=self._clock.now()
         )
         await self._record(claim, outcome, following, seconds)
+
+    async def _send(self, claim: Claim) -> Outcome:
+        """Opens the URL for this one attempt; what another key has sealed waits until that key is back."""
+        try:
+            url = self._seal.open(claim.target_id, claim.sealed_url)
+        except ServiceError as error:
+            return Outcome(verdict=Verdict.TRY_AGAIN, reason=error.reason, message=error.sentence())
+        return await self._channel.send(
+            Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
+        )
 
     async def _work(self, claim: Claim, news: asyncio.Event) -> None:
         try:
@@ -159,7 +173,7 @@ class DeliveryWorker:
 
     def _receipt(self, claim: Claim, attempt: int, outcome: Outcome, seconds: float) -> Receipt:
         return Receipt(
-            delivery_id=claim.parcel.delivery_id,
+            delivery_id=claim.delivery_id,
             target_id=claim.target_id,
             event_id=claim.event_id,
             attempt=attempt,
@@ -175,7 +189,7 @@ class DeliveryWorker:
 
 def _names(claim: Claim) -> Mapping[str, str]:
     return {
-        "delivery_id": claim.parcel.delivery_id,
+        "delivery_id": claim.delivery_id,
         "target_id": claim.target_id,
         "event_id": claim.event_id,
     }

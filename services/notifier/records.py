@@ -5,8 +5,19 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 
-from services.notifier.channels.interface import Parcel
+from services.notifier.api import TargetKind
 from services.notifier.events import News
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SealedTarget:
+    """A target with its URL as it is kept."""
+
+    target_id: str
+    name: str
+    kind: TargetKind
+    sealed_url: bytes = dataclasses.field(repr=False)
+    created_at: datetime
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +37,7 @@ class Claim:
 
     target_id: str
     event_id: str
+    delivery_id: str
     attempt: int
     """Number of the attempt that the lease is for, from 1."""
     fence: int
@@ -33,7 +45,9 @@ class Claim:
     created_at: datetime
     lost: bool
     """Whether the attempt before this one ended with no word: its worker died."""
-    parcel: Parcel
+    event_type: str
+    sealed_url: bytes = dataclasses.field(repr=False)
+    body: bytes = dataclasses.field(repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,9 @@ import asyncpg
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import TargetKind
 from services.notifier.backoff import Dead
-from services.notifier.channels.interface import Parcel
-from services.notifier.records import Claim, NewDelivery, Receipt
+from services.notifier.records import Claim, NewDelivery, Receipt, SealedTarget
 
 _Q = load_queries("services.notifier")
 
@@ -22,21 +21,30 @@ class NotifierStore:
 
     # targets
 
-    async def insert_target(self, conn: Connection, target: Target) -> bool:
+    async def insert_target(self, conn: Connection, target: SealedTarget) -> bool:
         """Saves a target; False when its name is taken."""
         row = await conn.fetchval(
             _Q["insert_target"],
             target.target_id,
             target.name,
             target.kind.value,
-            target.url,
+            target.sealed_url,
             target.created_at,
         )
         return row is not None
 
-    async def list_targets(self, conn: Connection, *, after: str, limit: int) -> tuple[Target, ...]:
+    async def list_targets(self, conn: Connection, *, after: str, limit: int) -> tuple[SealedTarget, ...]:
         """Lists targets by name, those behind `after`."""
         return tuple(_to_target(row) for row in await conn.fetch(_Q["list_targets"], after, limit))
+
+    async def lock_plain_urls(self, conn: Connection, *, limit: int) -> tuple[tuple[str, str], ...]:
+        """Returns ids and URLs of targets that are not sealed yet, and keeps other copies from them."""
+        rows = await conn.fetch(_Q["lock_plain_urls"], limit)
+        return tuple((row["target_id"], row["url"]) for row in rows)
+
+    async def seal_url(self, conn: Connection, target_id: str, sealed_url: bytes) -> None:
+        """Puts the sealed URL of a target in the place of the plain one."""
+        await conn.execute(_Q["seal_url"], target_id, sealed_url)
 
     async def delete_target(self, conn: Connection, target: str) -> str | None:
         """Deletes a target by id or name; returns its id, None when there is none."""
@@ -126,12 +134,12 @@ def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
 
 
-def _to_target(row: asyncpg.Record) -> Target:
-    return Target(
+def _to_target(row: asyncpg.Record) -> SealedTarget:
+    return SealedTarget(
         target_id=row["target_id"],
         name=row["name"],
         kind=TargetKind(row["kind"]),
-        url=row["url"],
+        sealed_url=row["sealed_url"],
         created_at=row["created_at"],
     )
 
@@ -140,14 +148,12 @@ def _to_claim(row: asyncpg.Record) -> Claim:
     return Claim(
         target_id=row["target_id"],
         event_id=str(row["event_id"]),
+        delivery_id=str(row["delivery_id"]),
         attempt=row["attempts"],
         fence=row["fence"],
         created_at=row["created_at"],
         lost=row["lost"],
-        parcel=Parcel(
-            delivery_id=str(row["delivery_id"]),
-            event_type=row["event_type"],
-            url=row["url"],
-            body=row["body"],
-        ),
+        event_type=row["event_type"],
+        sealed_url=row["sealed_url"],
+        body=row["body"],
     )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import SCAN_EVENTS
 from services.kernel.ground import Ground
+from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
@@ -17,6 +18,7 @@ from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.retention import Retention
+from services.notifier.sealing import UrlSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 
@@ -24,18 +26,20 @@ GROUP = "notifier"
 
 
 @asynccontextmanager
-async def server(ground: Ground, *, settings: NotifierSettings) -> AsyncIterator[NotifierApi]:
-    """Starts the consumer, a delivery worker and the clean-up in the process; yields the interface.
+async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) -> AsyncIterator[NotifierApi]:
+    """Seals URLs that are still plain, starts the consumer, a delivery worker and the clean-up; yields the interface.
 
     The schema `notifier` must be up to date.
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("notifier")
-    store, stopping = NotifierStore(), process.stopping
+    store, stopping, seal = NotifierStore(), process.stopping, UrlSeal(box)
+    await seal_plain_urls(pool, store, seal)
     async with open_http_channel(clock, attempt_seconds=settings.attempt_seconds) as channel:
         worker = DeliveryWorker(
             pool=pool,
             store=store,
+            seal=seal,
             channel=channel,
             backoff=Backoff(settings, random.SystemRandom()),
             wakeups=ground.wakeups,
@@ -52,4 +56,4 @@ async def server(ground: Ground, *, settings: NotifierSettings) -> AsyncIterator
         process.start("notifier.delivery", worker.run(stopping))
         process.start("notifier.retention", Retention(pool, store, clock, settings).run(stopping))
         ready.set(True)
-        yield Notifier(pool=pool, store=store, clock=clock, ids=ground.ids)
+        yield Notifier(pool=pool, store=store, seal=seal, clock=clock, ids=ground.ids)

@@ -22,21 +22,25 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
+from services.kernel.secrets import SecretBox
 from services.kernel.wakeup import Wakeups
 from services.notifier.api import Target, TargetKind
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
 from services.notifier.channels.http import open_http_channel
-from services.notifier.channels.interface import Channel
+from services.notifier.channels.interface import Channel, Parcel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.metrics import NotifierMetrics
+from services.notifier.records import Claim
+from services.notifier.sealing import UrlSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+SEAL = UrlSeal(SecretBox(b"k" * 32))
 _numbers = itertools.count(1)
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -78,6 +82,12 @@ def scan_event(
 def record(value: bytes) -> Record:
     message = Message(topic=SCAN_EVENTS, key=b"k", value=value)
     return Record(message=message, partition=0, position=str(next(_numbers)))
+
+
+def parcel_of(claim: Claim) -> Parcel:
+    """What a worker hands to its channel."""
+    url = SEAL.open(claim.target_id, claim.sealed_url)
+    return Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +155,14 @@ class NotifierBench:
     settings: NotifierSettings
     worker: DeliveryWorker
 
-    def another_worker(self, name: str = "other", channel: Channel | None = None) -> DeliveryWorker:
+    def another_worker(
+        self, name: str = "other", channel: Channel | None = None, seal: UrlSeal | None = None
+    ) -> DeliveryWorker:
         """Makes a worker on the same database, with random numbers that are the same in every run."""
         return DeliveryWorker(
             pool=self.pool,
             store=self.store,
+            seal=seal or SEAL,
             channel=channel or self.channel,
             backoff=Backoff(self.settings, random.Random(1)),
             wakeups=Wakeups(self.url),
@@ -199,6 +212,7 @@ async def notifier_bench(
         worker = DeliveryWorker(
             pool=pool,
             store=store,
+            seal=SEAL,
             channel=channel,
             backoff=Backoff(chosen, random.Random(1)),
             wakeups=Wakeups(url),
@@ -208,7 +222,7 @@ async def notifier_bench(
             metrics=NotifierMetrics(CollectorRegistry()),
         )
         yield NotifierBench(
-            api=Notifier(pool=pool, store=store, clock=time, ids=RandomIds()),
+            api=Notifier(pool=pool, store=store, seal=SEAL, clock=time, ids=RandomIds()),
             consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
             store=store,
             pool=pool,

@@ -13,7 +13,7 @@ from services.kernel.errors import ServiceError
 from services.kernel.wakeup import wait
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 from services.notifier.retention import Retention
-from tests.builders.notifier import answering, notifier_bench, record, scan_event, serve_site
+from tests.builders.notifier import answering, notifier_bench, parcel_of, record, scan_event, serve_site
 from tests.fakes.clock import ManualClock
 
 NOWHERE = "http://127.0.0.1:9/"
@@ -144,7 +144,7 @@ async def test_a_dead_workers_delivery_is_repeated_and_its_attempt_is_on_record(
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         (lost,) = await bench.another_worker().claim(10)
-        await bench.channel.send(lost.parcel)  # sent, and dead before the receipt
+        await bench.channel.send(parcel_of(lost))  # sent, and dead before the receipt
         assert await bench.deliver_due() == 0
         clock.advance(60)
         assert await bench.deliver_due() == 1
@@ -205,7 +205,7 @@ async def test_two_workers_never_take_the_same_delivery(database: str) -> None:
         await bench.tell(*(scan_event(*(t.target_id for t in targets)) for _ in range(3)))
         workers = [bench.another_worker(f"w{n}") for n in range(4)]
         claims = [
-            claim.parcel.delivery_id
+            claim.delivery_id
             for taken in await asyncio.gather(*(worker.claim(100) for worker in workers))
             for claim in taken
         ]

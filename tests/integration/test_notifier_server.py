@@ -18,6 +18,7 @@ from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
+from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi, TargetKind
 from services.notifier.servicer import NotifierServicer
 from services.notifier.settings import NotifierSettings
@@ -31,7 +32,7 @@ from tests.builders.notifier import scan_event, serve_site
 async def running_notifier(url: str) -> AsyncIterator[tuple[NotifierApi, Bus, Pool]]:
     async with (
         a_ground(url, ("notifier", "services.notifier")) as ground,
-        server(ground, settings=NotifierSettings()) as api,
+        server(ground, box=SecretBox(b"k" * 32), settings=NotifierSettings()) as api,
     ):
         yield api, ground.bus, ground.pool
         await end(ground)

@@ -26,7 +26,8 @@ class Parcel:
     delivery_id: str
     """The same over all attempts."""
     event_type: str
-    url: str
+    url: str = dataclasses.field(repr=False)
+    """Often a secret: opened for the attempt, and told to nobody."""
     body: bytes = dataclasses.field(repr=False)
 
 
@@ -41,7 +42,7 @@ class Outcome:
     """The reason as a sentence."""
     http_status: int | None = None
     excerpt: str = ""
-    """Beginning of the answer's body, as far as it is text."""
+    """Beginning of the answer's body, as far as it is text, without what it repeats of the URL."""
     retry_after: float | None = None
     """Seconds that the target asked for; None when it asked for nothing."""
 

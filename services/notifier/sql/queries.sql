@@ -1,13 +1,21 @@
 -- name: insert_target
 -- Saves a target; no row comes back when its name is taken.
-INSERT INTO notifier.target (target_id, name, kind, url, created_at)
+INSERT INTO notifier.target (target_id, name, kind, sealed_url, created_at)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO NOTHING
 RETURNING target_id
 
 -- name: list_targets
 -- A page of targets by name.
-SELECT target_id, name, kind, url, created_at FROM notifier.target WHERE name > $1 ORDER BY name LIMIT $2
+SELECT target_id, name, kind, sealed_url, created_at FROM notifier.target WHERE name > $1 ORDER BY name LIMIT $2
+
+-- name: lock_plain_urls
+-- Some targets whose URL an older release left plain.
+SELECT target_id, url FROM notifier.target WHERE sealed_url IS NULL ORDER BY target_id LIMIT $1 FOR UPDATE
+
+-- name: seal_url
+-- Puts the sealed URL in the place of the plain one.
+UPDATE notifier.target SET sealed_url = $2, url = '' WHERE target_id = $1
 
 -- name: delete_target
 -- Deletes a target by id or name.
@@ -41,7 +49,7 @@ SELECT pg_notify('drydock_deliveries', '')
 -- name: claim
 -- Leases due deliveries: of each target at most so many at once over all workers, longest waiting target first.
 WITH open AS (
-    SELECT t.target_id, t.kind, t.url, t.served_at,
+    SELECT t.target_id, t.sealed_url, t.served_at,
         $4 - (
             SELECT count(*)
             FROM notifier.delivery AS b
@@ -55,7 +63,7 @@ WITH open AS (
             AND (d.lease_until IS NULL OR d.lease_until <= $1)
     )
 ), chosen AS (
-    SELECT t.target_id, o.kind, o.url, o.room, o.served_at
+    SELECT t.target_id, o.sealed_url, o.room, o.served_at
     FROM open AS o
     JOIN notifier.target AS t USING (target_id)
     WHERE o.room > 0
@@ -64,7 +72,7 @@ WITH open AS (
     -- Keeps workers from taking the same target at one moment; a deletion waits.
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), due AS (
-    SELECT c.target_id, c.kind, c.url, d.event_id, d.lost
+    SELECT c.target_id, c.sealed_url, d.event_id, d.lost
     FROM chosen AS c
     CROSS JOIN LATERAL (
         SELECT e.event_id, e.lease_owner IS NOT NULL AS lost
@@ -83,7 +91,7 @@ UPDATE notifier.delivery AS d
 SET lease_owner = $2, lease_until = $3, fence = d.fence + 1, attempts = d.attempts + 1
 FROM due
 WHERE d.target_id = due.target_id AND d.event_id = due.event_id
-RETURNING d.target_id, due.kind, due.url, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence,
+RETURNING d.target_id, due.sealed_url, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence,
     d.created_at, due.lost
 
 -- name: finish
