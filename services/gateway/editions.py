@@ -1,11 +1,11 @@
-"""Which instances may be asked about or heard from: those there are, of the Enterprise Edition."""
+"""Which instances may be asked about scans or heard from: those there are, of the Enterprise Edition."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 from services.kernel.clock import Clock
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.model.edition import edition_not_supported
 from services.rules.api import Edition, Instance, RulesApi
 
 _TTL_SECONDS = 5.0
@@ -35,12 +35,7 @@ class Editions:
             return known[0]
         instance = await self._rules.get_instance(instance_id)
         if instance.edition is not Edition.ENTERPRISE:
-            raise ServiceError(
-                Kind.FAILED_PRECONDITION,
-                "EDITION_NOT_SUPPORTED",
-                f"The instance {instance.name!r} is of the Personal Edition, whose images cannot be scanned.",
-                hint="Use an instance of the Enterprise Edition.",
-            )
+            raise edition_not_supported(instance.name)
         self._known[instance_id] = (instance, now + _TTL_SECONDS)
         self._known.move_to_end(instance_id)
         while len(self._known) > _MAX_REMEMBERED:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
 from services.kernel.model.page import Page
+
+MAX_CHECKED_TARGETS = 100
 
 
 class TargetKind(enum.Enum):
@@ -41,5 +44,17 @@ class NotifierApi(Protocol):
         ...
 
     async def delete_target(self, target: str) -> None:
-        """Deletes a target by id or name; deliveries under way to it end as CANCELLED."""
+        """Deletes a target by id or name; deliveries under way to it end as CANCELLED.
+
+        Rules and tasks may still name it: nothing is delivered to it any more, and nothing else changes.
+        """
+        ...
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Returns when every id, at most `MAX_CHECKED_TARGETS`, is that of a target.
+
+        Raises:
+            ServiceError: TARGET_NOT_EXIST (INVALID_ARGUMENT, field `target_ids`) naming the first that is none;
+                TOO_MANY_TARGETS.
+        """
         ...

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
-from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import MAX_CHECKED_TARGETS, Target, TargetKind
 from services.notifier.records import SealedTarget
 from services.notifier.sealing import UrlSeal
 from services.notifier.store import NotifierStore
@@ -68,6 +70,26 @@ class Notifier:
                 raise _no_target(target)
             cancelled = await self._store.cancel_deliveries(conn, target_id, self._clock.now())
         log.info("target.deleted", target_id=target_id, cancelled=cancelled)
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Refuses ids that no target has."""
+        if len(target_ids) > MAX_CHECKED_TARGETS:
+            raise invalid(
+                "TOO_MANY_TARGETS",
+                f"At most {MAX_CHECKED_TARGETS} targets may be named, here are {len(target_ids)}.",
+                field="target_ids",
+            )
+        known = [target for target in target_ids if grammar.may_name_target(target)]
+        async with self._pool.acquire() as conn:
+            existing = await self._store.existing_targets(conn, known)
+        missing = sorted(set(target_ids) - existing)
+        if missing:
+            raise invalid(
+                "TARGET_NOT_EXIST",
+                f"There is no target {missing[0][:80]!r}.",
+                field="target_ids",
+                hint="`drydock target list` shows their ids.",
+            )
 
     def _opened(self, target: SealedTarget) -> Target:
         return Target(

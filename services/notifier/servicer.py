@@ -31,3 +31,8 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         """Deletes a target."""
         await self._api.delete_target(request.target)
         return pb.DeleteTargetResponse()
+
+    async def CheckTargets(self, request: pb.CheckTargetsRequest, context: object) -> pb.CheckTargetsResponse:
+        """Checks that targets exist."""
+        await self._api.check_targets(tuple(request.target_ids))
+        return pb.CheckTargetsResponse()

@@ -37,6 +37,11 @@ class NotifierStore:
         """Lists targets by name, those behind `after`."""
         return tuple(_to_target(row) for row in await conn.fetch(_Q["list_targets"], after, limit))
 
+    async def existing_targets(self, conn: Connection, target_ids: Iterable[str]) -> frozenset[str]:
+        """Returns which of the targets exist just now."""
+        rows = await conn.fetch(_Q["existing_targets"], sorted(set(target_ids)))
+        return frozenset(row["target_id"] for row in rows)
+
     async def lock_plain_urls(self, conn: Connection, *, limit: int) -> tuple[tuple[str, str], ...]:
         """Returns ids and URLs of targets that are not sealed yet, and keeps other copies from them."""
         rows = await conn.fetch(_Q["lock_plain_urls"], limit)

@@ -27,7 +27,7 @@ GROUP = "notifier"
 
 @asynccontextmanager
 async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) -> AsyncIterator[NotifierApi]:
-    """Seals URLs that are still plain, starts the consumer, a delivery worker and the clean-up; yields the interface.
+    """Seals plain URLs, starts the consumer, a delivery worker and the clean-up; yields the interface.
 
     The schema `notifier` must be up to date.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from services.kernel.model.page import Page
 
 
 class Edition(enum.Enum):
-    """What an instance may do: personal ones are refused every scan."""
+    """What an instance may do: personal ones are refused scans and new rules; rules they have match nothing."""
 
     ENTERPRISE = "ENTERPRISE"
     PERSONAL = "PERSONAL"
@@ -132,7 +133,7 @@ class RulesApi(Protocol):
     """
 
     async def create_instance(self, new: NewInstance) -> Instance:
-        """Saves an instance and, unless told not to, its rule "every push".
+        """Saves an instance and, unless told not to, its rule "every push"; a personal one gets no rule.
 
         Raises:
             ServiceError: INSTANCE_ALREADY_EXIST; ENGINE_NOT_READY for an engine that cannot be used.
@@ -193,7 +194,14 @@ class RulesApi(Protocol):
         ...
 
     async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
-        """Saves a rule. Raises SCAN_RULE_ALREADY_EXIST when the instance has one of that name."""
+        """Saves a rule.
+
+        Targets may be deleted later: the rule keeps their ids, and they are told no more.
+
+        Raises:
+            ServiceError: SCAN_RULE_ALREADY_EXIST when the instance has one of that name; EDITION_NOT_SUPPORTED for
+                a personal instance; what `check_targets` raises.
+        """
         ...
 
     async def get_rule(self, rule_id: str) -> ScanRule:
@@ -207,9 +215,23 @@ class RulesApi(Protocol):
         ...
 
     async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
-        """Replaces a rule. Raises SCAN_TYPE_IMMUTABLE when the scan type differs."""
+        """Replaces a rule.
+
+        Raises:
+            ServiceError: SCAN_TYPE_IMMUTABLE when the scan type differs; EDITION_NOT_SUPPORTED; what
+                `check_targets` raises of targets that the rule did not have.
+        """
         ...
 
     async def delete_rule(self, rule_id: str) -> None:
         """Deletes a rule; a second call finds none."""
+        ...
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Returns when every id is that of a target: the one check, for rules and for tasks.
+
+        Raises:
+            ServiceError: TARGET_NOT_EXIST, TOO_MANY_TARGETS (INVALID_ARGUMENT, field `target_ids`);
+                NOTIFIER_UNAVAILABLE when nobody can tell.
+        """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 
 import asyncpg
 import structlog
@@ -14,6 +15,7 @@ from services.kernel.errors import not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.edition import edition_not_supported
 from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.model.page import Page, decode_moment, decode_token, encode_token
 from services.kernel.secrets import SecretBox
@@ -30,12 +32,13 @@ from services.rules.api import (
     Scope,
 )
 from services.rules.store import RulesStore, SealedInstance
+from services.rules.targets import TargetCheck
 
 log = structlog.get_logger()
 
 RULE_PREFIX = "crscnr"
 EVERY_PUSH = NewScanRule(name="every push", scope=Scope.INSTANCE, tag_pattern=".*")
-"""The rule that a new instance gets."""
+"""The rule that a new enterprise instance gets."""
 
 
 class Rules:
@@ -46,6 +49,7 @@ class Rules:
         *,
         pool: Pool,
         store: RulesStore,
+        targets: TargetCheck,
         box: SecretBox,
         clock: Clock,
         ids: Ids,
@@ -53,6 +57,7 @@ class Rules:
     ) -> None:
         self._pool = pool
         self._store = store
+        self._targets = targets
         self._box = box
         self._clock = clock
         self._ids = ids
@@ -61,14 +66,14 @@ class Rules:
     # instances
 
     async def create_instance(self, new: NewInstance) -> Instance:
-        """Saves an instance and, unless told not to, its rule "every push"."""
+        """Saves an instance and, if it may be scanned and unless told not to, its rule "every push"."""
         grammar.check_new_instance(new)
         saved = self._first(new, _usable(new.engine))
         instance = saved.instance
         async with self._pool.acquire() as conn, conn.transaction():
             if not await self._store.insert_instance(conn, saved):
                 raise refusals.instance_name_taken(new.name)
-            if new.default_rule:
+            if new.default_rule and instance.edition is Edition.ENTERPRISE:
                 await self._store.insert_rule(
                     conn,
                     rule_id=self._ids.named(RULE_PREFIX),
@@ -123,9 +128,7 @@ class Rules:
         """Returns how to reach the registry, the password in clear."""
         async with self._pool.acquire() as conn:
             saved = await self._find(conn, instance)
-        found = saved.instance
-        if found.edition is Edition.PERSONAL:
-            raise refusals.edition_not_supported(found.name)
+        found = _checked_edition(saved.instance)
         password = ""
         if saved.sealed_password:
             password = self._box.open(saved.sealed_password, _password_context(found.instance_id))
@@ -193,10 +196,12 @@ class Rules:
     async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
         """Saves a rule; it counts for every event that is handled from now on."""
         checked = grammar.checked_rule(new)
+        async with self._pool.acquire() as conn:
+            owner = await self._scannable(conn, instance)
+        await self._targets.check(checked.target_ids)
         async with self._pool.acquire() as conn, conn.transaction():
-            known = grammar.may_name_instance(instance)
-            instance_id = await self._store.bump_revision(conn, instance) if known else None
-            if instance_id is None:
+            instance_id = await self._store.bump_revision(conn, owner.instance_id)
+            if instance_id is None:  # deleted since we found it
                 raise refusals.no_instance(instance)
             if await self._store.count_rules(conn, instance_id) >= self._max_rules:
                 raise refusals.too_many_rules(self._max_rules)
@@ -237,8 +242,12 @@ class Rules:
         return Page(items=items, next_token=more, total=total)
 
     async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
-        """Replaces a rule; its scan type stays."""
+        """Replaces a rule; its scan type stays, and so may targets that were deleted since it was saved."""
         checked = grammar.checked_rule(new)
+        async with self._pool.acquire() as conn:
+            known = await self._rule(conn, rule_id)
+            await self._scannable(conn, known.instance_id)
+        await self._targets.check(set(checked.target_ids) - set(known.target_ids))
         async with self._pool.acquire() as conn:
             try:
                 async with conn.transaction():
@@ -263,6 +272,10 @@ class Rules:
                 raise refusals.no_rule(rule_id)
         log.info("rule.deleted", rule_id=rule_id, instance_id=old.instance_id)
 
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Asks the notifier whether targets exist."""
+        await self._targets.check(target_ids)
+
     # parts of the above
 
     async def _find(self, conn: Connection, instance: str, *, lock: bool = False) -> SealedInstance:
@@ -271,6 +284,10 @@ class Rules:
         if found is None:
             raise refusals.no_instance(instance)
         return found
+
+    async def _scannable(self, conn: Connection, instance: str) -> Instance:
+        """Returns an instance whose images may be scanned."""
+        return _checked_edition((await self._find(conn, instance)).instance)
 
     async def _rule(self, conn: Connection, rule_id: str) -> ScanRule:
         found = await self._store.get_rule(conn, rule_id) if grammar.may_be_id(rule_id) else None
@@ -312,6 +329,12 @@ class Rules:
 
     def _seal(self, instance: Instance, password: str) -> bytes:
         return self._box.seal(password, _password_context(instance.instance_id)) if password else b""
+
+
+def _checked_edition(instance: Instance) -> Instance:
+    if instance.edition is Edition.PERSONAL:
+        raise edition_not_supported(instance.name)
+    return instance
 
 
 def _usable(asked: Engine | None) -> Engine:

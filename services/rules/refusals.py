@@ -7,16 +7,6 @@ from services.kernel.model.reference import RepositoryName
 from services.rules.api import Instance, ScanRule
 
 
-def edition_not_supported(name: str) -> ServiceError:
-    """The error of every scan on a personal instance."""
-    return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "EDITION_NOT_SUPPORTED",
-        f"Instance {name} is of the personal edition, whose images are not scanned.",
-        hint="Change its edition to enterprise.",
-    )
-
-
 def no_instance(instance: str) -> ServiceError:
     """Nobody has saved it."""
     return not_found(

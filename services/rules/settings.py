@@ -15,6 +15,8 @@ class RulesSettings(BaseSettings):
     """A rule beyond is refused: an index is held in memory whole."""
     max_indexed_rules: int = Field(default=100_000, ge=1)
     """Rules held in memory, over all instances; those asked for longest ago go first."""
+    notifier_seconds: float = Field(default=5.0, gt=0, le=60)
+    """Longest time for the notifier to say whether targets exist."""
     seen_event_days: int = Field(default=14, ge=1)
     """How long an image event is known again; longer than any bus keeps it."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)

@@ -10,6 +10,7 @@ from services.kernel.bus.interface import IMAGE_EVENTS
 from services.kernel.ground import Ground
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.secrets import SecretBox
+from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
@@ -18,12 +19,15 @@ from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
+from services.rules.targets import TargetCheck
 
 GROUP = "rules"
 
 
 @asynccontextmanager
-async def server(ground: Ground, *, box: SecretBox, settings: RulesSettings) -> AsyncIterator[RulesApi]:
+async def server(
+    ground: Ground, *, notifier: NotifierApi, box: SecretBox, settings: RulesSettings
+) -> AsyncIterator[RulesApi]:
     """Starts the consumer, the relay of the outbox and the clean-up in the process; yields the interface.
 
     The schema `rules` must be up to date.
@@ -50,6 +54,7 @@ async def server(ground: Ground, *, box: SecretBox, settings: RulesSettings) -> 
     yield Rules(
         pool=pool,
         store=store,
+        targets=TargetCheck(notifier, seconds=settings.notifier_seconds),
         box=box,
         clock=clock,
         ids=ground.ids,

@@ -134,9 +134,10 @@ class ScannerApi(Protocol):
         A scan of the same content that runs or is finished is shared. Idempotent by `request_id` (a UUID).
 
         Raises:
-            ServiceError: EDITION_NOT_SUPPORTED, ENGINE_NOT_READY, TAG_MOVED (the named digest is not the tag's),
-                TAG_NOT_EXIST, DIGEST_NOT_EXIST (asked by digest alone), REPO_NOT_EXIST (where the registry tells
-                it apart), or a registry reason such as REGISTRY_UNAUTHORIZED.
+            ServiceError: EDITION_NOT_SUPPORTED, ENGINE_NOT_READY, TARGET_NOT_EXIST, NOTIFIER_UNAVAILABLE,
+                TAG_MOVED (the named digest is not the tag's), TAG_NOT_EXIST, DIGEST_NOT_EXIST (asked by digest
+                alone), REPO_NOT_EXIST (where the registry tells it apart), or a registry reason such as
+                REGISTRY_UNAUTHORIZED.
         """
         ...
 

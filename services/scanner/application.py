@@ -88,6 +88,7 @@ class ScannerApplication:
             revision = await self._store.tag_revision(db, repo_id, image.tag) or 0
         if begun:
             return _same_request(begun, repo_id, image)
+        await self._rules.check_targets(target_ids)
         asked_at = self._clock.now()
         digest = await self._digest_in_registry(access, name, image)
         await self._rules.see_repository(instance.instance_id, name.namespace, name.name)

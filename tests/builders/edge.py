@@ -22,9 +22,11 @@ from services.kernel.secrets import SecretBox
 from services.rules.api import Instance, NewInstance, Repository
 from services.rules.application import Rules
 from services.rules.store import RulesStore
+from services.rules.targets import TargetCheck
 from tests.builders.guards import Anyone
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
+from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner
 
 
@@ -32,6 +34,7 @@ def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
     return Rules(
         pool=pool,
         store=RulesStore(),
+        targets=TargetCheck(FakeNotifier("1"), seconds=1.0),
         box=SecretBox(b"k" * 32),
         clock=clock,
         ids=ids or RandomIds(),

@@ -27,9 +27,11 @@ from services.rules.events import ScanRequest
 from services.rules.matching import IndexCache
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
+from services.rules.targets import TargetCheck
 from tests.builders.requests import from_message
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
+from tests.fakes.notifier import FakeNotifier
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 BOX = SecretBox(b"k" * 32)
@@ -107,6 +109,7 @@ class RulesBench:
     store: RulesStore
     pool: Pool
     registry: CollectorRegistry
+    notifier: FakeNotifier
 
     async def requests(self) -> list[ScanRequest]:
         """Returns what is waiting in the outbox, in order."""
@@ -131,7 +134,16 @@ async def rules_bench(
     async with migrated_pool(url, ("rules", "services.rules")) as pool:
         store, ids, registry = RulesStore(), RandomIds(), CollectorRegistry()
         time = clock or ManualClock()
-        api = Rules(pool=pool, store=store, box=BOX, clock=time, ids=ids, max_rules_per_instance=max_rules)
+        notifier = FakeNotifier("1", "a", "b", "c")
+        api = Rules(
+            pool=pool,
+            store=store,
+            targets=TargetCheck(notifier, seconds=0.2),
+            box=BOX,
+            clock=time,
+            ids=ids,
+            max_rules_per_instance=max_rules,
+        )
         consumer = ImageEventConsumer(
             pool=pool,
             store=store,
@@ -140,4 +152,4 @@ async def rules_bench(
             clock=time,
             metrics=RulesMetrics(registry),
         )
-        yield RulesBench(api=api, consumer=consumer, store=store, pool=pool, registry=registry)
+        yield RulesBench(api=api, consumer=consumer, store=store, pool=pool, registry=registry, notifier=notifier)

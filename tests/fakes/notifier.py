@@ -1,24 +1,28 @@
-"""A notifier that remembers targets: the door is tested in front of it."""
+"""A notifier that remembers targets: what asks it is tested in front of it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime
 
-from services.kernel.errors import not_found
+from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
 from services.notifier.api import Target, TargetKind
 
 
 class FakeNotifier:
-    def __init__(self) -> None:
-        self._targets: dict[str, Target] = {}
+    """Has the targets that it is given; each has its name in its id."""
+
+    def __init__(self, *names: str) -> None:
+        self._targets = {name: _target(name, TargetKind.HTTP, "http://127.0.0.1:9/") for name in names}
+        self.failure: Exception | None = None
+        self.hanging = False
+        self.checked: list[frozenset[str]] = []
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
-        target = Target(
-            target_id=f"tgt-{name}", name=name, kind=kind, url=url, created_at=datetime(2026, 11, 24, tzinfo=UTC)
-        )
-        self._targets[name] = target
-        return target
+        self._targets[name] = _target(name, kind, url)
+        return self._targets[name]
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         del page_size, page_token
@@ -27,3 +31,19 @@ class FakeNotifier:
     async def delete_target(self, target: str) -> None:
         if self._targets.pop(target, None) is None:
             raise not_found("TARGET_NOT_EXIST", f"There is no target {target!r}.")
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        self.checked.append(frozenset(target_ids))
+        if self.failure is not None:
+            raise self.failure
+        if self.hanging:
+            await asyncio.Event().wait()
+        missing = sorted(set(target_ids) - {target.target_id for target in self._targets.values()})
+        if missing:
+            raise invalid("TARGET_NOT_EXIST", f"There is no target {missing[0]!r}.", field="target_ids")
+
+
+def _target(name: str, kind: TargetKind, url: str) -> Target:
+    return Target(
+        target_id=f"tgt-{name}", name=name, kind=kind, url=url, created_at=datetime(2026, 11, 24, tzinfo=UTC)
+    )

@@ -93,6 +93,29 @@ async def test_a_personal_instance_is_saved_but_gives_no_access(database: str) -
         assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "EDITION_NOT_SUPPORTED")
 
 
+async def test_a_personal_instance_gets_no_rule_and_is_refused_every_one(database: str) -> None:
+    async with rules_bench(database) as bench:
+        await bench.api.create_instance(new_instance(edition=Edition.PERSONAL))
+        assert (await bench.api.list_rules("prod")).total == 0
+        with pytest.raises(ServiceError) as caught:
+            await bench.api.create_rule("prod", new_rule())
+        assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "EDITION_NOT_SUPPORTED")
+
+
+async def test_an_instance_made_personal_keeps_its_rules_but_none_is_changed(database: str) -> None:
+    async with rules_bench(database) as bench:
+        await bench.api.create_instance(new_instance())
+        (rule,) = (await bench.api.list_rules("prod")).items
+        await bench.api.update_instance("prod", InstanceChange(edition=Edition.PERSONAL))
+        assert (await bench.api.list_rules("prod")).items == (rule,)
+        assert await bench.api.get_rule(rule.rule_id) == rule
+        with pytest.raises(ServiceError) as caught:
+            await bench.api.update_rule(rule.rule_id, new_rule("renamed"))
+        assert caught.value.reason == "EDITION_NOT_SUPPORTED"
+        await bench.api.delete_rule(rule.rule_id)
+        assert (await bench.api.list_rules("prod")).total == 0
+
+
 async def test_an_update_changes_what_it_names_and_keeps_the_password(database: str) -> None:
     clock = ManualClock()
     async with rules_bench(database, clock=clock) as bench:

@@ -100,9 +100,12 @@ async def test_a_repaired_tag_is_scanned_like_any_other(database: str) -> None:
         assert [request.tag for request in await bench.requests()] == ["1.0_fixd"]
 
 
-async def test_events_of_unknown_and_personal_instances_are_passed_over(database: str) -> None:
+async def test_events_of_unknown_and_personal_instances_are_passed_over_with_all_rules(
+    database: str,
+) -> None:
     async with rules_bench(database) as bench:
-        personal = await bench.api.create_instance(new_instance(edition=Edition.PERSONAL))
+        personal = await bench.api.create_instance(new_instance())
+        await bench.api.update_instance("prod", InstanceChange(edition=Edition.PERSONAL))
         known = await bench.api.create_instance(new_instance("other"))
         await bench.handle(
             [

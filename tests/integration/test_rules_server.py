@@ -26,13 +26,14 @@ from tests.builders.ground import a_ground, end
 from tests.builders.guards import Anyone
 from tests.builders.requests import from_message
 from tests.builders.rules import BOX, image_event, new_instance
+from tests.fakes.notifier import FakeNotifier
 
 
 @asynccontextmanager
 async def running_rules(url: str) -> AsyncIterator[tuple[RulesApi, Bus]]:
     async with (
         a_ground(url, ("rules", "services.rules")) as ground,
-        server(ground, box=BOX, settings=RulesSettings()) as api,
+        server(ground, notifier=FakeNotifier(), box=BOX, settings=RulesSettings()) as api,
     ):
         yield api, ground.bus
         await end(ground)

@@ -1,4 +1,4 @@
-"""The scan-rule actions."""
+"""The scan-rule actions. What a personal instance is refused, the rules service refuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.requests import Window, required
 from services.gateway.acr.words import from_scan_type, from_scope, from_trigger
-from services.gateway.editions import Editions
 from services.kernel.errors import not_found
 from services.rules.api import NewScanRule, RulesApi, ScanRule, ScanType
 
@@ -25,14 +24,13 @@ class RulePage:
 class ScanRules:
     """Asks the rules service in the reference's words."""
 
-    def __init__(self, rules: RulesApi, editions: Editions) -> None:
+    def __init__(self, rules: RulesApi) -> None:
         self._rules = rules
-        self._editions = editions
 
     async def create(self, request: pb.CreateScanRuleRequest) -> ScanRule:
         """Saves a rule."""
         new = dataclasses.replace(_described(request), scan_type=from_scan_type(request.scan_type))
-        return await self._rules.create_rule(await self._instance_id(request.instance_id), new)
+        return await self._rules.create_rule(required("instance_id", request.instance_id), new)
 
     async def get(self, instance_id: str, rule_id: str) -> ScanRule:
         """Returns a rule of the instance.
@@ -40,7 +38,7 @@ class ScanRules:
         Raises:
             ServiceError: SCAN_RULE_NOT_EXIST, also for a rule of another instance.
         """
-        owner = await self._instance_id(instance_id)
+        owner = (await self._rules.get_instance(required("instance_id", instance_id))).instance_id
         rule = await self._rules.get_rule(required("scan_rule_id", rule_id))
         if rule.instance_id != owner:
             raise not_found("SCAN_RULE_NOT_EXIST", f"The instance has no scan rule {rule_id[:80]!r}.")
@@ -49,7 +47,7 @@ class ScanRules:
     async def list_page(self, instance_id: str, scan_type: str, window: Window) -> RulePage:
         """Lists a page of the rules of one type, oldest first."""
         kind = from_scan_type(scan_type)
-        owner = await self._instance_id(instance_id)
+        owner = required("instance_id", instance_id)
         rules, total = await self._first(owner, kind, window.begin + window.size)
         return RulePage(rules=rules[window.begin :], total=total)
 
@@ -77,9 +75,6 @@ class ScanRules:
             token = page.next_token
             if not token or len(rules) >= count:
                 return rules, page.total
-
-    async def _instance_id(self, instance_id: str) -> str:
-        return (await self._editions.enterprise(required("instance_id", instance_id))).instance_id
 
 
 def _described(request: pb.CreateScanRuleRequest | pb.UpdateScanRuleRequest) -> NewScanRule:

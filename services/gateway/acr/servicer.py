@@ -27,7 +27,7 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
 
     def __init__(self, *, rules: RulesApi, scanner: ScannerApi, editions: Editions) -> None:
         self._scans = Scans(scanner, editions)
-        self._rules = ScanRules(rules, editions)
+        self._rules = ScanRules(rules)
 
     async def CreateRepoTagScanTask(
         self, request: pb.CreateRepoTagScanTaskRequest, context: object

@@ -1,4 +1,4 @@
-"""The beginning of a target's answer, fit to be kept: error pages like to repeat the URL, which is often a secret."""
+"""The beginning of a target's answer, fit to be kept: error pages repeat the URL, which is often a secret."""
 
 from __future__ import annotations
 

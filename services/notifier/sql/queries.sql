@@ -9,6 +9,10 @@ RETURNING target_id
 -- A page of targets by name.
 SELECT target_id, name, kind, sealed_url, created_at FROM notifier.target WHERE name > $1 ORDER BY name LIMIT $2
 
+-- name: existing_targets
+-- Which of these targets exist just now.
+SELECT target_id FROM notifier.target WHERE target_id = ANY($1::text[])
+
 -- name: lock_plain_urls
 -- Some targets whose URL an older release left plain.
 SELECT target_id, url FROM notifier.target WHERE sealed_url IS NULL ORDER BY target_id LIMIT $1 FOR UPDATE

@@ -10,7 +10,7 @@ import pytest
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.kernel.errors import ServiceError
 from services.kernel.rpc.client import translated_errors
-from services.rules.api import NewInstance, NewScanRule, ScanType, Scope, Trigger
+from services.rules.api import Edition, InstanceChange, NewInstance, NewScanRule, ScanType, Scope, Trigger
 from tests.builders.edge import Edge, acr_edge
 
 
@@ -156,3 +156,25 @@ async def test_a_rule_of_another_instance_is_out_of_reach(edge: Edge) -> None:
         edge.acr.UpdateScanRule(pb.UpdateScanRuleRequest(**rule(edge, **names))),
     ):
         assert (await failure_of(call)).reason == "SCAN_RULE_NOT_EXIST"
+
+
+async def test_a_personal_instance_is_refused_new_rules_and_changes_but_may_list_and_delete(edge: Edge) -> None:
+    names = {"instance_id": edge.instance.instance_id, "scan_rule_id": await created(edge)}
+    await edge.rules.update_instance(edge.instance.instance_id, InstanceChange(edition=Edition.PERSONAL))
+
+    for call in (
+        edge.acr.CreateScanRule(pb.CreateScanRuleRequest(**rule(edge, rule_name="other"))),
+        edge.acr.UpdateScanRule(pb.UpdateScanRuleRequest(**rule(edge, **names))),
+    ):
+        assert (await failure_of(call)).reason == "EDITION_NOT_SUPPORTED"
+
+    listed = await edge.acr.ListScanRule(pb.ListScanRuleRequest(instance_id=edge.instance.instance_id))
+    got = await edge.acr.GetScanRule(pb.GetScanRuleRequest(**names))
+    gone = await edge.acr.DeleteScanRule(pb.DeleteScanRuleRequest(**names))
+
+    assert (
+        [item.scan_rule_id for item in listed.scan_rules]
+        == [names["scan_rule_id"]]
+        == [got.scan_rule.scan_rule_id]
+    )
+    assert gone.code == "success"

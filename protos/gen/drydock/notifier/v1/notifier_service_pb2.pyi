@@ -62,7 +62,7 @@ class Target(_message.Message):
     kind: Global___TargetKind.ValueType
     """How it is told. REQUIRED."""
     url: _builtins.str
-    """Where. User and password in it are refused. REQUIRED."""
+    """Where; often a secret, and kept encrypted. User and password in it are refused. REQUIRED."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. OUTPUT_ONLY."""
@@ -224,3 +224,44 @@ class DeleteTargetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTargetResponse: _TypeAlias = DeleteTargetResponse  # noqa: Y015
+
+@_typing.final
+class CheckTargetsRequest(_message.Message):
+    """CheckTargetsRequest names targets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids, at most 100. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        target_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target_ids", b"target_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTargetsRequest: _TypeAlias = CheckTargetsRequest  # noqa: Y015
+
+@_typing.final
+class CheckTargetsResponse(_message.Message):
+    """CheckTargetsResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTargetsResponse: _TypeAlias = CheckTargetsResponse  # noqa: Y015

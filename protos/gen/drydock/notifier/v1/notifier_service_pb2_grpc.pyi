@@ -38,7 +38,9 @@ class NotifierServiceStub:
     ListTargets: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.ListTargetsRequest, _notifier_service_pb2.ListTargetsResponse]
     """Lists targets by name."""
     DeleteTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]
-    """Deletes a target; deliveries that are under way to it end."""
+    """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    CheckTargets: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.CheckTargetsRequest, _notifier_service_pb2.CheckTargetsResponse]
+    """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -50,7 +52,9 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     ListTargets: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.ListTargetsRequest, _notifier_service_pb2.ListTargetsResponse]  # type: ignore[assignment]
     """Lists targets by name."""
     DeleteTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]  # type: ignore[assignment]
-    """Deletes a target; deliveries that are under way to it end."""
+    """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    CheckTargets: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.CheckTargetsRequest, _notifier_service_pb2.CheckTargetsResponse]  # type: ignore[assignment]
+    """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -77,6 +81,14 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notifier_service_pb2.DeleteTargetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.DeleteTargetResponse, _abc.Awaitable[_notifier_service_pb2.DeleteTargetResponse]]:
-        """Deletes a target; deliveries that are under way to it end."""
+        """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+
+    @_abc_1.abstractmethod
+    def CheckTargets(
+        self,
+        request: _notifier_service_pb2.CheckTargetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.CheckTargetsResponse, _abc.Awaitable[_notifier_service_pb2.CheckTargetsResponse]]:
+        """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

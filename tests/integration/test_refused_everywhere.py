@@ -1,0 +1,114 @@
+"""What every door of a whole Drydock refuses in the same words: targets that are none, personal instances."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+
+import pytest
+
+from drydock.acr.v20181201 import container_registry_pb2 as acr
+from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryStub
+from drydock.rules.v1 import instance_pb2, rules_service_pb2, scan_rule_pb2
+from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
+from drydock.scanner.v1 import scan_pb2, scanner_service_pb2
+from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc.client import translated_errors
+from tests.running import Client, client_of, running_drydock
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def client(tmp_path: Path, database: str) -> AsyncIterator[Client]:
+    async with running_drydock(tmp_path, database) as running, client_of(running) as client:
+        yield client
+
+
+async def failure_of(call: Awaitable[object]) -> ServiceError:
+    with pytest.raises(ServiceError) as caught, translated_errors():
+        await call
+    return caught.value
+
+
+async def create_instance(client: Client, edition: instance_pb2.Edition.ValueType) -> str:
+    new = instance_pb2.Instance(name="lab", address="127.0.0.1:1", plain_http=True, edition=edition)
+    request = rules_service_pb2.CreateInstanceRequest(instance=new)
+    return (await RulesServiceStub(client.channel).CreateInstance(request)).instance.instance_id
+
+
+def create_rule(client: Client, instance_id: str, *target_ids: str) -> Awaitable[object]:
+    rule = scan_rule_pb2.ScanRule(
+        instance_id=instance_id,
+        name="r",
+        scope=scan_rule_pb2.SCOPE_INSTANCE,
+        tag_pattern=".*",
+        target_ids=target_ids,
+    )
+    request = rules_service_pb2.CreateScanRuleRequest(rule=rule)
+    return RulesServiceStub(client.channel).CreateScanRule(request)
+
+
+def create_task(client: Client, instance_id: str, *target_ids: str) -> Awaitable[object]:
+    image = scan_pb2.ImageRef(instance=instance_id, namespace="team", repository="app", tag="1.0")
+    request = scanner_service_pb2.CreateScanTaskRequest(image=image, target_ids=target_ids)
+    return ScannerServiceStub(client.channel).CreateScanTask(request)
+
+
+async def test_a_target_that_is_none_is_refused_to_rules_and_to_tasks(client: Client) -> None:
+    instance_id = await create_instance(client, instance_pb2.EDITION_ENTERPRISE)
+    known = await client.target("http://127.0.0.1:9/")
+
+    for call in (
+        create_rule(client, instance_id, known, "tgt-none"),
+        create_task(client, instance_id, known, "tgt-none"),
+    ):
+        error = await failure_of(call)
+        assert (error.kind, error.reason, error.field) == (
+            Kind.INVALID_ARGUMENT,
+            "TARGET_NOT_EXIST",
+            "target_ids",
+        )
+        assert "tgt-none" in error.message
+
+    await create_rule(client, instance_id, known)
+    # Only now the registry is asked, which is not there.
+    assert (await failure_of(create_task(client, instance_id, known))).reason == "REGISTRY_UNREACHABLE"
+
+
+async def test_more_targets_than_anybody_has_are_refused(client: Client) -> None:
+    instance_id = await create_instance(client, instance_pb2.EDITION_ENTERPRISE)
+    error = await failure_of(create_task(client, instance_id, *(f"tgt-{n}" for n in range(101))))
+    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "TOO_MANY_TARGETS")
+
+
+async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(client: Client) -> None:
+    instance_id = await create_instance(client, instance_pb2.EDITION_PERSONAL)
+    registry = ContainerRegistryStub(client.channel)
+    image = {"instance_id": instance_id, "repo_id": "crr-1", "tag": "1.0"}
+    rule = acr.CreateScanRuleRequest(
+        instance_id=instance_id,
+        rule_name="r",
+        scan_scope="INSTANCE",
+        repo_tag_filter_pattern=".*",
+        trigger_type="AUTO",
+    )
+    errors = [
+        await failure_of(call)
+        for call in (
+            create_rule(client, instance_id),
+            create_task(client, instance_id),
+            registry.CreateScanRule(rule),
+            registry.CreateRepoTagScanTask(acr.CreateRepoTagScanTaskRequest(**image)),
+            registry.GetRepoTagScanStatus(acr.GetRepoTagScanStatusRequest(**image)),
+        )
+    ]
+
+    assert {(error.kind, error.reason) for error in errors} == {
+        (Kind.FAILED_PRECONDITION, "EDITION_NOT_SUPPORTED")
+    }
+    assert len({error.sentence() for error in errors}) == 1
+    assert await client.tasks(instance_id) == []
+    rules = await registry.ListScanRule(acr.ListScanRuleRequest(instance_id=instance_id))
+    assert (rules.is_success, rules.total_count) == (True, 0)
