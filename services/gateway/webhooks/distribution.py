@@ -50,7 +50,7 @@ class DistributionWebhook:
         self._deadline_seconds = deadline_seconds
 
     async def receive(self, request: Request) -> Response:
-        """Answers 202 with the counts once every event is durable.
+        """Answers 202 once every event is durable, with counts, and those of what was ignored by reason.
 
         Raises:
             ServiceError: what is wrong with the call; WEBHOOK_NOT_STORED when the deadline passed.
@@ -78,7 +78,8 @@ class DistributionWebhook:
         _check_headers(request)
         events = open_envelope(await _read_body(request))
         receipt = await self._publisher.take(instance_id, [read_event(instance_id, event) for event in events])
-        body = {"accepted": receipt.accepted, "ignored": receipt.ignored}
+        ignored = sum(receipt.ignored.values())
+        body = {"accepted": receipt.accepted, "ignored": ignored, "ignored_by_reason": receipt.ignored}
         return Response(msgspec.json.encode(body), 202, media_type="application/json")
 
     async def _authenticate(self, request: Request, instance_id: str) -> None:

@@ -34,12 +34,16 @@ class Action(enum.Enum):
 
 
 class Ignored(enum.Enum):
-    """Why an event starts nothing; a closed set, for metrics."""
+    """Why an event starts nothing; a closed set, for metrics and for the sender."""
 
     MALFORMED = "malformed"
+    """It cannot be read, or names no repository, tag or digest that can be one."""
     ACTION = "action"
+    """It is no push, deletion or pull."""
     MEDIA_TYPE = "media_type"
+    """It is about a layer, a configuration or another thing that is no image."""
     UNTAGGED = "untagged"
+    """It is a push without a tag: a platform's manifest, whose index follows with the tag."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ def _read(instance_id: str, action: Action, event: _Event) -> Notice | Ignored:
     if target.media_type not in _SCANNED and (target.media_type or action is not Action.DELETE):
         return Ignored.MEDIA_TYPE
     if action is Action.PUSH and not target.tag:
-        return Ignored.UNTAGGED  # a platform's manifest; its index follows with the tag
+        return Ignored.UNTAGGED
     if not target.digest and (action is not Action.DELETE or not target.tag):
         return Ignored.MALFORMED
     repository = parse_repository(target.repository)

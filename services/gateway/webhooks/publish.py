@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -38,9 +38,9 @@ class WebhookMetrics:
         """Counts an event that went on the bus."""
         self._events.labels(action.value).inc()
 
-    def left_out(self, why: Ignored) -> None:
-        """Counts an event that starts nothing."""
-        self._events.labels(f"ignored_{why.value}").inc()
+    def left_out(self, why: Ignored, count: int) -> None:
+        """Counts events that start nothing."""
+        self._events.labels(f"ignored_{why.value}").inc(count)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,8 @@ class Receipt:
     """How many events of an envelope went on, and how many did not."""
 
     accepted: int
-    ignored: int
+    ignored: Mapping[str, int]
+    """How many for each reason that there was; the values of `Ignored`, in their order."""
 
 
 class EventPublisher:
@@ -70,14 +71,19 @@ class EventPublisher:
             ServiceError: BUS_UNAVAILABLE; errors of the database as they come.
         """
         notices = [entry for entry in read if isinstance(entry, Notice)]
-        ignored = [entry for entry in read if isinstance(entry, Ignored)]
+        ignored = Counter(entry for entry in read if isinstance(entry, Ignored))
         if notices:
             async with self._pool.acquire() as conn:
                 revisions = await self._store.next_revisions(conn, len(notices))
             pairs = zip(notices, revisions, strict=True)
             await self._bus.publish([self._message(instance_id, notice, revision) for notice, revision in pairs])
+        receipt = Receipt(
+            accepted=len(notices), ignored={why.value: ignored[why] for why in Ignored if ignored[why]}
+        )
         self._count(notices, ignored)
-        return Receipt(accepted=len(notices), ignored=len(ignored))
+        level = log.warning if ignored[Ignored.MALFORMED] else log.info
+        level("webhook.received", instance_id=instance_id, accepted=receipt.accepted, ignored=receipt.ignored)
+        return receipt
 
     def _message(self, instance_id: str, notice: Notice, revision: int) -> Message:
         event = pb.ImageEvent(
@@ -99,12 +105,8 @@ class EventPublisher:
             value=event.SerializeToString(),
         )
 
-    def _count(self, notices: Sequence[Notice], ignored: Sequence[Ignored]) -> None:
+    def _count(self, notices: Sequence[Notice], ignored: Mapping[Ignored, int]) -> None:
         for notice in notices:
             self._metrics.taken(notice.action)
-        for why in ignored:
-            self._metrics.left_out(why)
-        malformed = Counter(ignored)[Ignored.MALFORMED]
-        if malformed:
-            log.warning("webhook.events_malformed", count=malformed)
-        log.info("webhook.received", accepted=len(notices), ignored=len(ignored))
+        for why, count in ignored.items():
+            self._metrics.left_out(why, count)

@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog.testing
 from prometheus_client import CollectorRegistry
 
 from drydock.events.v1 import image_event_pb2 as pb
@@ -119,7 +120,7 @@ async def door(database: str) -> AsyncIterator[Door]:
 async def test_a_push_is_on_the_bus_before_the_answer(door: Door) -> None:
     answer = await door.post(PUSH)
 
-    assert (answer.status, answer.body) == (202, {"accepted": 1, "ignored": 0})
+    assert (answer.status, answer.body) == (202, {"accepted": 1, "ignored": 0, "ignored_by_reason": {}})
     [event] = await door.events()
     assert (event.instance_id, event.namespace, event.repository, event.tag) == (
         INSTANCE_ID,
@@ -148,14 +149,36 @@ async def test_a_redelivery_has_the_same_event_id_and_a_greater_revision(door: D
 
 
 async def test_layers_and_broken_events_do_not_keep_the_others_away(door: Door) -> None:
-    envelope = {"events": [*BLOB["events"], {"action": "push"}, 7, *PUSH["events"], {"action": "dance"}]}
+    dance = {**PUSH["events"][0], "action": "dance"}
+    envelope = {"events": [*BLOB["events"], {"action": "push"}, 7, *PUSH["events"], dance]}
 
     answer = await door.post(envelope)
 
-    assert (answer.status, answer.body) == (202, {"accepted": 1, "ignored": 4})
+    assert answer.status == 202
+    assert answer.body == {
+        "accepted": 1,
+        "ignored": 4,
+        "ignored_by_reason": {"malformed": 2, "action": 1, "media_type": 1},
+    }
     assert len(await door.events()) == 1
     labels = {"outcome": "ignored_media_type"}
     assert door.registry.get_sample_value("drydock_webhook_events_total", labels) == 1
+
+
+async def test_the_log_says_why_events_were_ignored(door: Door) -> None:
+    [push] = PUSH["events"]
+    untagged = {**push, "target": {**push["target"], "tag": ""}}
+
+    with structlog.testing.capture_logs() as logs:
+        await door.post({"events": [push, untagged, untagged, *BLOB["events"]]})
+        await door.post({"events": [7]})
+
+    received = [entry for entry in logs if entry["event"] == "webhook.received"]
+    assert [(entry["log_level"], entry["accepted"], entry["ignored"]) for entry in received] == [
+        ("info", 1, {"media_type": 1, "untagged": 2}),
+        ("warning", 0, {"malformed": 1}),
+    ]
+    assert {entry["instance_id"] for entry in received} == {INSTANCE_ID}
 
 
 async def test_an_envelope_without_events_is_fine(door: Door) -> None:
