@@ -11,6 +11,7 @@ from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.api import AdminApi
 from services.gateway.editions import Editions
 from services.gateway.servicer import AdminServicer
+from services.gateway.webhooks.address import WebhookAddress
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.servicer import NotifierServicer
@@ -21,14 +22,20 @@ from services.scanner.servicer import ScannerServicer
 
 
 def public_services(
-    *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, admin: AdminApi, editions: Editions
+    *,
+    rules: RulesApi,
+    scanner: ScannerApi,
+    notifier: NotifierApi,
+    admin: AdminApi,
+    editions: Editions,
+    webhooks: WebhookAddress,
 ) -> tuple[Service, ...]:
     """Returns what the door serves besides health and reflection."""
     acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
     notifier_servicer = NotifierServicer(notifier)
-    admin_servicer = AdminServicer(admin)
+    admin_servicer = AdminServicer(admin, webhooks)
     return (
         Service(
             name="drydock.acr.v20181201.ContainerRegistry",

@@ -6,20 +6,24 @@ from drydock.gateway.v1 import admin_service_pb2 as pb
 from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
 from services.gateway.api import AdminApi
 from services.gateway.convert import from_role, to_key
+from services.gateway.webhooks.address import WebhookAddress
 
 
 class AdminServicer(rpc.AdminServiceServicer):
     """AdminService over AdminApi."""
 
-    def __init__(self, api: AdminApi) -> None:
+    def __init__(self, api: AdminApi, webhooks: WebhookAddress) -> None:
         self._api = api
+        self._webhooks = webhooks
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: object) -> pb.CreateKeyResponse:
-        """Creates a key and returns its token."""
+        """Creates a key and returns its token, and for a registry's key where it delivers."""
         issued = await self._api.create_key(
             name=request.name, role=from_role(request.role), instance=request.instance
         )
-        return pb.CreateKeyResponse(key=to_key(issued.key), token=issued.token)
+        return pb.CreateKeyResponse(
+            key=to_key(issued.key), token=issued.token, webhook_url=self._webhooks.of(issued.key.instance_id)
+        )
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: object) -> pb.ListKeysResponse:
         """Lists living keys."""

@@ -15,6 +15,9 @@ class GatewaySettings(BaseSettings):
     """`HOST:PORT` of the gRPC door; port 0 takes any free one."""
     http_listen: str = "127.0.0.1:7080"
     """`HOST:PORT` of the HTTP door."""
+    public_url: str = Field(default="", pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?$")
+    """`http(s)://HOST[:PORT][/PATH]` by which registries reach the HTTP door, when a proxy stands before it or it
+    listens on every address; the door's own address when empty."""
     monitoring_listen: str = "127.0.0.1:7095"
     """`HOST:PORT` of `/metrics`, `/healthz` and `/readyz`."""
     call_deadline_seconds: float = Field(default=30.0, gt=0, le=600)

@@ -18,6 +18,7 @@ from services.gateway.keys import Keys
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
+from services.gateway.webhooks.address import WebhookAddress
 from services.gateway.webhooks.distribution import DistributionWebhook
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
@@ -66,7 +67,10 @@ async def server(
         pool=pool, store=store, bus=ground.bus, clock=clock, metrics=WebhookMetrics(ground.registry)
     )
     editions = Editions(rules, clock)
-    services = public_services(rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions)
+    webhooks = WebhookAddress(settings.public_url)
+    services = public_services(
+        rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions, webhooks=webhooks
+    )
     interceptor = CallInterceptor(
         guard=BearerGuard(checker),
         ids=ids,
@@ -77,7 +81,7 @@ async def server(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
     app = http_app(distribution=webhook, ids=ids)
-    plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app)
+    plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app, webhooks=webhooks)
     part = process.readiness.add("gateway")
     # Monitoring outlives the doors: while the process drains, `/readyz` says so.
     watchers = monitoring_app(process.readiness, ground.registry)
@@ -97,6 +101,7 @@ class _Plan:
     services: Sequence[Service]
     interceptor: CallInterceptor
     app: Starlette
+    webhooks: WebhookAddress
 
 
 async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Future[tuple[str, str]]) -> None:
@@ -104,13 +109,14 @@ async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Futur
     listen, grace = plan.settings, plan.settings.grace_seconds
     interceptors = [plan.interceptor]
     try:
-        async with (
-            serve(listen.grpc_listen, plan.services, interceptors=interceptors, grace_seconds=grace) as grpc_door,
-            serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address,
-        ):
-            _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
-            opened.set_result((grpc_door.address, http_address))
-            await stopping.wait()
+        async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
+            plan.webhooks.opened(http_address)  # before anybody can ask for it
+            async with serve(
+                listen.grpc_listen, plan.services, interceptors=interceptors, grace_seconds=grace
+            ) as grpc_door:
+                _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
+                opened.set_result((grpc_door.address, http_address))
+                await stopping.wait()
     except ServiceError as error:
         if opened.done():
             raise

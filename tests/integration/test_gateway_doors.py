@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 import structlog.testing
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from pydantic import ValidationError
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr_pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
@@ -147,13 +149,60 @@ async def test_an_operator_sets_up_and_the_registrys_push_gets_in(running: Gatew
         "tag": "1",
     }
     envelope = {"events": [{"id": "1", "action": "push", "target": target}]}
-    url = f"http://{running.doors.http}/webhooks/distribution/{instance_id}"
+    url = hook.webhook_url
+    assert url == f"http://{running.doors.http}/webhooks/distribution/{instance_id}"
     headers = {"authorization": f"Bearer {hook.token}", "content-type": "application/json"}
     async with (
         aiohttp.ClientSession() as session,
         session.post(url, data=json.dumps(envelope), headers=headers) as response,
     ):
-        assert (response.status, await response.json()) == (202, {"accepted": 1, "ignored": 0})
+        assert (response.status, await response.json()) == (
+            202,
+            {"accepted": 1, "ignored": 0, "ignored_by_reason": {}},
+        )
+
+
+async def webhook_url(running: Gateway) -> str:
+    """Makes a webhook key and returns where its bearer is told to deliver."""
+    async with open_channel(running.doors.grpc, token=running.admin) as channel:
+        new = instance_pb2.Instance(name="lab", address="127.0.0.1:5000")
+        await rules_rpc.RulesServiceStub(channel).CreateInstance(
+            rules_service_pb2.CreateInstanceRequest(instance=new)
+        )
+        admin = admin_rpc.AdminServiceStub(channel)
+        other = await admin.CreateKey(admin_pb.CreateKeyRequest(name="ci", role=admin_pb.ROLE_CLIENT))
+        assert other.webhook_url == ""
+        request = admin_pb.CreateKeyRequest(name="hook", role=admin_pb.ROLE_WEBHOOK, instance="lab")
+        return (await admin.CreateKey(request)).webhook_url
+
+
+async def test_a_door_behind_a_proxy_is_named_as_the_operator_says(database: str, tmp_path: Path) -> None:
+    said = "https://drydock.example.com/hooks/"
+    async with gateway(database, tmp_path / "admin.token", public_url=said) as running:
+        url = await webhook_url(running)
+    assert url.startswith("https://drydock.example.com/hooks/webhooks/distribution/cri-")
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0:0", "[::]:0"])
+async def test_a_door_on_every_address_is_named_by_its_machine(
+    database: str, tmp_path: Path, everywhere: str
+) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with gateway(database, tmp_path / "admin.token", http_listen=everywhere) as running:
+            url = await webhook_url(running)
+            port = running.doors.http.rpartition(":")[2]
+    assert url.startswith(f"http://{socket.gethostname()}:{port}/webhooks/")
+    [guess] = [entry for entry in logs if entry["event"] == "webhooks.address_guessed"]
+    assert "DRYDOCK_GATEWAY_PUBLIC_URL" in guess["hint"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["h.example.com", "ftp://h", "http://", "http://u:p@h", "http://h?q", "http://h#f", "http://a b"],
+)
+def test_a_public_url_that_is_none_is_refused(wrong: str) -> None:
+    with pytest.raises(ValidationError):
+        GatewaySettings(public_url=wrong)
 
 
 async def test_a_webhook_key_may_call_nothing_else(running: Gateway) -> None:

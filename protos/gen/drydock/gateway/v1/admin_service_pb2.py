@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\"M\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\x99\x02\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\"b\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bwebhook_url\x18\x03 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\x99\x02\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['token']._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
-  _globals['_ROLE']._serialized_start=610
-  _globals['_ROLE']._serialized_end=725
+  _globals['_ROLE']._serialized_start=631
+  _globals['_ROLE']._serialized_end=746
   _globals['_KEY']._serialized_start=96
   _globals['_KEY']._serialized_end=241
   _globals['_CREATEKEYREQUEST']._serialized_start=243
   _globals['_CREATEKEYREQUEST']._serialized_end=333
   _globals['_CREATEKEYRESPONSE']._serialized_start=335
-  _globals['_CREATEKEYRESPONSE']._serialized_end=412
-  _globals['_LISTKEYSREQUEST']._serialized_start=414
-  _globals['_LISTKEYSREQUEST']._serialized_end=470
-  _globals['_LISTKEYSRESPONSE']._serialized_start=472
-  _globals['_LISTKEYSRESPONSE']._serialized_end=554
-  _globals['_REVOKEKEYREQUEST']._serialized_start=556
-  _globals['_REVOKEKEYREQUEST']._serialized_end=587
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=589
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=608
-  _globals['_ADMINSERVICE']._serialized_start=728
-  _globals['_ADMINSERVICE']._serialized_end=1009
+  _globals['_CREATEKEYRESPONSE']._serialized_end=433
+  _globals['_LISTKEYSREQUEST']._serialized_start=435
+  _globals['_LISTKEYSREQUEST']._serialized_end=491
+  _globals['_LISTKEYSRESPONSE']._serialized_start=493
+  _globals['_LISTKEYSRESPONSE']._serialized_end=575
+  _globals['_REVOKEKEYREQUEST']._serialized_start=577
+  _globals['_REVOKEKEYREQUEST']._serialized_end=608
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=610
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=629
+  _globals['_ADMINSERVICE']._serialized_start=749
+  _globals['_ADMINSERVICE']._serialized_end=1030
 # @@protoc_insertion_point(module_scope)

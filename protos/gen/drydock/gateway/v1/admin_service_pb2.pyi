@@ -134,8 +134,11 @@ class CreateKeyResponse(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """What the bearer sends as `Authorization: Bearer …`."""
+    webhook_url: _builtins.str
+    """Where the bearer of a WEBHOOK key delivers, as registries reach it; empty for other roles."""
     @_builtins.property
     def key(self) -> Global___Key:
         """The key."""
@@ -145,10 +148,11 @@ class CreateKeyResponse(_message.Message):
         *,
         key: Global___Key | None = ...,
         token: _builtins.str = ...,
+        webhook_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
