@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.connect import Client, call, every_page
+from services.cli.failure import reported, tell
 from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
@@ -19,7 +20,8 @@ from services.cli.options import (
     ServerOption,
 )
 from services.cli.output import Output, Record, show_record, show_records, to_record
-from services.cli.password import read_password
+from services.cli.password import check_pair, read_password
+from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
     from drydock.rules.v1.instance_pb2 import Edition as EditionNumber
@@ -41,11 +43,14 @@ AddressOption = Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The reg
 PrivateOption = Annotated[
     str, typer.Option(metavar="HOST[:PORT]", help="The address that Drydock itself uses, when it is another one.")
 ]
-EditionOption = Annotated[Edition, typer.Option(help="Personal instances are refused every scan.")]
+EditionOption = Annotated[Edition, typer.Option(help="Personal instances are refused scans and rules.")]
 RegionOption = Annotated[str, typer.Option(metavar="R", help="A free word for filters.")]
 UsernameOption = Annotated[str, typer.Option(metavar="U", help="User that Drydock pulls as; none for anonymous.")]
 WebhookBaseOption = Annotated[
-    str, typer.Option(metavar="URL", help="Where the registry reaches the gateway's HTTP door.")
+    str,
+    typer.Option(
+        metavar="URL", help="Where the registry reaches the gateway's HTTP door, when the server does not know it."
+    ),
 ]
 
 
@@ -64,7 +69,7 @@ def create(
     no_default_rule: Annotated[
         bool, typer.Option("--no-default-rule", help='Leave out the rule "every push" (AUTO, tag `.*`).')
     ] = False,
-    webhook_base: WebhookBaseOption = "http://127.0.0.1:7080",
+    webhook_base: WebhookBaseOption = "",
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
@@ -89,13 +94,15 @@ def create(
             plain_http=plain_http,
             username=username,
         )
-        password = read_password(username, wanted=password_stdin)
         request = CreateInstanceRequest(
             instance=new, password=password, engine=engine, no_default_rule=no_default_rule
         )
         saved = (await client.rules.CreateInstance(request)).instance
-        return await _with_webhook(client, saved, webhook_base)
+        return await _with_webhook(client, saved, webhook_base, output)
 
+    with reported(output):
+        check_pair(username, password_wanted=password_stdin)
+        password = read_password(wanted=password_stdin)
     show_record(output, call(work, server=server, data=data, output=output))
 
 
@@ -184,12 +191,17 @@ def update(
         if edition is not None:
             new.edition = _number(edition)
             paths.append("edition")
-        password = read_password(old.username if username is None else username, wanted=password_stdin)
+        if username is None and password_stdin:
+            check_pair(old.username, password_wanted=True)
         if password_stdin:
             paths.append("password")
         request = UpdateInstanceRequest(instance=new, password=password, update_mask=FieldMask(paths=paths))
         return to_record((await client.rules.UpdateInstance(request)).instance)
 
+    with reported(output):
+        if username is not None:
+            check_pair(username, password_wanted=password_stdin)
+        password = read_password(wanted=password_stdin)
     show_record(output, call(work, server=server, data=data, output=output))
 
 
@@ -218,14 +230,35 @@ async def find_instance(client: Client, instance: str) -> Instance:
     return (await client.rules.GetInstance(GetInstanceRequest(instance=instance))).instance
 
 
-async def _with_webhook(client: Client, saved: Instance, webhook_base: str) -> Record:
+async def _with_webhook(client: Client, saved: Instance, webhook_base: str, output: Output) -> Record:
     """Adds the webhook's address and a key for it to what is printed."""
     from drydock.gateway.v1.admin_service_pb2 import ROLE_WEBHOOK, CreateKeyRequest
+    from services.kernel.rpc.client import translated_errors
 
-    request = CreateKeyRequest(name=f"webhook.{saved.instance_id}", role=ROLE_WEBHOOK, instance=saved.instance_id)
-    key = await client.admin.CreateKey(request)
-    url = f"{webhook_base.rstrip('/')}/webhooks/distribution/{saved.instance_id}"
+    name = f"webhook.{saved.instance_id}"
+    request = CreateKeyRequest(name=name, role=ROLE_WEBHOOK, instance=saved.instance_id)
+    try:
+        with translated_errors():
+            key = await client.admin.CreateKey(request)
+    except ServiceError as error:
+        if error.reason != "ROLE_INSUFFICIENT":
+            raise
+        # The instance is saved: a failure now would keep its id from whoever made it.
+        tell(output, _administrators_work(name, saved))
+        return {**to_record(saved), "webhook_url": None, "webhook_token": None}
+    url = key.webhook_url
+    if webhook_base:
+        url = f"{webhook_base.rstrip('/')}/webhooks/distribution/{saved.instance_id}"
     return {**to_record(saved), "webhook_url": url, "webhook_token": key.token}
+
+
+def _administrators_work(name: str, saved: Instance) -> ServiceError:
+    return ServiceError(
+        Kind.PERMISSION_DENIED,
+        "ROLE_INSUFFICIENT",
+        "The instance is saved. Its webhook needs a key, which only an administrator can make.",
+        hint=f"Ask one for: drydock key create {name} --role webhook --instance {saved.name}",
+    )
 
 
 def _number(edition: Edition) -> EditionNumber.ValueType:

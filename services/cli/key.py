@@ -38,9 +38,12 @@ def create(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Creates a key and prints its token, this once.
+    r"""Creates a key and prints its token, this once; for a webhook key also where its registry delivers.
 
-    Example: drydock key create ci --role client
+    \b
+    Examples:
+      drydock key create ci --role client
+      drydock key create registry --role webhook --instance prod
     """
 
     async def work(client: Client) -> Record:
@@ -48,7 +51,8 @@ def create(
 
         request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.name}"), instance=instance)
         answer = await client.admin.CreateKey(request)
-        return {**to_record(answer.key), "token": answer.token}
+        facts = {**to_record(answer.key), "token": answer.token}
+        return {**facts, "webhook_url": answer.webhook_url} if answer.webhook_url else facts
 
     show_record(output, call(work, server=server, data=data, output=output))
 

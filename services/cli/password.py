@@ -9,18 +9,33 @@ from services.kernel.errors import invalid
 _LONGEST = 4096
 
 
-def read_password(username: str, *, wanted: bool) -> str:
-    """Returns the first line of standard input, without its end, when it is wanted; else nothing.
+def check_pair(username: str, *, password_wanted: bool) -> None:
+    """Checks, before anything is read or asked, that a user comes with a password and a password with a user.
 
     Raises:
-        ServiceError: INVALID_CREDENTIALS when there is a password without a user, or an empty or endless one.
+        ServiceError: INVALID_CREDENTIALS naming the option that is missing.
     """
-    if not wanted:
-        return ""
-    if not username:
+    if password_wanted and not username:
         raise invalid(
             "INVALID_CREDENTIALS", "A password belongs to a user.", field="username", hint="Add --username."
         )
+    if username and not password_wanted:
+        raise invalid(
+            "INVALID_CREDENTIALS",
+            "A user without a password would be left out: the registry would be asked as nobody.",
+            field="password",
+            hint="Add --password-stdin, or leave --username out.",
+        )
+
+
+def read_password(*, wanted: bool) -> str:
+    """Returns the first line of standard input, without its end, when it is wanted; else nothing.
+
+    Raises:
+        ServiceError: INVALID_CREDENTIALS when it is empty or endless.
+    """
+    if not wanted:
+        return ""
     password = sys.stdin.readline(_LONGEST + 2).rstrip("\r\n")
     if not password or len(password) > _LONGEST:
         raise invalid(

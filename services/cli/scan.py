@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -14,9 +15,9 @@ import typer
 from services.cli.failure import Exit, reported, tell
 from services.cli.options import DEFAULT_DATA, DataOption, EngineOption, PasswordOption
 from services.cli.output import Output, console_for
-from services.cli.password import read_password
+from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import Kind, ServiceError, invalid
 
 if TYPE_CHECKING:
     from services.kernel.model.access import RegistryAccess
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from services.kernel.model.severity import Severity
 
 app = typer.Typer(rich_markup_mode=None)
+
+_NO_ADVISORIES = frozenset({"ADVISORY_SOURCE_NOT_FOUND", "ADVISORY_SOURCE_BROKEN", "ADVISORY_SOURCE_TOO_LARGE"})
+_ADVISORIES_HINT = "Give a zip, a folder, a .json or .ndjson file of OSV records to --advisories."
 
 Progress: TypeAlias = Callable[[str, Mapping[str, object]], None]
 
@@ -57,7 +61,8 @@ def scan(
 ) -> None:
     """Scans one image; needs no server and no database.
 
-    Exit status: 0 scanned, and nothing as bad as --fail-on; 1 something is; 3 it could not be scanned; 5 --fail-on
+    Exit status: 0 scanned, and nothing as bad as --fail-on; 1 something is; 2 wrong usage, such as advisories that
+    are not there or are none; 3 it could not be scanned, also because the engine is not ready here; 5 --fail-on
     cannot be decided, because a part of the image could not be judged.
 
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
@@ -74,8 +79,8 @@ def scan(
         reference = parse_reference(image)
         shown = parse_severities(severity)
         wanted = parse_platform(platform) if platform else None
-        password = read_password(username, wanted=password_stdin)
-        access = _access(reference, plain_http, username, password)
+        check_pair(username, password_wanted=password_stdin)
+        access = _access(reference, plain_http, username, read_password(wanted=password_stdin))
 
         from services.scanner.wiring import one_shot
 
@@ -89,24 +94,40 @@ def scan(
                 progress=progress,
             )
 
-        report = _watched(work)
+        with _named(advisories):
+            report = _watched(work)
     _print(format_, report, shown)
     if fail_on is not None:
         _gate(format_, report, fail_on.severity)
 
 
 def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
-    """Returns how to reach the registry; None for a folder."""
+    """Returns how to reach the registry; None for a folder, which knows no users."""
     from pydantic import SecretStr
 
     from services.kernel.model.access import RegistryAccess
     from services.kernel.model.reference import LayoutReference
 
     if isinstance(reference, LayoutReference):
+        if username:
+            raise invalid(
+                "INVALID_CREDENTIALS", "A folder asks for no user.", field="username", hint="Leave --username out."
+            )
         return None
     return RegistryAccess(
         address=reference.host, plain_http=plain_http, username=username, password=SecretStr(password)
     )
+
+
+@contextmanager
+def _named(advisories: Path | None) -> Iterator[None]:
+    """Makes wrong usage of a failure of the advisories that the caller named: the image was not even looked at."""
+    try:
+        yield
+    except ServiceError as error:
+        if advisories is None or error.reason not in _NO_ADVISORIES:
+            raise
+        raise invalid(error.reason, error.message, field="advisories", hint=_ADVISORIES_HINT) from error
 
 
 def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> Report:

@@ -83,6 +83,14 @@ def test_the_script_runs_with_an_empty_environment() -> None:
         ["scan", "localhost:5000/app:1.0", "--severity", "severe"],
         ["scan", "localhost:5000/app:1.0", "--platform", "linux"],
         ["scan", "localhost:5000/app:1.0", "--password-stdin"],
+        ["scan", "localhost:5000/app:1.0", "--username", "u"],
+        ["scan", "localhost:5000/app:1.0", "--engine", "clair"],
+        ["scan", "localhost:5000/app:1.0", "--advisories", "none.zip"],
+        ["scan", "localhost:5000/app:1.0", "--advisories", __file__],
+        ["scan", "oci:folder:1.0", "--username", "u", "--password-stdin"],
+        ["instance", "create", "prod", "--address", "h", "--username", "u"],
+        ["instance", "create", "prod", "--address", "h", "--password-stdin"],
+        ["instance", "update", "prod", "--username", "u"],
         ["up", "--nonsense"],
     ],
 )
@@ -91,6 +99,41 @@ async def test_wrong_usage_is_exit_status_2(arguments: list[str], nobody_home: d
     assert ran.status == 2
     assert ran.stdout == "" or arguments == ["instance"]
     assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason", "option"),
+    [
+        (["scan", "h:1/app:1", "--username", "u", "--format", "json"], "INVALID_CREDENTIALS", "--password-stdin"),
+        (["scan", "h:1/app:1", "--password-stdin", "--format", "json"], "INVALID_CREDENTIALS", "--username"),
+        (
+            ["scan", "h:1/app:1", "--advisories", "none.zip", "--format", "json"],
+            "ADVISORY_SOURCE_NOT_FOUND",
+            "--advisories",
+        ),
+        (
+            ["scan", "h:1/app:1", "--advisories", __file__, "--format", "json"],
+            "ADVISORY_SOURCE_BROKEN",
+            "--advisories",
+        ),
+        (
+            ["instance", "create", "p", "--address", "h", "--username", "u", "--output", "json"],
+            "INVALID_CREDENTIALS",
+            "--password-stdin",
+        ),
+    ],
+)
+async def test_wrong_usage_names_the_option_that_mends_it(
+    arguments: list[str], reason: str, option: str, nobody_home: dict[str, str]
+) -> None:
+    ran = await drydock(*arguments, env=nobody_home)
+    assert (ran.status, ran.error["reason"]) == (2, reason)
+    assert option in ran.error["hint"]
+
+
+async def test_an_engine_that_is_not_ready_is_no_wrong_usage(nobody_home: dict[str, str]) -> None:
+    ran = await drydock("scan", "localhost:5000/app:1.0", "--engine", "trivy", "--format", "json", env=nobody_home)
+    assert (ran.status, ran.stdout, ran.error["reason"]) == (3, "", "ENGINE_NOT_READY")
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,13 @@ pytestmark = pytest.mark.slow
 class Shell:
     """Types commands with `--output json` at one server."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, env: dict[str, str], *, http: str = "") -> None:
         self._env = env
+        self.http = http
+
+    def as_(self, token: str) -> Shell:
+        """Returns the same shell with another key."""
+        return Shell({**self._env, "DRYDOCK_TOKEN": token}, http=self.http)
 
     async def __call__(self, *arguments: str, stdin: str = "") -> Ran:
         return await drydock(*arguments, "--output", "json", env=self._env, stdin=stdin)
@@ -32,7 +37,7 @@ class Shell:
 async def shell(tmp_path: Path, database: str) -> AsyncIterator[Shell]:
     """A shell beside a running Drydock, which it finds as people do: by server and data folder."""
     async with running_drydock(tmp_path, database) as running:
-        yield Shell({"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(tmp_path)})
+        yield Shell({"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(tmp_path)}, http=running.http)
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ async def test_instances_are_created_listed_changed_and_deleted(shell: Shell) ->
         await shell("instance", "create", "prod", "--address", "registry.example.com:5000", "--region", "eu")
     ).json
     assert created["instance_id"].startswith("cri-")
-    assert created["webhook_url"] == f"http://127.0.0.1:7080/webhooks/distribution/{created['instance_id']}"
+    assert created["webhook_url"] == f"http://{shell.http}/webhooks/distribution/{created['instance_id']}"
     assert created["webhook_token"].startswith("ddk_")
     assert (created["edition"], created["engine"], created["plain_http"]) == (
         "ENTERPRISE",
@@ -70,6 +75,24 @@ async def test_instances_are_created_listed_changed_and_deleted(shell: Shell) ->
     assert (await shell("instance", "delete", "prod")).status == 0
     gone = await shell("instance", "show", "prod")
     assert (gone.status, gone.error["reason"]) == (1, "INSTANCE_NOT_EXIST")
+
+
+async def test_an_operator_gets_the_instance_and_is_told_who_makes_its_webhook_key(shell: Shell) -> None:
+    token = (await shell("key", "create", "op", "--role", "operator")).json["token"]
+    ran = await shell.as_(token)("instance", "create", "prod", "--address", "registry.example.com")
+    assert (ran.status, ran.error["reason"]) == (0, "ROLE_INSUFFICIENT")
+    assert (ran.json["name"], ran.json["webhook_url"], ran.json["webhook_token"]) == ("prod", None, None)
+
+    asked = ran.error["hint"].partition("drydock ")[2].split()
+    made = (await shell(*asked)).json
+    assert made["webhook_url"].endswith(f"/webhooks/distribution/{ran.json['instance_id']}")
+    assert made["token"].startswith("ddk_")
+
+
+async def test_the_door_may_be_named_otherwise(shell: Shell) -> None:
+    where = ("--address", "a.example.com", "--webhook-base", "https://hooks.example.com/")
+    created = (await shell("instance", "create", "prod", *where)).json
+    assert created["webhook_url"] == f"https://hooks.example.com/webhooks/distribution/{created['instance_id']}"
 
 
 async def test_a_new_instance_has_the_rule_every_push_unless_told_not_to(shell: Shell) -> None:

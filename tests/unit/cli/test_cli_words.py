@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.cli.duration import parse_duration
 from services.cli.image import to_image_ref
-from services.cli.password import read_password
+from services.cli.password import check_pair, read_password
 from services.cli.severity import parse_severities
 from services.kernel.errors import ServiceError
 from services.kernel.model.severity import Severity
@@ -56,17 +56,24 @@ def test_an_image_by_digest_has_no_tag() -> None:
 
 def test_a_password_is_the_first_line_of_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("s3cret with spaces \r\nnot this\n"))
-    assert read_password("scanner", wanted=True) == "s3cret with spaces "
+    assert read_password(wanted=True) == "s3cret with spaces "
 
 
 @pytest.mark.parametrize("given_text", ["", "\n", "x" * 5000])
 def test_an_empty_or_endless_password_is_refused(monkeypatch: pytest.MonkeyPatch, given_text: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(given_text))
     with pytest.raises(ServiceError) as caught:
-        read_password("scanner", wanted=True)
+        read_password(wanted=True)
     assert caught.value.reason == "INVALID_CREDENTIALS"
 
 
 def test_a_password_without_a_user_is_refused() -> None:
     with pytest.raises(ServiceError, match="belongs to a user"):
-        read_password("", wanted=True)
+        check_pair("", password_wanted=True)
+
+
+def test_a_user_without_a_password_is_refused_and_nobody_without_one_is_fine() -> None:
+    with pytest.raises(ServiceError, match="would be left out"):
+        check_pair("scanner", password_wanted=False)
+    check_pair("", password_wanted=False)
+    check_pair("scanner", password_wanted=True)
