@@ -25,7 +25,17 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Scan rules: what is scanned, and who is told."
 )
 
-_COLUMNS = ("name", "rule_id", "scope", "namespaces", "repo_names", "tag_pattern", "trigger", "target_ids")
+_COLUMNS = (
+    "name",
+    "rule_id",
+    "scope",
+    "namespaces",
+    "repo_names",
+    "tag_pattern",
+    "trigger",
+    "scan_type",
+    "target_ids",
+)
 
 
 class Scope(enum.Enum):
@@ -41,6 +51,13 @@ class Trigger(enum.Enum):
 
     AUTO = "auto"
     MANUAL = "manual"
+
+
+class ScanType(enum.Enum):
+    """Scan types as they are typed."""
+
+    VUL = "vul"
+    SBOM = "sbom"
 
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE_ID", help="Id of the rule, `crscnr-…`.")]
@@ -65,6 +82,9 @@ def create(
     namespace: NamespaceOption = None,
     repo: RepoOption = None,
     trigger: Annotated[Trigger, typer.Option(help="Every push that matches, or a person.")] = Trigger.AUTO,
+    scan_type: Annotated[
+        ScanType, typer.Option(help="What is wrong, or what is inside: one scan answers both; it never changes.")
+    ] = ScanType.VUL,
     target: TargetOption = None,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
@@ -76,10 +96,11 @@ def create(
     """
 
     async def work(client: Client) -> Record:
+        from drydock.rules.v1 import scan_rule_pb2 as pb
         from drydock.rules.v1.rules_service_pb2 import CreateScanRuleRequest
-        from drydock.rules.v1.scan_rule_pb2 import ScanRule
 
-        rule = ScanRule(instance_id=instance, name=name)
+        wanted = pb.ScanType.Value(f"SCAN_TYPE_{scan_type.name}")
+        rule = pb.ScanRule(instance_id=instance, name=name, scan_type=wanted)
         _apply(
             rule,
             scope=scope,

@@ -114,6 +114,11 @@ async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -
     rule = created.json
     assert (rule["scope"], rule["namespaces"], rule["repo_names"]) == ("REPO", ["team"], ["app", "web"])
     assert rule["target_ids"] == [target["target_id"]]
+    assert rule["scan_type"] == "VUL"
+    none = await shell("rule", "create", "prod", "x", "--scope", "instance", "--tag", ".*", "--target", "tgt-none")
+    assert (none.status, none.error["reason"], none.error["field"]) == (2, "TARGET_NOT_EXIST", "target_ids")
+    everything = ("--scope", "instance", "--tag", ".*", "--scan-type", "sbom")
+    assert (await shell("rule", "create", "prod", "inventories", *everything)).json["scan_type"] == "SBOM"
 
     changed = (await shell("rule", "update", rule["rule_id"], "--tag", "r.*", "--no-target")).json
     assert (changed["tag_pattern"], changed["target_ids"], changed["repo_names"]) == ("r.*", [], ["app", "web"])

@@ -56,7 +56,7 @@ class Scans:
             digest=parse_digest(request.digest) if request.digest else None,
         )
         engine = from_scan_service(request.scan_service)
-        from_scan_type(request.scan_type)  # both kinds of scan are one scan here: it always yields both
+        from_scan_type(request.scan_type)  # checked only: one scan serves both types
         instance = await self._editions.enterprise(request.instance_id)
         return await self._scanner.create_task(
             dataclasses.replace(image, instance=instance.instance_id), engine=engine
@@ -64,10 +64,10 @@ class Scans:
 
     async def status(self, request: pb.GetRepoTagScanStatusRequest) -> tuple[str, str, str]:
         """Returns status, scan service, and the reason where the status has one."""
-        from_scan_type(request.scan_type)
+        scan_type = from_scan_type(request.scan_type)
         image = await self._image(request)
         task = await _answered(self._scanner.image_status(image))
-        return to_status(task), to_scan_service(task.engine), task.reason
+        return to_status(task, scan_type), to_scan_service(task.engine), task.reason
 
     async def summary(
         self, request: pb.GetRepoTagScanSummaryRequest, request_id: str

@@ -25,6 +25,8 @@ _STATUSES = {
     State.COMPLETE: "COMPLETE",
     State.FAILED: "FAILED",
 }
+_NO_INVENTORY = "NO_PACKAGES"
+"""The reason of a report without any package."""
 _SEVERITIES = {
     Severity.UNKNOWN: "Unknown",
     Severity.LOW: "Low",
@@ -37,9 +39,14 @@ VULNERABILITIES = frozenset(_CLASSES)
 """The kinds that the reference counts and lists as vulnerabilities."""
 
 
-def to_status(task: Task) -> str:
-    """Says how a task stands. What could not be judged at all is FAILED: an empty list would look clean."""
-    if task.state is State.COMPLETE and task.coverage is Coverage.NONE:
+def to_status(task: Task, scan_type: ScanType) -> str:
+    """Says how a task stands for who asked what is wrong (VUL), or what is inside (SBOM).
+
+    What could not be judged at all is FAILED for the one, since an empty list would look clean; for the other only
+    where no package was found, since an empty inventory would look like an empty image.
+    """
+    nothing_judged = task.state is State.COMPLETE and task.coverage is Coverage.NONE
+    if nothing_judged and (scan_type is ScanType.VUL or task.reason == _NO_INVENTORY):
         return "FAILED"
     return _STATUSES[task.state]
 

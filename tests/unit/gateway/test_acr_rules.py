@@ -137,6 +137,21 @@ async def test_pages_of_rules_go_by_number(edge: Edge) -> None:
     assert (pages[0].code, pages[0].is_success, pages[0].page_no, pages[0].page_size) == ("success", True, 1, 2)
 
 
+@pytest.mark.parametrize(("scan_type", "names"), [("", ["vul"]), ("VUL", ["vul"]), ("SBOM", ["sbom"])])
+async def test_rules_are_listed_by_type_and_vul_is_meant_by_default(
+    edge: Edge, scan_type: str, names: list[str]
+) -> None:
+    await created(edge, rule_name="vul")
+    await created(edge, rule_name="sbom", scan_type="SBOM")
+
+    answer = await edge.acr.ListScanRule(
+        pb.ListScanRuleRequest(instance_id=edge.instance.instance_id, scan_type=scan_type)
+    )
+
+    assert [item.rule_name for item in answer.scan_rules] == names
+    assert answer.total_count == 1
+
+
 async def test_a_deleted_rule_is_gone(edge: Edge) -> None:
     names = {"instance_id": edge.instance.instance_id, "scan_rule_id": await created(edge)}
 

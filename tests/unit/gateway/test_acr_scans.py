@@ -117,6 +117,36 @@ async def test_every_state_has_its_word(edge: Edge, state: State, coverage: Cove
 
 
 @pytest.mark.parametrize(
+    ("task", "word"),
+    [
+        ({"state": State.RUNNING, "coverage": None}, "SCANNING"),
+        ({"coverage": Coverage.FULL}, "COMPLETE"),
+        ({"coverage": Coverage.PARTIAL, "reason": "STALE_ADVISORIES"}, "COMPLETE"),
+        ({"coverage": Coverage.NONE, "reason": "NO_ADVISORIES"}, "COMPLETE"),
+        ({"coverage": Coverage.NONE, "reason": "NO_PACKAGES"}, "FAILED"),
+        ({"state": State.FAILED, "coverage": None, "reason": "LAYER_TOO_LARGE"}, "FAILED"),
+    ],
+)
+async def test_an_inventory_is_there_though_nothing_could_be_judged(
+    edge: Edge, task: dict[str, Any], word: str
+) -> None:
+    edge.scanner.task = a_task(**task)
+
+    call = edge.acr.GetRepoTagScanStatus(pb.GetRepoTagScanStatusRequest(**image(edge, scan_type="SBOM")))
+    answer = await call
+
+    assert (answer.is_success, answer.status) == (True, word)
+    assert dict(await call.trailing_metadata()).get("x-drydock-reason", "") == task.get("reason", "")
+
+
+async def test_a_task_of_either_type_is_the_same_task(edge: Edge) -> None:
+    for scan_type in ("VUL", "SBOM", ""):
+        await edge.acr.CreateRepoTagScanTask(pb.CreateRepoTagScanTaskRequest(**image(edge, scan_type=scan_type)))
+
+    assert len(set(edge.scanner.created)) == 1
+
+
+@pytest.mark.parametrize(
     ("engine", "word"), [(Engine.TRIVY, "ACR_SCAN_SERVICE"), (Engine.SECURITY_CENTER, "SAS_SCAN_SERVICE")]
 )
 async def test_every_engine_has_its_word(edge: Edge, engine: Engine, word: str) -> None:

@@ -41,7 +41,7 @@ class CreateRepoTagScanTaskRequest(_message.Message):
     scan_service: _builtins.str
     """`ACR_SCAN_SERVICE` or `SAS_SCAN_SERVICE`; the instance's own engine when empty. OPTIONAL."""
     scan_type: _builtins.str
-    """`VUL` or `SBOM`; `VUL` when empty. OPTIONAL."""
+    """`VUL` or `SBOM`; `VUL` when empty. One scan serves both. OPTIONAL."""
     def __init__(
         self,
         *,
@@ -115,7 +115,9 @@ class GetRepoTagScanStatusRequest(_message.Message):
     digest: _builtins.str
     """Digest, with or without `sha256:`. OPTIONAL."""
     scan_type: _builtins.str
-    """`VUL` or `SBOM`. OPTIONAL."""
+    """`VUL` or `SBOM`; `VUL` when empty: what could not be judged is FAILED for VUL, and COMPLETE for SBOM as long as
+    there is an inventory. OPTIONAL.
+    """
     def __init__(
         self,
         *,

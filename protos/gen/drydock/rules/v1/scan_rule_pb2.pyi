@@ -86,7 +86,7 @@ class _ScanTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScanType.Val
     """What is in the image."""
 
 class ScanType(_ScanType, metaclass=_ScanTypeEnumTypeWrapper):
-    """ScanType is what a rule wants to know."""
+    """ScanType is what a rule wants to know. One scan answers for both: it decides in which list a rule stands."""
 
 SCAN_TYPE_UNSPECIFIED: ScanType.ValueType  # 0
 """Not set: VUL is meant."""
