@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.failure import reported
-from services.cli.options import DEFAULT_DATA, DataOption, OutputOption
+from services.cli.options import DEFAULT_DATA, DataOption, OutputOption, examples
 from services.cli.output import Output, console_for, show_record
 
 if TYPE_CHECKING:
@@ -37,20 +37,21 @@ def advisories() -> None:
     configure_logs(level="warning")  # what happened is what the commands print
 
 
-@app.command("import")
+@app.command(
+    "import",
+    epilog=examples(
+        "drydock advisories import Debian.zip PyPI.zip",
+        "drydock advisories import ./records https://mirror.example/Alpine/all.zip",
+    ),
+)
 def import_(
     sources: Annotated[list[str], typer.Argument(metavar="PATH|URL...", help="OSV records.")],
     data: DataOption = DEFAULT_DATA,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    r"""Imports OSV records: zips, directories, .json and .ndjson files, or URLs of them.
+    """Imports OSV records: zips, directories, .json and .ndjson files, or URLs of them.
 
     All that is named becomes one set, which replaces the set before. Damage in any source leaves the old set.
-
-    \b
-    Examples:
-      drydock advisories import Debian.zip PyPI.zip
-      drydock advisories import ./records https://mirror.example/Alpine/all.zip
     """
     with _reported(output):
         show_record(output, _record(_install(sources, data), data, _share(data)))

@@ -21,7 +21,12 @@ from services.cli.options import (
 from services.cli.output import Output, Record, show_records, to_record
 from services.cli.severity import SeverityWord
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What is wrong with an image.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What is wrong with an image.",
+)
 
 _COLUMNS = ("severity", "id", "package", "version", "fixed_version", "path", "title")
 

@@ -13,11 +13,12 @@ from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
     DataOption,
-    EngineOption,
     InstanceArgument,
     OutputOption,
+    OwnEngineOption,
     PasswordOption,
     ServerOption,
+    examples,
 )
 from services.cli.output import Output, Record, show_record, show_records, to_record
 from services.cli.password import check_pair, read_password
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from drydock.rules.v1.instance_pb2 import Edition as EditionNumber
     from drydock.rules.v1.instance_pb2 import Instance
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Registries that Drydock looks after.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Registries that Drydock looks after.",
+)
 
 _COLUMNS = ("name", "instance_id", "edition", "region", "address", "plain_http", "engine", "create_time")
 
@@ -54,7 +60,12 @@ WebhookBaseOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "drydock instance create prod --address registry.example.com",
+        "drydock instance create prod --address HOST --username U --password-stdin < password",
+    )
+)
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     *,
@@ -65,7 +76,7 @@ def create(
     plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
     username: UsernameOption = "",
     password_stdin: PasswordOption = False,
-    engine: EngineOption = "",
+    engine: OwnEngineOption = "",
     no_default_rule: Annotated[
         bool, typer.Option("--no-default-rule", help='Leave out the rule "every push" (AUTO, tag `.*`).')
     ] = False,
@@ -76,9 +87,7 @@ def create(
 ) -> None:
     """Registers a registry; prints its id, and the URL and token for its webhook.
 
-    The token is shown this once. Example:
-
-    drydock instance create prod --address registry.example.com --username scanner --password-stdin < password
+    The token is shown this once.
     """
 
     async def work(client: Client) -> Record:
@@ -164,6 +173,8 @@ def update(
     """Changes what is named; the rest stays. Credentials count from the next scan on.
 
     Another address, or plain HTTP, needs a saved password again (--password-stdin).
+
+    Example: drydock instance update prod --private-address 10.0.0.5:5000
     """
     given = {
         "name": name,

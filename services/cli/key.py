@@ -8,10 +8,15 @@ from typing import Annotated
 import typer
 
 from services.cli.connect import Client, call, every_page
-from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
+from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption, examples
 from services.cli.output import Output, Record, show_record, show_records, to_record
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Access keys of the gateway.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Access keys of the gateway.",
+)
 
 _COLUMNS = ("name", "key_id", "role", "instance_id", "create_time")
 
@@ -26,7 +31,11 @@ class Role(enum.Enum):
     WEBHOOK = "webhook"
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "drydock key create ci --role client", "drydock key create registry --role webhook --instance prod"
+    )
+)
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME")],
     *,
@@ -38,13 +47,7 @@ def create(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    r"""Creates a key and prints its token, this once; for a webhook key also where its registry delivers.
-
-    \b
-    Examples:
-      drydock key create ci --role client
-      drydock key create registry --role webhook --instance prod
-    """
+    """Creates a key and prints its token, this once; for a webhook key also where its registry delivers."""
 
     async def work(client: Client) -> Record:
         from drydock.gateway.v1 import admin_service_pb2 as pb

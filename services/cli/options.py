@@ -33,12 +33,21 @@ WaitOption = Annotated[
         "--wait", parser=parse_duration, metavar="TIME", help="Wait for the end, at most so long: 90s, 5m, 2h."
     ),
 ]
+_ENGINES = "security-center|trivy"
 EngineOption = Annotated[
-    str,
-    typer.Option("--engine", metavar="security-center|trivy", help="Who scans; the instance's own by default."),
+    str, typer.Option("--engine", metavar=_ENGINES, help="Who scans; the instance's own by default.")
 ]
+OwnEngineOption = Annotated[
+    str, typer.Option("--engine", metavar=_ENGINES, help="Who scans its images; by default the best there is.")
+]
+ScanEngineOption = Annotated[str, typer.Option("--engine", metavar=_ENGINES, help="Who scans.")]
 PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
 ImageArgument = Annotated[
     str, typer.Argument(metavar="IMAGE", help="NAMESPACE/REPO:TAG or NAMESPACE/REPO@DIGEST.")
 ]
+
+
+def examples(*commands: str) -> str:
+    """Writes the end of a command's help: a line for each example, which no terminal's width breaks."""
+    return "\n".join(("\b", "Examples:", *(f"  {command}" for command in commands)))

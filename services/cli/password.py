@@ -22,7 +22,7 @@ def check_pair(username: str, *, password_wanted: bool) -> None:
     if username and not password_wanted:
         raise invalid(
             "INVALID_CREDENTIALS",
-            "A user without a password would be left out: the registry would be asked as nobody.",
+            "A user comes with a password, and none is given.",
             field="password",
             hint="Add --password-stdin, or leave --username out.",
         )

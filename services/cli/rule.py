@@ -15,6 +15,7 @@ from services.cli.options import (
     InstanceArgument,
     OutputOption,
     ServerOption,
+    examples,
 )
 from services.cli.output import Output, Record, show_record, show_records, to_record
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from drydock.rules.v1.scan_rule_pb2 import ScanRule
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Scan rules: what is scanned, and who is told."
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Scan rules: what is scanned, and who is told.",
 )
 
 _COLUMNS = (
@@ -72,7 +76,12 @@ TargetOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "drydock rule create prod all --scope instance --tag '.*' --target tgt-…",
+        "drydock rule create prod releases --scope namespace --namespace team --tag 'v[0-9.]+'",
+    )
+)
 def create(
     instance: InstanceArgument,
     name: Annotated[str, typer.Argument(metavar="NAME")],
@@ -90,10 +99,7 @@ def create(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Saves a scan rule.
-
-    Example: drydock rule create prod releases --scope namespace --namespace team --tag 'v[0-9.]+'
-    """
+    """Saves a scan rule."""
 
     async def work(client: Client) -> Record:
         from drydock.rules.v1 import scan_rule_pb2 as pb
@@ -146,7 +152,7 @@ def show(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Shows one rule."""
+    """Shows one rule. A target that was deleted since stays named in it, and is told no more."""
 
     async def work(client: Client) -> Record:
         return to_record(await _find(client, rule_id))
@@ -162,19 +168,24 @@ def update(
     scope: Annotated[
         Scope | None, typer.Option(help="New scope; then name its namespaces and repositories.")
     ] = None,
-    tag: Annotated[str | None, typer.Option(metavar="RE2")] = None,
+    tag: Annotated[str | None, typer.Option(metavar="RE2", help="New expression for tags.")] = None,
     namespace: NamespaceOption = None,
     repo: RepoOption = None,
-    trigger: Annotated[Trigger | None, typer.Option()] = None,
+    trigger: Annotated[Trigger | None, typer.Option(help="Every push that matches, or a person.")] = None,
     target: TargetOption = None,
     no_target: Annotated[bool, typer.Option("--no-target", help="Tell nobody any more.")] = False,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Changes what is named; the rest stays. A repeated option replaces the whole list."""
+    """Changes what is named; the rest stays. A repeated option replaces the whole list.
+
+    Example: drydock rule update crscnr-… --tag 'v[0-9.]+' --no-target
+    """
     if target and no_target:
         raise typer.BadParameter("--target and --no-target exclude each other.")
+    if not no_target and all(given is None for given in (name, scope, tag, namespace, repo, trigger, target)):
+        raise typer.BadParameter("Name at least one thing to change.")
 
     async def work(client: Client) -> Record:
         from drydock.rules.v1.rules_service_pb2 import UpdateScanRuleRequest

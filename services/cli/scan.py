@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from services.cli.failure import Exit, reported, tell
-from services.cli.options import DEFAULT_DATA, DataOption, EngineOption, PasswordOption
+from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
 from services.cli.output import Output, console_for
 from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from services.kernel.model.report import Report
     from services.kernel.model.severity import Severity
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _NO_ADVISORIES = frozenset({"ADVISORY_SOURCE_NOT_FOUND", "ADVISORY_SOURCE_BROKEN", "ADVISORY_SOURCE_TOO_LARGE"})
 _ADVISORIES_HINT = "Give a zip, a folder, a .json or .ndjson file of OSV records to --advisories."
@@ -45,7 +45,7 @@ def scan(
             help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
         ),
     ] = None,
-    engine: EngineOption = "security-center",
+    engine: ScanEngineOption = "security-center",
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
     severity: Annotated[
         str, typer.Option(metavar="LIST", help="Show only these, as in high,critical; the counts stay.")

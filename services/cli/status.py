@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import Task
     from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _NOT_YET = frozenset({"IMAGE_NOT_SCANNED", "REPO_NOT_EXIST"})
 

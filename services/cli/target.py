@@ -11,7 +11,12 @@ from services.cli.connect import Client, call, every_page
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
 from services.cli.output import Output, Record, show_record, show_records, to_record
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Targets: who is told.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Targets: who is told.",
+)
 
 _COLUMNS = ("name", "target_id", "kind", "url", "create_time")
 

@@ -28,7 +28,12 @@ from services.cli.wait import show_outcome, wait_for_end
 if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import Task
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Scan tasks: start one, watch them.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Scan tasks: start one, watch them.",
+)
 
 _COLUMNS = (
     "task_id",

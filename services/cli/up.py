@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from services.kernel.settings import KernelSettings
     from services.standalone import Running
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -10,7 +10,7 @@ import typer
 from services.cli.options import OutputOption
 from services.cli.output import Output, show_record
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -28,7 +28,9 @@ def no_repository(owner: Instance, wanted: RepositoryName) -> ServiceError:
 def no_rule(rule_id: str) -> ServiceError:
     """Nobody has saved it."""
     return not_found(
-        "SCAN_RULE_NOT_EXIST", f"There is no scan rule {rule_id[:80]!r}.", hint="`drydock rule list` shows them."
+        "SCAN_RULE_NOT_EXIST",
+        f"There is no scan rule {rule_id[:80]!r}.",
+        hint="`drydock rule list INSTANCE` shows them.",
     )
 
 

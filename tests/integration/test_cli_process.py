@@ -60,6 +60,18 @@ async def test_every_command_has_help(command: str) -> None:
     ran = await drydock(command, "--help")
     assert (ran.status, ran.stderr) == (0, "")
     assert ran.stdout.startswith(f"Usage: drydock {command}")
+    assert "completion" not in ran.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [("instance", "create"), ("rule", "create"), ("key", "create"), ("advisories", "import")]
+)
+async def test_every_example_stands_on_a_line_of_its_own(command: tuple[str, ...]) -> None:
+    ran = await drydock(*command, "--help", env={"COLUMNS": "60"})
+    _, _, examples = ran.stdout.partition("Examples:\n")
+    lines = [line for line in examples.splitlines() if line.strip()]
+    assert len(lines) == 2
+    assert all(line.strip().startswith(f"drydock {' '.join(command)} ") for line in lines)
 
 
 def test_the_script_runs_with_an_empty_environment() -> None:
@@ -91,6 +103,7 @@ def test_the_script_runs_with_an_empty_environment() -> None:
         ["instance", "create", "prod", "--address", "h", "--username", "u"],
         ["instance", "create", "prod", "--address", "h", "--password-stdin"],
         ["instance", "update", "prod", "--username", "u"],
+        ["rule", "update", "crscnr-1"],
         ["up", "--nonsense"],
     ],
 )

@@ -21,7 +21,7 @@ from services.cli.output import Output, console_for, styled
 if TYPE_CHECKING:
     from services.cli.demo.narrator import Narrator
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 _DRAIN_SECONDS = 2.0
 _NEXT = (

@@ -73,7 +73,7 @@ def test_a_password_without_a_user_is_refused() -> None:
 
 
 def test_a_user_without_a_password_is_refused_and_nobody_without_one_is_fine() -> None:
-    with pytest.raises(ServiceError, match="would be left out"):
+    with pytest.raises(ServiceError, match="comes with a password"):
         check_pair("scanner", password_wanted=False)
     check_pair("", password_wanted=False)
     check_pair("scanner", password_wanted=True)
