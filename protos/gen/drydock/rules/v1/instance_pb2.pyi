@@ -29,7 +29,7 @@ class _EditionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Edition.Value
     EDITION_ENTERPRISE: _Edition.ValueType  # 1
     """May be scanned."""
     EDITION_PERSONAL: _Edition.ValueType  # 2
-    """Is refused every scan."""
+    """Is refused every scan and every rule; rules that it has match nothing."""
 
 class Edition(_Edition, metaclass=_EditionEnumTypeWrapper):
     """Edition decides what an instance may do."""
@@ -39,7 +39,7 @@ EDITION_UNSPECIFIED: Edition.ValueType  # 0
 EDITION_ENTERPRISE: Edition.ValueType  # 1
 """May be scanned."""
 EDITION_PERSONAL: Edition.ValueType  # 2
-"""Is refused every scan."""
+"""Is refused every scan and every rule; rules that it has match nothing."""
 Global___Edition: _TypeAlias = Edition  # noqa: Y015
 
 @_typing.final

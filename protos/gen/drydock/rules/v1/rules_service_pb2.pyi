@@ -36,7 +36,7 @@ class CreateInstanceRequest(_message.Message):
     engine: _builtins.str
     """Engine that scans by default; the best that is ready when empty. OPTIONAL."""
     no_default_rule: _builtins.bool
-    """Whether to leave out the rule "every push" (AUTO, tag `.*`, whole instance). OPTIONAL."""
+    """Whether to leave out the rule "every push" (AUTO, tag `.*`, whole instance); a personal instance gets none. OPTIONAL."""
     @_builtins.property
     def instance(self) -> _instance_pb2.Instance:
         """The instance. REQUIRED."""

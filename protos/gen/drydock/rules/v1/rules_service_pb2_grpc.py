@@ -139,7 +139,8 @@ class RulesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateScanRule(self, request, context):
-        """Saves a scan rule.
+        """Saves a scan rule. Fails with TARGET_NOT_EXIST naming a target that is none, with EDITION_NOT_SUPPORTED for a
+        personal instance.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,7 +161,7 @@ class RulesServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateScanRule(self, request, context):
-        """Replaces a scan rule; its scan type must stay.
+        """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

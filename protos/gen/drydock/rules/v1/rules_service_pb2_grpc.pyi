@@ -46,13 +46,15 @@ class RulesServiceStub:
     ListRepositories: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ListRepositoriesRequest, _rules_service_pb2.ListRepositoriesResponse]
     """Lists the repositories that were seen so far, by namespace and name."""
     CreateScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.CreateScanRuleRequest, _rules_service_pb2.CreateScanRuleResponse]
-    """Saves a scan rule."""
+    """Saves a scan rule. Fails with TARGET_NOT_EXIST naming a target that is none, with EDITION_NOT_SUPPORTED for a
+    personal instance.
+    """
     GetScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.GetScanRuleRequest, _rules_service_pb2.GetScanRuleResponse]
     """Returns one scan rule."""
     ListScanRules: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ListScanRulesRequest, _rules_service_pb2.ListScanRulesResponse]
     """Lists the scan rules of an instance, oldest first."""
     UpdateScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.UpdateScanRuleRequest, _rules_service_pb2.UpdateScanRuleResponse]
-    """Replaces a scan rule; its scan type must stay."""
+    """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist."""
     DeleteScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.DeleteScanRuleRequest, _rules_service_pb2.DeleteScanRuleResponse]
     """Deletes a scan rule; tasks that it started go on."""
 
@@ -74,13 +76,15 @@ class RulesServiceAsyncStub(RulesServiceStub):
     ListRepositories: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ListRepositoriesRequest, _rules_service_pb2.ListRepositoriesResponse]  # type: ignore[assignment]
     """Lists the repositories that were seen so far, by namespace and name."""
     CreateScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.CreateScanRuleRequest, _rules_service_pb2.CreateScanRuleResponse]  # type: ignore[assignment]
-    """Saves a scan rule."""
+    """Saves a scan rule. Fails with TARGET_NOT_EXIST naming a target that is none, with EDITION_NOT_SUPPORTED for a
+    personal instance.
+    """
     GetScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.GetScanRuleRequest, _rules_service_pb2.GetScanRuleResponse]  # type: ignore[assignment]
     """Returns one scan rule."""
     ListScanRules: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ListScanRulesRequest, _rules_service_pb2.ListScanRulesResponse]  # type: ignore[assignment]
     """Lists the scan rules of an instance, oldest first."""
     UpdateScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.UpdateScanRuleRequest, _rules_service_pb2.UpdateScanRuleResponse]  # type: ignore[assignment]
-    """Replaces a scan rule; its scan type must stay."""
+    """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist."""
     DeleteScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.DeleteScanRuleRequest, _rules_service_pb2.DeleteScanRuleResponse]  # type: ignore[assignment]
     """Deletes a scan rule; tasks that it started go on."""
 
@@ -141,7 +145,9 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rules_service_pb2.CreateScanRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rules_service_pb2.CreateScanRuleResponse, _abc.Awaitable[_rules_service_pb2.CreateScanRuleResponse]]:
-        """Saves a scan rule."""
+        """Saves a scan rule. Fails with TARGET_NOT_EXIST naming a target that is none, with EDITION_NOT_SUPPORTED for a
+        personal instance.
+        """
 
     @_abc_1.abstractmethod
     def GetScanRule(
@@ -165,7 +171,7 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rules_service_pb2.UpdateScanRuleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rules_service_pb2.UpdateScanRuleResponse, _abc.Awaitable[_rules_service_pb2.UpdateScanRuleResponse]]:
-        """Replaces a scan rule; its scan type must stay."""
+        """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist."""
 
     @_abc_1.abstractmethod
     def DeleteScanRule(

@@ -138,7 +138,7 @@ class ScanRule(_message.Message):
 
     @_builtins.property
     def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Targets that are told. OPTIONAL."""
+        """Targets that are told, at most 50. One that was deleted since is told no more. OPTIONAL."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -39,7 +39,7 @@ class CreateScanTaskRequest(_message.Message):
 
     @_builtins.property
     def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Targets that are told about the end. OPTIONAL."""
+        """Targets that are told about the end, at most 100; each must exist. OPTIONAL."""
 
     def __init__(
         self,
