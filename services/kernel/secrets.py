@@ -38,7 +38,7 @@ class SecretBox:
         nonce, body = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
             return self._cipher.decrypt(nonce, body, context.encode()).decode()
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # the latter: too short to hold a nonce
             raise ServiceError(
                 Kind.FAILED_PRECONDITION,
                 "SECRET_UNREADABLE",

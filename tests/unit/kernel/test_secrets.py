@@ -29,6 +29,13 @@ def test_a_sealed_secret_cannot_be_moved_changed_or_opened_with_another_key() ->
         SecretBox(os.urandom(32)).open(sealed, "here")
 
 
+@pytest.mark.parametrize("kept", [b"", b"\x01", b"\x01" + b"n" * 7, b"\x01" + b"n" * 12])
+def test_what_was_cut_off_at_rest_is_unreadable_and_no_fault_of_ours(kept: bytes) -> None:
+    with pytest.raises(ServiceError) as caught:
+        SecretBox(os.urandom(32)).open(kept, "here")
+    assert caught.value.reason == "SECRET_UNREADABLE"
+
+
 def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
     file = tmp_path / "secret.key"
     key = load_key("", file)
