@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from services.kernel.bus.interface import Bus, Message, Subscription
-from services.kernel.bus.postgres import bus_unavailable
+from services.kernel.bus.interface import Bus, Excerpt, Message, Place, Subscription, bus_unavailable
 
 
 class UnreliableBus(Bus):
@@ -25,3 +24,9 @@ class UnreliableBus(Bus):
 
     def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
         return self._bus.subscribe(group=group, topic=topic)
+
+    async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
+        return await self._bus.browse(topic, start=start, limit=limit)
+
+    async def lag(self, group: str, topic: str) -> int:
+        return await self._bus.lag(group, topic)

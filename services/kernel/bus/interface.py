@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+
+from services.kernel.errors import Kind, ServiceError, invalid
 
 IMAGE_EVENTS = "drydock.image.events.v1"
 SCAN_REQUESTS = "drydock.scan.requests.v1"
 SCAN_EVENTS = "drydock.scan.events.v1"
 DEAD_SUFFIX = ".dead"
 TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, SCAN_EVENTS)
+"""Each has a topic for its dead letters beside it, `<topic>.dead`."""
 PARTITIONS = 8
-"""Of every topic: the most consumers of one group that can share it."""
+"""Of every topic that we make: the most consumers of one group that can share it."""
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""Key and value of one message."""
+BROWSE_BYTES = 8 * 1024 * 1024
+"""Values that one look into a topic reads; the one that goes beyond is the last."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +56,31 @@ class Batch:
     """What the bus needs to commit it."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a record of a topic stands."""
+
+    partition: int
+    position: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A record as it lies in its topic."""
+
+    record: Record
+    published_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """What a look into a topic found, by partition and then in order."""
+
+    kept: tuple[Kept, ...]
+    next: Place | None
+    """Where to look on; None at the end of the topic."""
+
+
 class Subscription(ABC):
     """One member of a consumer group on one topic. Not for concurrent use."""
 
@@ -76,3 +110,59 @@ class Bus(ABC):
     @abstractmethod
     def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
         """Joins a group, which starts at the oldest message kept; leaves it at exit."""
+
+    @abstractmethod
+    async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
+        """Reads what is kept, from `start` on (itself included; None: the oldest); moves no group's position.
+
+        At most `limit` records, and fewer when they are large.
+
+        Raises:
+            ServiceError: INVALID_PLACE when this bus has no such place; BUS_UNAVAILABLE.
+        """
+
+    @abstractmethod
+    async def lag(self, group: str, topic: str) -> int:
+        """Counts the messages that a group has not committed yet.
+
+        Raises:
+            ServiceError: BUS_UNAVAILABLE.
+        """
+
+
+def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
+    """Returns the partition of a key in a topic of so many; the same on every bus."""
+    return zlib.crc32(key) % partitions
+
+
+def bus_unavailable() -> ServiceError:
+    """The error of a bus that cannot take messages, or give any, now."""
+    return ServiceError(
+        Kind.UNAVAILABLE,
+        "BUS_UNAVAILABLE",
+        "The bus does not answer now.",
+        hint="Try again in a few seconds.",
+        retry_after=2.0,
+    )
+
+
+def invalid_place(place: Place) -> ServiceError:
+    """The error of a place that the bus cannot have."""
+    return invalid(
+        "INVALID_PLACE",
+        f"The bus has no place {place.partition}:{place.position[:40]!r}.",
+        hint="Take partition and position from a listing.",
+    )
+
+
+def check_size(message: Message) -> None:
+    """Refuses a message that no bus takes.
+
+    Raises:
+        ServiceError: MESSAGE_TOO_LARGE.
+    """
+    size = len(message.key) + len(message.value)
+    if size > MAX_MESSAGE_BYTES:
+        raise invalid(
+            "MESSAGE_TOO_LARGE", f"A message for {message.topic} has {size} bytes of {MAX_MESSAGE_BYTES} allowed."
+        )

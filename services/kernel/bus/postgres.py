@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import zlib
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import itertools
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 
 import asyncpg
 import msgspec
 import structlog
 
-from services.kernel.bus.interface import PARTITIONS, Batch, Bus, Message, Record, Subscription
+from services.kernel.bus.interface import (
+    BROWSE_BYTES,
+    PARTITIONS,
+    Batch,
+    Bus,
+    Excerpt,
+    Kept,
+    Message,
+    Place,
+    Record,
+    Subscription,
+    bus_unavailable,
+    check_size,
+    invalid_place,
+    partition_of,
+)
 from services.kernel.bus.rebase import rebase
 from services.kernel.db import Pool, connect, is_outage
-from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.sql import load_queries
 from services.kernel.wakeup import Wakeups, wait
@@ -26,6 +41,8 @@ _QUERIES = load_queries("services.kernel.bus")
 _BATCH = 200
 _LOOK_SECONDS = 0.5
 _ASSIGN_SECONDS = 1.0
+_ALL = list(range(PARTITIONS))
+_COUNTED = 100_000
 
 
 class PostgresBus(Bus):
@@ -41,7 +58,9 @@ class PostgresBus(Bus):
         """Appends all messages in one transaction."""
         if not messages:
             return
-        try:
+        for message in messages:
+            check_size(message)
+        with _outages():
             await self._pool.execute(
                 _QUERIES["publish"],
                 [message.topic for message in messages],
@@ -50,14 +69,30 @@ class PostgresBus(Bus):
                 [message.value for message in messages],
                 [msgspec.json.encode(dict(message.headers)).decode() for message in messages],
             )
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            raise bus_unavailable() from error
 
     def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
         """Joins a group; the member's session is a connection of its own."""
         return self._subscribe(group, topic)
+
+    async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
+        """Reads committed messages, as consumers see them."""
+        place = _Place(0, 0) if start is None else _parsed(start)
+        partition = 0 if start is None else start.partition
+        with _outages():
+            rows = await self._pool.fetch(
+                _QUERIES["browse"], topic, partition, place.xid, place.seq, limit, BROWSE_BYTES
+            )
+        whole = list(itertools.takewhile(lambda row: row["value"] is not None, rows))
+        rest = rows[len(whole) :]
+        return Excerpt(
+            kept=tuple(Kept(record=_record(topic, row), published_at=row["created_at"]) for row in whole),
+            next=Place(partition=rest[0]["partition"], position=_position(rest[0])) if rest else None,
+        )
+
+    async def lag(self, group: str, topic: str) -> int:
+        """Counts unread messages, at most 100,000 of a partition."""
+        with _outages():
+            return int(await self._pool.fetchval(_QUERIES["lag"], group, topic, _ALL, _COUNTED) or 0)
 
     @asynccontextmanager
     async def _subscribe(self, group: str, topic: str) -> AsyncIterator[Subscription]:
@@ -67,22 +102,6 @@ class PostgresBus(Bus):
                 yield _PostgresSubscription(self._pool, member, news)
             finally:
                 await member.leave()
-
-
-def partition_of(key: bytes) -> int:
-    """Returns the partition of a key; it stays for as long as PARTITIONS does."""
-    return zlib.crc32(key) % PARTITIONS
-
-
-def bus_unavailable() -> ServiceError:
-    """The error of a bus that cannot take messages now."""
-    return ServiceError(
-        Kind.UNAVAILABLE,
-        "BUS_UNAVAILABLE",
-        "The bus cannot take messages now.",
-        hint="Try again in a few seconds.",
-        retry_after=2.0,
-    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,8 +166,29 @@ def _record(topic: str, row: asyncpg.Record) -> Record:
     return Record(
         message=Message(topic=topic, key=row["key"], value=row["value"], headers=headers),
         partition=row["partition"],
-        position=f"{row['xid']}/{row['seq']}",
+        position=_position(row),
     )
+
+
+def _position(row: asyncpg.Record) -> str:
+    return f"{row['xid']}/{row['seq']}"
+
+
+def _parsed(place: Place) -> _Place:
+    found = re.fullmatch(r"(\d{1,18})/(\d{1,18})", place.position)
+    if found is None or not 0 <= place.partition < PARTITIONS:
+        raise invalid_place(place)
+    return _Place(int(found[1]), int(found[2]))
+
+
+@contextmanager
+def _outages() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        raise bus_unavailable() from error
 
 
 class _Membership:

@@ -96,3 +96,41 @@ FROM bus.member AS m
 JOIN pg_stat_activity AS a ON a.pid = m.backend_pid AND a.backend_start = m.backend_start
 WHERE m.consumer_group = $1 AND m.topic = $2
 ORDER BY m.member_id
+
+-- name: browse
+-- What is kept of a topic from a place on: the messages, and of the first one too many only where it stands.
+SELECT partition, xid, seq, key, headers, created_at,
+    CASE WHEN bytes_before < $6::bigint AND n <= $5::int THEN value END AS value
+FROM (
+    SELECT partition, xid, seq, key, value, headers, created_at,
+        row_number() OVER (ORDER BY partition, xid, seq) AS n,
+        sum(octet_length(value)) OVER (ORDER BY partition, xid, seq ROWS UNBOUNDED PRECEDING)
+            - octet_length(value) AS bytes_before
+    FROM (
+        SELECT partition, xid, seq, key, value, headers, created_at
+        FROM bus.message
+        WHERE topic = $1
+            AND (partition, xid, seq) >= ($2::int, $3::bigint, $4::bigint)
+            AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+        ORDER BY partition, xid, seq
+        LIMIT $5::int + 1
+    ) AS first
+) AS measured
+ORDER BY partition, xid, seq
+
+-- name: lag
+-- Messages after a group's positions; those of one partition are counted up to a limit.
+SELECT coalesce(sum(unread.n), 0)::bigint
+FROM unnest($3::int[]) AS p (partition)
+LEFT JOIN bus.position AS at
+    ON at.consumer_group = $1 AND at.topic = $2 AND at.partition = p.partition
+CROSS JOIN LATERAL (
+    SELECT count(*) AS n
+    FROM (
+        SELECT FROM bus.message
+        WHERE topic = $2
+            AND partition = p.partition
+            AND (xid, seq) > (coalesce(at.xid, 0), coalesce(at.seq, 0))
+        LIMIT $4::int
+    ) AS first
+) AS unread
