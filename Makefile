@@ -8,13 +8,17 @@ PYTEST := $(BIN)/python -m pytest
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help setup demo test test-fast test-root lint protos clean
+.PHONY: help setup kafka demo test test-fast test-root lint protos clean
 .DEFAULT_GOAL := help
 
 help: ## Lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 setup: $(RUNTIME) ## Creates .venv with what Drydock needs to run
+
+kafka: $(RUNTIME) ## Adds what `drydock up --kafka embedded` needs: Java and Kafka's jars
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/kafka.txt
+	@$(BIN)/python -m services.kernel.embedded.kafka_jars
 
 demo: $(RUNTIME) ## Shows one scan from push to notification
 	@$(BIN)/drydock demo

@@ -12,8 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
-from services.kernel.bus.postgres import PostgresBus
-from services.kernel.bus.retention import keep_days
+from services.kernel.bus.open import needs_schema, open_bus
 from services.kernel.clock import SystemClock
 from services.kernel.db import open_pool
 from services.kernel.embedded.postgres import embedded_postgres
@@ -75,12 +74,24 @@ async def compose(
         url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
         pool = await stack.enter_async_context(open_pool(url, application_name="drydock", max_size=20))
         for schema, package in SCHEMAS:
-            await migrate(pool, schema=schema, package=package)
+            if schema != "bus" or needs_schema(settings):
+                await migrate(pool, schema=schema, package=package)
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
-        bus = PostgresBus(pool, url, wakeups, ids)
-        retention = keep_days(pool, clock, process.stopping, days=settings.bus_retention_days)
-        process.start("bus retention", retention)
+        registry = CollectorRegistry()
+        bus = await stack.enter_async_context(
+            open_bus(
+                process,
+                settings,
+                pool=pool,
+                url=url,
+                wakeups=wakeups,
+                clock=clock,
+                ids=ids,
+                registry=registry,
+                may_embed=True,
+            )
+        )
         ground = Ground(
             process=process,
             url=url,
@@ -89,7 +100,7 @@ async def compose(
             wakeups=wakeups,
             clock=clock,
             ids=ids,
-            registry=CollectorRegistry(),
+            registry=registry,
         )
         start = stack.enter_async_context
         notifier_api = await start(notifier.server(ground, box=box, settings=NotifierSettings()))

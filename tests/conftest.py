@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.buses import OpenBus, SessionBroker, fresh_topic, postgres_bus, session_broker
 from tests.databases import fresh_database, session_server
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
 
@@ -25,6 +26,29 @@ async def database(database_server: str) -> AsyncIterator[str]:
     """The URL of an empty database of the test's own."""
     async with fresh_database(database_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionBroker]:
+    """A real Apache Kafka broker that lives as long as the session; a test that takes it down starts it again."""
+    with session_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topic() -> str:
+    """A topic of the test's own."""
+    return fresh_topic()
+
+
+@pytest.fixture(params=["postgres", pytest.param("kafka", marks=pytest.mark.slow)])
+def each_bus(request: pytest.FixtureRequest) -> OpenBus:
+    """Opens a bus: every test that takes this runs on PostgreSQL and on Kafka."""
+    if request.param == "kafka":
+        broker: SessionBroker = request.getfixturevalue("kafka")
+        return broker.bus
+    database: str = request.getfixturevalue("database")
+    return lambda topic: postgres_bus(database)
 
 
 @pytest.fixture(params=["lab", pytest.param("real", marks=[pytest.mark.slow, pytest.mark.real_registry])])

@@ -34,6 +34,13 @@ def up(
         str | None,
         typer.Option(metavar="HOST:PORT", help="The HTTP door, for webhooks.  [default: 127.0.0.1:7080]"),
     ] = None,
+    kafka: Annotated[
+        str | None,
+        typer.Option(
+            metavar="embedded|HOST:PORT",
+            help="The bus: a Kafka broker of Drydock's own, or yours; PostgreSQL when unset. As DRYDOCK_KAFKA.",
+        ),
+    ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="A PostgreSQL of your own, better given as DRYDOCK_DATABASE_URL."),
@@ -46,7 +53,9 @@ def up(
     The administrator's token lies in DATA/admin.token, where the other commands look for it.
     """
     with reported(Output.TABLE):
-        settings, doors = read_settings(data.expanduser(), grpc=grpc, http=http, database_url=database_url)
+        settings, doors = read_settings(
+            data.expanduser(), grpc=grpc, http=http, database_url=database_url, kafka=kafka
+        )
         from services.kernel.log import configure_logs
         from services.kernel.run import run
         from services.standalone import compose
@@ -64,7 +73,13 @@ def up(
 
 
 def read_settings(
-    data: Path, *, grpc: str | None, http: str | None, database_url: str | None, monitoring: str | None = None
+    data: Path,
+    *,
+    grpc: str | None,
+    http: str | None,
+    database_url: str | None,
+    kafka: str | None = None,
+    monitoring: str | None = None,
 ) -> tuple[KernelSettings, GatewaySettings]:
     """Returns what the environment says, under what the command line says.
 
@@ -78,8 +93,9 @@ def read_settings(
 
     listen = {"grpc_listen": grpc, "http_listen": http, "monitoring_listen": monitoring}
     try:
+        named = {"database_url": database_url, "kafka": kafka}
         kernel = KernelSettings.model_validate(
-            {"data_dir": data} | ({"database_url": database_url} if database_url is not None else {})
+            {"data_dir": data} | {key: value for key, value in named.items() if value is not None}
         )
         gateway = GatewaySettings.model_validate(
             {key: value for key, value in listen.items() if value is not None}

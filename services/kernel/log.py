@@ -40,3 +40,5 @@ def configure_logs(*, level: str = "info", stream: TextIO | None = None, as_json
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+    # It tells of every attempt of every connection; of an outage our own events tell, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if number > logging.DEBUG else logging.DEBUG)

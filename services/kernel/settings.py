@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.errors import ServiceError, invalid
@@ -32,8 +32,21 @@ class KernelSettings(BaseSettings):
     """Least level that is logged."""
     drain_seconds: float = Field(default=20.0, ge=0)
     """How long work in hand may go on after the signal to stop."""
+    kafka: str = Field(default="", max_length=4096)
+    """Brokers that are the bus, `HOST:PORT` with commas between; `embedded` for one of our own; PostgreSQL is the
+    bus when empty."""
     bus_retention_days: int = Field(default=7, ge=1)
-    """How long messages of the PostgreSQL bus are kept."""
+    """How long messages are kept: in PostgreSQL, and in topics that we make in Kafka."""
+
+    @field_validator("kafka")
+    @classmethod
+    def _is_list_of_servers(cls, value: str) -> str:
+        servers = [server.strip() for server in value.split(",")] if value not in ("", "embedded") else []
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+                raise ValueError("it is HOST:PORT, several with commas between, or embedded")
+        return value
 
 
 ELSEWHERE = frozenset({"DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"})

@@ -7,19 +7,18 @@ the mode of every parent folder, and outside root it locks a file in the shared 
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
 import structlog
 
 from services.kernel.embedded.account import Location, locate
+from services.kernel.embedded.process import only_one, stop, tail, tied_to_us
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -36,7 +35,7 @@ _SETTINGS = {
 }
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
-_PR_SET_PDEATHSIG = 1
+_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 _SUPERUSER = "drydock"
 
 
@@ -51,7 +50,7 @@ async def embedded_postgres(data: Path) -> AsyncIterator[str]:
         ServiceError: DATA_FOLDER_IN_USE; DATABASE_DID_NOT_START with the end of its log.
     """
     location = await asyncio.to_thread(locate, data)
-    with _only_one(data):
+    with only_one(data):
         await asyncio.to_thread(_initialise, location)
         await _await_end_of_predecessor(location)
         server = _start(location)  # not in a pool thread: the server would die with the thread that started it
@@ -60,26 +59,9 @@ async def embedded_postgres(data: Path) -> AsyncIterator[str]:
             await _await_ready(server, location)
             yield url
         finally:
-            await asyncio.to_thread(_stop, server)
+            await asyncio.to_thread(stop, server, _SIGNALS, name="postgresql", seconds=_STOP_SECONDS)
             with suppress(OSError):  # it may lie in the temp folder, where nobody would tidy up after us
                 location.sockets.rmdir()
-
-
-@contextmanager
-def _only_one(data: Path) -> Iterator[None]:
-    """Keeps a second Drydock from the same data folder; the lock goes with the process."""
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ServiceError(
-                Kind.FAILED_PRECONDITION,
-                "DATA_FOLDER_IN_USE",
-                f"Another Drydock is running on {data}.",
-                hint="Stop it, or choose another folder with --data.",
-            ) from error
-        yield
 
 
 def _initialise(location: Location) -> None:
@@ -138,19 +120,11 @@ def _living_server(location: Location) -> int | None:
 
 
 def _start(location: Location) -> subprocess.Popen[bytes]:
-    parent = os.getpid()
     settings = {**_SETTINGS, "unix_socket_directories": str(location.sockets)}
     command = [str(location.programs / "postgres"), "-D", str(location.cluster)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    libc = ctypes.CDLL(None)
     account = location.account
-
-    def tie_to_parent() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)  # a fast, clean shutdown
-        if os.getppid() != parent:
-            os._exit(1)
-
     with location.log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own program, our own arguments
             command,
@@ -159,7 +133,7 @@ def _start(location: Location) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is for us; we then stop the server in order
-            preexec_fn=tie_to_parent,  # noqa: PLW1509 - nothing but two system calls between fork and exec
+            preexec_fn=tied_to_us(signal.SIGINT),  # noqa: PLW1509 - two system calls; a fast, clean shutdown
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
@@ -174,7 +148,7 @@ async def _await_ready(server: subprocess.Popen[bytes], location: Location) -> N
             connection = await asyncpg.connect(f"postgresql://{_SUPERUSER}@/postgres?host={location.sockets}")
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if server.poll() is not None or loop.time() > give_up:
-                raise _did_not_start(_tail(location.log)) from error
+                raise _did_not_start(tail(location.log)) from error
             await asyncio.sleep(0.03)
             continue
         try:
@@ -183,23 +157,6 @@ async def _await_ready(server: subprocess.Popen[bytes], location: Location) -> N
         finally:
             await connection.close()
         return
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        if server.poll() is not None:
-            return
-        server.send_signal(number)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(_STOP_SECONDS)
-            return
-        log.warning("postgres.slow_stop", signal=number)
-
-
-def _tail(file: Path, size: int = 2000) -> str:
-    with file.open("rb") as handle:
-        handle.seek(max(0, file.stat().st_size - size))
-        return handle.read().decode(errors="replace")
 
 
 def _did_not_start(output: str) -> ServiceError:
