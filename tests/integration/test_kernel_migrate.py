@@ -18,7 +18,7 @@ async def test_processes_that_start_together_migrate_once(database: str) -> None
         applied = await asyncio.gather(
             *(migrate(pool, schema="scanner", package="services.scanner") for _ in range(4))
         )
-    assert sorted(applied) == [0, 0, 0, len(load_migrations("services.scanner"))]
+    assert sum(applied) == len(load_migrations("services.scanner"))
 
 
 async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(database: str) -> None:
