@@ -21,6 +21,7 @@ from services.kernel.model.access import RegistryAccess
 from services.lab.beside import beside
 from services.lab.events import Endpoint
 from services.lab.registry import LabRegistry, serve_registry
+from services.lab.tokens import ISSUER, SERVICE, LabTokenServer
 
 USERNAME, PASSWORD = "lab", "labpass"
 # What `htpasswd -nbB -C 4 lab labpass` gives: the real registry takes bcrypt only, which nothing of ours makes.
@@ -43,7 +44,11 @@ class StartRegistry(Protocol):
     """Starts a registry for the time of a block."""
 
     def __call__(
-        self, *, basic_auth: bool = False, notify: Endpoint | None = None
+        self,
+        *,
+        basic_auth: bool = False,
+        tokens: LabTokenServer | None = None,
+        notify: Endpoint | None = None,
     ) -> AbstractAsyncContextManager[RunningRegistry]:
         """Runs the registry, anonymous unless told otherwise, and without notifications."""
         ...
@@ -57,17 +62,22 @@ def registry_program() -> Path:
 
 @contextlib.asynccontextmanager
 async def lab_registry(
-    *, basic_auth: bool = False, notify: Endpoint | None = None
+    *, basic_auth: bool = False, tokens: LabTokenServer | None = None, notify: Endpoint | None = None
 ) -> AsyncIterator[RunningRegistry]:
     """Runs the lab registry in this loop."""
     users = {USERNAME: PASSWORD} if basic_auth else None
-    async with serve_registry(users=users, notify=notify) as lab:
-        yield RunningRegistry(access=_access(lab.address, basic_auth=basic_auth), lab=lab)
+    async with serve_registry(users=users, tokens=tokens, notify=notify) as lab:
+        yield RunningRegistry(access=_access(lab.address, known=basic_auth or tokens is not None), lab=lab)
 
 
 @contextlib.asynccontextmanager
 async def real_registry(
-    program: Path, directory: Path, *, basic_auth: bool = False, notify: Endpoint | None = None
+    program: Path,
+    directory: Path,
+    *,
+    basic_auth: bool = False,
+    tokens: LabTokenServer | None = None,
+    notify: Endpoint | None = None,
 ) -> AsyncIterator[RunningRegistry]:
     """Runs the real registry as a process on a free port of its own choice; it is ready when this yields.
 
@@ -75,10 +85,12 @@ async def real_registry(
         program: from `registry_program`.
         directory: for its configuration, content and log.
         basic_auth: asks for `USERNAME` and `PASSWORD`.
+        tokens: whose tokens it asks for.
         notify: where its notifications go.
     """
     settings = directory / "registry.yml"
-    settings.write_bytes(msgspec.json.encode(_settings(directory, basic_auth=basic_auth, notify=notify)))
+    content = _settings(directory, basic_auth=basic_auth, tokens=tokens, notify=notify)
+    settings.write_bytes(msgspec.json.encode(content))
     process = await asyncio.create_subprocess_exec(
         program,
         "serve",
@@ -93,14 +105,16 @@ async def real_registry(
             address = await _address(process)
         # Its log has to be read, or the pipe fills up and the registry stands still.
         async with beside(_drain(process, directory / "registry.log"), name="registry-log"):
-            yield RunningRegistry(access=_access(address, basic_auth=basic_auth), lab=None)
+            yield RunningRegistry(access=_access(address, known=basic_auth or tokens is not None), lab=None)
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
 
 
-def _settings(directory: Path, *, basic_auth: bool, notify: Endpoint | None) -> Mapping[str, object]:
+def _settings(
+    directory: Path, *, basic_auth: bool, tokens: LabTokenServer | None, notify: Endpoint | None
+) -> Mapping[str, object]:
     # JSON is YAML, so that no YAML writer is needed.
     settings: dict[str, object] = {
         "version": "0.1",
@@ -112,6 +126,11 @@ def _settings(directory: Path, *, basic_auth: bool, notify: Endpoint | None) -> 
         users = directory / "htpasswd"
         users.write_text(_HTPASSWD)
         settings["auth"] = {"htpasswd": {"realm": "lab", "path": str(users)}}
+    if tokens is not None:
+        bundle = directory / "token.crt"
+        bundle.write_bytes(tokens.authority.certificate)
+        token = {"realm": tokens.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": str(bundle)}
+        settings["auth"] = {"token": token}
     if notify is not None:
         endpoint = {
             "name": "drydock",
@@ -142,7 +161,7 @@ async def _drain(process: asyncio.subprocess.Process, log: Path) -> None:
             file.write(line)
 
 
-def _access(address: str, *, basic_auth: bool) -> RegistryAccess:
-    if not basic_auth:
+def _access(address: str, *, known: bool) -> RegistryAccess:
+    if not known:
         return RegistryAccess(address=address, plain_http=True)
     return RegistryAccess(address=address, plain_http=True, username=USERNAME, password=SecretStr(PASSWORD))

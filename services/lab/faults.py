@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import fnmatch
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -112,6 +112,8 @@ class Faults:
         self._plans: list[_Plan] = []
         self.closing = asyncio.Event()
         """Set when the registry stops: whoever dawdles on purpose stops dawdling."""
+        self.hang_up: Callable[[object], None] = _cannot_hang_up
+        """Closes the connection of a client, named as in its scope; set by whoever runs the server."""
 
     def add(
         self, pattern: str, fault: Fault, *, times: int | None = None, methods: Iterable[str] = ("GET", "HEAD")
@@ -163,7 +165,9 @@ class FaultyApp:
             case Redirect(location=location, code=code):
                 await _answer(send, code, {"Location": location.replace("{path}", scope["path"])}, b"")
             case Disconnect():
-                raise FaultCommitted("closed without an answer")
+                self._faults.hang_up(scope["client"])
+                while (await receive())["type"] != "http.disconnect":
+                    pass
             case Delay(seconds=seconds):
                 await self._faults.pause(seconds)
                 await self._app(scope, receive, send)
@@ -174,6 +178,10 @@ class FaultyApp:
                 await self._app(scope, receive, send)
             case _:
                 await self._app(scope, receive, _Spoiled(fault, self._faults, send))
+
+
+def _cannot_hang_up(_client: object) -> None:
+    raise NotImplementedError("these faults are committed by no server")
 
 
 async def _answer(send: Send, code: int, headers: Mapping[str, str], body: bytes) -> None:

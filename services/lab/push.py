@@ -19,8 +19,12 @@ class PushRefused(Exception):
     """The registry did not take something."""
 
 
-async def push_image(access: RegistryAccess, repository: str, tag: str, built: Built) -> Digest:
+async def push_image(
+    access: RegistryAccess, repository: str, tag: str, built: Built, *, token: str = ""
+) -> Digest:
     """Pushes an image or index with all that it needs, as `docker push` would; what is there already stays.
+
+    With a token, that is what it shows in place of user name and password.
 
     Returns:
         The digest that the tag now points to.
@@ -29,7 +33,7 @@ async def push_image(access: RegistryAccess, repository: str, tag: str, built: B
         PushRefused: an answer was no success.
         aiohttp.ClientError: the registry could not be reached.
     """
-    async with open_push(access) as client:
+    async with open_push(access, token=token) as client:
         for digest, content in blobs_of(built).items():
             await push_blob(client, repository, digest, content)
         for each in manifests_of(built):
@@ -38,10 +42,12 @@ async def push_image(access: RegistryAccess, repository: str, tag: str, built: B
     return built.digest
 
 
-def open_push(access: RegistryAccess) -> aiohttp.ClientSession:
+def open_push(access: RegistryAccess, *, token: str = "") -> aiohttp.ClientSession:
     """Returns an HTTP session for the registry; the caller closes it."""
     headers = {"User-Agent": "drydock-lab"}
-    if access.username:
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    elif access.username:
         headers["Authorization"] = aiohttp.encode_basic_auth(access.username, access.password.get_secret_value())
     return aiohttp.ClientSession(
         f"{'http' if access.plain_http else 'https'}://{access.address}",

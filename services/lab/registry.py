@@ -6,46 +6,39 @@ notifications like the real registry, and commits the faults that tests plan.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import dataclasses
-import hmac
 from collections.abc import AsyncIterator, Mapping
 
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from services.lab.beside import beside
 from services.lab.content import Content
+from services.lab.doors import BasicDoor, TokenDoor
 from services.lab.events import Endpoint, Notifications
 from services.lab.faults import Faults, FaultyApp
 from services.lab.loopback import LoopbackServer, listen, serving
-from services.lab.routes import Refusal, Routes
+from services.lab.routes import Routes
+from services.lab.tokens import LabTokenServer
+from services.lab.watched import Seen, Watched
 
 SERVER = "drydock-lab-registry (for demos and tests, not for production)"
-_REMEMBERED = 10_000
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A request as it arrived."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
 
 
 class LabRegistry:
     """A running lab registry, as its owner sees it."""
 
     def __init__(
-        self, address: str, server: LoopbackServer, faults: Faults, notifications: Notifications | None
+        self,
+        address: str,
+        server: LoopbackServer,
+        faults: Faults,
+        notifications: Notifications | None,
+        seen: list[Seen],
     ) -> None:
         self.address = address
         """`127.0.0.1:PORT`."""
         self.faults = faults
-        self.seen: list[Seen] = []
+        self.seen = seen
         """Requests in the order of arrival, the first ten thousand."""
         self._server = server
         self._notifications = notifications
@@ -63,12 +56,17 @@ class LabRegistry:
 
 @contextlib.asynccontextmanager
 async def serve_registry(
-    *, users: Mapping[str, str] | None = None, notify: Endpoint | None = None, port: int = 0
+    *,
+    users: Mapping[str, str] | None = None,
+    tokens: LabTokenServer | None = None,
+    notify: Endpoint | None = None,
+    port: int = 0,
 ) -> AsyncIterator[LabRegistry]:
     """Runs a registry in this event loop for the time of the block, on 127.0.0.1 only.
 
     Args:
         users: names and passwords; with None everyone may do everything.
+        tokens: whose tokens are asked for, in place of names and passwords.
         notify: where events go; nowhere with None.
         port: a free one is taken for 0.
     """
@@ -77,48 +75,16 @@ async def serve_registry(
     notifications = Notifications(notify, address) if notify else None
     app: ASGIApp = Routes(Content(), notifications).app()
     if users is not None:
-        app = _BasicAuth(app, users)
-    watched = _Watched(FaultyApp(app, faults))
+        app = BasicDoor(app, users)
+    if tokens is not None:
+        app = TokenDoor(app, tokens)
+    watched = Watched(FaultyApp(app, faults))
     server = LoopbackServer(watched, server_header=SERVER)
-    registry = LabRegistry(address, server, faults, notifications)
-    watched.seen = registry.seen
+    faults.hang_up = server.hang_up
+    registry = LabRegistry(address, server, faults, notifications, watched.seen)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(serving(server, listener))
         stack.callback(faults.closing.set)
         if notifications is not None:
             await stack.enter_async_context(beside(notifications.run(), name="lab-notifications"))
         yield registry
-
-
-class _Watched:
-    """Remembers the requests."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.seen: list[Seen] = []
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if len(self.seen) < _REMEMBERED:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            self.seen.append(Seen(method=scope["method"], path=scope["path"], headers=headers))
-        await self._app(scope, receive, send)
-
-
-class _BasicAuth:
-    """Lets known users in (RFC 7617)."""
-
-    def __init__(self, app: ASGIApp, users: Mapping[str, str]) -> None:
-        self._app = app
-        self._known = {
-            b"Basic " + base64.b64encode(f"{name}:{password}".encode()): name for name, password in users.items()
-        }
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        for expected, name in self._known.items():
-            if hmac.compare_digest(given, expected):
-                await self._app({**scope, "lab_user": name}, receive, send)
-                return
-        response: Response = Refusal(401, "UNAUTHORIZED", "authentication required").response
-        response.headers["WWW-Authenticate"] = 'Basic realm="lab"'
-        await response(scope, receive, send)
