@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
@@ -62,6 +64,8 @@ class ScannerSettings(BaseSettings):
     """How often one request is sent to a registry, the first included, before the scan's attempt fails."""
     registry_retry_longest_seconds: float = Field(default=RetryPolicy().longest_seconds, gt=0)
     """Longest pause between two of them; a registry that asks for more has the scan put off."""
+    registry_token_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Token servers on other hosts that may see a registry's credentials; separated by commas or white space."""
     manifest_bytes: int = Field(default=ImageLimits().manifest_bytes, ge=1 << 10)
     """Largest manifest or index."""
     config_bytes: int = Field(default=ImageLimits().config_bytes, ge=1 << 10)
@@ -99,7 +103,13 @@ class ScannerSettings(BaseSettings):
             retry=RetryPolicy(
                 attempts=self.registry_attempts, longest_seconds=self.registry_retry_longest_seconds
             ),
+            token_hosts=self.registry_token_hosts,
         )
+
+    @field_validator("registry_token_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value
 
 
 SETTINGS = (ScannerSettings, AdvisorySettings)

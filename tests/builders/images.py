@@ -15,17 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.kernel.clock import Clock
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.media import OCI_LAYER
 from services.kernel.model.platform import Platform
 from services.lab.image import LINUX_AMD64, BuiltImage, build_image
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.lab.loopback import LoopbackServer, listen, serving
-from services.scanner.images.exchange import open_session
 from services.scanner.images.interface import Descriptor, ImageSource
 from services.scanner.images.limits import RetryPolicy, SourceSettings, Timeouts
 from services.scanner.images.registry import RegistrySource
 from services.scanner.images.retry import Retrier
+from services.scanner.images.wire import open_session
 
 REPOSITORY = "team/app"
 
@@ -85,11 +86,14 @@ async def registry_source(
     attempts: int = 3,
     waits: Waits | None = None,
     names: AbstractResolver | None = None,
+    clock: Clock | None = None,
+    token_hosts: frozenset[str] = frozenset(),
 ) -> AsyncIterator[ImageSource]:
     """A source with short deadlines, whose pauses take no time."""
     policy = RetryPolicy(attempts=attempts)
-    settings = SourceSettings(timeouts=timeouts or Timeouts(idle_seconds=5.0, request_seconds=10.0), retry=policy)
-    retrier = Retrier(policy, sleep=waits or Waits(), draw=lambda: 1.0)
+    times = timeouts or Timeouts(idle_seconds=5.0, request_seconds=10.0)
+    settings = SourceSettings(timeouts=times, retry=policy, token_hosts=token_hosts)
+    retrier = Retrier(policy, clock=clock, sleep=waits or Waits(), draw=lambda: 1.0)
     async with open_session(names) as session:
         yield RegistrySource(session, access, repository, settings, retrier=retrier)
 

@@ -118,15 +118,6 @@ async def test_senseless_error_body_does_no_harm(lab: LabRegistry, body: bytes) 
     assert "registry_code" not in failure.metadata
 
 
-async def test_token_challenge_says_that_tokens_come_later(lab: LabRegistry) -> None:
-    challenge = {"WWW-Authenticate": 'Bearer realm="http://127.0.0.1:1/token",service="x"'}
-    failure = await failure_of_manifest(lab, Status(code=401, headers=challenge))
-
-    assert failure.why is Reason.REGISTRY_UNAUTHORIZED
-    assert "token authentication" in failure.message
-    assert len(lab.seen) == 1
-
-
 async def test_passing_error_is_overcome_with_growing_pauses(lab: LabRegistry) -> None:
     waits = Waits()
     lab.faults.add(MANIFESTS, Status(code=502), times=2)
@@ -189,11 +180,18 @@ async def test_nobody_listening_is_unreachable(lab: LabRegistry) -> None:
     assert len(waits.seconds) == 2
 
 
-async def test_closed_connection_is_unreachable(lab: LabRegistry) -> None:
+async def test_connection_cut_after_the_headers_is_a_cut_transfer(lab: LabRegistry) -> None:
     failure = await failure_of_manifest(lab, CutOff(0))
+
     assert failure.why is Reason.TRANSFER_CUT_OFF
 
-    lab.faults.clear()
+
+async def test_closed_connection_is_unreachable_and_tried_again(lab: LabRegistry) -> None:
+    waits = Waits()
+    failure = await failure_of_manifest(lab, Disconnect(), waits=waits)
+    assert failure.why is Reason.REGISTRY_UNREACHABLE
+    assert waits.seconds == [0.5, 1.0]
+
     lab.faults.add(BLOBS, Disconnect(), times=1)
     async with registry_source(open_access(lab)) as source:
         assert await read_blob(source, LAYER_DESCRIPTOR) == LAYER.content

@@ -84,18 +84,7 @@ def failure_of(
         )
     if status in (404, 410):
         return _missing(asked, what, host, told, facts)
-    if status == 429:
-        return ScanFailure(
-            Reason.REGISTRY_RATE_LIMITED,
-            f"{host} limits the rate of requests{told}.",
-            hint="Use credentials with a higher limit, or scan later.",
-            retry_after=parse_retry_after(response.headers.get("Retry-After"), clock),
-            metadata=facts,
-        )
-    if status >= 500:
-        retry_after = parse_retry_after(response.headers.get("Retry-After"), clock)
-        return registry_error(host, f"answers {status} for {what}{told}", retry_after, facts)
-    return registry_error(host, f"answers {status} for {what}{told}", None, facts | {FINAL: "status"})
+    return unwilling(response, what=what, host=host, clock=clock, code=code)
 
 
 def _missing(asked: Asked, what: str, host: str, told: str, facts: dict[str, str]) -> ScanFailure:
@@ -112,6 +101,27 @@ def _missing(asked: Asked, what: str, host: str, told: str, facts: dict[str, str
         hint="The registry is damaged or its garbage collection took it: push the image again.",
         metadata=facts,
     )
+
+
+def unwilling(
+    response: aiohttp.ClientResponse, *, what: str, host: str, clock: Clock, code: str = ""
+) -> ScanFailure:
+    """Turns an answer that says nothing of what was asked for, but of the server's own state, into its reason."""
+    status = response.status
+    told = f" ({code})" if code else ""
+    facts = {"status": str(status), "host": host} | ({"registry_code": code} if code else {})
+    if status == 429:
+        return ScanFailure(
+            Reason.REGISTRY_RATE_LIMITED,
+            f"{host} limits the rate of requests{told}.",
+            hint="Use credentials with a higher limit, or scan later.",
+            retry_after=parse_retry_after(response.headers.get("Retry-After"), clock),
+            metadata=facts,
+        )
+    if status >= 500:
+        retry_after = parse_retry_after(response.headers.get("Retry-After"), clock)
+        return registry_error(host, f"answers {status} for {what}{told}", retry_after, facts)
+    return registry_error(host, f"answers {status} for {what}{told}", None, facts | {FINAL: "status"})
 
 
 def registry_error(

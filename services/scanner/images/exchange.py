@@ -7,43 +7,13 @@ import dataclasses
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from services.kernel.addresses import GuardedResolver, check_literal
 from services.kernel.clock import Clock
-from services.kernel.model.access import RegistryAccess
 from services.scanner.images import redirects
 from services.scanner.images.answers import Asked, failure_of, failure_of_error, read_code
-from services.scanner.images.auth import Authorization
-from services.scanner.images.limits import SourceSettings
-
-_CHALLENGES = 2
-"""401 answers taken in one exchange: a registry may find a cached token too old, but not for ever."""
-
-
-@contextlib.asynccontextmanager
-async def open_session(names: AbstractResolver | None = None) -> AsyncIterator[aiohttp.ClientSession]:
-    """Opens the HTTP session of an image source: no cookies, no decoding behind our back, guarded names.
-
-    Args:
-        names: resolves host names; the system does by default.
-    """
-    resolver = GuardedResolver(names or aiohttp.ThreadedResolver())
-    connector = aiohttp.TCPConnector(resolver=resolver, limit=16, use_dns_cache=False)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        headers={"User-Agent": "drydock", "Accept-Encoding": "identity"},
-        read_bufsize=1 << 18,
-    )
-    try:
-        yield session
-    finally:
-        await session.close()
-        await resolver.close()
+from services.scanner.images.auth import Authorization, Refusal
+from services.scanner.images.wire import Wire
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +36,24 @@ class Exchange:
     """Sends requests to one registry. Credentials go to the registry's own host and nowhere else."""
 
     def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        access: RegistryAccess,
-        authorization: Authorization,
-        settings: SourceSettings,
-        clock: Clock,
+        self, wire: Wire, root: URL, host: str, authorization: Authorization, clock: Clock, *, hops: int
     ) -> None:
-        self._session = session
+        """Takes what it talks through.
+
+        Args:
+            wire: sends the requests.
+            root: the registry's `/v2/`.
+            host: the registry's address, for sentences.
+            authorization: who we are to it.
+            clock: for dates in Retry-After.
+            hops: redirects followed for one request.
+        """
+        self._wire = wire
+        self._root = root
         self._authorization = authorization
-        self._settings = settings
         self._clock = clock
-        self.host = access.address
-        self._root = URL(f"{'http' if access.plain_http else 'https'}://{access.address}/v2/")
+        self._hops = hops
+        self.host = host
 
     @contextlib.asynccontextmanager
     async def ask(self, question: Question) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -104,59 +79,41 @@ class Exchange:
         url = self._root.join(URL(question.path))
         hops = challenges = 0
         while True:
-            response = await self._request(question, url)
+            own = redirects.same_registry(self._root, url)
+            sent = await self._authorization.header() if own else None
+            headers = dict(question.headers) | ({"Authorization": sent} if sent else {})
+            response = await self._wire.send(question.method, url, headers, body_bytes=question.body_bytes)
+            if response.status in (200, 206):
+                return response
             try:
-                if response.status in (200, 206):
-                    return response
                 if response.status in redirects.STATUSES:
                     hops += 1
                     url = self._next(url, response, hops)
-                else:
-                    challenges += 1
-                    await self._meet_challenge(question, response, challenges)
-            except BaseException:
+                    continue
+                if response.status != 401 or not own:
+                    raise await self._failure(question, response)
+                asked_for = response.headers.getall("WWW-Authenticate", [])
+            finally:
                 response.close()
-                raise
-            response.close()
-
-    async def _request(self, question: Question, url: URL) -> aiohttp.ClientResponse:
-        check_literal(url.host or "")
-        headers = dict(question.headers)
-        if redirects.same_registry(self._root, url):
-            authorization = await self._authorization.header()
-            if authorization is not None:
-                headers["Authorization"] = authorization
-        times = self._settings.timeouts
-        return await self._session.request(
-            question.method,
-            url,
-            headers=headers,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(
-                total=times.request_seconds + question.body_bytes / times.slowest_bytes_per_second,
-                sock_connect=times.connect_seconds,
-                sock_read=times.idle_seconds,
-            ),
-        )
+            challenges += 1
+            await self._authorization.challenged(
+                Refusal(challenges=asked_for, sent=sent, repeated=challenges > 1, what=question.what)
+            )
 
     def _next(self, url: URL, response: aiohttp.ClientResponse, hops: int) -> URL:
-        if hops > self._settings.redirects:
+        if hops > self._hops:
             raise redirects.refused(url, f"for the {hops}th time in a row")
         return redirects.next_hop(url, response.headers.get("Location", ""))
 
-    async def _meet_challenge(self, question: Question, response: aiohttp.ClientResponse, challenges: int) -> None:
-        """Returns when the request is worth repeating; raises for any other answer."""
-        own = redirects.same_registry(self._root, response.url)
-        if response.status != 401 or not own or challenges > _CHALLENGES:
-            raise failure_of(
-                response,
-                asked=question.asked,
-                what=question.what,
-                host=self._name(response.url),
-                code=await read_code(response),
-                clock=self._clock,
-            )
-        await self._authorization.challenged(self.host, response.headers.get("WWW-Authenticate", ""))
+    async def _failure(self, question: Question, response: aiohttp.ClientResponse) -> Exception:
+        return failure_of(
+            response,
+            asked=question.asked,
+            what=question.what,
+            host=self._name(response.url),
+            code=await read_code(response),
+            clock=self._clock,
+        )
 
     def _name(self, url: URL) -> str:
         """Returns how a host is called in sentences; the rest of a foreign address may be secret."""

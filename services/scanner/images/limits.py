@@ -50,3 +50,5 @@ class SourceSettings:
     retry: RetryPolicy = RetryPolicy()
     redirects: int = 5
     """Hops followed for one request."""
+    token_hosts: frozenset[str] = frozenset()
+    """Token servers that may see a registry's credentials though they are on another host than the registry."""

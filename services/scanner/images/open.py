@@ -8,11 +8,11 @@ from pathlib import Path
 
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.reference import ImageReference, LayoutReference
-from services.scanner.images.exchange import open_session
 from services.scanner.images.interface import ImageSource
 from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
 from services.scanner.images.limits import SourceSettings
 from services.scanner.images.registry import RegistrySource
+from services.scanner.images.wire import open_session
 
 
 @contextlib.asynccontextmanager

@@ -6,18 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 
 import aiohttp
+from yarl import URL
 
 from services.kernel.model import media
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of, hasher_for, is_digest
 from services.scanner.images.answers import Asked, cut_off
-from services.scanner.images.auth import Authorization, authorization_for
+from services.scanner.images.auth import Negotiated
 from services.scanner.images.download import Download
 from services.scanner.images.exchange import Exchange, Question
 from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.limits import SourceSettings
 from services.scanner.images.manifest import too_large
 from services.scanner.images.retry import Retrier
+from services.scanner.images.wire import Wire
 from services.scanner.reasons import Reason, ScanFailure
 
 _ACCEPT = {"Accept": media.ACCEPT}
@@ -34,7 +36,6 @@ class RegistrySource(ImageSource):
         settings: SourceSettings,
         *,
         retrier: Retrier | None = None,
-        authorization: Authorization | None = None,
     ) -> None:
         """Takes what it talks through.
 
@@ -43,15 +44,16 @@ class RegistrySource(ImageSource):
             access: where the registry is, and the credentials for it.
             repository: its path in the registry, checked by `parse_repository`.
             settings: bounds and deadlines.
-            retrier: for tests with their own time.
-            authorization: instead of the strategy that `access` asks for.
+            retrier: for tests with their own time; its clock is also the one by which tokens grow old.
         """
         self._repository = repository
         self._settings = settings
         self._retrier = retrier or Retrier(settings.retry)
-        self._exchange = Exchange(
-            session, access, authorization or authorization_for(access), settings, self._retrier.clock
-        )
+        clock = self._retrier.clock
+        root = URL(f"{'http' if access.plain_http else 'https'}://{access.address}/v2/")
+        wire = Wire(session, settings.timeouts)
+        who = Negotiated(wire, clock, root, access, repository, token_hosts=settings.token_hosts)
+        self._exchange = Exchange(wire, root, access.address, who, clock, hops=settings.redirects)
 
     async def head(self, reference: str) -> Descriptor:
         """Resolves a tag or digest; asks for the whole manifest where the registry's HEAD says too little."""

@@ -27,6 +27,7 @@ def test_every_setting_of_registries_arrives(monkeypatch: pytest.MonkeyPatch) ->
         "REGISTRY_SLOWEST_BYTES_PER_SECOND": "4",
         "REGISTRY_ATTEMPTS": "5",
         "REGISTRY_RETRY_LONGEST_SECONDS": "6",
+        "REGISTRY_TOKEN_HOSTS": "Login.example.com, sso.example.com",
         "MANIFEST_BYTES": "7000",
         "CONFIG_BYTES": "8000",
         "IMAGE_LAYERS": "9",
@@ -39,6 +40,7 @@ def test_every_setting_of_registries_arrives(monkeypatch: pytest.MonkeyPatch) ->
         limits=ImageLimits(manifest_bytes=7000, config_bytes=8000, layers=9, children=10),
         timeouts=Timeouts(connect_seconds=1, idle_seconds=2, request_seconds=3, slowest_bytes_per_second=4),
         retry=RetryPolicy(attempts=5, longest_seconds=6),
+        token_hosts=frozenset({"login.example.com", "sso.example.com"}),
     )
 
 

@@ -1,0 +1,73 @@
+"""Single HTTP requests: guarded addresses, deadlines, and no redirect followed behind our back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from services.kernel.addresses import GuardedResolver, check_literal
+from services.scanner.images.limits import Timeouts
+
+
+@contextlib.asynccontextmanager
+async def open_session(names: AbstractResolver | None = None) -> AsyncIterator[aiohttp.ClientSession]:
+    """Opens the HTTP session of an image source: no cookies, no decoding behind our back, guarded names.
+
+    Args:
+        names: resolves host names; the system does by default.
+    """
+    resolver = GuardedResolver(names or aiohttp.ThreadedResolver())
+    connector = aiohttp.TCPConnector(resolver=resolver, limit=16, use_dns_cache=False)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        headers={"User-Agent": "drydock", "Accept-Encoding": "identity"},
+        read_bufsize=1 << 18,
+    )
+    try:
+        yield session
+    finally:
+        await session.close()
+        await resolver.close()
+
+
+class Wire:
+    """Sends requests over a session that somebody else closes."""
+
+    def __init__(self, session: aiohttp.ClientSession, timeouts: Timeouts) -> None:
+        self._session = session
+        self._timeouts = timeouts
+
+    async def send(
+        self, method: str, url: URL, headers: Mapping[str, str], *, body_bytes: int = 0
+    ) -> aiohttp.ClientResponse:
+        """Returns whatever is answered, a redirect too; the caller closes it.
+
+        Args:
+            method: GET or HEAD.
+            url: where to.
+            headers: besides those of the session.
+            body_bytes: expected size of the answer; it lengthens the deadline.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError, OSError: as `failure_of_error` knows them.
+        """
+        check_literal(url.host or "")
+        times = self._timeouts
+        return await self._session.request(
+            method,
+            url,
+            headers=headers,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(
+                total=times.request_seconds + body_bytes / times.slowest_bytes_per_second,
+                sock_connect=times.connect_seconds,
+                sock_read=times.idle_seconds,
+            ),
+        )
