@@ -35,7 +35,13 @@ Progress: TypeAlias = Callable[[str, Mapping[str, object]], None]
 
 @app.command()
 def scan(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="HOST/REPO:TAG[@DIGEST] or oci:DIR[:TAG].")],
+    image: Annotated[
+        str,
+        typer.Argument(
+            metavar="IMAGE",
+            help="HOST/REPO:TAG[@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].",
+        ),
+    ],
     *,
     format_: Annotated[Output, typer.Option("--format", help="A table, or the JSON report.")] = Output.TABLE,
     advisories: Annotated[
@@ -66,6 +72,7 @@ def scan(
     cannot be decided, because a part of the image could not be judged.
 
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
+    Example: docker save team/app:1.0 -o app.tar && drydock scan docker-archive:app.tar
     """
     with reported(format_, otherwise=Exit.NOT_SCANNED):
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
@@ -102,16 +109,16 @@ def scan(
 
 
 def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
-    """Returns how to reach the registry; None for a folder, which knows no users."""
+    """Returns how to reach the registry; None for a folder or an archive."""
     from pydantic import SecretStr
 
     from services.kernel.model.access import RegistryAccess
-    from services.kernel.model.reference import LayoutReference
+    from services.kernel.model.reference import RegistryReference
 
-    if isinstance(reference, LayoutReference):
+    if not isinstance(reference, RegistryReference):
         if username:
             raise invalid(
-                "INVALID_CREDENTIALS", "A folder asks for no user.", field="username", hint="Leave --username out."
+                "INVALID_CREDENTIALS", "A file asks for no user.", field="username", hint="Leave --username out."
             )
         return None
     return RegistryAccess(

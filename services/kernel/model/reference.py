@@ -7,6 +7,7 @@ Grammar: distribution-spec, "Pulling manifests" (repository and tag), and the re
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 
 from services.kernel.errors import invalid
@@ -16,6 +17,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
+_ARCHIVED_NAME = re.compile(r"@[0-9]{1,6}|[A-Za-z0-9][!-~]{0,254}")
 _MAX_REPOSITORY = 255
 NO_NAMESPACE = "_"
 """The namespace of a repository whose name has a single segment."""
@@ -67,7 +69,29 @@ class LayoutReference:
         return f"oci:{self.path}" + (f":{self.tag}" if self.tag else "")
 
 
-ImageReference = RegistryReference | LayoutReference
+class ArchiveKind(enum.Enum):
+    """What sort of archive; the values are the names of the containers transports."""
+
+    OCI = "oci-archive"
+    """A tar file of an OCI image layout."""
+    DOCKER = "docker-archive"
+    """What `docker save` writes."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveReference:
+    """`oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME|:@NUMBER]`: an image of a tar file."""
+
+    kind: ArchiveKind
+    path: str
+    name: str
+    """Which of the archive's images, as people typed it; empty for the only one."""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}:{self.path}" + (f":{self.name}" if self.name else "")
+
+
+ImageReference = RegistryReference | LayoutReference | ArchiveReference
 
 
 def parse_repository(path: str, *, field: str = "repository") -> RepositoryName:
@@ -128,11 +152,17 @@ def parse_host(text: str, *, field: str = "address") -> str:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """Reads an image name of the command line: `HOST/REPO:TAG[@DIGEST]` or `oci:DIR[:TAG]`.
+    """Reads an image name of the command line.
+
+    `HOST/REPO:TAG[@DIGEST]`, or in the spelling of containers-transports(5): `oci:DIR[:TAG]`,
+    `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME|:@NUMBER]`.
 
     Raises:
         ServiceError: INVALID_REFERENCE or INVALID_ADDRESS.
     """
+    for kind in ArchiveKind:
+        if text.startswith(f"{kind.value}:"):
+            return _parse_archive(kind, text)
     if text.startswith("oci:"):
         return _parse_layout(text)
     host, slash, rest = text.partition("/")
@@ -151,6 +181,16 @@ def _parse_layout(text: str) -> LayoutReference:
     if not path:
         raise _malformed(text, "after 'oci:' comes a folder", "image")
     return LayoutReference(path=path, tag=parse_tag(tag, field="image") if tag else None)
+
+
+def _parse_archive(kind: ArchiveKind, text: str) -> ArchiveReference:
+    """Splits at the first colon, as the containers transports do: names of archived images hold colons, too."""
+    path, colon, name = text.removeprefix(f"{kind.value}:").partition(":")
+    if not path:
+        raise _malformed(text, f"after '{kind.value}:' comes a file", "image")
+    if colon and not _ARCHIVED_NAME.fullmatch(name):
+        raise _malformed(text, "after the file's colon comes the name of an image in it", "image")
+    return ArchiveReference(kind=kind, path=path, name=name)
 
 
 def _malformed(text: str, rule: str, field: str) -> Exception:

@@ -94,6 +94,20 @@ def too_large(what: str, limits: ImageLimits) -> ScanFailure:
     )
 
 
+def check_layer_count(what: str, count: int, limits: ImageLimits) -> None:
+    """Refuses an image with too many layers.
+
+    Raises:
+        ScanFailure: TOO_MANY_LAYERS.
+    """
+    if count > limits.layers:
+        raise ScanFailure(
+            Reason.TOO_MANY_LAYERS,
+            f"The image {what} has {count:,} layers; {limits.layers} are allowed.",
+            metadata={"limit": str(limits.layers)},
+        )
+
+
 def _decode(raw: RawManifest) -> _Document:
     try:
         document = _DECODER.decode(raw.content)
@@ -138,12 +152,7 @@ def _to_image(digest: Digest, document: _Document, limits: ImageLimits) -> Image
     if document.config is None:
         raise _invalid(digest, "names no configuration")
     layers = document.layers or []
-    if len(layers) > limits.layers:
-        raise ScanFailure(
-            Reason.TOO_MANY_LAYERS,
-            f"The image {digest} has {len(layers):,} layers; {limits.layers} are allowed.",
-            metadata={"limit": str(limits.layers)},
-        )
+    check_layer_count(digest, len(layers), limits)
     if media.bare(document.config.media_type) not in media.CONFIG_TYPES:
         kind = document.artifact_type or document.config.media_type or "unknown"
         raise _not_an_image(digest, f"an artifact of type {_shown(kind)}")

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import enum
 import zlib
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, Protocol
 
 from services.scanner.layers.corrupt import corrupt
-from services.scanner.layers.decompress import LayerReader
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.pax import PaxHeader, parse_pax
 
@@ -74,12 +73,34 @@ _LINKS: Final = frozenset(b"12")
 _EXTENSIONS: Final = frozenset((_PAX, _PAX_GLOBAL, _LONG_NAME, _LONG_LINK))
 
 
+class TarReader(Protocol):
+    """Gives the archive's bytes in order."""
+
+    size: int
+    """Bytes given or skipped so far."""
+
+    def next_chunk(self) -> memoryview:
+        """Returns whole blocks, fewer bytes only at the end of the archive, none after it."""
+        ...
+
+    def skip(self, size: int) -> int:
+        """Skips whole blocks of the next `size` bytes, but not the last one; returns how many bytes that was."""
+        ...
+
+    def drain(self) -> None:
+        """Reads what follows the archive's end, where somebody wants to have seen it."""
+        ...
+
+
 class TarWalker:
     """Iterate over it once; between two entries, `content` reads the present one's file."""
 
-    def __init__(self, reader: LayerReader, limits: LayerLimits) -> None:
+    def __init__(
+        self, reader: TarReader, limits: LayerLimits, damaged: Callable[[str], Exception] = corrupt
+    ) -> None:
         self._reader = reader
         self._limits = limits
+        self._damaged = damaged
         self._chunk = memoryview(b"")
         self._at = 0
         self._end = 0
@@ -87,10 +108,11 @@ class TarWalker:
         self._padding = 0
 
     def __iter__(self) -> Iterator[TarEntry]:
-        """Gives every entry, then reads what follows the archive's end, so that all bytes get hashed.
+        """Gives every entry, then lets the reader see what follows the archive's end.
 
         Raises:
-            ScanFailure: LAYER_CORRUPT with the uncompressed offset; whatever the reader raises.
+            ScanFailure: LAYER_CORRUPT with the uncompressed offset, or what `damaged` makes of it; whatever the
+                reader raises.
         """
         extended = _NOTHING
         while header := self._header():
@@ -103,7 +125,7 @@ class TarWalker:
             yield self._entry(header, size, extended)
             self._skip_rest()
             extended = _NOTHING
-        self._drain()
+        self._reader.drain()
 
     def content(self) -> bytes:
         """Returns what is left of the present entry's content: read it once, and only if its size is bearable."""
@@ -196,6 +218,7 @@ class TarWalker:
             return
         while left > available:
             left -= available
+            left -= self._reader.skip(left)
             if not self._load():
                 raise self._corrupt(f"is missing: the archive ends {left} bytes before its entry does")
             available = self._end
@@ -236,12 +259,8 @@ class TarWalker:
                 raise self._corrupt("is missing: the archive ends within the map of a sparse file")
             more = block[504]
 
-    def _drain(self) -> None:
-        while self._load():
-            pass
-
     def _corrupt(self, what: str, back: int = 0) -> Exception:
-        return corrupt(f"what stands at byte {self.offset - back} of its uncompressed tar {what}")
+        return self._damaged(f"what stands at byte {self.offset - back} of its uncompressed tar {what}")
 
 
 def _number(field: bytes) -> int | None:

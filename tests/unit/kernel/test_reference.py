@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from services.kernel.errors import ServiceError
 from services.kernel.model.reference import (
+    ArchiveKind,
+    ArchiveReference,
     LayoutReference,
     RegistryReference,
     parse_image,
@@ -43,6 +45,34 @@ def test_a_registry_reference_is_split(
 )
 def test_a_layout_reference_is_split_at_its_last_colon(text: str, path: str, tag: str | None) -> None:
     assert parse_reference(text) == LayoutReference(path=path, tag=tag)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "path", "name"),
+    [
+        ("oci-archive:out.tar", ArchiveKind.OCI, "out.tar", ""),
+        ("oci-archive:/x/y.tar:1.0", ArchiveKind.OCI, "/x/y.tar", "1.0"),
+        ("oci-archive:y.tar:docker.io/library/a:1", ArchiveKind.OCI, "y.tar", "docker.io/library/a:1"),
+        ("docker-archive:./y.tar:localhost:5000/a:1", ArchiveKind.DOCKER, "./y.tar", "localhost:5000/a:1"),
+        ("docker-archive:y.tar:@3", ArchiveKind.DOCKER, "y.tar", "@3"),
+    ],
+)
+def test_an_archive_reference_is_split_at_its_first_colon(
+    text: str, kind: ArchiveKind, path: str, name: str
+) -> None:
+    parsed = parse_reference(text)
+
+    assert parsed == ArchiveReference(kind=kind, path=path, name=name)
+    assert str(parsed) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["oci-archive:", "docker-archive::x", "oci-archive:a:", "docker-archive:a:@x", "docker-archive:a:b c"]
+)
+def test_what_names_no_archive_is_refused(text: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        parse_reference(text)
+    assert caught.value.reason == "INVALID_REFERENCE"
 
 
 def test_the_namespace_is_all_before_the_last_segment() -> None:

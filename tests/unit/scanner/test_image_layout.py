@@ -11,6 +11,7 @@ import pytest
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.reference import parse_reference
 from services.lab.image import LINUX_ARM64, Built, BuiltIndex, build_index, write_layout
+from services.scanner.images.files import Folder
 from services.scanner.images.interface import ImageIndex
 from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
 from services.scanner.images.limits import ImageLimits, SourceSettings
@@ -24,7 +25,7 @@ IMAGE = an_image("one")
 
 def layout(directory: Path, images: dict[str, Built]) -> LayoutSource:
     write_layout(directory, images)
-    return LayoutSource(directory, ImageLimits())
+    return LayoutSource(Folder(directory), ImageLimits())
 
 
 def blob_file(directory: Path, digest: Digest) -> Path:
@@ -98,7 +99,7 @@ async def test_empty_layout_and_missing_digest_are_not_found(tmp_path: Path) -> 
 
 async def test_folder_that_is_no_layout_is_named(tmp_path: Path) -> None:
     for directory in (tmp_path, tmp_path / "missing", Path("/dev/null")):
-        failure = await failure_of(LayoutSource(directory, ImageLimits()), "1.0")
+        failure = await failure_of(LayoutSource(Folder(directory), ImageLimits()), "1.0")
         assert failure.why is Reason.IMAGE_NOT_FOUND
         assert str(directory) in failure.message
 

@@ -21,6 +21,7 @@ from services.lab.image import (
     descriptor,
     write_layout,
 )
+from services.scanner.images.files import Folder
 from services.scanner.images.interface import ImageIndex
 from services.scanner.images.layout import LayoutSource
 from services.scanner.images.limits import ImageLimits
@@ -36,7 +37,7 @@ async def resolved(
 ) -> Resolved:
     write_layout(directory, {"tag": built})
     used = limits or ImageLimits()
-    return await resolve(LayoutSource(directory, used), "tag", platform, used)
+    return await resolve(LayoutSource(Folder(directory), used), "tag", platform, used)
 
 
 async def failure_of(
