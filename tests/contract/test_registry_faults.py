@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
+from services.kernel.model.media import OCI_MANIFEST
 from services.lab.faults import (
     CutOff,
     Delay,
@@ -43,6 +44,7 @@ from tests.builders.images import (
     read_blob,
     registry_source,
 )
+from tests.fakes.clock import ManualClock
 from tests.registries import PASSWORD, USERNAME, lab_registry
 
 MANIFESTS, BLOBS = "/v2/*/manifests/*", "/v2/*/blobs/*"
@@ -168,6 +170,36 @@ async def test_endless_trickle_runs_into_the_deadline(lab: LabRegistry) -> None:
     assert failure.why is Reason.REGISTRY_TIMEOUT
 
 
+async def test_trickle_below_the_slowest_rate_is_given_up_long_before_the_deadline(lab: LabRegistry) -> None:
+    timeouts = Timeouts(idle_seconds=5.0, request_seconds=0.2, slowest_bytes_per_second=32 << 10)
+    assert LAYER_DESCRIPTOR.size / timeouts.slowest_bytes_per_second > 30
+    async with asyncio.timeout(15):
+        failure = await failure_of_blob(lab, Trickle(drop_bytes=100, pause_seconds=0.01), timeouts=timeouts)
+
+    assert failure.why is Reason.REGISTRY_TIMEOUT
+    assert len(lab.seen) == 3
+
+
+async def test_reader_that_takes_its_time_is_not_taken_for_a_slow_registry(lab: LabRegistry) -> None:
+    clock = ManualClock()
+    async with (
+        registry_source(open_access(lab), clock=clock) as source,
+        source.blob(LAYER_DESCRIPTOR) as chunks,
+    ):
+        async for _ in chunks:
+            clock.advance(3600)
+
+    assert len(lab.seen) == 1
+
+
+async def test_retry_after_in_the_middle_of_a_transfer_puts_the_scan_off(lab: LabRegistry) -> None:
+    lab.faults.add(BLOBS, CutOff(300_000), times=1)
+    failure = await failure_of_blob(lab, Status(code=503, headers={"Retry-After": "900"}))
+
+    assert failure.retry_after == 900
+    assert len(lab.seen) == 2
+
+
 async def test_nobody_listening_is_unreachable(lab: LabRegistry) -> None:
     waits = Waits()
     async with lab_registry() as gone:
@@ -284,6 +316,39 @@ async def test_manifest_beyond_the_bound_is_not_read(lab: LabRegistry) -> None:
 
     assert failure.why is Reason.MANIFEST_TOO_LARGE
     assert failure.metadata["limit"] == str(4 << 20)
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_manifest_of_thirty_megabytes_is_left_where_it_is(announced: bool) -> None:
+    whole, sent, gone = 30 << 20, 0, asyncio.Event()
+    length = f"Content-Length: {whole}\r\n" if announced else ""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {OCI_MANIFEST}\r\n{length}\r\n{{"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head.encode())
+        try:
+            while sent < whole:
+                writer.write(b" " * (64 << 10))
+                await writer.drain()
+                sent += 64 << 10
+        except ConnectionError:
+            gone.set()
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        async with registry_source(RegistryAccess(address=f"{host}:{port}", plain_http=True)) as source:
+            with pytest.raises(ScanFailure) as caught:
+                await source.manifest("huge")
+            async with asyncio.timeout(5):
+                await gone.wait()
+
+    assert caught.value.why is Reason.MANIFEST_TOO_LARGE
+    assert sent < whole  # what the system holds in its buffers counts as sent
 
 
 async def test_all_manifest_types_are_accepted_at_once(lab: LabRegistry) -> None:

@@ -288,6 +288,13 @@ async def test_token_server_that_fails_has_its_reason(
     assert len(stage.tokens.seen) == asked
 
 
+async def test_token_server_that_asks_for_much_patience_puts_the_scan_off(stage: Stage) -> None:
+    stage.tokens.faults.add("/token", Status(code=429, headers={"Retry-After": "900"}))
+
+    assert (await failure_with(stage)).retry_after == 900
+    assert len(stage.tokens.seen) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [

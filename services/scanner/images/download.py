@@ -14,6 +14,8 @@ import aiohttp
 from services.scanner.images.answers import Asked, cut_off, registry_error
 from services.scanner.images.exchange import Exchange, Question
 from services.scanner.images.interface import Descriptor
+from services.scanner.images.limits import Timeouts
+from services.scanner.images.pace import Pace
 from services.scanner.images.retry import Retrier
 from services.scanner.images.verify import BlobCheck
 from services.scanner.reasons import ScanFailure
@@ -25,9 +27,17 @@ _RANGE_START = re.compile(r"bytes (\d{1,19})-")
 class Download:
     """The transfer of one blob, as often interrupted as the retry policy allows."""
 
-    def __init__(self, exchange: Exchange, retrier: Retrier, repository: str, descriptor: Descriptor) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        retrier: Retrier,
+        timeouts: Timeouts,
+        repository: str,
+        descriptor: Descriptor,
+    ) -> None:
         self._exchange = exchange
         self._retrier = retrier
+        self._timeouts = timeouts
         self._repository = repository
         self._descriptor = descriptor
 
@@ -66,7 +76,8 @@ class Download:
             skip = self._already_seen(response, have)
             if response.status == 200 and response.content_length is not None:
                 check.expect_total(response.content_length)
-            while chunk := await response.content.read(_CHUNK_BYTES):
+            pace = Pace(self._retrier.clock, self._timeouts)
+            while chunk := await pace.of(response.content.read(_CHUNK_BYTES)):
                 fresh = chunk[skip:]
                 skip = max(skip - len(chunk), 0)
                 if fresh:

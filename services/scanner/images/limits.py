@@ -25,7 +25,7 @@ class Timeouts:
     idle_seconds: float = 30.0
     """Longest silence while bytes are awaited."""
     request_seconds: float = 60.0
-    """A manifest request as a whole; a blob gets this and the time its size takes at the slowest rate."""
+    """A manifest request as a whole; a blob gets this and, for what has come, the time of the slowest rate."""
     slowest_bytes_per_second: int = 64 << 10
 
 

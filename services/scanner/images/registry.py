@@ -89,7 +89,7 @@ class RegistrySource(ImageSource):
 
     def blob(self, descriptor: Descriptor) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Streams a blob; a cut transfer goes on where it stopped, and the digest is that of the whole."""
-        download = Download(self._exchange, self._retrier, self._repository, descriptor)
+        download = Download(self._exchange, self._retrier, self._settings.timeouts, self._repository, descriptor)
         return aclosing(download.chunks())
 
     async def _head(self, reference: str) -> Descriptor | None:
