@@ -262,10 +262,13 @@ async def test_the_gate_cannot_decide_where_advisories_are_missing(tmp_path: Pat
         ({"etc/os-release": 'ID=rhel\nVERSION_ID="9.4"\n'}, 5, "NO_ADVISORIES"),
         ({"etc/os-release": 'ID=debian\nVERSION_ID="12"\n'}, 5, "NO_ADVISORIES"),
         ({"srv/y-1.dist-info/METADATA": "Metadata-Version: 2.1\n\n"}, 5, "PACKAGE_RECORD_BROKEN"),
+        ({"app/node_modules/lodash/package.json": '{"version": "4.17.15"}'}, 5, "ECOSYSTEM_NOT_READ"),
+        ({"usr/bin/tool": b"\x7fELF" + bytes(3 << 20) + b"\xff Go buildinf:"}, 5, "ECOSYSTEM_NOT_READ"),
+        ({"usr/share/vendored.js": "let x;", "app/requirements.txt": "y==1"}, 0, ""),
     ],
 )
 async def test_the_gate_passes_only_what_was_read_and_judged_in_full(
-    tmp_path: Path, files: dict[str, str], status: int, reason: str
+    tmp_path: Path, files: dict[str, str | bytes], status: int, reason: str
 ) -> None:
     today = datetime.now(UTC).isoformat()
     known = record("CVE-1-1", affected("PyPI", "x", *before("2")), modified=today)
@@ -277,6 +280,14 @@ async def test_the_gate_passes_only_what_was_read_and_judged_in_full(
     arguments = ["--advisories", str(advisories), "--data", str(tmp_path), "--format", "json"]
     ran = await drydock("scan", f"oci:{tmp_path}/layout", "--fail-on", "critical", *arguments)
     assert (ran.status, ran.json["summary"]["coverage_reason"]) == (status, reason)
+
+
+async def test_the_gate_cannot_decide_on_an_image_of_packages_that_are_not_read(tmp_path: Path) -> None:
+    layer = LayerBuilder().file("app.jar", b"PK").file("vendor/x.jar", b"PK").build()
+    write_layout(tmp_path / "layout", {"1.0": build_image([layer])})
+    ran = await drydock("scan", f"oci:{tmp_path}/layout", "--data", str(tmp_path), "--fail-on", "high")
+    assert ran.status == 5
+    assert "Packages of Maven were seen and not read: 2 files tell of them (/app.jar)." in ran.stderr
 
 
 async def test_a_shown_severity_hides_findings_but_no_counts(layout: str, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from typing import Final
 
 from services.scanner.catalogers.apk import ApkCataloger
 from services.scanner.catalogers.dpkg import DpkgCataloger
+from services.scanner.catalogers.executables import GoExecutableCataloger, RustExecutableCataloger
 from services.scanner.catalogers.interface import Cataloger, versions_key
 from services.scanner.catalogers.osrelease import OsReleaseCataloger
 from services.scanner.catalogers.python import PythonCataloger
+from services.scanner.catalogers.unread import UnreadCataloger
 from services.scanner.layers.analysis import WALKER_VERSION
 
 CATALOGERS: Final[tuple[Cataloger, ...]] = (
@@ -16,6 +18,9 @@ CATALOGERS: Final[tuple[Cataloger, ...]] = (
     DpkgCataloger(),
     ApkCataloger(),
     PythonCataloger(),
+    UnreadCataloger(),
+    GoExecutableCataloger(),
+    RustExecutableCataloger(),
 )
 ANALYSERS_KEY: Final = versions_key(CATALOGERS, WALKER_VERSION)
 """Analyses kept under another key are made anew."""

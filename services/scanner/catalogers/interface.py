@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
@@ -52,6 +52,27 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     packages: tuple[FoundPackage, ...] = ()
     distribution: Distribution | None = None
     warnings: tuple[ReportWarning, ...] = ()
+    unread: str = ""
+    """The ecosystem that the file tells packages of, in OSV's word where it has one, when nobody reads them."""
+
+
+class Reads(enum.Enum):
+    """What of a file a cataloger goes by."""
+
+    CONTENT = enum.auto()
+    """All bytes of a file that it wants by name."""
+    NAME = enum.auto()
+    """The name alone: `read` is given no bytes."""
+    MARK = enum.auto()
+    """A mark inside an executable of any name: `read` is given no bytes, and only where the mark was found."""
+
+
+class Mark(NamedTuple):
+    """Bytes that tell what is in an executable."""
+
+    text: bytes
+    loaded: bool
+    """Whether they are of what the running program has in memory; otherwise they are of the file alone."""
 
 
 class Cataloger(ABC):
@@ -64,12 +85,18 @@ class Cataloger(ABC):
     """Short and stable, as in `dpkg`."""
     version: ClassVar[int]
     """Raised whenever the same bytes would give another result: stored layer analyses are then made anew."""
-    max_bytes: ClassVar[int]
-    """Files above this are not read; a warning says so."""
+    reads: ClassVar[Reads] = Reads.CONTENT
+    max_bytes: ClassVar[int] = 0
+    """Files above this are not read; a warning says so. Without meaning where content is not read."""
+    mark: ClassVar[Mark | None] = None
+    """What to look for in executables, where that is what it goes by."""
 
     @abstractmethod
     def wants(self, path: str) -> bool:
-        """Tells by path alone (no leading slash, normalised) whether it is evidence. Called for every entry."""
+        """Tells by path alone (no leading slash, normalised) whether it is evidence. Called for every entry.
+
+        Where a mark makes the evidence, any name does.
+        """
 
     @abstractmethod
     def read(self, path: str, content: bytes) -> Evidence:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.installed import CATALOGERS
-from services.scanner.catalogers.interface import Cataloger, Evidence
+from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
 from services.scanner.layers.decompress import open_layer
+from services.scanner.layers.executables import HEAD_BYTES, find_marks, is_executable
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import Mark, clean, fingerprint, read_mark, to_text
 from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
@@ -38,27 +39,24 @@ def analyse_layer(
     """
     with open_layer(Path(path), media_type, limits) as reader:
         walker = TarWalker(reader, limits)
-        analyser = _Analyser(catalogers, limits, walker.content)
+        analyser = _Analyser(catalogers, limits, walker)
         for entry in walker:
             analyser.add(entry)
         return encode_analysis(analyser.finish(reader.diff_id(), reader.size))
 
 
 class _Analyser:
-    def __init__(
-        self, catalogers: Sequence[Cataloger], limits: LayerLimits, read_content: Callable[[], bytes]
-    ) -> None:
-        self._catalogers = catalogers
+    def __init__(self, catalogers: Sequence[Cataloger], limits: LayerLimits, walker: TarWalker) -> None:
+        self._by_name = tuple(cataloger for cataloger in catalogers if cataloger.reads is not Reads.MARK)
+        self._by_mark = {cataloger.mark: cataloger for cataloger in catalogers if cataloger.mark is not None}
         self._limits = limits
-        self._read_content = read_content
+        self._walker = walker
         self._entries = 0
         self._paths = array("Q")
         self._evidence: list[Evidence] = []
         self._evidence_bytes = 0
         self._packages = 0
         self._remembered: list[Remembered] = []
-        self._concerning: set[str] = set()
-        """Paths that a hard link may point at to give evidence another name."""
         self._names_bytes = 0
         self._whiteouts: set[str] = set()
         self._opaque: set[str] = set()
@@ -78,7 +76,6 @@ class _Analyser:
             self._add_path(entry, path)
 
     def finish(self, diff_id: str, size: int) -> LayerAnalysis:
-        paths = self._paths
         return LayerAnalysis(
             diff_id=diff_id,
             uncompressed_size=size,
@@ -87,7 +84,7 @@ class _Analyser:
             remembered=tuple(self._remembered),
             whiteouts=tuple(sorted(self._whiteouts)),
             opaque=tuple(sorted(self._opaque)),
-            paths=paths.tobytes(),
+            paths=self._paths.tobytes(),
             warnings=self._warnings(),
         )
 
@@ -119,52 +116,57 @@ class _Analyser:
         elif kind is EntryKind.HARD_LINK:
             self._add_hard_link(position, text, entry)
         elif kind is not EntryKind.OTHER:
-            wanting = [cataloger for cataloger in self._catalogers if cataloger.wants(text)]
-            if wanting:
-                self._add_file(position, text, entry, wanting)
+            self._add_file(position, text, entry)
 
-    def _add_file(self, position: int, path: str, entry: TarEntry, wanting: Sequence[Cataloger]) -> None:
+    def _add_file(self, position: int, path: str, entry: TarEntry) -> None:
+        wanting = [cataloger for cataloger in self._by_name if cataloger.wants(path)]
+        content = self._content_for(wanting, entry) if wanting else b""
+        wanting += self._marking(entry, content)
+        if not wanting:
+            return
         first = len(self._evidence)
-        most = max(cataloger.max_bytes for cataloger in wanting)
-        readable = entry.kind is EntryKind.FILE and entry.size <= most
-        self._pay_for_evidence(entry.size if readable else 0)
-        content = self._read_content() if readable else b""
         for cataloger in wanting:
-            if entry.kind is EntryKind.SPARSE_FILE:
-                self._evidence.append(_unread(path, cataloger, FILE_NOT_READ, "it is stored as a sparse file"))
-            elif entry.size > cataloger.max_bytes:
-                why = f"its {entry.size} bytes are more than {cataloger.max_bytes}"
-                self._evidence.append(_unread(path, cataloger, FILE_TOO_LARGE, why))
-            else:
-                self._add_evidence(cataloger.read(path, content))
-        self._concerning.add(path)
+            self._add_evidence(_evidence(path, entry, cataloger, content))
         self._remembered.append(
             Remembered(
                 position=position,
                 kind=NodeKind.FILE,
                 path=path,
-                wanted=True,
+                wanted=any(cataloger.reads is not Reads.MARK for cataloger in wanting),
                 evidence=tuple(range(first, len(self._evidence))),
             )
         )
 
-    def _pay_for_evidence(self, size: int) -> None:
-        self._evidence_bytes += size
+    def _content_for(self, wanting: Sequence[Cataloger], entry: TarEntry) -> bytes:
+        most = max(cataloger.max_bytes for cataloger in wanting)
+        if entry.kind is not EntryKind.FILE or entry.size > most:
+            return b""
+        self._evidence_bytes += entry.size
+        if self._evidence_bytes > self._limits.evidence_bytes:
+            limit = self._limits.evidence_bytes
+            raise _too_many(f"more than {limit} bytes of package records", limit)
+        return self._walker.content()
+
+    def _marking(self, entry: TarEntry, content: bytes) -> list[Cataloger]:
+        """Returns the catalogers whose mark is in the file; `content` is what was read of it already."""
+        sparse = entry.kind is EntryKind.SPARSE_FILE
+        head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
+        if not self._by_mark or not (sparse or is_executable(head)):
+            return []
+        pieces = (memoryview(content),) if content else self._walker.pieces()
+        return [self._by_mark[mark] for mark in find_marks(pieces, tuple(self._by_mark), whole=sparse)]
+
+    def _add_evidence(self, evidence: Evidence) -> None:
         limits = self._limits
         if len(self._evidence) >= limits.evidence_files:
             raise _too_many(f"more than {limits.evidence_files} files with package records", limits.evidence_files)
-        if self._evidence_bytes > limits.evidence_bytes:
-            raise _too_many(f"more than {limits.evidence_bytes} bytes of package records", limits.evidence_bytes)
-
-    def _add_evidence(self, evidence: Evidence) -> None:
         self._packages += len(evidence.packages) + len(evidence.warnings)
-        if self._packages > self._limits.packages:
-            raise _too_many(f"more than {self._limits.packages} packages", self._limits.packages)
+        if self._packages > limits.packages:
+            raise _too_many(f"more than {limits.packages} packages", limits.packages)
         self._evidence.append(evidence)
 
     def _add_link(self, position: int, path: str, target: str) -> None:
         self._pay_for_names(path, target)
-        self._concerning.add(path)
         wanted = self._wants(path)
         self._remembered.append(
             Remembered(position=position, kind=NodeKind.SYMBOLIC_LINK, path=path, target=target, wanted=wanted)
@@ -176,13 +178,16 @@ class _Analyser:
             self._escape(entry.target)
             return
         target = to_text(cleaned)
-        wanted = self._wants(path)
-        if wanted or target in self._concerning or self._wants(target):
-            self._pay_for_names(path, target)
-            self._concerning.add(path)
-            self._remembered.append(
-                Remembered(position=position, kind=NodeKind.HARD_LINK, path=path, target=target, wanted=wanted)
+        self._pay_for_names(path, target)
+        self._remembered.append(
+            Remembered(
+                position=position,
+                kind=NodeKind.HARD_LINK,
+                path=path,
+                target=target,
+                wanted=self._wants(path),
             )
+        )
 
     def _pay_for_names(self, *names: str | bytes) -> None:
         self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
@@ -190,7 +195,7 @@ class _Analyser:
             raise _too_many("more links and whiteouts than can be kept by name", self._limits.names_bytes)
 
     def _wants(self, path: str) -> bool:
-        return any(cataloger.wants(path) for cataloger in self._catalogers)
+        return any(cataloger.wants(path) for cataloger in self._by_name)
 
     def _escape(self, raw: bytes) -> None:
         self._escaped += 1
@@ -208,6 +213,17 @@ class _Analyser:
                 message=f"Left out because they lead out of the image: {self._escaped} names, {names}{more}.",
             ),
         )
+
+
+def _evidence(path: str, entry: TarEntry, cataloger: Cataloger, content: bytes) -> Evidence:
+    if cataloger.reads is not Reads.CONTENT:
+        return cataloger.read(path, b"")
+    if entry.kind is EntryKind.SPARSE_FILE:
+        return _unread(path, cataloger, FILE_NOT_READ, "it is stored as a sparse file")
+    if entry.size > cataloger.max_bytes:
+        why = f"its {entry.size} bytes are more than {cataloger.max_bytes}"
+        return _unread(path, cataloger, FILE_TOO_LARGE, why)
+    return cataloger.read(path, content)
 
 
 def _unread(path: str, cataloger: Cataloger, code: str, why: str) -> Evidence:

@@ -10,7 +10,7 @@ import msgspec
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.interface import Evidence
 
-WALKER_VERSION: Final = 1
+WALKER_VERSION: Final = 2
 """Raised whenever the same layer would give another analysis with the same catalogers."""
 
 
@@ -18,13 +18,13 @@ class NodeKind(enum.IntEnum):
     """What a remembered entry is."""
 
     FILE = 0
-    """A regular file that was read."""
+    """A regular file that gave evidence."""
     SYMBOLIC_LINK = 1
     HARD_LINK = 2
 
 
 class Remembered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omit_defaults=True):
-    """An entry that is known by name: evidence, or a way to evidence."""
+    """An entry that is known by name: evidence, or what may be a way to it."""
 
     position: int
     """Its place in the layer, counted in `LayerAnalysis.paths`."""
@@ -35,7 +35,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omi
     wanted: bool = False
     """Whether a cataloger wants the path."""
     evidence: tuple[int, ...] = ()
-    """Of a file: places in `LayerAnalysis.evidence`, one for each cataloger that read it."""
+    """Of a file: places in `LayerAnalysis.evidence`, one for each cataloger that found something in it."""
 
 
 class LayerAnalysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class LayerAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Evidence, ...]
     """In the order of reading. A path that occurs twice is here twice; the later one replaces the other."""
     remembered: tuple[Remembered, ...]
-    """Evidence, all symbolic links, and hard links that may concern evidence, in the order of the layer."""
+    """Evidence and all links, in the order of the layer: any hard link may lead to evidence of a lower layer."""
     whiteouts: tuple[str, ...]
     """Paths of lower layers that `.wh.NAME` entries delete."""
     opaque: tuple[str, ...]

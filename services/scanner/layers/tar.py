@@ -129,8 +129,29 @@ class TarWalker:
 
     def content(self) -> bytes:
         """Returns what is left of the present entry's content: read it once, and only if its size is bearable."""
-        left, self._content_left = self._content_left, 0
-        return self._take(left)
+        left = self._content_left
+        if left <= self._end - self._at:
+            self._content_left = 0
+            self._at += left
+            return bytes(self._chunk[self._at - left : self._at])
+        return b"".join(map(bytes, self.pieces()))
+
+    def pieces(self) -> Iterator[memoryview]:
+        """Yields what is left of the present entry's content as it passes; each piece is valid until the next."""
+        while self._content_left:
+            if self._at == self._end:
+                self._load_content()
+            piece = self._chunk[self._at : min(self._at + self._content_left, self._end)]
+            self._at += len(piece)
+            self._content_left -= len(piece)
+            yield piece
+
+    def peek(self, count: int) -> bytes:
+        """Returns the first bytes of the present entry's content, at most 512, if nothing of it was read yet."""
+        count = min(count, self._content_left)
+        if count and self._at == self._end:
+            self._load_content()
+        return bytes(self._chunk[self._at : self._at + count])
 
     @property
     def offset(self) -> int:
@@ -195,34 +216,21 @@ class TarWalker:
         self._at, self._end = 0, len(self._chunk)
         return self._end > 0
 
-    def _take(self, count: int) -> bytes:
-        if count <= self._end - self._at:
-            taken = bytes(self._chunk[self._at : self._at + count])
-            self._at += count
-            return taken
-        parts = bytearray()
-        while count:
-            if self._at == self._end and not self._load():
-                raise self._corrupt(f"is missing: the archive ends {count} bytes before its entry does")
-            part = self._chunk[self._at : self._at + count]
-            parts += part
-            self._at += len(part)
-            count -= len(part)
-        return bytes(parts)
+    def _load_content(self) -> None:
+        if not self._load():
+            left = self._content_left
+            raise self._corrupt(f"is missing: the archive ends {left} bytes before its entry does")
 
     def _skip_rest(self) -> None:
-        left = self._content_left
-        available = self._end - self._at
-        if left + self._padding <= available:
-            self._at += left + self._padding
+        end = self._at + self._content_left + self._padding
+        if end <= self._end:
+            self._at = end
             return
-        while left > available:
-            left -= available
-            left -= self._reader.skip(left)
-            if not self._load():
-                raise self._corrupt(f"is missing: the archive ends {left} bytes before its entry does")
-            available = self._end
-        self._at += left
+        while self._content_left > self._end - self._at:
+            self._content_left -= self._end - self._at
+            self._content_left -= self._reader.skip(self._content_left)
+            self._load_content()
+        self._at += self._content_left
         self._skip_padding()
 
     def _skip_padding(self) -> None:
@@ -234,7 +242,8 @@ class TarWalker:
         limit = self._limits.header_bytes
         if size > limit:
             raise self._corrupt(f"is an extended header of {size} bytes, more than {limit}", _BLOCK)
-        content = self._take(size)
+        self._content_left = size
+        content = self.content()
         self._padding = -size % _BLOCK
         self._skip_padding()
         if flag == _PAX:

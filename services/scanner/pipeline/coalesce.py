@@ -10,16 +10,18 @@ from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
 from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
-from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage
+from services.scanner.catalogers.interface import Cataloger, Distribution, Evidence, FoundPackage, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
 from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
 from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
 from services.scanner.layers.ways import links_that_matter
+from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
+_BY_NAME: Final = tuple(cataloger for cataloger in CATALOGERS if cataloger.reads is not Reads.MARK)
 
 _Origin = tuple[str, str, str, str]
 """Name, version, architecture, path: what makes an installed package the same from layer to layer."""
@@ -111,24 +113,55 @@ def _packages(
 def _warnings(
     overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]], layers: Sequence[Layer]
 ) -> Iterator[ReportWarning]:
+    """Yields what stands in the evidence, then what is missing there."""
+    signs: dict[str, dict[str, Layer]] = {}
     for path, several in visible.items():
         for evidence in several:
+            layer = layers[overlay.files[path].layer]
+            if evidence.unread:
+                signs.setdefault(evidence.unread, {})[path] = layer
             for warning in evidence.warnings:
-                yield _of_layer(warning, layers[overlay.files[path].layer], f"/{path}")
+                yield _of_layer(warning, layer, f"/{path}")
+    for path, cataloger, why, number in _missing(overlay):
+        layer = layers[number]
+        if cataloger.reads is Reads.NAME:
+            signs.setdefault(cataloger.read(path, b"").unread, {})[path] = layer
+        else:
+            message = f"What /{shown(path, 200)} says is not known: it is {why}."
+            yield ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest)
+    for ecosystem, files in sorted(signs.items()):
+        yield _ecosystem_not_read(ecosystem, files)
+
+
+def _missing(overlay: Overlay) -> Iterator[tuple[str, Cataloger, str, int]]:
+    """Yields what catalogers want and have not seen: the path, who wants it, what it is, and of which layer."""
+    names = Names(overlay.links)
     for path, node in sorted(overlay.files.items()):
-        if not node.evidence:
-            yield _unread(path, "a hard link to a file whose content was not kept", layers[node.layer])
+        seen = {evidence.cataloger for evidence in node.evidence}
+        for name in names.of(path):
+            for cataloger in _BY_NAME:
+                if cataloger.name not in seen and cataloger.wants(name):
+                    seen.add(cataloger.name)
+                    yield name, cataloger, "another name of a file whose content was not kept", node.layer
     for path, target in sorted(overlay.links.items()):
-        if any(cataloger.wants(path) for cataloger in CATALOGERS):
-            end = real_path(path, overlay.links, last=True)
-            if end is None or (end not in overlay.files and not overlay.is_directory(end)):
-                why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
-                yield _unread(path, why, layers[overlay.link_layers[path]])
+        wanting = [cataloger for cataloger in _BY_NAME if cataloger.wants(path)]
+        end = real_path(path, overlay.links, last=True) if wanting else ""
+        if end is None or (end not in overlay.files and not overlay.is_directory(end)):
+            why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
+            for cataloger in wanting:
+                yield path, cataloger, why, overlay.link_layers[path]
 
 
-def _unread(path: str, why: str, layer: Layer) -> ReportWarning:
-    message = f"What /{shown(path, 200)} says is not known: it is {why}."
-    return ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest)
+def _ecosystem_not_read(ecosystem: str, files: Mapping[str, Layer]) -> ReportWarning:
+    path = min(files)
+    place = shown(f"/{path}", 200)
+    told = "1 file tells" if len(files) == 1 else f"{len(files)} files tell"
+    return ReportWarning(
+        code=ECOSYSTEM_NOT_READ,
+        message=f"Packages of {ecosystem} were seen and not read: {told} of them ({place}).",
+        path=f"/{path}",
+        layer=files[path].digest,
+    )
 
 
 def _of_layer(warning: ReportWarning, layer: Layer, path: str = "") -> ReportWarning:

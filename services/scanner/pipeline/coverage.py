@@ -2,6 +2,7 @@
 
 Every warning lowers it, because each tells of something that findings may be missing from:
 
+- ECOSYSTEM_NOT_READ: packages of a kind that no cataloger reads; one warning for each ecosystem.
 - NO_PACKAGES, NO_ADVISORIES: packages that were not read, or that no advisory speaks of.
 - SAMPLE_ADVISORIES, STALE_ADVISORIES: advisories that do not know what is known today.
 - VERSION_NOT_COMPARABLE, PACKAGE_RECORD_BROKEN: a package that is left out, or judged by a guess.
@@ -14,8 +15,11 @@ A code that comes to be later lowers it as well, unless somebody decides otherwi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from services.kernel.model.report import Coverage, ReportWarning
+
+ECOSYSTEM_NOT_READ: Final = "ECOSYSTEM_NOT_READ"
 
 
 def coverage_of(warnings: Sequence[ReportWarning], *, judged: bool) -> tuple[Coverage, str]:

@@ -21,7 +21,7 @@ from services.scanner.advisories.database import AdvisoryDatabase
 from services.scanner.advisories.ecosystems import canonical_name, family, is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability
 from services.scanner.catalogers.interface import Distribution
-from services.scanner.pipeline.coverage import coverage_of
+from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ, coverage_of
 
 NO_PACKAGES: Final = "NO_PACKAGES"
 NO_ADVISORIES: Final = "NO_ADVISORIES"
@@ -42,7 +42,7 @@ class Matched:
     coverage_reason: str
     """Code of the first warning that lowers the coverage; empty when it is FULL."""
     warnings: tuple[ReportWarning, ...]
-    """Of the verdict, then those that came with the packages."""
+    """Ecosystems that were not read, those of the verdict, then the others that came with the packages."""
 
 
 class _Verdict(NamedTuple):
@@ -72,12 +72,13 @@ def match(
     for package in packages:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
+    unseen = [warning for warning in unread if warning.code == ECOSYSTEM_NOT_READ]
     warnings = (
-        *_emptiness(packages),
+        *(unseen or _emptiness(packages)),
         *_uncovered(distribution, packages, database),
         *_trust(database, now, max_age),
         *_odd_versions(covered),
-        *unread,
+        *(warning for warning in unread if warning.code != ECOSYSTEM_NOT_READ),
     )
     coverage, reason = coverage_of(warnings, judged=bool(covered))
     return Matched(

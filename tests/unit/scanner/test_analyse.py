@@ -14,7 +14,7 @@ from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_d
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import fingerprint
 from services.scanner.reasons import Reason, ScanFailure
-from tests.builders.tars import END, analysis_of, layer_file, long_name, tar_file, tar_header
+from tests.builders.tars import END, analysis_of, layer_file, long_name, padded, tar_file, tar_header
 
 
 def refusal(folder: Path, layer: LayerBuilder | bytes, limits: LayerLimits) -> ScanFailure:
@@ -78,8 +78,7 @@ def test_links_are_remembered_with_their_place(tmp_path: Path) -> None:
         .symlink("lib", "usr/lib")
         .file("packages", "one 1\n")
         .hard_link("copy/packages", "./packages")
-        .hard_link("unwanted", "packages")
-        .hard_link("nothing", "to/see")
+        .hard_link("unwanted", "of/a/lower/layer")
     )
 
     remembered = [
@@ -91,14 +90,65 @@ def test_links_are_remembered_with_their_place(tmp_path: Path) -> None:
         (1, NodeKind.SYMBOLIC_LINK, "lib", "usr/lib", False),
         (2, NodeKind.FILE, "packages", "", True),
         (3, NodeKind.HARD_LINK, "copy/packages", "packages", True),
-        (4, NodeKind.HARD_LINK, "unwanted", "packages", False),
+        (4, NodeKind.HARD_LINK, "unwanted", "of/a/lower/layer", False),
     ]
 
 
-def test_a_hard_link_through_a_hard_link_is_remembered(tmp_path: Path) -> None:
-    layer = LayerBuilder().file("packages", "a 1\n").hard_link("b", "packages").hard_link("c", "b")
+GO = b"\x7fELF" + bytes(4_000) + b"\xff Go buildinf:" + bytes(1_000)
+RUST = b"\x7fELF" + bytes(4_000) + b".shstrtab\0.dep-v0\0"
 
-    assert [each.path for each in analysis_of(tmp_path, layer).remembered] == ["packages", "b", "c"]
+
+def unread(folder: Path, layer: LayerBuilder | bytes) -> list[tuple[str, str]]:
+    built = layer.build(Compression.NONE).content if isinstance(layer, LayerBuilder) else layer
+    encoded = analyse_layer(str(layer_file(folder, built)), media_type="", limits=LayerLimits())
+    return [(each.path, each.unread) for each in decode_analysis(encoded).evidence if each.unread]
+
+
+def test_executables_tell_of_their_ecosystem_by_a_mark(tmp_path: Path) -> None:
+    layer = (
+        LayerBuilder()
+        .file("usr/bin/go-tool", GO)
+        .file("usr/bin/rust-tool", RUST)
+        .file("usr/bin/both", GO + RUST)
+        .file("usr/bin/neither", b"\x7fELF" + bytes(9_000))
+        .file("usr/share/doc/no-executable", b"It has " + GO)
+        .file("empty", b"")
+    )
+
+    assert unread(tmp_path, layer) == [
+        ("usr/bin/go-tool", "Go"),
+        ("usr/bin/rust-tool", "crates.io"),
+        ("usr/bin/both", "Go"),
+        ("usr/bin/both", "crates.io"),
+    ]
+
+
+def test_an_executable_larger_than_any_buffer_is_searched_to_its_end(tmp_path: Path) -> None:
+    large = b"\x7fELF" + bytes((3 << 20) - 9) + b"\xff Go buildinf:" + bytes(3 << 20)
+
+    layer = LayerBuilder().file("before", bytes(700)).file("tool", large).file("go.mod", b"module x")
+
+    assert unread(tmp_path, layer) == [("tool", "Go"), ("go.mod", "Go")]
+
+
+def test_an_executable_that_a_cataloger_reads_by_name_is_searched_too(tmp_path: Path) -> None:
+    assert ("x.egg-info", "Go") in unread(tmp_path, LayerBuilder().file("x.egg-info", GO))
+
+
+def test_a_sparse_executable_is_searched_although_its_offsets_do_not_hold(tmp_path: Path) -> None:
+    content = b"Its map may stand before it: " + GO
+
+    assert unread(tmp_path, tar_header(b"tool", flag=b"S", size=len(content)) + padded(content) + END) == [
+        ("tool", "Go")
+    ]
+
+
+def test_a_truncated_executable_is_corrupt(tmp_path: Path) -> None:
+    content = b"\x7fELF" + bytes(2 << 20)
+    layer = tar_header(b"tool", size=len(content) + 5) + content[: 1 << 20]
+
+    with pytest.raises(ScanFailure, match="bytes before its entry does"):
+        unread(tmp_path, layer)
 
 
 def test_every_path_leaves_its_fingerprint_in_order(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -313,6 +314,116 @@ def test_link_on_the_way_of_another_link_s_target_is_followed(tmp_path: Path) ->
     upper = LayerBuilder().file("b/x-1.dist-info/METADATA", metadata("x", "1"))
 
     assert installed(coalesced([base, upper], tmp_path)[0]) == [("x", "1", "/c/deep/x-1.dist-info/METADATA")]
+
+
+NPM = "app/node_modules/lodash/package.json"
+GO = b"\x7fELF" + bytes(100) + b"\xff Go buildinf:"
+TOOL = "usr/bin/tool"
+
+
+def unread(layers: Sequence[LayerBuilder], folder: Path) -> list[tuple[str, str, int]]:
+    """Which ecosystems were not read, by which path, and in which layer."""
+    result, digests = coalesced(layers, folder)
+    assert all(each.code == "ECOSYSTEM_NOT_READ" for each in result.warnings)
+    return [(each.message.split()[2], each.path, digests.index(each.layer)) for each in result.warnings]
+
+
+def seen() -> LayerBuilder:
+    return LayerBuilder().file(NPM, b"{}").file(TOOL, GO)
+
+
+def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Path) -> None:
+    base = LayerBuilder().file("z/package-lock.json", b"{}").file("usr/lib/go.mod").file(TOOL, GO)
+    upper = LayerBuilder().file("app/yarn.lock").file("b/Cargo.lock")
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert [(each.code, each.message, each.path, each.layer) for each in result.warnings] == [
+        (
+            "ECOSYSTEM_NOT_READ",
+            "Packages of Go were seen and not read: 2 files tell of them (/usr/bin/tool).",
+            "/usr/bin/tool",
+            digests[0],
+        ),
+        (
+            "ECOSYSTEM_NOT_READ",
+            "Packages of crates.io were seen and not read: 1 file tells of them (/b/Cargo.lock).",
+            "/b/Cargo.lock",
+            digests[1],
+        ),
+        (
+            "ECOSYSTEM_NOT_READ",
+            "Packages of npm were seen and not read: 2 files tell of them (/app/yarn.lock).",
+            "/app/yarn.lock",
+            digests[1],
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().whiteout(NPM).whiteout(TOOL),
+        LayerBuilder().whiteout("app").whiteout("usr"),
+        LayerBuilder().opaque("app/node_modules").opaque("usr/bin"),
+        LayerBuilder().opaque(""),
+        LayerBuilder().whiteout(NPM).file(TOOL, b"\x7fELF without a mark"),
+        LayerBuilder().file("app", b"a file where the directory was").symlink("usr/bin", "/bin"),
+    ],
+    ids=["whiteout", "whiteout of ancestor", "opaque parent", "opaque root", "replaced", "in the way"],
+)
+def test_ecosystem_that_an_upper_layer_takes_away_gives_no_warning(upper: LayerBuilder, tmp_path: Path) -> None:
+    assert unread([seen(), upper], tmp_path) == []
+
+
+def test_ecosystem_belongs_to_the_layer_whose_file_is_left(tmp_path: Path) -> None:
+    upper = LayerBuilder().file(NPM, b"{ }").file(TOOL, GO + b"2")
+
+    assert unread([seen(), upper], tmp_path) == [("Go", f"/{TOOL}", 1), ("npm", f"/{NPM}", 1)]
+
+
+def test_executable_keeps_its_ecosystem_under_another_name(tmp_path: Path) -> None:
+    upper = LayerBuilder().hard_link("opt/other", TOOL).whiteout("app")
+    top = LayerBuilder().whiteout(TOOL)
+
+    assert unread([seen(), upper, top], tmp_path) == [("Go", "/opt/other", 1)]
+
+
+def test_hard_link_to_a_file_of_another_name_tells_of_the_ecosystem(tmp_path: Path) -> None:
+    store = LayerBuilder().file("store/ab/cdef", b"{}")
+    upper = LayerBuilder().hard_link(NPM, "store/ab/cdef").hard_link("app/yarn.lock", "store/ab/cdef")
+
+    assert unread([store, upper], tmp_path) == [("npm", f"/{NPM}", 1)]
+
+
+def test_hard_link_from_one_kind_of_record_to_another_counts_as_both(tmp_path: Path) -> None:
+    base = LayerBuilder().file("x-1.dist-info/METADATA", metadata("x", "1"))
+    upper = LayerBuilder().hard_link("app/Gemfile.lock", "x-1.dist-info/METADATA")
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("x", "1", "/x-1.dist-info/METADATA")]
+    assert [(each.path, each.layer) for each in result.warnings] == [("/app/Gemfile.lock", digests[1])]
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        LayerBuilder().file("data/blob").symlink("srv/app.jar", "../data/blob"),
+        LayerBuilder().file("data/modules/x/index.js").symlink("srv/node_modules", "/data/modules"),
+    ],
+    ids=["record", "directory"],
+)
+def test_symbolic_link_with_the_name_of_a_record_tells_of_the_ecosystem(
+    link: LayerBuilder, tmp_path: Path
+) -> None:
+    assert [(path[:5], layer) for _, path, layer in unread([link], tmp_path)] == [("/srv/", 0)]
+
+
+def test_symbolic_link_to_what_was_seen_is_not_counted_again(tmp_path: Path) -> None:
+    base = LayerBuilder().file("java/x-1.jar").symlink("java/x.jar", "x-1.jar").symlink("usr/share/java", "/java")
+
+    assert "1 file tells" in coalesced([base], tmp_path)[0].warnings[0].message
 
 
 def test_no_layers_give_no_packages() -> None:

@@ -72,6 +72,38 @@ def test_the_inventory_is_that_of_the_unpacked_image(stack: Sequence[Sequence[En
     assert {(p.path, p.name, p.version, p.layer) for p in found.packages} == expected(tree, origins)
 
 
+PROGRAM = "\x7fELF .dep-v0\0"
+program_entries = st.one_of(
+    st.builds(Entry, st.just(Kind.FILE), paths, st.sampled_from((PROGRAM, PROGRAM, "no program"))),
+    st.builds(Entry, st.just(Kind.DIRECTORY), directories),
+    st.builds(Entry, st.just(Kind.SYMBOLIC_LINK), paths, targets),
+    st.builds(Entry, st.just(Kind.HARD_LINK), paths, paths),
+    st.builds(Entry, st.just(Kind.WHITEOUT), paths),
+    st.builds(Entry, st.just(Kind.OPAQUE), directories),
+)
+
+
+@given(stack=st.lists(st.lists(program_entries, min_size=1, max_size=6), min_size=1, max_size=4))
+@example(stack=[[Entry(Kind.FILE, "f", PROGRAM)], [Entry(Kind.HARD_LINK, "a", "f"), Entry(Kind.FILE, "f", "")]])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_programs_are_seen_where_the_unpacked_image_has_them(
+    stack: Sequence[Sequence[Entry]], scratch: Path
+) -> None:
+    tree = FileTree(max_links=2)
+    layers = []
+    for number, drawn in enumerate(stack):
+        layer = tree.apply([entry for entry in drawn if is_clear(entry, drawn, tree)])
+        layers.append((Layer(digest=f"layer {number}", diff_id="", size=0), analysed(layer, scratch)))
+
+    told = [each for each in coalesce(layers).warnings if each.code == "ECOSYSTEM_NOT_READ"]
+
+    there = {f"/{path}": node for path, node in tree.walk() if isinstance(node, File) and node.text == PROGRAM}
+    assert [(each.path, each.layer) for each in told] == [
+        (path, f"layer {there[path].layer}") for path in sorted(there)[:1]
+    ]
+    assert all(f"{len(there)} file" in each.message for each in told)
+
+
 def is_clear(entry: Entry, layer: Sequence[Entry], lower: FileTree) -> bool:
     """Leaves out whiteouts that reach through a name to which their own layer gives another meaning.
 

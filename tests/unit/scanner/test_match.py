@@ -309,6 +309,22 @@ def test_what_could_not_be_read_lowers_the_coverage(tmp_path: Path, code: str) -
     assert result.warnings == (warning,)
 
 
+NOT_READ = ReportWarning(code="ECOSYSTEM_NOT_READ", message="Packages of npm were seen and not read.")
+
+
+def test_an_ecosystem_that_was_not_read_lowers_the_coverage_and_is_told_first(tmp_path: Path) -> None:
+    other = ReportWarning(code="FILE_NOT_READ", message="Unread.")
+    result = matched(aged(tmp_path, NOW.isoformat()), python("x", "3"), unread=[other, NOT_READ])
+    assert (result.coverage, result.coverage_reason) == (Coverage.PARTIAL, "ECOSYSTEM_NOT_READ")
+    assert result.warnings == (NOT_READ, other)
+
+
+def test_an_image_with_nothing_but_an_ecosystem_that_was_not_read_is_not_judged(tmp_path: Path) -> None:
+    result = matched(aged(tmp_path, NOW.isoformat()), unread=[NOT_READ])
+    assert (result.coverage, result.coverage_reason) == (Coverage.NONE, "ECOSYSTEM_NOT_READ")
+    assert result.warnings == (NOT_READ,)
+
+
 def test_what_could_not_be_judged_is_told_before_what_could_not_be_read(tmp_path: Path) -> None:
     warning = ReportWarning(code="FILE_NOT_READ", message="Unread.")
     result = matched(aged(tmp_path, NOW.isoformat()), debian("x", "1", release="99"), unread=[warning])

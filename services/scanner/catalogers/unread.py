@@ -1,0 +1,119 @@
+"""Files that tell of packages which no cataloger reads: seen by name, so that nobody takes the image for clean.
+
+A record of what is installed counts, and so does a list that pins versions. A wish does not, because what came
+of it is a record of its own (`requirements.txt`, `pom.xml`, a `package.json` outside `node_modules`), and neither
+does an archive to install from (`*.whl`, `*.gem`, `*.deb`). Why: decision 0006.
+
+Sources of the names: the documentation of each tool; ecosystems are in the words of the OSV schema, "Defined
+Ecosystems", where it has one. A cataloger that comes to read one of them takes its line out of here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
+
+_Sign = tuple[re.Pattern[str] | None, str]
+"""How the whole path has to look, if the name is not enough, and the ecosystem."""
+
+
+def _in(pattern: str, ecosystem: str) -> _Sign:
+    return re.compile(rf"(?:.*/)?{pattern}", re.DOTALL), ecosystem
+
+
+def _at(pattern: str, ecosystem: str) -> _Sign:
+    return re.compile(pattern, re.DOTALL), ecosystem
+
+
+_RPM: Final = _at(r"(?:var/lib|usr/lib/sysimage|usr/share)/rpm/[^/]+", "rpm")
+_NAMES: Final[Mapping[str, _Sign]] = {
+    # Systems
+    "rpmdb.sqlite": _RPM,
+    "Packages.db": _RPM,
+    "Packages": _RPM,
+    "container-manifest-2": _at(r"var/lib/rpmmanifest/[^/]+", "rpm"),
+    "desc": _at(r"var/lib/pacman/local/[^/]+/desc", "pacman"),
+    "status": _at(r"(?:var|usr)/lib/opkg/status", "opkg"),
+    "CONTENTS": _at(r"var/db/pkg/[^/]+/[^/]+/CONTENTS", "Portage"),
+    "pkgdb-0.38.plist": _at(r"var/db/xbps/[^/]+", "xbps"),
+    "INSTALL_RECEIPT.json": _in(r"Cellar/[^/]+/[^/]+/[^/]+", "Homebrew"),
+    # Languages
+    "package.json": _in(r"node_modules/(?:@[^/]+/)?[^/]+/package\.json", "npm"),
+    "node_modules": (None, "npm"),  # as a link: what it leads to has other names
+    "package-lock.json": (None, "npm"),
+    ".package-lock.json": (None, "npm"),
+    "npm-shrinkwrap.json": (None, "npm"),
+    "yarn.lock": (None, "npm"),
+    "pnpm-lock.yaml": (None, "npm"),
+    "bun.lock": (None, "npm"),
+    "bun.lockb": (None, "npm"),
+    "gradle.lockfile": (None, "Maven"),
+    "go.mod": (None, "Go"),
+    "Cargo.lock": (None, "crates.io"),
+    "Gemfile.lock": (None, "RubyGems"),
+    "gems.locked": (None, "RubyGems"),
+    "composer.lock": (None, "Packagist"),
+    "installed.json": _in(r"composer/installed\.json", "Packagist"),
+    "packages.lock.json": (None, "NuGet"),
+    "poetry.lock": (None, "PyPI"),
+    "Pipfile.lock": (None, "PyPI"),
+    "uv.lock": (None, "PyPI"),
+    "pdm.lock": (None, "PyPI"),
+    "pylock.toml": (None, "PyPI"),
+    "conan.lock": (None, "ConanCenter"),
+    "Podfile.lock": (None, "CocoaPods"),
+    "Package.resolved": (None, "SwiftURL"),
+    "pubspec.lock": (None, "Pub"),
+    "mix.lock": (None, "Hex"),
+    "stack.yaml.lock": (None, "Hackage"),
+    "cabal.project.freeze": (None, "Hackage"),
+    "renv.lock": (None, "CRAN"),
+    "DESCRIPTION": _in(r"(?:site-)?library/[^/]+/DESCRIPTION", "CRAN"),
+}
+_ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
+    **dict.fromkeys(("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg"), ((None, "Maven"),)),
+    **dict.fromkeys(("egg", "pex", "pyz"), ((None, "PyPI"),)),
+    "gemspec": (_in(r"specifications/(?:default/)?[^/]+", "RubyGems"),),
+    "json": (_in(r"[^/]+\.deps\.json", "NuGet"), _in(r"conda-meta/[^/]+", "conda")),
+    "spdx": (_at(r"opt/bitnami/(?:.*/)?\.spdx-[^/]+", "Bitnami"),),
+}
+"""By what follows the last dot, in lower case."""
+_STORES: Final = ("nix/store/", "gnu/store/")
+_STORED: Final = re.compile(r"(nix|gnu)/store/[^/]+/(?:bin|sbin|lib|libexec)/[^/]+", re.DOTALL)
+"""A package of theirs is a folder; whatever is in it to be run tells of it."""
+
+
+class UnreadCataloger(Cataloger):
+    """Names the ecosystem that a file's name tells of."""
+
+    name = "unread"
+    version = 1
+    reads = Reads.NAME
+
+    def wants(self, path: str) -> bool:
+        """Every file that tells of packages and is not read."""
+        return bool(ecosystem_of(path))
+
+    def read(self, path: str, content: bytes) -> Evidence:
+        """The ecosystem; of which packages is not known."""
+        return Evidence(path=path, cataloger=self.name, unread=ecosystem_of(path))
+
+
+def ecosystem_of(path: str) -> str:
+    """Returns the ecosystem that a path tells of; empty for nearly all paths."""
+    name = path[path.rfind("/") + 1 :]
+    sign = _NAMES.get(name)
+    if sign is not None:
+        pattern, ecosystem = sign
+        if pattern is None or pattern.fullmatch(path):
+            return ecosystem
+    for pattern, ecosystem in _ENDS.get(name[name.rfind(".") + 1 :].lower(), ()):
+        if pattern is None or pattern.fullmatch(path):
+            return ecosystem if "." in name else ""
+    if path.startswith(_STORES):
+        stored = _STORED.fullmatch(path)
+        return "" if stored is None else {"nix": "Nix", "gnu": "Guix"}[stored[1]]
+    return ""

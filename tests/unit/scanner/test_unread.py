@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.catalogers.interface import Reads
+from services.scanner.catalogers.unread import UnreadCataloger
+
+SIGNS = [
+    ("rpm", "var/lib/rpm/rpmdb.sqlite"),
+    ("rpm", "var/lib/rpm/Packages"),
+    ("rpm", "var/lib/rpm/Packages.db"),
+    ("rpm", "usr/lib/sysimage/rpm/rpmdb.sqlite"),
+    ("rpm", "usr/lib/sysimage/rpm/Packages.db"),
+    ("rpm", "usr/share/rpm/rpmdb.sqlite"),
+    ("rpm", "var/lib/rpmmanifest/container-manifest-2"),
+    ("pacman", "var/lib/pacman/local/acl-2.3.1-3/desc"),
+    ("opkg", "usr/lib/opkg/status"),
+    ("opkg", "var/lib/opkg/status"),
+    ("Portage", "var/db/pkg/sys-libs/glibc-2.38-r9/CONTENTS"),
+    ("xbps", "var/db/xbps/pkgdb-0.38.plist"),
+    ("Homebrew", "home/linuxbrew/.linuxbrew/Cellar/jq/1.7/INSTALL_RECEIPT.json"),
+    ("Nix", "nix/store/0c1d-bash-5.2/bin/bash"),
+    ("Nix", "nix/store/0c1d-openssl-3.0/lib/libssl.so.3"),
+    ("Guix", "gnu/store/0c1d-bash-5.2/bin/bash"),
+    ("npm", "node_modules/lodash/package.json"),
+    ("npm", "app/node_modules/lodash/package.json"),
+    ("npm", "app/node_modules/@babel/core/package.json"),
+    ("npm", "app/node_modules/a/node_modules/b/package.json"),
+    ("npm", "app/node_modules/.pnpm/a@1/node_modules/a/package.json"),
+    ("npm", "app/node_modules/.package-lock.json"),
+    ("npm", "app/package-lock.json"),
+    ("npm", "app/npm-shrinkwrap.json"),
+    ("npm", "yarn.lock"),
+    ("npm", "app/pnpm-lock.yaml"),
+    ("npm", "app/bun.lock"),
+    ("npm", "app/bun.lockb"),
+    *(("Maven", f"opt/app/x.{end}") for end in ("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg")),
+    ("Maven", "opt/app/X.JAR"),
+    ("Maven", "opt/app/gradle.lockfile"),
+    ("Go", "src/go.mod"),
+    ("crates.io", "src/Cargo.lock"),
+    ("RubyGems", "usr/lib/ruby/gems/3.1.0/specifications/rack-2.0.gemspec"),
+    ("RubyGems", "usr/lib/ruby/gems/3.1.0/specifications/default/json-2.6.gemspec"),
+    ("RubyGems", "app/Gemfile.lock"),
+    ("RubyGems", "app/gems.locked"),
+    ("Packagist", "app/vendor/composer/installed.json"),
+    ("Packagist", "app/composer.lock"),
+    ("NuGet", "app/Service.deps.json"),
+    ("NuGet", "app/packages.lock.json"),
+    ("conda", "opt/conda/conda-meta/numpy-1.26-py311.json"),
+    ("PyPI", "app/poetry.lock"),
+    ("PyPI", "app/Pipfile.lock"),
+    ("PyPI", "app/uv.lock"),
+    ("PyPI", "app/pdm.lock"),
+    ("PyPI", "app/pylock.toml"),
+    ("PyPI", "usr/lib/python3/site-packages/x-1-py3.egg"),
+    ("PyPI", "app/tool.pex"),
+    ("Bitnami", "opt/bitnami/redis/.spdx-redis.spdx"),
+    ("Bitnami", "opt/bitnami/.spdx-common.spdx"),
+    ("ConanCenter", "app/conan.lock"),
+    ("CocoaPods", "app/Podfile.lock"),
+    ("SwiftURL", "app/Package.resolved"),
+    ("Pub", "app/pubspec.lock"),
+    ("Hex", "app/mix.lock"),
+    ("Hackage", "app/stack.yaml.lock"),
+    ("Hackage", "app/cabal.project.freeze"),
+    ("CRAN", "app/renv.lock"),
+    ("CRAN", "usr/lib/R/site-library/ggplot2/DESCRIPTION"),
+    ("CRAN", "usr/lib/R/library/base/DESCRIPTION"),
+]
+NONE = [
+    "",
+    "jar",
+    "usr/bin/jar",
+    "app/package.json",
+    "app/node_modules/lodash/lib/package.json",
+    "app/node_modules/@babel/package.json.js",
+    "usr/lib/python3/dist-packages/x/static/vendor.js",
+    "usr/share/nodejs/x.js",
+    "app/requirements.txt",
+    "app/pom.xml",
+    "app/pyproject.toml",
+    "app/Gemfile",
+    "app/x.gemspec",
+    "app/installed.json",
+    "app/deps.json",
+    "app/meta/x.json",
+    "opt/x/.spdx-y.spdx",
+    "opt/bitnami/redis/redis.spdx",
+    "srv/mirror/Packages",
+    "var/lib/rpm/__db.001",
+    "var/lib/dpkg/status",
+    "var/lib/pacman/local/ALPM_DB_VERSION",
+    "etc/status",
+    "DESCRIPTION",
+    "nix/store/0c1d-doc/share/doc/README",
+    "nix/store/.links/abc",
+    "usr/share/python-wheels/pip-23.0.1-py3-none-any.whl",
+    "var/cache/apt/archives/x.deb",
+    "lib/apk/db/installed",
+    "a/x-1.dist-info/METADATA",
+]
+
+
+@pytest.mark.parametrize(("ecosystem", "path"), SIGNS)
+def test_file_tells_of_an_ecosystem_by_its_name(ecosystem: str, path: str) -> None:
+    cataloger = UnreadCataloger()
+
+    assert cataloger.wants(path)
+    assert cataloger.read(path, b"").unread == ecosystem
+
+
+@pytest.mark.parametrize("path", NONE)
+def test_other_files_tell_of_none(path: str) -> None:
+    assert not UnreadCataloger().wants(path)
+
+
+@pytest.mark.parametrize(("ecosystem", "path"), SIGNS)
+def test_nothing_that_is_read_is_called_unread(ecosystem: str, path: str) -> None:
+    assert [each.name for each in CATALOGERS if each.reads is Reads.CONTENT and each.wants(path)] == []
