@@ -60,16 +60,29 @@ async def open_pool(
     max_size: int = 10,
     command_timeout_seconds: float = _COMMAND_SECONDS,
     patience_seconds: float = 30.0,
+    generic_plans: bool = False,
 ) -> AsyncIterator[Pool]:
     """Opens a pool and closes it at exit.
 
     A database that is still starting is waited for. Connections go back to the pool without a reset query:
     nothing may leave state on one (no SET, no session lock, no LISTEN).
 
+    Args:
+        url: of the database.
+        application_name: by which the database lists the connections.
+        max_size: how many connections there are at most.
+        command_timeout_seconds: how long one command may take.
+        patience_seconds: how long a database that does not answer is waited for.
+        generic_plans: plans each statement once instead of for every execution. For few short statements that are
+            executed very often, and whose best plan is the same whatever the arguments.
+
     Raises:
         ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`; INVALID_DATABASE_URL.
     """
-    pool = await _connect(url, application_name, max_size, command_timeout_seconds, patience_seconds)
+    settings = {"application_name": application_name, **_KEEPALIVE}
+    if generic_plans:
+        settings["plan_cache_mode"] = "force_generic_plan"
+    pool = await _connect(url, settings, max_size, command_timeout_seconds, patience_seconds)
     try:
         yield pool
     finally:
@@ -91,7 +104,7 @@ async def connect(url: str, *, application_name: str) -> asyncpg.Connection[asyn
 
 
 async def _connect(
-    url: str, application_name: str, max_size: int, command_timeout_seconds: float, patience_seconds: float
+    url: str, settings: dict[str, str], max_size: int, command_timeout_seconds: float, patience_seconds: float
 ) -> Pool:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_seconds
@@ -105,7 +118,7 @@ async def _connect(
                 command_timeout=command_timeout_seconds,
                 max_inactive_connection_lifetime=300,
                 reset=_leave_as_it_is,
-                server_settings={"application_name": application_name, **_KEEPALIVE},
+                server_settings=settings,
             )
         except ValueError:
             # Not with what the driver says: it quotes pieces of the URL, which may be pieces of the password.

@@ -7,22 +7,25 @@ import uuid
 
 from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
-from services.kernel.model.reference import NO_NAMESPACE, RepositoryName
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_tag
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import Instance, RulesApi
 from services.scanner.api import ImageQuery, State
 from services.scanner.records import PartRecord, TaskRecord
 from services.scanner.store import ScannerStore
+from services.scanner.tag_reads import TagReads
 
 _INSTANCE_ID = re.compile(r"cri-[a-z0-9]{1,32}")
+_REPO_ID = re.compile(r"crr-[a-z0-9]{1,32}")
 
 
 class Lookup:
     """Finds tasks by tag, digest or id. A known image costs one indexed read and asks nobody else."""
 
-    def __init__(self, pool: Pool, store: ScannerStore, rules: RulesApi) -> None:
+    def __init__(self, pool: Pool, store: ScannerStore, tags: TagReads, rules: RulesApi) -> None:
         self._pool = pool
         self._store = store
+        self._tags = tags
         self._rules = rules
 
     async def newest(self, image: ImageQuery) -> TaskRecord:
@@ -39,25 +42,27 @@ class Lookup:
             _check_agrees(image, instance_id, record)
             return record
         repo_id = image.repo_id or _repo_id(instance_id, image)
-        async with self._pool.acquire() as db:
-            found = await self._look_up(db, repo_id, image)
+        found = await self._look_up(repo_id, image)
         if found is None or found.image.instance_id != instance_id:
             raise await self._why_unknown(image)
         return found
 
-    async def _look_up(self, db: Connection, repo_id: str, image: ImageQuery) -> TaskRecord | None:
-        if image.digest and image.tag:
-            return await self._store.task_under_tag(db, repo_id, image.tag, image.digest)
-        if image.digest:
-            return await self._store.task_of_digest(db, repo_id, image.digest)
-        if not image.tag:
+    async def _look_up(self, repo_id: str, image: ImageQuery) -> TaskRecord | None:
+        if not image.digest and not image.tag:
             raise invalid("INVALID_IMAGE", "Neither tag, digest nor task is given.", field="tag")
-        found = await self._store.task_of_tag(db, repo_id, image.tag)
-        if found is None:
+        if not _REPO_ID.fullmatch(repo_id):
+            return None
+        tag, digest = parse_tag(image.tag) if image.tag else "", image.digest
+        if digest is None:
+            found = await self._tags.newest_task(repo_id, tag)
+            if found is not None:
+                return found
+        async with self._pool.acquire() as db:
+            if not tag and digest:
+                return await self._store.task_of_digest(db, repo_id, digest)
             # A tag that came into being in the moment in which its task did may not know it.
-            digest = await self._store.tag_digest(db, repo_id, image.tag)
-            found = await self._store.task_under_tag(db, repo_id, image.tag, digest) if digest else None
-        return found
+            digest = digest or await self._store.tag_digest(db, repo_id, tag)
+            return await self._store.task_under_tag(db, repo_id, tag, digest) if digest else None
 
     async def _why_unknown(self, image: ImageQuery) -> ServiceError:
         """Finds the most helpful reason for knowing nothing: asks rules, so only after the fast way failed."""

@@ -120,10 +120,11 @@ class ScannerStore:
         row = await db.fetchrow(_Q["task"], task_id)
         return to_task(row) if row else None
 
-    async def task_of_tag(self, db: Connection, repo_id: str, tag: str) -> TaskRecord | None:
-        """Returns the newest task of a tag on its present digest."""
-        row = await db.fetchrow(_Q["task_of_tag"], repo_id, tag)
-        return to_task(row) if row else None
+    async def tasks_of_tags(self, db: Connection, tags: Sequence[tuple[str, str]]) -> Sequence[TaskRecord | None]:
+        """Returns the newest task of each (repository id, tag), on the digest that the tag has now."""
+        rows = await db.fetch(_Q["tasks_of_tags"], [repo_id for repo_id, _ in tags], [tag for _, tag in tags])
+        found = {row["place"]: row for row in rows}
+        return [to_task(found[place]) if place in found else None for place in range(1, len(tags) + 1)]
 
     async def task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
         """Returns the newest task of a repository on a digest, under any tag or none."""

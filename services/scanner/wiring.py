@@ -50,6 +50,7 @@ from services.scanner.schedule import Scheduler
 from services.scanner.settings import ScannerSettings
 from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
+from services.scanner.tag_reads import open_tag_reads
 from services.scanner.tell import TaskTeller
 from services.scanner.worker import Worker
 
@@ -76,7 +77,10 @@ async def server(
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     library = StoredAnalyses(pool, store, ANALYSERS_KEY)
-    async with _pipeline(library, data / "spool", data, settings, clock) as pipeline:
+    async with (
+        open_tag_reads(ground.url, store) as tags,
+        _pipeline(library, data / "spool", data, settings, clock) as pipeline,
+    ):
         opener = functools.partial(open_repository, settings.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         worker = Worker(
@@ -113,7 +117,7 @@ async def server(
         yield ScannerApplication(
             pool=pool,
             store=store,
-            lookup=Lookup(pool, store, rules),
+            lookup=Lookup(pool, store, tags, rules),
             intake=intake,
             rules=rules,
             open_source=opener,

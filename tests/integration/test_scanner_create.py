@@ -19,6 +19,7 @@ from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
 from services.scanner.images.limits import SourceSettings
 from services.scanner.lookup import Lookup
+from services.scanner.tag_reads import open_tag_reads
 from services.scanner.wiring import open_repository
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
@@ -54,12 +55,13 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
         pool = await stack.enter_async_context(migrated_pool(database, *schemas))
         registry = await stack.enter_async_context(each_registry())
         bench, rules = ScannerBench(pool, database), real_rules(pool, SystemClock())
+        tags = await stack.enter_async_context(open_tag_reads(database, bench.store))
         address = registry.access.address
         await rules.create_instance(NewInstance(name="lab", address=address, plain_http=True, default_rule=False))
         application = ScannerApplication(
             pool=pool,
             store=bench.store,
-            lookup=Lookup(pool, bench.store, rules),
+            lookup=Lookup(pool, bench.store, tags, rules),
             intake=bench.intake,
             rules=rules,
             open_source=functools.partial(open_repository, SourceSettings()),

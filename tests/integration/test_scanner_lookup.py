@@ -13,6 +13,7 @@ from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.lookup import Lookup
 from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.tag_reads import open_tag_reads
 from tests.builders.edge import real_rules
 from tests.builders.scanner import ScannerBench, good, image
 from tests.databases import migrated_pool
@@ -62,7 +63,9 @@ async def desk(database: str) -> AsyncIterator[Desk]:
         rules, bench = real_rules(pool, SystemClock()), ScannerBench(pool, database)
         instance = await rules.create_instance(NewInstance(name="lab", address="127.0.0.1:1", default_rule=False))
         repository = await rules.see_repository(instance.instance_id, "team", "app")
-        yield Desk(bench, Lookup(pool, bench.store, rules), instance.instance_id, repository.repo_id)
+        async with open_tag_reads(database, bench.store) as tags:
+            lookup = Lookup(pool, bench.store, tags, rules)
+            yield Desk(bench, lookup, instance.instance_id, repository.repo_id)
 
 
 async def test_a_tag_and_a_digest_that_it_never_had_are_not_scanned(desk: Desk) -> None:

@@ -101,7 +101,7 @@ async def test_a_tag_never_moves_back_to_an_older_push(scanner: ScannerBench) ->
     await scanner.ask(old, revision=5)
     async with scanner.pool.acquire() as db:
         assert await scanner.store.tag_digest(db, "crr-1", "1.0") == new.digest
-        found = await scanner.store.task_of_tag(db, "crr-1", "1.0")
+        [found] = await scanner.store.tasks_of_tags(db, [("crr-1", "1.0")])
     assert found is not None
     assert found.task_id == newest.task_id
 
@@ -112,7 +112,7 @@ async def test_a_push_that_no_rule_wants_takes_the_old_verdict_from_the_tag(scan
     moved = dataclasses.replace(image(b"old"), digest=digest_of(b"new"))
     async with scanner.pool.acquire() as db:
         assert not await scanner.store.see_tag(db, moved, 6, datetime.now(UTC))
-        assert await scanner.store.task_of_tag(db, "crr-1", "1.0") is None
+        assert await scanner.store.tasks_of_tags(db, [("crr-1", "1.0")]) == [None]
         assert await scanner.store.tag_digest(db, "crr-1", "1.0") == digest_of(b"new")
 
 
@@ -157,7 +157,7 @@ async def test_a_task_on_what_the_registry_said_before_a_push_leaves_the_tag_to_
     late = await scanner.ask(image(b"said before"), revision=6, lane=LANE_PERSON)
     async with scanner.pool.acquire() as db:
         assert await scanner.store.tag_digest(db, "crr-1", "1.0") == digest_of(b"pushed")
-        newest = await scanner.store.task_of_tag(db, "crr-1", "1.0")
+        [newest] = await scanner.store.tasks_of_tags(db, [("crr-1", "1.0")])
     assert newest is not None
     assert newest.task_id == pushed.task_id
     assert (await scanner.task(late.task_id)).image.digest == digest_of(b"said before")

@@ -14,12 +14,14 @@ SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine
 FROM scanner.task
 WHERE task_id = $1
 
--- name: task_of_tag
--- Newest task of a tag, on the digest that the tag has now.
-SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, created_at, ended_at
-FROM scanner.task
-WHERE task_id = (SELECT task_id FROM scanner.tag WHERE repo_id = $1 AND tag = $2)
+-- name: tasks_of_tags
+-- Newest tasks of tags, on the digests that the tags have now, each with its place in the question.
+SELECT asked.place, k.task_id, k.instance_id, k.repo_id, k.namespace, k.repository, k.tag, k.digest, k.engine,
+    k.scan_id, k.state, k.reason, k.message, k.coverage, k.findings, k.advisories_version, k.rule_ids, k.target_ids,
+    k.created_at, k.ended_at
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (repo_id, tag, place)
+JOIN scanner.tag AS t ON t.repo_id = asked.repo_id AND t.tag = asked.tag
+JOIN scanner.task AS k ON k.task_id = t.task_id
 
 -- name: task_of_digest
 -- Newest task of a repository on a digest, under any tag or none.
