@@ -6,7 +6,8 @@ and `CreateScanRule`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.engine import Engine
@@ -16,6 +17,7 @@ from services.kernel.model.severity import Severity
 from services.rules.api import ScanType, Scope, Trigger
 from services.scanner.api import State, Task
 
+T = TypeVar("T")
 _SERVICES = {Engine.TRIVY: "ACR_SCAN_SERVICE", Engine.SECURITY_CENTER: "SAS_SCAN_SERVICE"}
 _ENGINES = {word: engine for engine, word in _SERVICES.items()}
 _STATUSES = {
@@ -34,6 +36,9 @@ _SEVERITIES = {
     Severity.HIGH: "High",
     Severity.CRITICAL: "High",  # the reference has no fifth word
 }
+_SCAN_TYPES = {kind.value: kind for kind in ScanType}
+_SCOPES = {scope.value: scope for scope in Scope}
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 _CLASSES = {FindingKind.SYSTEM_VULNERABILITY: "cve", FindingKind.APPLICATION_VULNERABILITY: "sca"}
 VULNERABILITIES = frozenset(_CLASSES)
 """The kinds that the reference counts and lists as vulnerabilities."""
@@ -98,23 +103,24 @@ def from_class(text: str) -> frozenset[FindingKind]:
 
 def from_scan_type(text: str) -> ScanType:
     """Reads what a scan or a rule wants to know; VUL when empty."""
-    return ScanType(_known("scan_type", text or "VUL", [kind.value for kind in ScanType]))
+    return _known("scan_type", text or "VUL", _SCAN_TYPES)
 
 
 def from_scope(text: str) -> Scope:
     """Reads how far a rule reaches."""
-    return Scope(_known("scan_scope", text, [scope.value for scope in Scope]))
+    return _known("scan_scope", text, _SCOPES)
 
 
 def from_trigger(text: str) -> Trigger:
     """Reads what sets a rule off."""
-    return Trigger(_known("trigger_type", text, [trigger.value for trigger in Trigger]))
+    return _known("trigger_type", text, _TRIGGERS)
 
 
-def _known(field: str, text: str, words: Sequence[str]) -> str:
-    if text not in words:
+def _known(field: str, text: str, words: Mapping[str, T]) -> T:
+    value = words.get(text)
+    if value is None:
         raise _unknown(field, text, words)
-    return text
+    return value
 
 
 def _unknown(field: str, text: str, words: Iterable[str]) -> ServiceError:
