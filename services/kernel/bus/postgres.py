@@ -39,6 +39,7 @@ log = structlog.get_logger()
 
 _QUERIES = load_queries("services.kernel.bus")
 _BATCH = 200
+_SOON_SECONDS = 0.002
 _LOOK_SECONDS = 0.5
 _ASSIGN_SECONDS = 1.0
 _ALL = list(range(PARTITIONS))
@@ -116,12 +117,15 @@ class _PostgresSubscription(Subscription):
         self._member = member
         self._news = news
         self._ready: list[Batch] = []
+        self._pause = _LOOK_SECONDS
 
     async def next(self, wait_seconds: float) -> Batch | None:
         loop = asyncio.get_running_loop()
         end = loop.time() + wait_seconds
         while True:
-            self._news.clear()
+            if self._news.is_set():
+                self._news.clear()
+                self._pause = _SOON_SECONDS
             held = await self._member.partitions()
             self._ready = [batch for batch in self._ready if batch.partition in held]
             if not self._ready and held:
@@ -131,10 +135,10 @@ class _PostgresSubscription(Subscription):
             left = end - loop.time()
             if left <= 0:
                 return None
-            # A committed message can still lie behind an older open transaction, whose end tells nobody: look.
-            await wait(self._news, min(left, _LOOK_SECONDS))
-            if self._news.is_set():
-                await asyncio.sleep(0)
+            # A committed message can still lie behind an older open transaction, whose end tells nobody: look, soon
+            # after a wake-up and then less and less often.
+            if not await wait(self._news, min(left, self._pause)):
+                self._pause = min(self._pause * 2, _LOOK_SECONDS)
 
     async def _read(self, held: frozenset[int]) -> list[Batch]:
         member = self._member
