@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -56,15 +57,25 @@ def load_key(configured: str, file: Path) -> bytes:
     if configured:
         return _decode(configured, "DRYDOCK_SECRET_KEY")
     try:
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
         return _decode(file.read_text().strip(), str(file))
-    key = secrets.token_bytes(_KEY)
-    with os.fdopen(descriptor, "w") as handle:
-        handle.write(key.hex())
-        handle.flush()
-        os.fsync(handle.fileno())
-    return key
+    except FileNotFoundError:
+        _write_new(file, secrets.token_bytes(_KEY).hex())
+    return _decode(file.read_text().strip(), str(file))
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Makes the file whole at once, unless another process was first: nobody ever reads a part of a key."""
+    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()
 
 
 def _decode(text: str, origin: str) -> bytes:

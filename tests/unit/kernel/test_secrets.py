@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,6 +42,21 @@ def test_the_key_file_is_made_once_and_private(tmp_path: Path) -> None:
     key = load_key("", file)
     assert load_key("", file) == key
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_processes_that_start_together_make_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "secret.key"
+    others: list[bytes] = []
+    really_open = os.fdopen
+
+    def open_late(*arguments: Any) -> Any:
+        monkeypatch.setattr(os, "fdopen", really_open)
+        others.append(load_key("", file))  # another process begins while we are about to write
+        return really_open(*arguments)
+
+    monkeypatch.setattr(os, "fdopen", open_late)
+    assert [load_key("", file)] == others
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
 
 
 def test_a_configured_key_wins_and_a_bad_one_is_refused(tmp_path: Path) -> None:
