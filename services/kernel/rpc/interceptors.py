@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
-from services.kernel.rpc import request_id
+from services.kernel.rpc import call_context, request_id
 from services.kernel.rpc.status import CODES, to_message, to_trailers
 
 log = structlog.get_logger()
@@ -113,8 +113,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> Any:
             began = time.perf_counter()
             metadata = context.invocation_metadata() or ()
-            self._enter(method, metadata, context)
-            deadline = asyncio.timeout(_limit(context, self._default))
+            limit = _limit(context, self._default)
+            self._enter(method, metadata, context, limit)
+            deadline = asyncio.timeout(limit)
             try:
                 async with deadline:
                     await self._guard.admit(method, metadata)
@@ -134,8 +135,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             began = time.perf_counter()
             metadata = context.invocation_metadata() or ()
-            self._enter(method, metadata, context)
-            deadline = asyncio.timeout(_limit(context, self._stream_default))
+            limit = _limit(context, self._stream_default)
+            self._enter(method, metadata, context, limit)
+            deadline = asyncio.timeout(limit)
             try:
                 async with deadline:
                     await self._guard.admit(method, metadata)
@@ -153,7 +155,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _enter(self, method: str, metadata: Metadata, context: Context) -> None:
+    def _enter(self, method: str, metadata: Metadata, context: Context, seconds: float) -> None:
+        call_context.enter(metadata, seconds)
         offered = next((value for key, value in metadata if key == request_id.HEADER), "")
         chosen = request_id.accept(offered) if isinstance(offered, str) else ""
         request_id.bind(chosen or self._ids.uuid())

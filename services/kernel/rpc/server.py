@@ -57,11 +57,12 @@ async def serve(
     *,
     interceptors: Sequence[grpc.aio.ServerInterceptor],
     grace_seconds: float = 10.0,
+    credentials: grpc.ServerCredentials | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Listens on `HOST:PORT` (port 0: any free one) and serves until exit.
 
-    At exit health says NOT_SERVING, new calls are refused, calls under way get `grace_seconds`, and what still
-    runs then is cancelled.
+    With `credentials` it speaks TLS only. At exit health says NOT_SERVING, new calls are refused, calls under way
+    get `grace_seconds`, and what still runs then is cancelled.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -73,7 +74,7 @@ async def serve(
         service.add(server)
     names = [service.name for service in services]
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    bound = _bind(server, address)
+    bound = _bind(server, address, credentials)
     for name in names:
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     await server.start()
@@ -86,9 +87,12 @@ async def serve(
         log.info("rpc.stopped", address=bound)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> str:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
     try:
-        port = server.add_insecure_port(address)
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise ServiceError(
             Kind.FAILED_PRECONDITION,

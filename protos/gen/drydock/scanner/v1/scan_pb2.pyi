@@ -261,6 +261,32 @@ class PlatformScan(_message.Message):
 Global___PlatformScan: _TypeAlias = PlatformScan  # noqa: Y015
 
 @_typing.final
+class SourcePackage(_message.Message):
+    """SourcePackage is the source that an operating system's binary package was built from."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name."""
+    version: _builtins.str
+    """Version."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourcePackage: _TypeAlias = SourcePackage  # noqa: Y015
+
+@_typing.final
 class Package(_message.Message):
     """Package is an installed package."""
 
@@ -272,6 +298,8 @@ class Package(_message.Message):
     ECOSYSTEM_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     LAYER_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ARCH_FIELD_NUMBER: _builtins.int
     purl: _builtins.str
     """Package URL."""
     name: _builtins.str
@@ -284,6 +312,12 @@ class Package(_message.Message):
     """File that says so."""
     layer: _builtins.str
     """Digest of the layer that brought it."""
+    arch: _builtins.str
+    """Architecture; empty where the package database names none."""
+    @_builtins.property
+    def source(self) -> Global___SourcePackage:
+        """Its source; unset where the package database names none."""
+
     def __init__(
         self,
         *,
@@ -293,10 +327,12 @@ class Package(_message.Message):
         ecosystem: _builtins.str = ...,
         path: _builtins.str = ...,
         layer: _builtins.str = ...,
+        source: Global___SourcePackage | None = ...,
+        arch: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ecosystem", b"ecosystem", "layer", b"layer", "name", b"name", "path", b"path", "purl", b"purl", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arch", b"arch", "ecosystem", b"ecosystem", "layer", b"layer", "name", b"name", "path", b"path", "purl", b"purl", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
