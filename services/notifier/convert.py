@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.notifier.v1 import notifier_service_pb2
@@ -25,6 +27,11 @@ def from_kind(kind: int) -> TargetKind:
     return _KINDS[kind]
 
 
+def to_kind(kind: TargetKind) -> notifier_service_pb2.TargetKind.ValueType:
+    """Writes the kind of a target."""
+    return notifier_service_pb2.TargetKind.Value(f"TARGET_KIND_{kind.value}")
+
+
 def to_target(target: Target) -> notifier_service_pb2.Target:
     """Writes a target."""
     created_at = Timestamp()
@@ -32,7 +39,22 @@ def to_target(target: Target) -> notifier_service_pb2.Target:
     return notifier_service_pb2.Target(
         target_id=target.target_id,
         name=target.name,
-        kind=notifier_service_pb2.TargetKind.Value(f"TARGET_KIND_{target.kind.value}"),
+        kind=to_kind(target.kind),
         url=target.url,
         create_time=created_at,
+    )
+
+
+def from_target(said: notifier_service_pb2.Target) -> Target:
+    """Reads a target as the notifier has it.
+
+    Raises:
+        ServiceError: INVALID_TARGET_KIND for a kind that is newer than this release.
+    """
+    return Target(
+        target_id=said.target_id,
+        name=said.name,
+        kind=from_kind(said.kind),
+        url=said.url,
+        created_at=said.create_time.ToDatetime(tzinfo=UTC),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
+from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.convert import from_kind, to_target
 
@@ -36,3 +37,13 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         """Checks that targets exist."""
         await self._api.check_targets(tuple(request.target_ids))
         return pb.CheckTargetsResponse()
+
+def inner_services(api: NotifierApi) -> tuple[Service, ...]:
+    """Returns what the inner door of the notifier serves."""
+    public = NotifierServicer(api)
+    return (
+        Service(
+            name="drydock.notifier.v1.NotifierService",
+            add=lambda server: rpc.add_NotifierServiceServicer_to_server(public, server),
+        ),
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import SecretStr
 
-from drydock.rules.v1 import instance_pb2, rules_service_pb2, scan_rule_pb2
+from drydock.rules.v1 import instance_pb2, rules_inner_service_pb2, rules_service_pb2, scan_rule_pb2
 from services.kernel.errors import ServiceError, invalid
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import parse_engine
 from services.rules.api import (
     Edition,
@@ -68,6 +70,24 @@ def from_create_instance(request: rules_service_pb2.CreateInstanceRequest) -> Ne
     )
 
 
+def to_create_instance(new: NewInstance) -> rules_service_pb2.CreateInstanceRequest:
+    """Writes what a caller says of a new instance."""
+    return rules_service_pb2.CreateInstanceRequest(
+        instance=instance_pb2.Instance(
+            name=new.name,
+            address=new.address,
+            private_address=new.private_address,
+            edition=_edition_number(new.edition),
+            region=new.region,
+            plain_http=new.plain_http,
+            username=new.username,
+        ),
+        password=new.password,
+        engine=new.engine.value if new.engine is not None else "",
+        no_default_rule=not new.default_rule,
+    )
+
+
 def from_update_instance(request: rules_service_pb2.UpdateInstanceRequest) -> InstanceChange:
     """Reads the fields that the mask names.
 
@@ -96,6 +116,28 @@ def from_update_instance(request: rules_service_pb2.UpdateInstanceRequest) -> In
     )
 
 
+def to_update_instance(instance: str, change: InstanceChange) -> rules_service_pb2.UpdateInstanceRequest:
+    """Writes the fields that are to change, and the mask that names them."""
+    said: dict[str, object] = {
+        "name": change.name,
+        "address": change.address,
+        "private_address": change.private_address,
+        "edition": _edition_number(change.edition) if change.edition is not None else None,
+        "region": change.region,
+        "plain_http": change.plain_http,
+        "username": change.username,
+    }
+    request = rules_service_pb2.UpdateInstanceRequest(instance=instance_pb2.Instance(instance_id=instance))
+    for path, value in said.items():
+        if value is not None:
+            setattr(request.instance, path, value)
+            request.update_mask.paths.append(path)
+    if change.password is not None:
+        request.password = change.password
+        request.update_mask.paths.append("password")
+    return request
+
+
 def from_scan_type(scan_type: int) -> ScanType | None:
     """Reads a scan type; None where the caller named none.
 
@@ -105,6 +147,13 @@ def from_scan_type(scan_type: int) -> ScanType | None:
     if scan_type not in _SCAN_TYPES:
         raise _unknown("INVALID_SCAN_TYPE", "scan type", scan_type, "scan_type")
     return _SCAN_TYPES[scan_type]
+
+
+def to_scan_type(scan_type: ScanType | None) -> scan_rule_pb2.ScanType.ValueType:
+    """Writes a scan type; None asks for every type."""
+    if scan_type is None:
+        return scan_rule_pb2.SCAN_TYPE_UNSPECIFIED
+    return scan_rule_pb2.ScanType.Value(f"SCAN_TYPE_{scan_type.value}")
 
 
 def from_rule(said: scan_rule_pb2.ScanRule, *, default_type: ScanType = ScanType.VUL) -> NewScanRule:
@@ -131,12 +180,28 @@ def from_rule(said: scan_rule_pb2.ScanRule, *, default_type: ScanType = ScanType
     )
 
 
+def to_new_rule(new: NewScanRule, *, rule_id: str = "", instance: str = "") -> scan_rule_pb2.ScanRule:
+    """Writes what a caller says of a rule: a new one of that instance, or the one with that id."""
+    return scan_rule_pb2.ScanRule(
+        rule_id=rule_id,
+        instance_id=instance,
+        name=new.name,
+        scope=scan_rule_pb2.Scope.Value(f"SCOPE_{new.scope.value}"),
+        namespaces=new.namespaces,
+        repo_names=new.repo_names,
+        tag_pattern=new.tag_pattern,
+        trigger=scan_rule_pb2.Trigger.Value(f"TRIGGER_{new.trigger.value}"),
+        scan_type=to_scan_type(new.scan_type),
+        target_ids=new.target_ids,
+    )
+
+
 def to_instance(instance: Instance) -> instance_pb2.Instance:
     """Writes an instance."""
     return instance_pb2.Instance(
         instance_id=instance.instance_id,
         name=instance.name,
-        edition=instance_pb2.Edition.Value(f"EDITION_{instance.edition.value}"),
+        edition=_edition_number(instance.edition),
         region=instance.region,
         address=instance.address,
         private_address=instance.private_address,
@@ -145,6 +210,27 @@ def to_instance(instance: Instance) -> instance_pb2.Instance:
         engine=instance.engine.value,
         create_time=_timestamp(instance.created_at),
         update_time=_timestamp(instance.updated_at),
+    )
+
+
+def from_instance(said: instance_pb2.Instance) -> Instance:
+    """Reads an instance as rules has it.
+
+    Raises:
+        ServiceError: INVALID_EDITION or INVALID_ENGINE for words that are newer than this release.
+    """
+    return Instance(
+        instance_id=said.instance_id,
+        name=said.name,
+        edition=_edition(said.edition),
+        region=said.region,
+        address=said.address,
+        private_address=said.private_address,
+        plain_http=said.plain_http,
+        username=said.username,
+        engine=parse_engine(said.engine),
+        created_at=_moment(said.create_time),
+        updated_at=_moment(said.update_time),
     )
 
 
@@ -159,21 +245,65 @@ def to_repository(repository: Repository) -> instance_pb2.Repository:
     )
 
 
+def from_repository(said: instance_pb2.Repository) -> Repository:
+    """Reads a repository as rules has it."""
+    return Repository(
+        repo_id=said.repo_id,
+        instance_id=said.instance_id,
+        namespace=said.namespace,
+        name=said.name,
+        created_at=_moment(said.create_time),
+    )
+
+
 def to_rule(rule: ScanRule) -> scan_rule_pb2.ScanRule:
     """Writes a rule."""
-    return scan_rule_pb2.ScanRule(
-        rule_id=rule.rule_id,
-        instance_id=rule.instance_id,
-        name=rule.name,
-        scope=scan_rule_pb2.Scope.Value(f"SCOPE_{rule.scope.value}"),
-        namespaces=rule.namespaces,
-        repo_names=rule.repo_names,
-        tag_pattern=rule.tag_pattern,
-        trigger=scan_rule_pb2.Trigger.Value(f"TRIGGER_{rule.trigger.value}"),
-        scan_type=scan_rule_pb2.ScanType.Value(f"SCAN_TYPE_{rule.scan_type.value}"),
-        target_ids=rule.target_ids,
-        create_time=_timestamp(rule.created_at),
-        update_time=_timestamp(rule.updated_at),
+    written = to_new_rule(rule, rule_id=rule.rule_id, instance=rule.instance_id)
+    written.create_time.FromDatetime(rule.created_at)
+    written.update_time.FromDatetime(rule.updated_at)
+    return written
+
+
+def from_saved_rule(said: scan_rule_pb2.ScanRule) -> ScanRule:
+    """Reads a rule as rules has it.
+
+    Raises:
+        ServiceError: as `from_rule`, for words that are newer than this release.
+    """
+    new = from_rule(said)
+    return ScanRule(
+        rule_id=said.rule_id,
+        instance_id=said.instance_id,
+        name=new.name,
+        scope=new.scope,
+        tag_pattern=new.tag_pattern,
+        namespaces=new.namespaces,
+        repo_names=new.repo_names,
+        trigger=new.trigger,
+        scan_type=new.scan_type,
+        target_ids=new.target_ids,
+        created_at=_moment(said.create_time),
+        updated_at=_moment(said.update_time),
+    )
+
+
+def to_access(access: RegistryAccess) -> rules_inner_service_pb2.RegistryAccess:
+    """Writes how a registry is reached, password in clear: for peers only."""
+    return rules_inner_service_pb2.RegistryAccess(
+        address=access.address,
+        plain_http=access.plain_http,
+        username=access.username,
+        password=access.password.get_secret_value(),
+    )
+
+
+def from_access(said: rules_inner_service_pb2.RegistryAccess) -> RegistryAccess:
+    """Reads how a registry is reached."""
+    return RegistryAccess(
+        address=said.address,
+        plain_http=said.plain_http,
+        username=said.username,
+        password=SecretStr(said.password),
     )
 
 
@@ -181,6 +311,10 @@ def _edition(edition: int) -> Edition:
     if edition not in _EDITIONS:
         raise _unknown("INVALID_EDITION", "edition", edition, "edition")
     return _EDITIONS[edition]
+
+
+def _edition_number(edition: Edition) -> instance_pb2.Edition.ValueType:
+    return instance_pb2.Edition.Value(f"EDITION_{edition.value}")
 
 
 def _unknown(reason: str, what: str, number: int, field: str) -> ServiceError:
@@ -191,3 +325,7 @@ def _timestamp(moment: datetime) -> Timestamp:
     written = Timestamp()
     written.FromDatetime(moment)
     return written
+
+
+def _moment(said: Timestamp) -> datetime:
+    return said.ToDatetime(tzinfo=UTC)

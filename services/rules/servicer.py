@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from drydock.rules.v1 import rules_inner_service_pb2 as inner_pb
+from drydock.rules.v1 import rules_inner_service_pb2_grpc as inner_rpc
 from drydock.rules.v1 import rules_service_pb2 as pb
 from drydock.rules.v1 import rules_service_pb2_grpc as rpc
+from services.kernel.rpc.server import Service
 from services.rules.api import RulesApi
 from services.rules.convert import (
     from_create_instance,
     from_rule,
     from_scan_type,
     from_update_instance,
+    to_access,
     to_instance,
     to_repository,
     to_rule,
@@ -111,3 +115,53 @@ class RulesServicer(rpc.RulesServiceServicer):
         """Deletes a rule."""
         await self._api.delete_rule(request.rule_id)
         return pb.DeleteScanRuleResponse()
+
+
+class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
+    """RulesInnerService over RulesApi: for peers, never behind the gateway's door."""
+
+    def __init__(self, api: RulesApi) -> None:
+        self._api = api
+
+    async def GetRegistryAccess(
+        self, request: inner_pb.GetRegistryAccessRequest, context: object
+    ) -> inner_pb.GetRegistryAccessResponse:
+        """Returns how a registry is reached."""
+        access = await self._api.registry_access(request.instance)
+        return inner_pb.GetRegistryAccessResponse(access=to_access(access))
+
+    async def GetRepository(
+        self, request: inner_pb.GetRepositoryRequest, context: object
+    ) -> inner_pb.GetRepositoryResponse:
+        """Returns a repository by its id."""
+        found = await self._api.get_repository(request.instance, request.repo_id)
+        return inner_pb.GetRepositoryResponse(repository=to_repository(found))
+
+    async def SeeRepository(
+        self, request: inner_pb.SeeRepositoryRequest, context: object
+    ) -> inner_pb.SeeRepositoryResponse:
+        """Returns a repository by its name, saved when it was not known."""
+        seen = await self._api.see_repository(request.instance, request.namespace, request.name)
+        return inner_pb.SeeRepositoryResponse(repository=to_repository(seen))
+
+    async def FindRepository(
+        self, request: inner_pb.FindRepositoryRequest, context: object
+    ) -> inner_pb.FindRepositoryResponse:
+        """Returns a repository by its name."""
+        found = await self._api.find_repository(request.instance, request.namespace, request.name)
+        return inner_pb.FindRepositoryResponse(repository=to_repository(found))
+
+
+def inner_services(api: RulesApi) -> tuple[Service, ...]:
+    """Returns what the inner door of rules serves."""
+    public, inner = RulesServicer(api), RulesInnerServicer(api)
+    return (
+        Service(
+            name="drydock.rules.v1.RulesService",
+            add=lambda server: rpc.add_RulesServiceServicer_to_server(public, server),
+        ),
+        Service(
+            name="drydock.rules.v1.RulesInnerService",
+            add=lambda server: inner_rpc.add_RulesInnerServiceServicer_to_server(inner, server),
+        ),
+    )

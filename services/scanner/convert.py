@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC
+
 from drydock.scanner.v1 import scan_pb2 as pb
+from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
 from drydock.scanner.v1 import scanner_service_pb2 as service_pb
-from services.kernel.errors import invalid
+from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.model.digest import parse_digest
-from services.kernel.model.finding import FindingKind, Package
+from services.kernel.model.engine import parse_engine
+from services.kernel.model.finding import Finding, FindingKind, FixState, Package, SourcePackage
+from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import FindingFilter, ImageQuery, PlacedFinding, PlatformScan, State, Task
 
@@ -34,6 +40,35 @@ def from_image(image: pb.ImageRef) -> ImageQuery:
         tag=image.tag,
         digest=parse_digest(image.digest, field="image.digest") if image.digest else None,
     )
+
+
+def from_query(said: inner_pb.ImageQuery) -> ImageQuery:
+    """Reads the name of an image as a peer gives it.
+
+    Raises:
+        ServiceError: INVALID_DIGEST.
+    """
+    return dataclasses.replace(from_image(said.image), task_id=said.task_id)
+
+
+def to_query(image: ImageQuery) -> inner_pb.ImageQuery:
+    """Writes the name of an image for a peer."""
+    return inner_pb.ImageQuery(
+        image=pb.ImageRef(
+            instance=image.instance,
+            repo_id=image.repo_id,
+            namespace=image.namespace,
+            repository=image.repository,
+            tag=image.tag,
+            digest=image.digest or "",
+        ),
+        task_id=image.task_id,
+    )
+
+
+def to_state(state: State | None) -> pb.State.ValueType:
+    """Writes a state; None asks for every one."""
+    return _STATES[state] if state is not None else pb.STATE_UNSPECIFIED
 
 
 def from_state(number: pb.State.ValueType) -> State | None:
@@ -65,6 +100,33 @@ def from_filter(request: service_pb.ListFindingsRequest) -> FindingFilter:
     )
 
 
+def from_wanted(said: inner_pb.ReadFindingsRequest) -> FindingFilter:
+    """Reads which findings a peer wants.
+
+    Raises:
+        ServiceError: INVALID_KIND, INVALID_SEVERITY.
+    """
+    return FindingFilter(
+        kinds=frozenset(map(_kind, said.kinds)),
+        severities=frozenset(map(_severity, said.severities)),
+        id_contains=said.id_contains,
+        platform=said.platform,
+        descending=said.descending,
+    )
+
+
+def to_wanted(image: ImageQuery, wanted: FindingFilter) -> inner_pb.ReadFindingsRequest:
+    """Writes which findings are wanted."""
+    return inner_pb.ReadFindingsRequest(
+        image=to_query(image),
+        kinds=sorted(kind.value for kind in wanted.kinds),
+        severities=sorted(severity.value for severity in wanted.severities),
+        id_contains=wanted.id_contains,
+        platform=wanted.platform,
+        descending=wanted.descending,
+    )
+
+
 def to_task(task: Task) -> pb.Task:
     """Writes a task."""
     message = pb.Task(
@@ -91,6 +153,37 @@ def to_task(task: Task) -> pb.Task:
     return message
 
 
+def from_task(said: pb.Task) -> Task:
+    """Reads a task as the scanner has it.
+
+    Raises:
+        ServiceError: NEWER_RELEASE for a state, engine, coverage or severity that this release does not know.
+    """
+    try:
+        return Task(
+            task_id=said.task_id,
+            instance_id=said.instance_id,
+            repo_id=said.repo_id,
+            namespace=said.namespace,
+            repository=said.repository,
+            tag=said.tag,
+            digest=parse_digest(said.digest),
+            engine=parse_engine(said.engine),
+            state=_NUMBERS[said.state],
+            reason=said.reason,
+            message=said.message,
+            coverage=Coverage(said.coverage) if said.coverage else None,
+            findings={Severity(severity): count for severity, count in said.findings.items()},
+            advisories_version=said.advisories_version,
+            rule_ids=tuple(said.rule_ids),
+            created_at=said.create_time.ToDatetime(tzinfo=UTC),
+            ended_at=said.end_time.ToDatetime(tzinfo=UTC) if said.HasField("end_time") else None,
+            platforms=tuple(map(from_platform_scan, said.platforms)),
+        )
+    except (KeyError, ValueError) as error:
+        raise _newer() from error
+
+
 def to_platform_scan(scan: PlatformScan) -> pb.PlatformScan:
     """Writes one platform of a task."""
     return pb.PlatformScan(
@@ -100,6 +193,18 @@ def to_platform_scan(scan: PlatformScan) -> pb.PlatformScan:
         state=_STATES[scan.state],
         reason=scan.reason,
         message=scan.message,
+    )
+
+
+def from_platform_scan(said: pb.PlatformScan) -> PlatformScan:
+    """Reads one platform of a task. Raises KeyError for a state that this release does not know."""
+    return PlatformScan(
+        scan_id=said.scan_id,
+        platform=said.platform,
+        digest=said.digest,
+        state=_NUMBERS[said.state],
+        reason=said.reason,
+        message=said.message,
     )
 
 
@@ -123,8 +228,35 @@ def to_finding(placed: PlacedFinding) -> pb.Finding:
     )
 
 
+def from_finding(said: pb.Finding) -> PlacedFinding:
+    """Reads a finding.
+
+    Raises:
+        ServiceError: NEWER_RELEASE for a kind, severity or state that this release does not know.
+    """
+    try:
+        finding = Finding(
+            kind=FindingKind(said.kind),
+            id=said.id,
+            aliases=tuple(said.aliases),
+            severity=Severity(said.severity),
+            score=said.score if said.HasField("score") else None,
+            title=said.title,
+            link=said.link,
+            package=from_package(said.package),
+            fixed_version=said.fixed_version,
+            path=said.path,
+            layer=said.layer,
+            fix_state=FixState(said.fix_state),
+        )
+    except ValueError as error:
+        raise _newer() from error
+    return PlacedFinding(finding=finding, platforms=tuple(said.platforms))
+
+
 def to_package(package: Package) -> pb.Package:
     """Writes a package."""
+    source = package.source
     return pb.Package(
         purl=package.purl,
         name=package.name,
@@ -132,6 +264,33 @@ def to_package(package: Package) -> pb.Package:
         ecosystem=package.ecosystem,
         path=package.path,
         layer=package.layer,
+        source=pb.SourcePackage(name=source.name, version=source.version) if source is not None else None,
+        arch=package.arch,
+    )
+
+
+def from_package(said: pb.Package) -> Package:
+    """Reads a package."""
+    return Package(
+        purl=said.purl,
+        name=said.name,
+        version=said.version,
+        ecosystem=said.ecosystem,
+        path=said.path,
+        layer=said.layer,
+        source=SourcePackage(name=said.source.name, version=said.source.version)
+        if said.HasField("source")
+        else None,
+        arch=said.arch,
+    )
+
+
+def _newer() -> ServiceError:
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "NEWER_RELEASE",
+        "The scanner's answer holds a word that this release does not know.",
+        hint="Install the release of the scanner here too.",
     )
 
 

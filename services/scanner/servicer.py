@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
+from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
+from drydock.scanner.v1 import scanner_inner_service_pb2_grpc as inner_rpc
 from drydock.scanner.v1 import scanner_service_pb2 as pb
 from drydock.scanner.v1 import scanner_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.model.engine import parse_engine
 from services.kernel.model.page import bad_token, decode_token, encode_token, page_size
+from services.kernel.rpc.server import Service
 from services.scanner.api import Findings, ImageQuery, PlacedFinding, ScannerApi
-from services.scanner.convert import from_filter, from_image, from_state, to_finding, to_task
+from services.scanner.convert import (
+    from_filter,
+    from_image,
+    from_query,
+    from_state,
+    from_wanted,
+    to_finding,
+    to_task,
+)
 
 _MAX_DIGITS = 9
+_PART = 500
+"""Findings in one message of a stream."""
 
 
 class ScannerServicer(rpc.ScannerServiceServicer):
@@ -82,6 +95,61 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         """Returns one platform's report."""
         report = await self._api.report(_named(from_image(request.image)), request.platform)
         return pb.GetReportResponse(report=report)
+
+
+class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):
+    """ScannerInnerService over ScannerApi: for peers, never behind the gateway's door."""
+
+    def __init__(self, api: ScannerApi) -> None:
+        self._api = api
+
+    async def CreateTask(
+        self, request: inner_pb.CreateTaskRequest, context: object
+    ) -> inner_pb.CreateTaskResponse:
+        """Starts a task."""
+        task = await self._api.create_task(
+            from_query(request.image),
+            engine=parse_engine(request.engine) if request.engine else None,
+            target_ids=tuple(request.target_ids),
+            request_id=request.request_id,
+        )
+        return inner_pb.CreateTaskResponse(task=to_task(task))
+
+    async def GetStatus(self, request: inner_pb.GetStatusRequest, context: object) -> inner_pb.GetStatusResponse:
+        """Returns the newest task of an image."""
+        return inner_pb.GetStatusResponse(task=to_task(await self._api.image_status(from_query(request.image))))
+
+    async def ReadFindings(
+        self, request: inner_pb.ReadFindingsRequest, context: object
+    ) -> AsyncIterator[inner_pb.ReadFindingsResponse]:
+        """Streams findings: the task first, then part after part."""
+        found = await self._api.findings(from_query(request.image), from_wanted(request))
+        yield inner_pb.ReadFindingsResponse(task=to_task(found.task))
+        for begin in range(0, len(found.findings), _PART):
+            part = found.findings[begin : begin + _PART]
+            yield inner_pb.ReadFindingsResponse(findings=[to_finding(placed) for placed in part])
+
+    async def ReadReport(
+        self, request: inner_pb.ReadReportRequest, context: object
+    ) -> inner_pb.ReadReportResponse:
+        """Returns one platform's report."""
+        report = await self._api.report(from_query(request.image), request.platform)
+        return inner_pb.ReadReportResponse(report=report)
+
+
+def inner_services(api: ScannerApi) -> tuple[Service, ...]:
+    """Returns what the inner door of the scanner serves."""
+    public, inner = ScannerServicer(api), ScannerInnerServicer(api)
+    return (
+        Service(
+            name="drydock.scanner.v1.ScannerService",
+            add=lambda server: rpc.add_ScannerServiceServicer_to_server(public, server),
+        ),
+        Service(
+            name="drydock.scanner.v1.ScannerInnerService",
+            add=lambda server: inner_rpc.add_ScannerInnerServiceServicer_to_server(inner, server),
+        ),
+    )
 
 
 def _begin(found: Findings, position: tuple[str, ...] | None) -> int:

@@ -1,0 +1,43 @@
+"""NotifierApi across the network: what the application offers, met over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drydock.notifier.v1 import notifier_service_pb2 as pb
+from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
+from services.kernel.model.page import Page
+from services.kernel.rpc.peer import Peer
+from services.notifier.api import Target, TargetKind
+from services.notifier.convert import from_target, to_kind
+
+if TYPE_CHECKING:  # the asynchronous stubs are types only
+    from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceAsyncStub
+
+SERVICE = "drydock.notifier.v1.NotifierService"
+"""What a peer must serve to be the notifier."""
+
+
+class NotifierClient:
+    """NotifierApi over a peer. Errors are those of the application, and what `Peer` adds."""
+
+    def __init__(self, peer: Peer) -> None:
+        notifier: NotifierServiceAsyncStub = NotifierServiceStub(peer.channel)
+        # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
+        self._create = peer.once(notifier.CreateTarget)
+        self._delete = peer.once(notifier.DeleteTarget)
+        self._list = peer.repeatable(notifier.ListTargets)
+
+    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+        """Saves a target."""
+        said = pb.Target(name=name, kind=to_kind(kind), url=url)
+        return from_target((await self._create(pb.CreateTargetRequest(target=said))).target)
+
+    async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
+        """Lists targets by name."""
+        answer = await self._list(pb.ListTargetsRequest(page_size=page_size, page_token=page_token))
+        return Page(items=tuple(map(from_target, answer.targets)), next_token=answer.next_page_token)
+
+    async def delete_target(self, target: str) -> None:
+        """Deletes a target by id or name."""
+        await self._delete(pb.DeleteTargetRequest(target=target))

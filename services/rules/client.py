@@ -1,0 +1,163 @@
+"""RulesApi across the network: what the application offers, met over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drydock.rules.v1 import rules_inner_service_pb2 as inner_pb
+from drydock.rules.v1 import rules_service_pb2 as pb
+from drydock.rules.v1.rules_inner_service_pb2_grpc import RulesInnerServiceStub
+from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.page import Page
+from services.kernel.rpc.peer import Peer
+from services.rules.api import (
+    Instance,
+    InstanceChange,
+    NewInstance,
+    NewScanRule,
+    Repository,
+    ScanRule,
+    ScanType,
+)
+from services.rules.convert import (
+    from_access,
+    from_instance,
+    from_repository,
+    from_saved_rule,
+    to_create_instance,
+    to_new_rule,
+    to_scan_type,
+    to_update_instance,
+)
+
+if TYPE_CHECKING:  # the asynchronous stubs are types only
+    from drydock.rules.v1.rules_inner_service_pb2_grpc import RulesInnerServiceAsyncStub
+    from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceAsyncStub
+
+SERVICE = "drydock.rules.v1.RulesInnerService"
+"""What a peer must serve to be rules."""
+
+
+class RulesClient:
+    """RulesApi over a peer. Errors are those of the application, and what `Peer` adds."""
+
+    def __init__(self, peer: Peer) -> None:
+        rules: RulesServiceAsyncStub = RulesServiceStub(peer.channel)
+        inner: RulesInnerServiceAsyncStub = RulesInnerServiceStub(peer.channel)
+        # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
+        self._create_instance = peer.once(rules.CreateInstance)
+        self._update_instance = peer.once(rules.UpdateInstance)
+        self._delete_instance = peer.once(rules.DeleteInstance)
+        self._create_rule = peer.once(rules.CreateScanRule)
+        self._update_rule = peer.once(rules.UpdateScanRule)
+        self._delete_rule = peer.once(rules.DeleteScanRule)
+        self._get_instance = peer.repeatable(rules.GetInstance)
+        self._list_instances = peer.repeatable(rules.ListInstances)
+        self._list_repositories = peer.repeatable(rules.ListRepositories)
+        self._get_rule = peer.repeatable(rules.GetScanRule)
+        self._list_rules = peer.repeatable(rules.ListScanRules)
+        self._get_access = peer.repeatable(inner.GetRegistryAccess)
+        self._get_repository = peer.repeatable(inner.GetRepository)
+        self._see_repository = peer.repeatable(inner.SeeRepository)
+        self._find_repository = peer.repeatable(inner.FindRepository)
+
+    # instances
+
+    async def create_instance(self, new: NewInstance) -> Instance:
+        """Saves an instance; see RulesApi."""
+        return from_instance((await self._create_instance(to_create_instance(new))).instance)
+
+    async def get_instance(self, instance: str) -> Instance:
+        """Returns one instance by id or name."""
+        return from_instance((await self._get_instance(pb.GetInstanceRequest(instance=instance))).instance)
+
+    async def list_instances(
+        self, *, region: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Instance]:
+        """Lists instances by name."""
+        answer = await self._list_instances(
+            pb.ListInstancesRequest(region=region, page_size=page_size, page_token=page_token)
+        )
+        return Page(items=tuple(map(from_instance, answer.instances)), next_token=answer.next_page_token)
+
+    async def update_instance(self, instance: str, change: InstanceChange) -> Instance:
+        """Changes what is not None; see RulesApi."""
+        if change == InstanceChange():
+            return await self.get_instance(instance)
+        return from_instance((await self._update_instance(to_update_instance(instance, change))).instance)
+
+    async def delete_instance(self, instance: str) -> None:
+        """Forgets an instance."""
+        await self._delete_instance(pb.DeleteInstanceRequest(instance=instance))
+
+    async def registry_access(self, instance: str) -> RegistryAccess:
+        """Returns how to reach the registry, password included."""
+        answer = await self._get_access(inner_pb.GetRegistryAccessRequest(instance=instance))
+        return from_access(answer.access)
+
+    # repositories
+
+    async def get_repository(self, instance: str, repo_id: str) -> Repository:
+        """Returns a repository by its id."""
+        answer = await self._get_repository(inner_pb.GetRepositoryRequest(instance=instance, repo_id=repo_id))
+        return from_repository(answer.repository)
+
+    async def see_repository(self, instance: str, namespace: str, name: str) -> Repository:
+        """Returns a repository by its name, saved when it was not known."""
+        request = inner_pb.SeeRepositoryRequest(instance=instance, namespace=namespace, name=name)
+        return from_repository((await self._see_repository(request)).repository)
+
+    async def find_repository(self, instance: str, namespace: str, name: str) -> Repository:
+        """Returns a repository by its name, if anybody has seen it."""
+        request = inner_pb.FindRepositoryRequest(instance=instance, namespace=namespace, name=name)
+        return from_repository((await self._find_repository(request)).repository)
+
+    async def list_repositories(
+        self, instance: str, *, namespace: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[Repository]:
+        """Lists repositories by namespace and name."""
+        answer = await self._list_repositories(
+            pb.ListRepositoriesRequest(
+                instance=instance, namespace=namespace, page_size=page_size, page_token=page_token
+            )
+        )
+        return Page(items=tuple(map(from_repository, answer.repositories)), next_token=answer.next_page_token)
+
+    # rules
+
+    async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
+        """Saves a rule; see RulesApi."""
+        request = pb.CreateScanRuleRequest(rule=to_new_rule(new, instance=instance))
+        return from_saved_rule((await self._create_rule(request)).rule)
+
+    async def get_rule(self, rule_id: str) -> ScanRule:
+        """Returns one rule."""
+        return from_saved_rule((await self._get_rule(pb.GetScanRuleRequest(rule_id=rule_id))).rule)
+
+    async def list_rules(
+        self, instance: str, *, scan_type: ScanType | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[ScanRule]:
+        """Lists the rules of an instance, oldest first; `Page.total` is set."""
+        answer = await self._list_rules(
+            pb.ListScanRulesRequest(
+                instance=instance,
+                scan_type=to_scan_type(scan_type),
+                page_size=page_size,
+                page_token=page_token,
+            )
+        )
+        return Page(
+            items=tuple(map(from_saved_rule, answer.rules)),
+            next_token=answer.next_page_token,
+            total=answer.total_size,
+        )
+
+    async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
+        """Replaces a rule; see RulesApi."""
+        request = pb.UpdateScanRuleRequest(rule=to_new_rule(new, rule_id=rule_id))
+        return from_saved_rule((await self._update_rule(request)).rule)
+
+    async def delete_rule(self, rule_id: str) -> None:
+        """Deletes a rule."""
+        await self._delete_rule(pb.DeleteScanRuleRequest(rule_id=rule_id))

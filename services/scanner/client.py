@@ -1,0 +1,88 @@
+"""ScannerApi across the network: what the application offers, met over gRPC."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
+from drydock.scanner.v1 import scanner_service_pb2 as pb
+from drydock.scanner.v1.scanner_inner_service_pb2_grpc import ScannerInnerServiceStub
+from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
+from services.kernel.model.engine import Engine
+from services.kernel.model.page import Page
+from services.kernel.rpc.peer import Peer
+from services.scanner.api import FindingFilter, Findings, ImageQuery, State, Task
+from services.scanner.convert import from_finding, from_task, to_query, to_state, to_wanted
+
+if TYPE_CHECKING:  # the asynchronous stubs are types only
+    from drydock.scanner.v1.scanner_inner_service_pb2_grpc import ScannerInnerServiceAsyncStub
+    from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceAsyncStub
+
+SERVICE = "drydock.scanner.v1.ScannerInnerService"
+"""What a peer must serve to be the scanner."""
+
+
+class ScannerClient:
+    """ScannerApi over a peer. Errors are those of the application, and what `Peer` adds."""
+
+    def __init__(self, peer: Peer) -> None:
+        scanner: ScannerServiceAsyncStub = ScannerServiceStub(peer.channel)
+        inner: ScannerInnerServiceAsyncStub = ScannerInnerServiceStub(peer.channel)
+        self._create_task_once = peer.once(inner.CreateTask)
+        # With an id of the caller's choice the same request again returns the same task.
+        self._create_task = peer.repeatable(inner.CreateTask)
+        self._get_task = peer.repeatable(scanner.GetScanTask)
+        self._list_tasks = peer.repeatable(scanner.ListScanTasks)
+        self._get_status = peer.repeatable(inner.GetStatus)
+        self._read_findings = peer.repeatable_stream(inner.ReadFindings)
+        self._read_report = peer.repeatable(inner.ReadReport)
+
+    async def create_task(
+        self,
+        image: ImageQuery,
+        *,
+        engine: Engine | None = None,
+        target_ids: tuple[str, ...] = (),
+        request_id: str = "",
+    ) -> Task:
+        """Saves a task on what the registry has now; see ScannerApi."""
+        send = self._create_task if request_id else self._create_task_once
+        answer = await send(
+            inner_pb.CreateTaskRequest(
+                image=to_query(image),
+                engine=engine.value if engine is not None else "",
+                target_ids=target_ids,
+                request_id=request_id,
+            )
+        )
+        return from_task(answer.task)
+
+    async def get_task(self, task_id: str) -> Task:
+        """Returns one task with its platforms."""
+        return from_task((await self._get_task(pb.GetScanTaskRequest(task_id=task_id))).task)
+
+    async def list_tasks(
+        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+    ) -> Page[Task]:
+        """Lists tasks, newest first."""
+        answer = await self._list_tasks(
+            pb.ListScanTasksRequest(
+                instance=instance, state=to_state(state), page_size=page_size, page_token=page_token
+            )
+        )
+        return Page(items=tuple(map(from_task, answer.tasks)), next_token=answer.next_page_token)
+
+    async def image_status(self, image: ImageQuery) -> Task:
+        """Returns the newest task of a tag or digest."""
+        return from_task((await self._get_status(inner_pb.GetStatusRequest(image=to_query(image)))).task)
+
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        """Returns the findings of the last complete task on the image's digest, all of them or an error."""
+        parts = await self._read_findings(to_wanted(image, wanted))
+        placed = (from_finding(finding) for part in parts for finding in part.findings)
+        return Findings(task=from_task(parts[0].task), findings=tuple(placed))
+
+    async def report(self, image: ImageQuery, platform: str = "") -> bytes:
+        """Returns one platform's report as JSON."""
+        request = inner_pb.ReadReportRequest(image=to_query(image), platform=platform)
+        return (await self._read_report(request)).report

@@ -1,0 +1,67 @@
+"""What the notifier promises, kept by the application in process and by its client across the network."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.kernel.errors import Kind, ServiceError
+from services.notifier.api import NotifierApi, TargetKind
+from services.notifier.client import NotifierClient
+from services.notifier.servicer import inner_services
+from tests.builders.notifier import notifier_bench
+from tests.builders.peers import inner_door, peer_at
+
+
+@pytest.fixture(params=["application", "client"])
+async def api(request: pytest.FixtureRequest, database: str) -> AsyncIterator[NotifierApi]:
+    async with notifier_bench(database) as bench:
+        if request.param == "application":
+            yield bench.api
+            return
+        async with inner_door(inner_services(bench.api)) as door, peer_at(door.address) as peer:
+            yield NotifierClient(peer)
+
+
+async def test_targets_live_and_die(api: NotifierApi) -> None:
+    made = await api.create_target(name="chat", kind=TargetKind.HTTPS, url="https://chat.example/hook")
+    assert (made.name, made.kind, made.url) == ("chat", TargetKind.HTTPS, "https://chat.example/hook")
+    other = await api.create_target(name="board", kind=TargetKind.HTTP, url="http://board.example/")
+    page = await api.list_targets(page_size=1)
+    rest = await api.list_targets(page_size=1, page_token=page.next_token)
+    assert (*page.items, *rest.items) == (other, made)
+    await api.delete_target("chat")
+    await api.delete_target(other.target_id)
+    assert (await api.list_targets()).items == ()
+
+
+async def test_refusals_keep_kind_reason_and_field(api: NotifierApi) -> None:
+    url = "http://chat.example/"
+    await api.create_target(name="chat", kind=TargetKind.HTTP, url=url)
+    for call, kind, reason, field in (
+        (
+            api.create_target(name="chat", kind=TargetKind.HTTP, url=url),
+            Kind.ALREADY_EXISTS,
+            "TARGET_ALREADY_EXIST",
+            "name",
+        ),
+        (
+            api.create_target(name="NO", kind=TargetKind.HTTP, url=url),
+            Kind.INVALID_ARGUMENT,
+            "INVALID_NAME",
+            "name",
+        ),
+        (api.delete_target("none"), Kind.NOT_FOUND, "TARGET_NOT_EXIST", ""),
+        (api.list_targets(page_token="junk"), Kind.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN", "page_token"),
+    ):
+        with pytest.raises(ServiceError) as caught:
+            await call
+        assert (caught.value.kind, caught.value.reason, caught.value.field) == (kind, reason, field)
+
+
+def test_the_client_has_every_method_of_the_interface() -> None:
+    for name, method in inspect.getmembers(NotifierApi, inspect.isfunction):
+        if not name.startswith("_"):
+            assert inspect.signature(getattr(NotifierClient, name)) == inspect.signature(method), name

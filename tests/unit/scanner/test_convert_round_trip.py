@@ -1,0 +1,58 @@
+"""Whatever the scanner says or is told crosses the network unchanged, field by field."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drydock.scanner.v1 import scan_pb2
+from services.kernel.errors import ServiceError
+from services.kernel.model.digest import digest_of
+from services.kernel.model.finding import Finding, Package, SourcePackage
+from services.kernel.model.severity import Severity
+from services.scanner import convert
+from services.scanner.api import FindingFilter, ImageQuery, PlacedFinding, PlatformScan, State, Task
+from tests.builders.whole import whole
+
+DIGESTS = st.binary().map(digest_of)
+COUNTS = st.dictionaries(st.sampled_from(Severity), st.integers(0, 2**31 - 1))
+PACKAGES = whole(Package, source=st.none() | whole(SourcePackage))
+FINDINGS = whole(Finding, package=PACKAGES, score=st.none() | st.floats(0, 10))
+
+
+@given(
+    whole(Task, digest=DIGESTS, findings=COUNTS, platforms=st.lists(whole(PlatformScan), max_size=3).map(tuple))
+)
+def test_tasks(task: Task) -> None:
+    assert convert.from_task(convert.to_task(task)) == task
+
+
+@given(whole(PlacedFinding, finding=FINDINGS))
+def test_findings(placed: PlacedFinding) -> None:
+    assert convert.from_finding(convert.to_finding(placed)) == placed
+
+
+@given(whole(ImageQuery, digest=st.none() | DIGESTS), whole(FindingFilter))
+def test_questions(image: ImageQuery, wanted: FindingFilter) -> None:
+    request = convert.to_wanted(image, wanted)
+    assert (convert.from_query(request.image), convert.from_wanted(request)) == (image, wanted)
+
+
+@given(st.none() | st.sampled_from(State))
+def test_states(state: State | None) -> None:
+    assert convert.from_state(convert.to_state(state)) is state
+
+
+@pytest.mark.parametrize("field", ["state", "coverage", "engine", "severity"])
+def test_a_word_of_a_newer_release_is_a_clear_error(field: str) -> None:
+    said = scan_pb2.Task(
+        digest="sha256:" + "0" * 64, engine="TRIVY", state=scan_pb2.STATE_COMPLETE, coverage="FULL"
+    )
+    if field == "severity":
+        said.findings["APOCALYPTIC"] = 1
+    else:
+        setattr(said, field, 99 if field == "state" else "NEW")
+    with pytest.raises(ServiceError) as caught:
+        convert.from_task(said)
+    assert caught.value.reason in ("NEWER_RELEASE", "INVALID_ENGINE")
