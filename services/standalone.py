@@ -19,6 +19,7 @@ from services.kernel.embedded.postgres import embedded_postgres
 from services.kernel.ground import Ground
 from services.kernel.ids import RandomIds
 from services.kernel.migrate import migrate
+from services.kernel.monitoring import serve_monitoring
 from services.kernel.run import Process
 from services.kernel.secrets import SecretBox, load_key
 from services.kernel.settings import KernelSettings
@@ -29,18 +30,10 @@ from services.rules import wiring as rules
 from services.rules.settings import RulesSettings
 from services.scanner import wiring as scanner
 from services.scanner.settings import ScannerSettings
+from services.schemas import SCHEMAS
 from services.settings import check_environment
 
 log = structlog.get_logger()
-
-SCHEMAS = (
-    ("bus", "services.kernel.bus"),
-    ("rules", "services.rules"),
-    ("scanner", "services.scanner"),
-    ("notifier", "services.notifier"),
-    ("gateway", "services.gateway"),
-)
-"""Every schema and the package that owns it, in the order of migration."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +63,12 @@ async def compose(
     data.mkdir(parents=True, exist_ok=True)
     clock, ids = SystemClock(), RandomIds()
     box = SecretBox(load_key(settings.secret_key.get_secret_value(), data / "secret.key"))
+    registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
+        # Monitoring outlives all else: while the process starts and drains, `/readyz` says so.
+        monitoring = await stack.enter_async_context(
+            serve_monitoring(process.readiness, registry, gateway_settings.monitoring_listen)
+        )
         url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
         pool = await stack.enter_async_context(open_pool(url, application_name="drydock", max_size=20))
         for schema, package in SCHEMAS:
@@ -118,6 +116,6 @@ async def compose(
         yield Running(
             grpc=doors.grpc,
             http=doors.http,
-            monitoring=doors.monitoring,
+            monitoring=monitoring,
             admin_token_file=admin_token_file,
         )

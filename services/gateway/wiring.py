@@ -24,7 +24,6 @@ from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
 from services.kernel.errors import ServiceError
 from services.kernel.ground import Ground
-from services.kernel.monitoring import monitoring_app
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.webserver import serve_http
@@ -41,7 +40,6 @@ class Doors:
 
     grpc: str
     http: str
-    monitoring: str
     keys: Keys
     """AdminApi, and `bootstrap_admin` for whoever starts the process."""
 
@@ -83,14 +81,11 @@ async def server(
     app = http_app(distribution=webhook, ids=ids)
     plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app, webhooks=webhooks)
     part = process.readiness.add("gateway")
-    # Monitoring outlives the doors: while the process drains, `/readyz` says so.
-    watchers = monitoring_app(process.readiness, ground.registry)
-    async with serve_http(watchers, settings.monitoring_listen, grace_seconds=1.0) as monitoring:
-        opened: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
-        process.start("gateway.doors", _keep_open(plan, process.stopping, opened))
-        grpc_address, http_address = await opened
-        part.set(True)
-        yield Doors(grpc=grpc_address, http=http_address, monitoring=monitoring, keys=keys)
+    opened: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+    process.start("gateway.doors", _keep_open(plan, process.stopping, opened))
+    grpc_address, http_address = await opened
+    part.set(True)
+    yield Doors(grpc=grpc_address, http=http_address, keys=keys)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

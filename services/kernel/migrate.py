@@ -85,6 +85,19 @@ async def migrate(pool: Pool, *, schema: str, package: str) -> int:
     return applied
 
 
+async def lacking(pool: Pool, *, schema: str, package: str) -> tuple[Migration, ...]:
+    """Returns what `migrate` would apply, in order; empty where the schema is up to date or ahead.
+
+    Raises:
+        ServiceError: MIGRATION_CHANGED as `migrate`.
+    """
+    migrations = load_migrations(package)
+    async with pool.acquire() as connection:
+        if await connection.fetchval("SELECT to_regclass('migrations.applied')") is None:
+            return migrations
+        return tuple([one for one in migrations if await _pending(connection, schema, one)])
+
+
 async def _pending(connection: Connection, schema: str, migration: Migration) -> bool:
     known = await connection.fetchval(
         "SELECT sha256 FROM migrations.applied WHERE schema = $1 AND number = $2", schema, migration.number

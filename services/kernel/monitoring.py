@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+
 import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -11,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from services.kernel.run import Readiness
+from services.kernel.webserver import serve_http
 
 
 def monitoring_app(readiness: Readiness, registry: CollectorRegistry) -> Starlette:
@@ -37,3 +40,16 @@ def monitoring_app(readiness: Readiness, registry: CollectorRegistry) -> Starlet
             Route("/readyz", readyz, methods=["GET"]),
         ]
     )
+
+
+def serve_monitoring(
+    readiness: Readiness, registry: CollectorRegistry, address: str
+) -> AbstractAsyncContextManager[str]:
+    """Serves them on `HOST:PORT` until exit and yields where.
+
+    Open it first: so it outlives all that it tells of.
+
+    Raises:
+        ServiceError: ADDRESS_NOT_AVAILABLE.
+    """
+    return serve_http(monitoring_app(readiness, registry), address, grace_seconds=1.0)

@@ -23,12 +23,14 @@ from drydock.acr.v20181201 import container_registry_pb2 as acr_pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
 from drydock.gateway.v1 import admin_service_pb2 as admin_pb
 from drydock.gateway.v1 import admin_service_pb2_grpc as admin_rpc
-from drydock.rules.v1 import instance_pb2, rules_service_pb2
+from drydock.rules.v1 import instance_pb2, rules_inner_service_pb2, rules_service_pb2
 from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
+from drydock.scanner.v1 import scanner_inner_service_pb2
 from services.gateway.permissions import MINIMAL_ROLES, Open
 from services.gateway.settings import GatewaySettings
 from services.gateway.wiring import Doors, server
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.monitoring import serve_monitoring
 from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.run import Process
 from tests.builders.edge import real_rules
@@ -43,6 +45,7 @@ LOOPBACK = "127.0.0.1:0"
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     doors: Doors
+    monitoring: str
     process: Process
     scanner: FakeScanner
     admin: str
@@ -55,12 +58,13 @@ async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncItera
     scanner = FakeScanner()
     async with a_ground(database, *SCHEMAS) as ground:
         rules = real_rules(ground.pool, ground.clock)
-        async with server(
-            ground, rules=rules, scanner=scanner, notifier=FakeNotifier(), settings=settings
-        ) as doors:
+        async with (
+            serve_monitoring(ground.process.readiness, ground.registry, settings.monitoring_listen) as monitoring,
+            server(ground, rules=rules, scanner=scanner, notifier=FakeNotifier(), settings=settings) as doors,
+        ):
             await doors.keys.bootstrap_admin(token_file)
             admin = (await asyncio.to_thread(token_file.read_text)).strip()
-            yield Gateway(doors=doors, process=ground.process, scanner=scanner, admin=admin)
+            yield Gateway(doors=doors, monitoring=monitoring, process=ground.process, scanner=scanner, admin=admin)
             await end(ground)
 
 
@@ -235,6 +239,20 @@ async def test_a_revoked_key_stays_outside(running: Gateway) -> None:
     assert (before, after) == (grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED)
 
 
+async def test_what_is_for_peers_is_not_served_to_anybody(running: Gateway) -> None:
+    inner = [
+        service
+        for file in (rules_inner_service_pb2, scanner_inner_service_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+    ]
+    methods = [f"/{service.full_name}/{method.name}" for service in inner for method in service.methods]
+    async with open_channel(running.doors.grpc, token=running.admin) as channel:
+        statuses = {method: await status_of(channel, method) for method in methods}
+    assert len(methods) > 4
+    assert set(statuses.values()) == {grpc.StatusCode.UNIMPLEMENTED}
+    assert not set(methods) & set(MINIMAL_ROLES)
+
+
 async def test_hostile_texts_are_answered_never_internal(running: Gateway) -> None:
     running.scanner.task = a_task()
     async with open_channel(running.doors.grpc, token=running.admin) as channel:
@@ -258,7 +276,7 @@ async def test_hostile_texts_are_answered_never_internal(running: Gateway) -> No
 async def test_monitoring_tells_metrics_and_readiness(running: Gateway) -> None:
     async with open_channel(running.doors.grpc, token=running.admin) as channel:
         await status_of(channel, "/drydock.rules.v1.RulesService/ListInstances")
-    url = f"http://{running.doors.monitoring}"
+    url = f"http://{running.monitoring}"
     async with aiohttp.ClientSession() as session:
         metrics = await (await session.get(f"{url}/metrics")).text()
         alive = (await session.get(f"{url}/healthz")).status
@@ -280,7 +298,7 @@ async def test_the_doors_close_when_the_process_stops(database: str, tmp_path: P
             async with open_channel(running.doors.grpc, token=running.admin) as channel:
                 await rules_rpc.RulesServiceStub(channel).ListInstances(rules_service_pb2.ListInstancesRequest())
         async with aiohttp.ClientSession() as session:
-            alive = await session.get(f"http://{running.doors.monitoring}/healthz")
+            alive = await session.get(f"http://{running.monitoring}/healthz")
 
     assert caught.value.reason == "SERVER_UNAVAILABLE"
     assert alive.status == 200
@@ -288,8 +306,11 @@ async def test_the_doors_close_when_the_process_stops(database: str, tmp_path: P
 
 async def test_a_door_whose_port_is_taken_is_a_clear_error(database: str, tmp_path: Path) -> None:
     async with gateway(database, tmp_path / "a") as first:
-        for setting in ("grpc_listen", "http_listen", "monitoring_listen"):
-            taken = getattr(first.doors, setting.removesuffix("_listen"))
+        for setting, taken in (
+            ("grpc_listen", first.doors.grpc),
+            ("http_listen", first.doors.http),
+            ("monitoring_listen", first.monitoring),
+        ):
             with pytest.raises(ExceptionGroup) as caught:
                 async with gateway(database, tmp_path / "b", **{setting: taken}):
                     pass

@@ -8,9 +8,9 @@ import pytest
 
 from services.kernel.db import open_pool
 from services.kernel.errors import ServiceError
-from services.kernel.migrate import load_migrations, migrate
+from services.kernel.migrate import lacking, load_migrations, migrate
 from services.kernel.sql import load_queries
-from services.standalone import SCHEMAS
+from services.schemas import SCHEMAS
 
 
 async def test_processes_that_start_together_migrate_once(database: str) -> None:
@@ -19,6 +19,24 @@ async def test_processes_that_start_together_migrate_once(database: str) -> None
             *(migrate(pool, schema="scanner", package="services.scanner") for _ in range(4))
         )
     assert sum(applied) == len(load_migrations("services.scanner"))
+
+
+async def test_what_a_schema_lacks_is_told_without_changing_it(database: str) -> None:
+    async with open_pool(database, application_name="tests") as pool:
+        every = load_migrations("services.scanner")
+        for _ in range(2):
+            assert await lacking(pool, schema="scanner", package="services.scanner") == every
+        await migrate(pool, schema="scanner", package="services.scanner")
+        assert await lacking(pool, schema="scanner", package="services.scanner") == ()
+        assert await lacking(pool, schema="rules", package="services.rules") == load_migrations("services.rules")
+
+
+async def test_a_schema_that_is_ahead_lacks_nothing_and_is_left_alone(database: str) -> None:
+    async with open_pool(database, application_name="tests") as pool:
+        await migrate(pool, schema="scanner", package="services.scanner")
+        await pool.execute("INSERT INTO migrations.applied VALUES ('scanner', 9999, 'of_tomorrow', 'sha')")
+        assert await lacking(pool, schema="scanner", package="services.scanner") == ()
+        assert await migrate(pool, schema="scanner", package="services.scanner") == 0
 
 
 async def test_a_migration_that_was_changed_after_it_was_applied_is_refused(database: str) -> None:
