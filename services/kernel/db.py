@@ -38,6 +38,8 @@ _OUTAGES = (
     TimeoutError,
 )
 """What may pass by itself; ask `is_outage`, which knows our own mistakes among them."""
+_REFUSALS = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""What the URL is to blame for."""
 
 
 def is_outage(error: BaseException) -> bool:
@@ -77,7 +79,8 @@ async def open_pool(
             executed very often, and whose best plan is the same whatever the arguments.
 
     Raises:
-        ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`; INVALID_DATABASE_URL.
+        ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`; DATABASE_REFUSED;
+            INVALID_DATABASE_URL.
     """
     settings = {"application_name": application_name, **_KEEPALIVE}
     if generic_plans:
@@ -127,6 +130,8 @@ async def _connect(
                 "The database's URL, or a parameter in it, cannot be read.",
                 hint="It looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE.",
             ) from None
+        except _REFUSALS as error:
+            raise refused() from error
         except Exception as error:
             if not is_outage(error):
                 raise
@@ -157,4 +162,14 @@ def unavailable() -> ServiceError:
         "The database does not answer.",
         hint="Try again in a few seconds.",
         retry_after=2.0,
+    )
+
+
+def refused() -> ServiceError:
+    """The error of a URL whose user, password or database the server does not know."""
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "DATABASE_REFUSED",
+        "The database server does not let us in: it knows no such user, password or database.",
+        hint="Look at the user, the password and the name of the database in DRYDOCK_DATABASE_URL.",
     )

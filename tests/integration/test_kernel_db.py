@@ -55,3 +55,11 @@ async def test_a_url_that_is_none_is_told_at_once(url: str) -> None:
         async with open_pool(url, application_name="tests"):
             pass
     assert wrong.value.reason == "INVALID_DATABASE_URL"
+
+
+@pytest.mark.parametrize("change", [("/test_", "/none_"), ("drydock@", "nobody@")])
+async def test_a_server_that_lets_nobody_in_is_no_outage(database: str, change: tuple[str, str]) -> None:
+    with pytest.raises(ServiceError) as caught:
+        async with open_pool(database.replace(*change), application_name="tests"):
+            pass
+    assert caught.value.reason == "DATABASE_REFUSED"
