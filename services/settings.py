@@ -10,10 +10,19 @@ from services.gateway.settings import GatewaySettings
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.settings import KernelSettings, invalid_setting, refuse_unknown
 from services.notifier.settings import NotifierSettings
+from services.processes.settings import ProcessSettings
 from services.rules.settings import RulesSettings
 from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
 
-SETTINGS = (KernelSettings, KafkaSettings, RulesSettings, *SCANNER_SETTINGS, NotifierSettings, GatewaySettings)
+SETTINGS = (
+    KernelSettings,
+    KafkaSettings,
+    ProcessSettings,
+    RulesSettings,
+    *SCANNER_SETTINGS,
+    NotifierSettings,
+    GatewaySettings,
+)
 """What none of them knows is no setting."""
 
 

@@ -26,6 +26,8 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
     {
         "demo": _Entry("demo.command", "Shows one scan from push to notification."),
         "up": _Entry("up", "Runs every service on this machine, database included."),
+        "serve": _Entry("serve", "Runs one service as a process of its own."),
+        "migrate": _Entry("migrate", "Brings the database up to this release."),
         "scan": _Entry("scan", "Scans one image here and now, without a server."),
         "instance": _Entry("instance", "Registries that Drydock looks after."),
         "rule": _Entry("rule", "Scan rules: what is scanned, when, and who is told."),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.errors import ServiceError, invalid
@@ -26,8 +27,12 @@ class KernelSettings(BaseSettings):
     """Holds the embedded database, the advisory file, the layer spool and the keys."""
     database_url: str = Field(default="", repr=False)
     """`postgresql://…`; the embedded database when empty. May hold a password: never printed."""
+    database_url_file: Path | None = None
+    """File that holds the URL, in place of `database_url`."""
     secret_key: SecretStr = SecretStr("")
     """64 hex characters that secrets at rest are encrypted with; a file in the data folder when empty."""
+    secret_key_file: Path | None = None
+    """File that holds the key, in place of `secret_key`."""
     log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$")
     """Least level that is logged."""
     drain_seconds: float = Field(default=20.0, ge=0)
@@ -47,6 +52,45 @@ class KernelSettings(BaseSettings):
             if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
                 raise ValueError("it is HOST:PORT, several with commas between, or embedded")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, said: Any) -> Any:  # whatever was said, before pydantic looks at it
+        return with_files(said, "database_url", "secret_key", prefix="DRYDOCK_")
+
+
+def with_files(said: dict[str, Any], *names: str, prefix: str) -> dict[str, Any]:
+    """Returns what was said, with the secrets in it that a `<name>_file` names: mounted secrets are files.
+
+    Raises:
+        ServiceError: INVALID_SETTING naming the variable: the file cannot be read, or the secret was given twice.
+    """
+    read: dict[str, Any] = {}
+    for name in names:
+        path = said.get(f"{name}_file")
+        if not path:
+            continue
+        variable = f"{prefix}{name}_file".upper()
+        if said.get(name):
+            raise invalid(
+                "INVALID_SETTING",
+                f"{variable} and {variable.removesuffix('_FILE')} are both set.",
+                field=variable,
+                hint="Set one of them.",
+            )
+        try:
+            read[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise invalid(
+                "INVALID_SETTING",
+                f"The file {path} of {variable} cannot be read: {why}.",
+                field=variable,
+                hint="Check its path, owner and mode.",
+            ) from error
+        if not read[name]:
+            raise invalid("INVALID_SETTING", f"The file {path} of {variable} is empty.", field=variable)
+    return {**said, **read}
 
 
 ELSEWHERE = frozenset({"DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"})

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from services.kernel.errors import ServiceError
-from services.kernel.settings import refuse_unknown
+from services.kernel.settings import KernelSettings, refuse_unknown
+from services.processes.settings import ProcessSettings
 from services.settings import SETTINGS, check_environment
 
 
@@ -32,3 +35,39 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(monkeypatch: pytes
 
 def test_no_settings_class_takes_what_it_does_not_know() -> None:
     assert {settings.model_config.get("extra") for settings in SETTINGS} == {"forbid"}
+
+
+def test_secrets_may_come_as_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in (
+        ("database_url", "postgresql://db/x"),
+        ("secret_key", "ab" * 32),
+        ("service_token", "t\nu"),
+    ):
+        (tmp_path / name).write_text(text + "\n")
+        monkeypatch.setenv(f"DRYDOCK_{name.upper()}_FILE", str(tmp_path / name))
+    check_environment()
+    kernel, process = KernelSettings(), ProcessSettings()
+    assert (kernel.database_url, kernel.secret_key.get_secret_value()) == ("postgresql://db/x", "ab" * 32)
+    assert process.identity().tokens == ("t", "u")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])
+def test_a_secret_file_that_holds_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    monkeypatch.setenv("DRYDOCK_SECRET_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(ServiceError) as caught:
+        check_environment()
+    assert (caught.value.reason, caught.value.field) == ("INVALID_SETTING", "DRYDOCK_SECRET_KEY_FILE")
+
+
+def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("hunter2")
+    monkeypatch.setenv("DRYDOCK_SERVICE_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("DRYDOCK_SERVICE_TOKEN", "hunter2")
+    with pytest.raises(ServiceError) as caught:
+        check_environment()
+    assert caught.value.field == "DRYDOCK_SERVICE_TOKEN_FILE"
+    assert "hunter2" not in caught.value.sentence()

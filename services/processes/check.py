@@ -1,0 +1,218 @@
+"""A look at everything that a process would need, without becoming it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from cryptography import x509
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from services.kernel.clock import SystemClock
+from services.kernel.db import Pool, is_outage, open_pool, unavailable
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.migrate import lacking, load_migrations
+from services.kernel.rpc.inner import check_listen
+from services.kernel.rpc.peer import PeerMetrics, open_peer
+from services.notifier.settings import NotifierSettings
+from services.processes.peers import SERVICES
+from services.processes.plan import Plan
+from services.processes.roles import PEERS, Role
+from services.rules.settings import RulesSettings
+from services.scanner.advisories.state import describe
+from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
+from services.schemas import SCHEMAS
+
+_SECONDS = 5.0
+"""For each look."""
+_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/\s]*@")
+_PARAMETERS = re.compile(r"(://[^?\s]*)\?\S*")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One setting as it holds, fit to be shown."""
+
+    name: str
+    """Of its variable."""
+    value: str
+    origin: str
+    """`default`, or `given` by environment or command line."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that must hold, and whether it does."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def settings_of(plan: Plan) -> tuple[Setting, ...]:
+    """Returns every setting that the process reads; of secrets only whether they are set."""
+    own: dict[Role, tuple[BaseSettings, ...]] = {
+        Role.RULES: (RulesSettings(),),
+        Role.SCANNER: tuple(settings() for settings in SCANNER_SETTINGS),
+        Role.NOTIFIER: (NotifierSettings(),),
+        Role.GATEWAY: (plan.gateway,),
+    }
+    return tuple(
+        Setting(
+            name=f"{settings.model_config.get('env_prefix', '')}{field}".upper(),
+            value=_shown(getattr(settings, field)),
+            origin="given" if field in settings.model_fields_set else "default",
+        )
+        for settings in (plan.kernel, plan.process, *own[plan.role])
+        for field in type(settings).model_fields
+    )
+
+
+async def checks_of(plan: Plan) -> tuple[Check, ...]:
+    """Looks at listening addresses, identity, database, schemas, bus, peers and files, each for a few seconds."""
+    found = [await _check("inner door", lambda: _inner_door(plan))] if plan.role is not Role.GATEWAY else []
+    found += await _database_checks(plan)
+    found += [
+        await _check(f"peer {role.value}", lambda role=role: _peer(plan, role))  # type: ignore[misc] # bound early
+        for role in PEERS[plan.role]
+    ]
+    if plan.role in (Role.RULES, Role.SCANNER):
+        found.append(await _check("data folder", lambda: _data_folder(plan)))
+    if plan.role is Role.SCANNER:
+        found.append(await _check("advisories", lambda: _advisories(plan)))
+    if plan.role is Role.GATEWAY:
+        found.append(await _check("admin token file", lambda: _admin_token_file(plan)))
+    return tuple(found)
+
+
+async def _check(name: str, look: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return Check(name=name, ok=True, detail=await look())
+    except ServiceError as error:
+        return Check(name=name, ok=False, detail=f"{error.sentence()} [{error.reason}]")
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return Check(name=name, ok=False, detail=f"no answer within {_SECONDS:.0f} s [{type(error).__name__}]")
+
+
+async def _inner_door(plan: Plan) -> str:
+    address = plan.process.grpc_listen(plan.role)
+    check_listen(address, plan.identity)
+    proofs = [f"{len(plan.identity.tokens)} service token(s)"] if plan.identity.tokens else []
+    if plan.identity.certificates is not None:
+        own = x509.load_pem_x509_certificate(plan.identity.certificates.certificate)
+        if own.not_valid_after_utc <= SystemClock().now():
+            raise ServiceError(
+                Kind.FAILED_PRECONDITION, "TLS_CERTIFICATE_EXPIRED", "The certificate of this process has expired."
+            )
+        proofs.append(f"mutual TLS until {own.not_valid_after_utc:%Y-%m-%d}")
+    return f"{address}, guarded by {' and '.join(proofs) or 'nothing but the loopback address'}"
+
+
+async def _database_checks(plan: Plan) -> list[Check]:
+    names = [f"schema {schema}" for schema, _ in SCHEMAS]
+    try:
+        async with asyncio.timeout(_SECONDS * 2), _pool(plan) as pool:
+            found = [await _check("database", lambda: _version(pool))]
+            for schema, package in SCHEMAS:
+                look = lambda schema=schema, package=package: _schema(pool, schema, package)  # noqa: E731
+                found.append(await _check(f"schema {schema}", look))
+            return [*found, await _check("bus", lambda: _bus(pool))]
+    except ServiceError as error:
+        failed = Check(name="database", ok=False, detail=f"{error.sentence()} [{error.reason}]")
+    except TimeoutError:
+        failed = Check(name="database", ok=False, detail=unavailable().sentence())
+    return [failed, *(Check(name=name, ok=False, detail="no database") for name in (*names, "bus"))]
+
+
+@asynccontextmanager
+async def _pool(plan: Plan) -> AsyncIterator[Pool]:
+    url = plan.kernel.database_url
+    async with open_pool(url, application_name="drydock check", max_size=1, patience_seconds=0) as pool:
+        yield pool
+
+
+async def _version(pool: Pool) -> str:
+    row = await pool.fetchrow(
+        "SELECT current_setting('server_version') AS version, current_database() AS name, current_user AS owner"
+    )
+    return "" if row is None else f"PostgreSQL {row['version']}, database {row['name']}, user {row['owner']}"
+
+
+async def _schema(pool: Pool, schema: str, package: str) -> str:
+    missing = await lacking(pool, schema=schema, package=package)
+    if missing:
+        raise ServiceError(
+            Kind.FAILED_PRECONDITION,
+            "SCHEMA_BEHIND",
+            f"{schema} lacks {missing[0].number:04}_{missing[0].name}.",
+            hint="Run `drydock migrate`.",
+        )
+    return f"{load_migrations(package)[-1].number:04}"
+
+
+async def _bus(pool: Pool) -> str:
+    await _schema(pool, "bus", "services.kernel.bus")
+    waiting = await pool.fetchval("SELECT count(*) FROM (SELECT FROM bus.message LIMIT 1) AS any_message")
+    return "PostgreSQL, " + ("with messages" if waiting else "empty")
+
+
+async def _peer(plan: Plan, role: Role) -> str:
+    address = plan.process.address(role)
+    metrics = PeerMetrics(CollectorRegistry())
+    async with open_peer(role.value, address, identity=plan.identity, metrics=metrics, call_seconds=3.0) as peer:
+        try:
+            await peer.check(SERVICES[role])
+        except ServiceError as error:
+            raise ServiceError(error.kind, error.reason, f"{address}: {error.message}", hint=error.hint) from error
+    return address
+
+
+async def _data_folder(plan: Plan) -> str:
+    folder = plan.kernel.data_dir
+    there = folder
+    while not there.exists():
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ServiceError(
+            Kind.FAILED_PRECONDITION, "DATA_FOLDER_UNWRITABLE", f"The folder {there} cannot be written."
+        )
+    return str(folder) if there == folder else f"{folder}, to be made"
+
+
+async def _advisories(plan: Plan) -> str:
+    return await asyncio.to_thread(describe, plan.kernel.data_dir, SystemClock().now())
+
+
+async def _admin_token_file(plan: Plan) -> str:
+    path = plan.process.admin_token_file
+    if path is None:
+        return "none: the keys are as they are"
+    if path.exists():
+        if not os.access(path, os.R_OK):
+            raise ServiceError(Kind.FAILED_PRECONDITION, "TOKEN_FILE_UNREADABLE", f"{path} cannot be read.")
+        return str(path)
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ServiceError(Kind.FAILED_PRECONDITION, "TOKEN_FILE_UNWRITABLE", f"{path} cannot be made.")
+    return f"{path}, to be made"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "***" if value.get_secret_value() else ""
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
+    return "" if value is None else _redacted(str(value))
+
+
+def _redacted(text: str) -> str:
+    """Takes out of a URL what may be secret: a password before the host, and all parameters."""
+    return _PARAMETERS.sub(r"\1?…", _PASSWORD.sub(r"\1:***@", text))
