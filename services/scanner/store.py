@@ -304,9 +304,10 @@ class ScannerStore:
         """Ends the work; False when the lease was lost."""
         return await db.fetchval(_Q["finish"], lease.scan_id, lease.fence) is not None
 
-    async def postpone(self, db: Connection, lease: Lease, seconds: float) -> bool:
-        """Gives the lease back until later; False when it was lost."""
-        return await db.fetchval(_Q["postpone"], lease.scan_id, lease.fence, seconds) is not None
+    async def postpone(self, db: Connection, lease: Lease, seconds: float, *, counted: bool) -> bool:
+        """Gives the lease back until later, with the attempt if it does not count; False when it was lost."""
+        given_back = 0 if counted else 1
+        return await db.fetchval(_Q["postpone"], lease.scan_id, lease.fence, seconds, given_back) is not None
 
     async def hand_on(self, db: Connection, lease: Lease) -> bool:
         """Gives the lease back at once, for a first attempt elsewhere; False when it was lost."""

@@ -28,6 +28,9 @@ _PASSING = frozenset(
     {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.RESOURCE_EXHAUSTED, Kind.INTERNAL}
 )
 
+_AWAY = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
+"""Kinds of a service that could not be asked."""
+
 
 class Worker:
     """Works on a bounded number of scans at once, for as long as the process lives."""
@@ -160,6 +163,8 @@ class Worker:
         except ScanFailure as failure:
             return await self._failed(lease, failure)
         except ServiceError as error:
+            if error.kind in _AWAY:
+                return await self._put_back(lease, _from_service(error))
             return await self._failed(lease, _from_service(error))
         return await self._succeeded(lease, scan, result)
 
@@ -183,6 +188,13 @@ class Worker:
         record = self._recorder.fail_in_repository if failure.why.of_repository else self._recorder.fail
         await self._insist(lambda: record(lease, failure))
         return "failed"
+
+    async def _put_back(self, lease: Lease, failure: ScanFailure) -> str:
+        """Puts a scan off whose image was not even asked for: what other services are up to is no fault of it."""
+        log.warning("scan.put_back", reason=failure.reason, message=failure.message)
+        seconds = self._pause(1, failure.retry_after)
+        await self._insist(lambda: self._recorder.retry(lease, failure, seconds, counted=False))
+        return "retrying"
 
     def _pause(self, attempts: int, retry_after: float | None) -> float:
         longest = self._settings.retry_longest_seconds

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.platform import Platform
 from services.scanner.api import State
@@ -37,6 +38,23 @@ async def test_a_passing_failure_is_tried_again_and_told(scanner: ScannerBench) 
     [ended] = await scanner.work_until(third_time, task.task_id)
     assert ended.outcome.state is State.COMPLETE
     assert await scanner.events() == ["SCANNING", "RETRYING", "RETRYING", "COMPLETE"]
+
+
+@pytest.mark.parametrize("kind", [Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED])
+async def test_a_service_that_is_away_costs_a_scan_no_attempt(scanner: ScannerBench, kind: Kind) -> None:
+    tries = 0
+
+    async def long_after(scan: ScanRecord) -> ScannedImage:
+        nonlocal tries
+        tries += 1
+        if tries <= 3 * scanner.settings.attempts:
+            raise ServiceError(kind, "PEER_UNAVAILABLE", "The rules service cannot be reached.", retry_after=0.01)
+        return scanned(scan)
+
+    task = await scanner.ask(image())
+    [ended] = await scanner.work_until(long_after, task.task_id)
+    assert ended.outcome.state is State.COMPLETE
+    assert set(await scanner.events()) == {"SCANNING", "RETRYING", "COMPLETE"}
 
 
 async def test_a_failure_that_does_not_pass_ends_the_scan_after_the_last_attempt(scanner: ScannerBench) -> None:

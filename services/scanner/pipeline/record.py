@@ -101,8 +101,8 @@ class Recorder:
             for scan_id, outcome in outcomes.items():
                 await self._store.end_scan(db, scan_id, outcome, now)
 
-    async def retry(self, lease: Lease, failure: ScanFailure, seconds: float) -> None:
-        """Puts a scan off for some seconds and tells why.
+    async def retry(self, lease: Lease, failure: ScanFailure, seconds: float, *, counted: bool = True) -> None:
+        """Puts a scan off for some seconds and tells why; an attempt that does not count leaves all others to it.
 
         Raises:
             LeaseLost: nothing was written.
@@ -111,7 +111,7 @@ class Recorder:
         async with self._pool.acquire() as db, db.transaction():
             scan = await self._store.lock_scan(db, lease.scan_id)
             asked = RepositoryName(namespace=scan.namespace, name=scan.repository)
-            if not await self._store.postpone(db, lease, seconds):
+            if not await self._store.postpone(db, lease, seconds, counted=counted):
                 raise LeaseLost(lease.scan_id)
             await self._store.change_scan(db, lease.scan_id, outcome)
             concerned = [lease.scan_id, *await self._store.indexes_of(db, lease.scan_id)]

@@ -38,9 +38,9 @@ RETURNING scan_id
 DELETE FROM scanner.work WHERE scan_id = $1 AND fence = $2 RETURNING scan_id
 
 -- name: postpone
--- Gives the lease back until later; no row when it was lost.
+-- Gives the lease back until later, and so many attempts with it; no row when it was lost.
 UPDATE scanner.work
-SET leased_until = NULL, owner = '', due_at = now() + make_interval(secs => $3)
+SET leased_until = NULL, owner = '', due_at = now() + make_interval(secs => $3), attempts = attempts - $4::int
 WHERE scan_id = $1 AND fence = $2
 RETURNING scan_id
 
