@@ -13,14 +13,17 @@ Pep440Key = tuple[int, tuple[LegacyPart, ...] | Version]
 
 _PART = re.compile(r"[0-9]+|[a-z]+|-")
 # Old metadata carries white space and its escapes at the end of versions; no index ever served it differently.
-_TRAILING = re.compile(r"(?:\\[fnrtv]|\s)+\Z")
+# Matched backwards, from the end: once, not again from each blank in between.
+_TRAILING = re.compile(r"(?:\s++|[fnrtv]\\)*+")
 _WORDS: Final = {"pre": "c", "preview": "c", "rc": "c", "dev": "@", "-": "final-"}
 _FINAL: Final = (0, 0, "final")
 
 
 def sort_key(version: str) -> Pep440Key:
     """Returns a key that sorts as pip does; total, as versions that pip refuses sort below all others."""
-    text = _TRAILING.sub("", version)
+    backwards = version[::-1]
+    trailing = _TRAILING.match(backwards)
+    text = version[: len(version) - trailing.end()] if trailing else version
     try:
         return (1, Version(text))
     except (InvalidVersion, ValueError):  # ValueError: more digits than Python turns into a number

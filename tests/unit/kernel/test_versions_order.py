@@ -1,4 +1,5 @@
 import itertools
+import time
 
 import pytest
 from hypothesis import given
@@ -78,6 +79,15 @@ def test_an_endless_version_is_invalid_and_still_compares(scheme: str) -> None:
     assert not is_valid(scheme, endless)
     assert compare(scheme, endless, endless) == 0
     assert compare(scheme, "1.0", endless) == compare(scheme, "1.0", "9" * MAX_LENGTH)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_run_of_blanks_costs_what_its_length_costs(scheme: str) -> None:
+    blanks = "1" + " " * (MAX_LENGTH - 2) + "x"
+    began = time.thread_time()
+    assert compare(scheme, blanks, blanks + "x") == 0
+    assert not is_valid(scheme, blanks)
+    assert time.thread_time() - began < 0.1
 
 
 def test_an_unknown_scheme_is_refused() -> None:
