@@ -1,35 +1,45 @@
-"""Version order by scheme: which of two versions is the newer one, as the packaging system itself decides it.
+"""Version order by scheme: which of two versions is newer, as the packaging system itself decides it.
 
-Every scheme is a file with two pure functions: `sort_key`, total over all strings, and `is_valid`.
+Every scheme is a file with two pure functions, `sort_key`, total over all strings, and `is_valid`. A new scheme is
+one line in `_SCHEMES`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 from services.kernel.errors import invalid
-from services.kernel.versions import apk, dpkg, pep440
+from services.kernel.versions import apk, dpkg, gem, go, maven, nuget, packagist, pep440, pub, rpm, semver
 
-_T = TypeVar("_T")
 
-SCHEMES: Final = ("apk", "dpkg", "pep440")
+class _Scheme(NamedTuple):
+    sort_key: Callable[[str], Any]
+    is_valid: Callable[[str], bool]
+
+
+_SCHEMES: Final[dict[str, _Scheme]] = {
+    "apk": _Scheme(apk.sort_key, apk.is_valid),
+    "cargo": _Scheme(semver.sort_key, semver.is_valid_cargo),
+    "dpkg": _Scheme(dpkg.sort_key, dpkg.is_valid),
+    "gem": _Scheme(gem.sort_key, gem.is_valid),
+    "go": _Scheme(go.sort_key, go.is_valid),
+    "maven": _Scheme(maven.sort_key, maven.is_valid),
+    "npm": _Scheme(semver.sort_key, semver.is_valid_npm),
+    "nuget": _Scheme(nuget.sort_key, nuget.is_valid),
+    "packagist": _Scheme(packagist.sort_key, packagist.is_valid),
+    "pep440": _Scheme(pep440.sort_key, pep440.is_valid),
+    "pub": _Scheme(pub.sort_key, pub.is_valid),
+    "rpm": _Scheme(rpm.sort_key, rpm.is_valid),
+    "semver": _Scheme(semver.sort_key, semver.is_valid),
+}
+
+SCHEMES: Final = tuple(_SCHEMES)
 """The schemes that can be compared."""
 
 MAX_LENGTH: Final = 4096
 """Characters of a version that take part in comparing; no real one comes near, and hostile ones stay cheap."""
-
-_KEYS: Final[dict[str, Callable[[str], Any]]] = {
-    "apk": apk.sort_key,
-    "dpkg": dpkg.sort_key,
-    "pep440": pep440.sort_key,
-}
-_VALID: Final[dict[str, Callable[[str], bool]]] = {
-    "apk": apk.is_valid,
-    "dpkg": dpkg.is_valid,
-    "pep440": pep440.is_valid,
-}
 
 
 def compare(scheme: str, a: str, b: str) -> int:
@@ -51,7 +61,7 @@ def sort_key(scheme: str, version: str) -> Any:
     Raises:
         ServiceError: UNKNOWN_VERSION_SCHEME.
     """
-    return _of(_KEYS, scheme)(version[:MAX_LENGTH])
+    return _of(scheme).sort_key(version[:MAX_LENGTH])
 
 
 @lru_cache(maxsize=8_192)
@@ -61,11 +71,11 @@ def is_valid(scheme: str, version: str) -> bool:
     Raises:
         ServiceError: UNKNOWN_VERSION_SCHEME.
     """
-    return len(version) <= MAX_LENGTH and _of(_VALID, scheme)(version)
+    return len(version) <= MAX_LENGTH and _of(scheme).is_valid(version)
 
 
-def _of(table: dict[str, _T], scheme: str) -> _T:
-    found = table.get(scheme)
+def _of(scheme: str) -> _Scheme:
+    found = _SCHEMES.get(scheme)
     if found is None:
         raise invalid(
             "UNKNOWN_VERSION_SCHEME",
