@@ -76,7 +76,6 @@ async def compose(
                 await migrate(pool, schema=schema, package=package)
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
-        registry = CollectorRegistry()
         bus = await stack.enter_async_context(
             open_bus(
                 process,

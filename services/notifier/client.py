@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from drydock.notifier.v1 import notifier_service_pb2 as pb
@@ -27,6 +28,7 @@ class NotifierClient:
         self._create = peer.once(notifier.CreateTarget)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
+        self._check = peer.repeatable(notifier.CheckTargets)
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
         """Saves a target."""
@@ -41,3 +43,7 @@ class NotifierClient:
     async def delete_target(self, target: str) -> None:
         """Deletes a target by id or name."""
         await self._delete(pb.DeleteTargetRequest(target=target))
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Returns when every id is that of a target; see NotifierApi."""
+        await self._check(pb.CheckTargetsRequest(target_ids=target_ids))

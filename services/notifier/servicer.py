@@ -38,6 +38,7 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         await self._api.check_targets(tuple(request.target_ids))
         return pb.CheckTargetsResponse()
 
+
 def inner_services(api: NotifierApi) -> tuple[Service, ...]:
     """Returns what the inner door of the notifier serves."""
     public = NotifierServicer(api)

@@ -14,6 +14,9 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from services.kernel.bus.kafka_settings import KafkaSettings
+from services.kernel.bus.kafka_topics import lacking_topics, with_graves
+from services.kernel.bus.open import EMBEDDED, embedded_not_here
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool, is_outage, open_pool, unavailable
 from services.kernel.errors import Kind, ServiceError
@@ -69,20 +72,26 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
             value=_shown(getattr(settings, field)),
             origin="given" if field in settings.model_fields_set else "default",
         )
-        for settings in (plan.kernel, plan.process, *own[plan.role])
+        for settings in (plan.kernel, *_bus_settings(plan), plan.process, *own[plan.role])
         for field in type(settings).model_fields
     )
+
+
+def _bus_settings(plan: Plan) -> tuple[BaseSettings, ...]:
+    return (KafkaSettings(),) if plan.kernel.kafka else ()
 
 
 async def checks_of(plan: Plan) -> tuple[Check, ...]:
     """Looks at listening addresses, identity, database, schemas, bus, peers and files, each for a few seconds."""
     found = [await _check("inner door", lambda: _inner_door(plan))] if plan.role is not Role.GATEWAY else []
     found += await _database_checks(plan)
+    if plan.kernel.kafka:
+        found.append(await _check("bus", lambda: _kafka(plan)))
     found += [
         await _check(f"peer {role.value}", lambda role=role: _peer(plan, role))  # type: ignore[misc] # bound early
         for role in PEERS[plan.role]
     ]
-    if plan.role in (Role.RULES, Role.SCANNER):
+    if plan.role is not Role.GATEWAY:
         found.append(await _check("data folder", lambda: _data_folder(plan)))
     if plan.role is Role.SCANNER:
         found.append(await _check("advisories", lambda: _advisories(plan)))
@@ -118,19 +127,19 @@ async def _inner_door(plan: Plan) -> str:
 
 
 async def _database_checks(plan: Plan) -> list[Check]:
-    names = [f"schema {schema}" for schema, _ in SCHEMAS]
+    names = [f"schema {schema}" for schema, _ in SCHEMAS] + ([] if plan.kernel.kafka else ["bus"])
     try:
         async with asyncio.timeout(_SECONDS * 2), _pool(plan) as pool:
             found = [await _check("database", lambda: _version(pool))]
             for schema, package in SCHEMAS:
                 look = lambda schema=schema, package=package: _schema(pool, schema, package)  # noqa: E731
                 found.append(await _check(f"schema {schema}", look))
-            return [*found, await _check("bus", lambda: _bus(pool))]
+            return found if plan.kernel.kafka else [*found, await _check("bus", lambda: _bus(pool))]
     except ServiceError as error:
         failed = Check(name="database", ok=False, detail=f"{error.sentence()} [{error.reason}]")
     except TimeoutError:
         failed = Check(name="database", ok=False, detail=unavailable().sentence())
-    return [failed, *(Check(name=name, ok=False, detail="no database") for name in (*names, "bus"))]
+    return [failed, *(Check(name=name, ok=False, detail="no database") for name in names)]
 
 
 @asynccontextmanager
@@ -163,6 +172,14 @@ async def _bus(pool: Pool) -> str:
     await _schema(pool, "bus", "services.kernel.bus")
     waiting = await pool.fetchval("SELECT count(*) FROM (SELECT FROM bus.message LIMIT 1) AS any_message")
     return "PostgreSQL, " + ("with messages" if waiting else "empty")
+
+
+async def _kafka(plan: Plan) -> str:
+    if plan.kernel.kafka == EMBEDDED:
+        raise embedded_not_here()
+    settings = KafkaSettings().model_copy(update={"patience_seconds": _SECONDS / 2})
+    missing = await lacking_topics(plan.kernel.kafka, with_graves(), settings)
+    return f"Kafka at {plan.kernel.kafka}" + (f", {len(missing)} topics to be made" if missing else "")
 
 
 async def _peer(plan: Plan, role: Role) -> str:

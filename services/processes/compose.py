@@ -81,8 +81,11 @@ async def compose(process: Process, plan: Plan) -> AsyncIterator[Running | None]
 
 
 async def _rules(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
-    del peers
-    api = await stack.enter_async_context(rules.server(ground, box=_box(plan), settings=RulesSettings()))
+    api = await stack.enter_async_context(
+        rules.server(
+            ground, notifier=NotifierClient(peers[Role.NOTIFIER]), box=_box(plan), settings=RulesSettings()
+        )
+    )
     return await _open_inner(ground, plan, rules_door.inner_services(api))
 
 
@@ -97,7 +100,7 @@ async def _scanner(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
 
 async def _notifier(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
     del peers
-    api = await stack.enter_async_context(notifier.server(ground, settings=NotifierSettings()))
+    api = await stack.enter_async_context(notifier.server(ground, box=_box(plan), settings=NotifierSettings()))
     return await _open_inner(ground, plan, notifier_door.inner_services(api))
 
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.kernel.bus.open import open_bus
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool, is_outage, open_pool
 from services.kernel.errors import Kind, ServiceError
@@ -17,7 +18,6 @@ from services.kernel.ids import RandomIds
 from services.kernel.migrate import lacking
 from services.kernel.run import Part, Process
 from services.kernel.wakeup import Wakeups, wait
-from services.processes.bus import open_bus
 from services.processes.plan import Plan
 from services.schemas import SCHEMAS
 
@@ -50,7 +50,9 @@ async def open_ground(process: Process, plan: Plan, registry: CollectorRegistry)
         process.start("database probe", _watch(pool, database, process.stopping))
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
-        async with open_bus(process, pool, wakeups, settings=settings, clock=clock, ids=ids) as bus:
+        async with open_bus(
+            process, settings, pool=pool, url=url, wakeups=wakeups, clock=clock, ids=ids, registry=registry
+        ) as bus:
             yield Ground(
                 process=process,
                 url=url,

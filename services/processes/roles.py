@@ -18,7 +18,7 @@ class Role(enum.Enum):
 
 PEERS: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
     {
-        Role.RULES: (),
+        Role.RULES: (Role.NOTIFIER,),
         Role.SCANNER: (Role.RULES,),
         Role.NOTIFIER: (),
         Role.GATEWAY: (Role.RULES, Role.SCANNER, Role.NOTIFIER),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from drydock.rules.v1 import rules_inner_service_pb2 as inner_pb
@@ -61,6 +62,7 @@ class RulesClient:
         self._get_repository = peer.repeatable(inner.GetRepository)
         self._see_repository = peer.repeatable(inner.SeeRepository)
         self._find_repository = peer.repeatable(inner.FindRepository)
+        self._check_targets = peer.repeatable(inner.CheckTargets)
 
     # instances
 
@@ -125,6 +127,10 @@ class RulesClient:
         return Page(items=tuple(map(from_repository, answer.repositories)), next_token=answer.next_page_token)
 
     # rules
+
+    async def check_targets(self, target_ids: Collection[str]) -> None:
+        """Returns when every id is that of a target; see RulesApi."""
+        await self._check_targets(inner_pb.CheckTargetsRequest(target_ids=target_ids))
 
     async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
         """Saves a rule; see RulesApi."""

@@ -151,6 +151,13 @@ class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
         found = await self._api.find_repository(request.instance, request.namespace, request.name)
         return inner_pb.FindRepositoryResponse(repository=to_repository(found))
 
+    async def CheckTargets(
+        self, request: inner_pb.CheckTargetsRequest, context: object
+    ) -> inner_pb.CheckTargetsResponse:
+        """Checks that targets exist."""
+        await self._api.check_targets(tuple(request.target_ids))
+        return inner_pb.CheckTargetsResponse()
+
 
 def inner_services(api: RulesApi) -> tuple[Service, ...]:
     """Returns what the inner door of rules serves."""

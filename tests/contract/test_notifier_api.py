@@ -37,6 +37,15 @@ async def test_targets_live_and_die(api: NotifierApi) -> None:
     assert (await api.list_targets()).items == ()
 
 
+async def test_targets_are_known_by_their_ids(api: NotifierApi) -> None:
+    made = await api.create_target(name="chat", kind=TargetKind.HTTPS, url="https://chat.example/hook")
+    await api.check_targets([])
+    await api.check_targets((made.target_id,))
+    with pytest.raises(ServiceError) as caught:
+        await api.check_targets([made.target_id, "tgt-none"])
+    assert (caught.value.reason, caught.value.field) == ("TARGET_NOT_EXIST", "target_ids")
+
+
 async def test_refusals_keep_kind_reason_and_field(api: NotifierApi) -> None:
     url = "http://chat.example/"
     await api.create_target(name="chat", kind=TargetKind.HTTP, url=url)

@@ -57,6 +57,12 @@ async def test_an_instance_is_kept_with_everything_that_was_said(api: RulesApi) 
     assert [rule.name for rule in (await api.list_rules("prod")).items] == ["every push"]
 
 
+async def test_targets_that_do_not_exist_are_refused(api: RulesApi) -> None:
+    await api.check_targets(["tgt-1"])
+    refused = (Kind.INVALID_ARGUMENT, "TARGET_NOT_EXIST", "target_ids")
+    assert await refusal(api.check_targets(["tgt-1", "tgt-2"])) == refused
+
+
 async def test_an_instance_without_its_default_rule_has_none(api: RulesApi) -> None:
     await api.create_instance(new_instance(default_rule=False))
     assert (await api.list_rules("prod")).items == ()

@@ -33,7 +33,8 @@ async def test_it_is_read_soon_after_that_ends_and_not_at_the_next_look_by_the_c
         transaction = older.transaction()
         await transaction.start()
         await older.execute("SELECT pg_current_xact_id()")
-        await PostgresBus(pool, database, wakeups, RandomIds()).publish([Message(topic=TOPIC, key=b"k", value=b"v")])
+        message = Message(topic=TOPIC, key=b"k", value=b"v")
+        await PostgresBus(pool, database, wakeups, RandomIds()).publish([message])
         assert await subscription.next(0.2) is None  # woken, and looked in vain
         reading = group.create_task(subscription.next(3600))
         await asyncio.sleep(0.02)  # it looks in vain once more

@@ -13,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from services.kernel.bus.interface import DEAD_SUFFIX, MAX_MESSAGE_BYTES, PARTITIONS, TOPICS
-from services.kernel.bus.kafka_settings import KafkaSettings
+from services.kernel.bus.kafka_settings import KafkaSettings, client_arguments
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -56,12 +56,29 @@ async def ensure_topics(
             missing = [topic for topic in topics if topic.name not in existing]
             if missing:
                 await _make(admin, missing, settings, keep_days)
-            if known := [topic for topic in topics if topic.name in existing]:
-                await _check(admin, known)
+            await _check(admin, [topic for topic in topics if topic.name in existing])
     except (KafkaError, TimeoutError, OSError) as error:
         raise _unreachable(type(error).__name__) from error
     finally:
         await admin.close()
+
+
+async def lacking_topics(servers: str, topics: Sequence[Topic], settings: KafkaSettings) -> tuple[str, ...]:
+    """Returns what would have to be made, and makes nothing; checks what is there.
+
+    Raises:
+        ServiceError: KAFKA_UNREACHABLE after `patience_seconds`; TOPIC_MISCONFIGURED.
+    """
+    admin = await _reach(client_arguments(servers, settings), settings.patience_seconds)
+    try:
+        async with asyncio.timeout(_CALL_SECONDS):
+            existing = set(await admin.list_topics())
+            await _check(admin, [topic for topic in topics if topic.name in existing])
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise _unreachable(type(error).__name__) from error
+    finally:
+        await admin.close()
+    return tuple(topic.name for topic in topics if topic.name not in existing)
 
 
 async def count_partitions(arguments: Mapping[str, Any], topic: str) -> int:
@@ -140,6 +157,8 @@ def _configuration(topic: Topic, settings: KafkaSettings, keep_days: int) -> dic
 
 
 async def _check(admin: AIOKafkaAdminClient, topics: Sequence[Topic]) -> None:
+    if not topics:
+        return
     names = [topic.name for topic in topics]
     described = {each["topic"]: each["partitions"] for each in await admin.describe_topics(names)}
     configured = await _configured(admin, names)

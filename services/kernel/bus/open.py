@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from services.kernel.bus.interface import Bus
+from services.kernel.bus.joined import JoinedBus
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.bus.metered import MeteredBus
 from services.kernel.bus.postgres import PostgresBus
 from services.kernel.bus.retention import keep_days
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
-from services.kernel.errors import invalid
+from services.kernel.errors import ServiceError, invalid
 from services.kernel.ids import Ids
 from services.kernel.run import Process
 from services.kernel.settings import KernelSettings
@@ -45,7 +46,7 @@ async def open_bus(
     """Opens the bus with its metrics, starts what it needs in the process, and closes it at exit.
 
     Args:
-        process: measures lags, and cuts what PostgreSQL keeps, until it stops.
+        process: measures lags, and cuts what PostgreSQL keeps, until it stops; not ready while a group is lost.
         settings: `kafka` decides which bus it is.
         pool: where the bus over PostgreSQL lives, with `url` and `wakeups` of the same database.
         may_embed: this process is the only one, and may start a broker of its own.
@@ -63,7 +64,7 @@ async def open_bus(
             bus = await stack.enter_async_context(_kafka(settings, may_embed))
         metered = MeteredBus(bus, registry)
         process.start("bus lag", metered.watch(process.stopping))
-        yield metered
+        yield JoinedBus(metered, process.readiness)
 
 
 @asynccontextmanager
@@ -75,12 +76,7 @@ async def _kafka(settings: KernelSettings, may_embed: bool) -> AsyncIterator[Bus
         servers, kafka = settings.kafka, KafkaSettings()
         if servers == EMBEDDED:
             if not may_embed:
-                raise invalid(
-                    "EMBEDDED_KAFKA_NOT_HERE",
-                    "Only `drydock up` starts a Kafka broker of its own.",
-                    field="DRYDOCK_KAFKA",
-                    hint="Name the brokers: DRYDOCK_KAFKA=HOST:PORT,HOST:PORT.",
-                )
+                raise embedded_not_here()
             from services.kernel.embedded.kafka import embedded_kafka  # noqa: PLC0415
 
             broker = await stack.enter_async_context(embedded_kafka(settings.data_dir, jars=kafka.jars_dir))
@@ -88,3 +84,13 @@ async def _kafka(settings: KernelSettings, may_embed: bool) -> AsyncIterator[Bus
         yield await stack.enter_async_context(
             open_kafka_bus(servers, kafka, keep_days=settings.bus_retention_days)
         )
+
+
+def embedded_not_here() -> ServiceError:
+    """The error of asking a process that is one of several for a broker of its own."""
+    return invalid(
+        "EMBEDDED_KAFKA_NOT_HERE",
+        "Only `drydock up` starts a Kafka broker of its own.",
+        field="DRYDOCK_KAFKA",
+        hint="Name the brokers: DRYDOCK_KAFKA=HOST:PORT,HOST:PORT.",
+    )

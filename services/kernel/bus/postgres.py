@@ -135,8 +135,8 @@ class _PostgresSubscription(Subscription):
             left = end - loop.time()
             if left <= 0:
                 return None
-            # A committed message can still lie behind an older open transaction, whose end tells nobody: look, soon
-            # after a wake-up and then less and less often.
+            # A committed message can still lie behind an older open transaction, whose end tells nobody: look,
+            # soon after a wake-up and then less and less often.
             if not await wait(self._news, min(left, self._pause)):
                 self._pause = min(self._pause * 2, _LOOK_SECONDS)
 

@@ -3,9 +3,11 @@
 isort:skip_file
 What only other services of Drydock may ask of rules: no gateway serves it."""
 
+from collections import abc as _abc
 from drydock.rules.v1 import instance_pb2 as _instance_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -254,3 +256,44 @@ class FindRepositoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindRepositoryResponse: _TypeAlias = FindRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class CheckTargetsRequest(_message.Message):
+    """CheckTargetsRequest names targets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their ids, `tgt-…`."""
+
+    def __init__(
+        self,
+        *,
+        target_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target_ids", b"target_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTargetsRequest: _TypeAlias = CheckTargetsRequest  # noqa: Y015
+
+@_typing.final
+class CheckTargetsResponse(_message.Message):
+    """CheckTargetsResponse says that they exist."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckTargetsResponse: _TypeAlias = CheckTargetsResponse  # noqa: Y015

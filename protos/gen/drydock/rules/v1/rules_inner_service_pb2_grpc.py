@@ -55,6 +55,11 @@ class RulesInnerServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryResponse.FromString,
                 _registered_method=True)
+        self.CheckTargets = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/CheckTargets',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.FromString,
+                _registered_method=True)
 
 
 class RulesInnerServiceServicer:
@@ -89,6 +94,13 @@ class RulesInnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckTargets(self, request, context):
+        """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesInnerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_RulesInnerServiceServicer_to_server(servicer, server):
                     servicer.FindRepository,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryResponse.SerializeToString,
+            ),
+            'CheckTargets': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckTargets,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class RulesInnerService:
             '/drydock.rules.v1.RulesInnerService/FindRepository',
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.FindRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckTargets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/CheckTargets',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,8 @@ class RulesInnerServiceStub:
     """Returns a repository by its name, and saves it when it was not known. Idempotent."""
     FindRepository: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.FindRepositoryRequest, _rules_inner_service_pb2.FindRepositoryResponse]
     """Returns a repository by its name; fails with REPO_NOT_EXIST when nobody has seen it yet."""
+    CheckTargets: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckTargetsRequest, _rules_inner_service_pb2.CheckTargetsResponse]
+    """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
 
 @_typing.type_check_only
 class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
@@ -55,6 +57,8 @@ class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
     """Returns a repository by its name, and saves it when it was not known. Idempotent."""
     FindRepository: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.FindRepositoryRequest, _rules_inner_service_pb2.FindRepositoryResponse]  # type: ignore[assignment]
     """Returns a repository by its name; fails with REPO_NOT_EXIST when nobody has seen it yet."""
+    CheckTargets: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckTargetsRequest, _rules_inner_service_pb2.CheckTargetsResponse]  # type: ignore[assignment]
+    """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
 
 class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesInnerService answers what callers from outside have no business with, credentials of registries among it."""
@@ -90,5 +94,13 @@ class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rules_inner_service_pb2.FindRepositoryResponse, _abc.Awaitable[_rules_inner_service_pb2.FindRepositoryResponse]]:
         """Returns a repository by its name; fails with REPO_NOT_EXIST when nobody has seen it yet."""
+
+    @_abc_1.abstractmethod
+    def CheckTargets(
+        self,
+        request: _rules_inner_service_pb2.CheckTargetsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.CheckTargetsResponse, _abc.Awaitable[_rules_inner_service_pb2.CheckTargetsResponse]]:
+        """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
 
 def add_RulesInnerServiceServicer_to_server(servicer: RulesInnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
