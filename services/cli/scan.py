@@ -72,7 +72,7 @@ def scan(
     cannot be decided, because a part of the image could not be judged.
 
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
-    Example: docker save team/app:1.0 -o app.tar && drydock scan docker-archive:app.tar
+    Example: drydock scan docker-archive:app.tar --format json
     """
     with reported(format_, otherwise=Exit.NOT_SCANNED):
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine

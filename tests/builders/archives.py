@@ -9,9 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from services.kernel.model.digest import digest_of
+from services.kernel.model.reference import parse_reference
 from services.lab.image import Built, BuiltImage, write_layout
+from services.scanner.images.interface import ImageIndex
+from services.scanner.images.limits import ImageLimits, SourceSettings
+from services.scanner.images.open import name_in_source, open_source
+from services.scanner.pipeline.resolve import ResolvedImage, resolve
+from services.scanner.reasons import ScanFailure
+from tests.builders.images import read_blob
 from tests.builders.tars import END, tar_file
 
 
@@ -84,3 +92,39 @@ def legacy_docker_archive(image: BuiltImage, name: str, twice: str) -> bytes:
         add("manifest.json", msgspec.json.encode([{"Config": "config.json", "RepoTags": [name], "Layers": paths}]))
         add("repositories", b"{}")
     return buffer.getvalue()
+
+
+async def resolved(reference: str, limits: ImageLimits | None = None) -> ResolvedImage | ImageIndex:
+    """What a name leads to, once every layer of it has been read."""
+    parsed = parse_reference(reference)
+    settings = SourceSettings(limits=limits or ImageLimits())
+    async with open_source(parsed, None, settings) as source:
+        found = await resolve(source, name_in_source(parsed), None, settings.limits)
+        if isinstance(found, ResolvedImage):
+            for layer in found.manifest.layers:
+                await read_blob(source, layer)
+        return found
+
+
+async def failure_of(reference: str, limits: ImageLimits | None = None) -> ScanFailure:
+    """The failure that a name leads to."""
+    with pytest.raises(ScanFailure) as caught:
+        await resolved(reference, limits)
+    return caught.value
+
+
+def saved(folder: Path, content: bytes) -> Path:
+    """The content as a file."""
+    path = folder / "image.tar"
+    path.write_bytes(content)
+    return path
+
+
+def docker_archive(folder: Path, files: Mapping[str, bytes]) -> str:
+    """The name of a tar file of these files."""
+    return f"docker-archive:{saved(folder, tar_of(files))}"
+
+
+def oci_archive(folder: Path, files: Mapping[str, bytes]) -> str:
+    """The name of a tar file of these files."""
+    return f"oci-archive:{saved(folder, tar_of(files))}"
