@@ -89,7 +89,7 @@ async def test_names_that_lead_out_of_the_archive_are_not_in_it(tmp_path: Path) 
         (tar_header(b"x", size=b"99999999999\0"), "no valid size"),
         (long_name(b"n" * 5000) + tar_file(b"x", b""), "name of more than"),
         (long_name(b"n" * 100_000) + tar_file(b"x", b""), "extended header"),
-        (gzip.compress(b"x" * 1000), "compressed with gzip"),
+        (gzip.compress(b"x" * 1000, mtime=0), "compressed with gzip"),
         (b"\x28\xb5\x2f\xfd" + bytes(600), "compressed with zstd"),
     ],
 )
