@@ -42,12 +42,12 @@ _DPKG: Final[Mapping[str, Holds]] = {
 
 
 def _unreleased(holds: Holds) -> Holds:
-    """A relation without a release speaks of all releases, and so does a version without one."""
+    """A relation without a release speaks of all releases; a version without one may be any of them."""
 
     def _holds(key: rpm.RpmKey, bound: rpm.RpmKey) -> bool:
-        if rpm.NO_RELEASE in (key[2], bound[2]):
-            return holds(key[:2], bound[:2])
-        return holds(key, bound)
+        if rpm.NO_RELEASE not in (key[2], bound[2]):
+            return holds(key, bound)
+        return holds(key[:2], bound[:2]) or (key[:2] == bound[:2] and bound[2] != rpm.NO_RELEASE)
 
     return _holds
 
