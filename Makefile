@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help setup kafka demo test test-fast test-root lint protos clean
+.PHONY: help setup kafka demo test test-fast test-root bench lint protos clean
 .DEFAULT_GOAL := help
 
 help: ## Lists these targets
@@ -44,6 +44,9 @@ lint: $(DEV) ## Style, types, import rules, protos, generated code
 
 protos: $(DEV) ## Generates protos/gen from the .proto files
 	./protos/generate.sh
+
+bench: $(DEV) ## Measures ratios in one run and writes them to docs/benchmarks.md
+	$(BIN)/python -m tests.benchmarks --record
 
 clean: ## Removes .venv and every cache of this folder
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from aiohttp import web
@@ -21,6 +22,8 @@ class Received:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    monotonic: float
+    """When it was complete, by `time.monotonic`."""
 
 
 class Receiver:
@@ -48,7 +51,7 @@ class Receiver:
         body = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         async with self._arrived:
-            self.received.append(Received(headers=headers, body=body))
+            self.received.append(Received(headers=headers, body=body, monotonic=time.monotonic()))
             self._arrived.notify_all()
         return web.Response(status=204)
 

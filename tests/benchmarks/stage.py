@@ -1,0 +1,48 @@
+"""A whole Drydock in processes of its own, on a PostgreSQL of its own: what is measured shares no loop with us."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from services.kernel.embedded.postgres import embedded_postgres
+from services.standalone import Running
+from tests.commandline import drydock_up
+from tests.running import Client, client_of
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class BusChoice:
+    """A bus, and how `drydock up` is told to use it."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+
+
+BUSES = (BusChoice(name="postgresql"),)
+"""What is measured on each bus runs on these."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A Drydock that runs, and its database."""
+
+    client: Client
+    running: Running
+    database_url: str
+
+
+@contextlib.asynccontextmanager
+async def whole_drydock(bus: BusChoice = BUSES[0]) -> AsyncIterator[Stage]:
+    """Runs `drydock up` on this bus until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="drydock-bench-") as folder:
+        root = Path(folder)
+        async with (
+            embedded_postgres(root / "postgres") as database_url,
+            drydock_up(root / "data", database_url, *bus.arguments) as running,
+            client_of(running) as client,
+        ):
+            yield Stage(client=client, running=running, database_url=database_url)
