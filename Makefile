@@ -46,7 +46,7 @@ protos: $(DEV) ## Generates protos/gen from the .proto files
 	./protos/generate.sh
 
 bench: $(DEV) ## Measures ratios in one run and writes them to docs/benchmarks.md
-	$(BIN)/python -m tests.benchmarks --record
+	GRPC_VERBOSITY=error $(BIN)/python -m tests.benchmarks --record
 
 clean: ## Removes .venv and every cache of this folder
 	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

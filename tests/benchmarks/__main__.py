@@ -65,7 +65,12 @@ def main() -> None:
     markdown = _markdown(machine, results)
     print(_json(machine, results) if arguments.output == "json" else markdown)
     if arguments.record:
-        PAGE.write_text(_GENERATED.sub(lambda found: f"{found[1]}{markdown}{found[2]}", PAGE.read_text()))
+        PAGE.write_text(recorded(PAGE.read_text(), markdown))
+
+
+def recorded(page: str, markdown: str) -> str:
+    """Returns the page with the last run's figures replaced by these."""
+    return _GENERATED.sub(lambda found: f"{found[1]}{markdown}{found[2]}", page)
 
 
 def _markdown(machine: str, results: Mapping[str, Result]) -> str:
