@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import structlog
@@ -63,11 +63,9 @@ async def join(
     member = _Member(consumer, topic, membership.yield_seconds)
     consumer.subscribe([topic], listener=member)
     try:
-        try:
+        with _troubles():
             async with asyncio.timeout(_JOIN_SECONDS):
                 await consumer.start()
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise bus_unavailable() from error
         yield member
     finally:
         member.let_go()
@@ -77,14 +75,31 @@ async def join(
 async def close(consumer: AIOKafkaConsumer) -> None:
     """Stops a consumer within ten seconds.
 
-    Left alone, `stop` waits for ever when it comes in the middle of a rebalance: the library's fetching task then
-    swallows being cancelled. The deadline cancels it a second time, which it does not.
+    In a task of its own: in the middle of a rebalance or an outage the library's tasks swallow being cancelled,
+    so that its `stop` waits for ever, or let it escape, so that `stop` ends before everything is closed.
     """
+    stopping = asyncio.create_task(consumer.stop(), name="close consumer")
+    await asyncio.wait([stopping], timeout=_CLOSE_SECONDS)
+    if not stopping.done():
+        log.warning("consumer.slow_close")
+        stopping.cancel()
+        await asyncio.wait([stopping], timeout=_CLOSE_SECONDS)
+    if stopping.cancelled() or stopping.exception() is not None:
+        await consumer._client.close()
+
+
+@contextmanager
+def _troubles() -> Iterator[None]:
+    """Turns what goes wrong in the library into BUS_UNAVAILABLE; whoever consumes then joins anew."""
     try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await consumer.stop()
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise bus_unavailable() from error  # nobody has cancelled us: it is one of the library's tasks that was
     except (KafkaError, TimeoutError, OSError) as error:
-        log.warning("consumer.slow_close", error=type(error).__name__)
+        raise bus_unavailable() from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -107,10 +122,8 @@ class _Member(Subscription, ConsumerRebalanceListener):  # type: ignore[misc]  #
     async def next(self, wait_seconds: float) -> Batch | None:
         self.let_go()
         if not self._ready:
-            try:
+            with _troubles():
                 fetched = await self._consumer.getmany(timeout_ms=int(wait_seconds * 1000), max_records=_BATCH)
-            except (KafkaError, OSError) as error:
-                raise bus_unavailable() from error
             for place, records in fetched.items():
                 self._ready[place.partition] = self._batch(place.partition, records)
         if not self._ready:
@@ -136,15 +149,14 @@ class _Member(Subscription, ConsumerRebalanceListener):  # type: ignore[misc]  #
             self.let_go()
 
     async def _commit(self, batch: Batch, after: int) -> None:
-        try:
-            async with asyncio.timeout(_COMMIT_SECONDS):
-                await self._consumer.commit({TopicPartition(self._topic, batch.partition): after})
-        except (CommitFailedError, IllegalStateError):
-            self._tell_lost(batch)
-        except (KafkaError, TimeoutError, OSError) as error:
-            raise bus_unavailable() from error
-        else:
-            self._committed[batch.partition] = after
+        with _troubles():
+            try:
+                async with asyncio.timeout(_COMMIT_SECONDS):
+                    await self._consumer.commit({TopicPartition(self._topic, batch.partition): after})
+            except (CommitFailedError, IllegalStateError):
+                self._tell_lost(batch)
+            else:
+                self._committed[batch.partition] = after
 
     def let_go(self) -> None:
         """Says that no batch is in hand: partitions may move."""

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _ROOM_BYTES = 64 * 1024  # for headers and the record's own frame
 _BATCH_BYTES = 64 * 1024
 _CLOSE_SECONDS = 5.0
+_NUDGE_SECONDS = 0.2
 
 
 class DurableProducer:
@@ -34,6 +35,7 @@ class DurableProducer:
         self._publish_seconds = publish_seconds
         self._changing = asyncio.Lock()
         self._client: AIOKafkaProducer | None = None
+        self._awaited: set[asyncio.Future[object]] = set()
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Returns when all messages are durable; messages of one key stay in their order.
@@ -78,9 +80,15 @@ class DurableProducer:
                 value=message.value,
                 headers=[(name, value.encode()) for name, value in message.headers.items()],
             )
-            confirmation.add_done_callback(_look_at)
+            self._awaited.add(confirmation)
+            confirmation.add_done_callback(self._look_at)
             confirmations.append(confirmation)
         await asyncio.gather(*confirmations)
+
+    def _look_at(self, confirmation: asyncio.Future[object]) -> None:
+        self._awaited.discard(confirmation)
+        if not confirmation.cancelled():
+            confirmation.exception()  # the first failure is raised: the others are no news
 
     async def _opened(self) -> AIOKafkaProducer:
         async with self._changing:
@@ -107,33 +115,35 @@ class DurableProducer:
             if self._client is client:
                 self._client = None
                 await _cut_off(client)
+                for confirmation in tuple(self._awaited):  # of others, who need not wait for their own deadline
+                    if not confirmation.done():
+                        confirmation.set_exception(ProducerClosed())
 
 
 async def _cut_off(client: AIOKafkaProducer) -> None:
     """Ends a client without sending what it holds.
 
-    Its own `stop` sends that first, for as long as it takes. The three private names are those of the version
-    that requirements/runtime.txt pins; a test with a broker that is away watches them.
+    Its own `stop` sends that first, for as long as it takes. The private names are those of the version that
+    requirements/runtime.txt pins; the tests with a broker that is away watch them.
     """
-    client._message_accumulator.fail_all(ProducerClosed())
     sending = client._sender.sender_task
-    if sending is not None:
-        sending.cancel()
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
+            if sending is not None:
+                sending.cancel()
             await client.client.close()
-            await client.stop()
+            while sending is not None and not sending.done():
+                # It waits for its requests, and one of those perhaps for a connection: each time one of them ends.
+                sending.cancel()
+                await asyncio.wait([sending], timeout=_NUDGE_SECONDS)
+            await client.client.close()  # what was being connected
     except (KafkaError, TimeoutError, OSError) as error:
         log.warning("bus.slow_close", error=type(error).__name__)
+    finally:
+        client._closed = True
 
 
 def _partition(key: bytes, every: Sequence[int], available: Sequence[int]) -> int:
     # Of every partition, not of those that can be reached now: a key must not move because a broker is away.
     del available
     return sorted(every)[partition_of(key, len(every))]
-
-
-def _look_at(confirmation: asyncio.Future[object]) -> None:
-    # The first failure is raised; the others must not be reported as never looked at.
-    if not confirmation.cancelled():
-        confirmation.exception()
