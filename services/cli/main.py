@@ -36,6 +36,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "status": _Entry("status", "Tells where the scan of an image stands."),
         "findings": _Entry("findings", "What is wrong with an image."),
         "key": _Entry("key", "Access keys of the gateway."),
+        "dead-letter": _Entry("dead_letter", "What no consumer could read: list, show, replay."),
         "advisories": _Entry("advisories", "The advisory file: import, update, status."),
         "version": _Entry("version", "Tells the version."),
     }

@@ -1,4 +1,4 @@
-"""What the gateway offers of its own: access keys."""
+"""What the gateway offers of its own: access keys, and dead letters of the bus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import enum
 from datetime import datetime
 from typing import Protocol
 
+from services.kernel.bus.interface import Message, Place
+from services.kernel.bus.letters import Refusal
 from services.kernel.model.page import Page
 
 
@@ -57,4 +59,33 @@ class AdminApi(Protocol):
 
     async def revoke_key(self, key: str) -> None:
         """Revokes a key by id or name for good; every gateway refuses it within two seconds."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message that a consumer group refused again and again."""
+
+    topic: str
+    """That it was for."""
+    place: Place
+    """In the topic of dead letters."""
+    buried_at: datetime
+    refusal: Refusal
+    message: Message = dataclasses.field(repr=False)
+
+
+class DeadLettersApi(Protocol):
+    """Dead letters. Errors: TOPIC_NOT_EXIST, DEAD_LETTER_NOT_EXIST, INVALID_PLACE, BUS_UNAVAILABLE."""
+
+    async def list_letters(self, *, topic: str = "", page_size: int = 0, page_token: str = "") -> Page[DeadLetter]:
+        """Lists the letters of a topic, or of all; a page may be short and not be the last."""
+        ...
+
+    async def get_letter(self, topic: str, place: Place) -> DeadLetter:
+        """Returns one letter."""
+        ...
+
+    async def replay_letter(self, topic: str, place: Place) -> None:
+        """Publishes a letter to its topic again, and leaves it where it lies. Consumers know repeated events."""
         ...

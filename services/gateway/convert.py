@@ -1,9 +1,11 @@
-"""Keys between dataclass and protobuf."""
+"""Keys and dead letters between dataclass and protobuf."""
 
 from __future__ import annotations
 
 from drydock.gateway.v1 import admin_service_pb2 as pb
-from services.gateway.api import Key, Role
+from services.gateway.api import DeadLetter, Key, Role
+from services.gateway.convert_events import to_json
+from services.kernel.bus.interface import Place
 from services.kernel.errors import invalid
 
 _ROLES = {
@@ -14,6 +16,10 @@ _ROLES = {
     pb.ROLE_WEBHOOK: Role.WEBHOOK,
 }
 _NUMBERS = {role: number for number, role in _ROLES.items()}
+_HEADERS = 100
+_HEADER_CHARACTERS = 1000
+_KEY_CHARACTERS = 200
+_VALUE_BYTES = 4096
 
 
 def from_role(number: pb.Role.ValueType) -> Role:
@@ -38,3 +44,38 @@ def to_key(key: Key) -> pb.Key:
     message = pb.Key(key_id=key.key_id, name=key.name, role=_NUMBERS[key.role], instance_id=key.instance_id)
     message.create_time.FromDatetime(key.created_at)
     return message
+
+
+def from_letter_name(name: pb.DeadLetterName) -> tuple[str, Place]:
+    """Reads a topic and a place in its dead letters."""
+    return name.topic, Place(partition=name.partition, position=name.position)
+
+
+def to_letter(letter: DeadLetter) -> pb.DeadLetter:
+    """Writes what a listing tells of a dead letter."""
+    name = pb.DeadLetterName(topic=letter.topic, partition=letter.place.partition, position=letter.place.position)
+    message = pb.DeadLetter(
+        name=name,
+        group=letter.refusal.group[:_HEADER_CHARACTERS],
+        reason=letter.refusal.reason[:_HEADER_CHARACTERS],
+        error=letter.refusal.error[:_HEADER_CHARACTERS],
+        key=letter.message.key.decode("utf-8", "backslashreplace")[:_KEY_CHARACTERS],
+        size=len(letter.message.value),
+    )
+    message.bury_time.FromDatetime(letter.buried_at)
+    return message
+
+
+def to_letter_content(letter: DeadLetter) -> pb.GetDeadLetterResponse:
+    """Writes a dead letter with its content."""
+    value = letter.message.value
+    text = to_json(letter.topic, value)
+    return pb.GetDeadLetterResponse(
+        letter=to_letter(letter),
+        headers={
+            name[:_HEADER_CHARACTERS]: header[:_HEADER_CHARACTERS]
+            for name, header in list(letter.message.headers.items())[:_HEADERS]
+        },
+        json=text,
+        value=b"" if text else value[:_VALUE_BYTES],
+    )

@@ -8,7 +8,7 @@ from drydock.notifier.v1 import notifier_service_pb2_grpc as notifier_rpc
 from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from drydock.scanner.v1 import scanner_service_pb2_grpc as scanner_rpc
 from services.gateway.acr.servicer import ContainerRegistryServicer
-from services.gateway.api import AdminApi
+from services.gateway.api import AdminApi, DeadLettersApi
 from services.gateway.editions import Editions
 from services.gateway.servicer import AdminServicer
 from services.gateway.webhooks.address import WebhookAddress
@@ -27,6 +27,7 @@ def public_services(
     scanner: ScannerApi,
     notifier: NotifierApi,
     admin: AdminApi,
+    letters: DeadLettersApi,
     editions: Editions,
     webhooks: WebhookAddress,
 ) -> tuple[Service, ...]:
@@ -35,7 +36,7 @@ def public_services(
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
     notifier_servicer = NotifierServicer(notifier)
-    admin_servicer = AdminServicer(admin, webhooks)
+    admin_servicer = AdminServicer(admin, letters, webhooks)
     return (
         Service(
             name="drydock.acr.v20181201.ContainerRegistry",

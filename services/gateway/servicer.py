@@ -1,19 +1,20 @@
-"""The gRPC face of the gateway's own keys."""
+"""The gRPC face of what the gateway has of its own: keys and dead letters."""
 
 from __future__ import annotations
 
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
-from services.gateway.api import AdminApi
-from services.gateway.convert import from_role, to_key
+from services.gateway.api import AdminApi, DeadLettersApi
+from services.gateway.convert import from_letter_name, from_role, to_key, to_letter, to_letter_content
 from services.gateway.webhooks.address import WebhookAddress
 
 
 class AdminServicer(rpc.AdminServiceServicer):
-    """AdminService over AdminApi."""
+    """AdminService over AdminApi and DeadLettersApi."""
 
-    def __init__(self, api: AdminApi, webhooks: WebhookAddress) -> None:
+    def __init__(self, api: AdminApi, letters: DeadLettersApi, webhooks: WebhookAddress) -> None:
         self._api = api
+        self._letters = letters
         self._webhooks = webhooks
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: object) -> pb.CreateKeyResponse:
@@ -34,3 +35,24 @@ class AdminServicer(rpc.AdminServiceServicer):
         """Revokes a key."""
         await self._api.revoke_key(request.key)
         return pb.RevokeKeyResponse()
+
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: object
+    ) -> pb.ListDeadLettersResponse:
+        """Lists dead letters."""
+        page = await self._letters.list_letters(
+            topic=request.topic, page_size=request.page_size, page_token=request.page_token
+        )
+        letters = [to_letter(letter) for letter in page.items]
+        return pb.ListDeadLettersResponse(letters=letters, next_page_token=page.next_token)
+
+    async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: object) -> pb.GetDeadLetterResponse:
+        """Returns a dead letter with its content."""
+        return to_letter_content(await self._letters.get_letter(*from_letter_name(request.name)))
+
+    async def ReplayDeadLetter(
+        self, request: pb.ReplayDeadLetterRequest, context: object
+    ) -> pb.ReplayDeadLetterResponse:
+        """Publishes a dead letter to its topic again."""
+        await self._letters.replay_letter(*from_letter_name(request.name))
+        return pb.ReplayDeadLetterResponse()

@@ -11,6 +11,7 @@ import structlog
 from starlette.applications import Starlette
 
 from services.gateway.auth import BearerGuard
+from services.gateway.dead_letters import DeadLetters
 from services.gateway.editions import Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
@@ -67,7 +68,13 @@ async def server(
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
     services = public_services(
-        rules=rules, scanner=scanner, notifier=notifier, admin=keys, editions=editions, webhooks=webhooks
+        rules=rules,
+        scanner=scanner,
+        notifier=notifier,
+        admin=keys,
+        letters=DeadLetters(ground.bus),
+        editions=editions,
+        webhooks=webhooks,
     )
     interceptor = CallInterceptor(
         guard=BearerGuard(checker),

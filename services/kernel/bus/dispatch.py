@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from services.kernel.bus.interface import DEAD_SUFFIX, Bus, Message, Record, Subscription
+from services.kernel.bus.interface import Bus, Record, Subscription
+from services.kernel.bus.letters import bury
 from services.kernel.db import is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import wait
@@ -34,7 +35,7 @@ async def consume(bus: Bus, *, group: str, topic: str, handler: Handler, stoppin
     while not stopping.is_set():
         try:
             async with bus.subscribe(group=group, topic=topic) as subscription:
-                await _consume(bus, subscription, handler, stopping)
+                await _consume(bus, group, subscription, handler, stopping)
         except _Stopped:
             return
         except Exception as error:
@@ -44,14 +45,16 @@ async def consume(bus: Bus, *, group: str, topic: str, handler: Handler, stoppin
             await wait(stopping, _PAUSE_SECONDS)
 
 
-async def _consume(bus: Bus, subscription: Subscription, handler: Handler, stopping: asyncio.Event) -> None:
+async def _consume(
+    bus: Bus, group: str, subscription: Subscription, handler: Handler, stopping: asyncio.Event
+) -> None:
     while not stopping.is_set():
         batch = await subscription.next(_WAIT_SECONDS)
         if batch is None:
             continue
         if await _refusal(handler, batch.records, stopping) is not None:
             for record in batch.records:
-                await _isolate(bus, handler, record, stopping)
+                await _isolate(bus, group, handler, record, stopping)
         await subscription.commit(batch)
 
 
@@ -71,27 +74,16 @@ async def _refusal(handler: Handler, records: Sequence[Record], stopping: asynci
             return None
 
 
-async def _isolate(bus: Bus, handler: Handler, record: Record, stopping: asyncio.Event) -> None:
+async def _isolate(bus: Bus, group: str, handler: Handler, record: Record, stopping: asyncio.Event) -> None:
     error: Exception | None = None
     for _ in range(_TRIES):
         error = await _refusal(handler, [record], stopping)
         if error is None:
             return
     log.error("record.buried", topic=record.message.topic, partition=record.partition, position=record.position)
-    await bus.publish([_dead(record, error)])
-
-
-def _dead(record: Record, error: Exception | None) -> Message:
-    message = record.message
-    headers = {
-        **message.headers,
-        "drydock-topic": message.topic,
-        "drydock-partition": str(record.partition),
-        "drydock-position": record.position,
-        "drydock-reason": error.reason if isinstance(error, ServiceError) else "INTERNAL",
-        "drydock-error": error.sentence() if isinstance(error, ServiceError) else type(error).__name__,
-    }
-    return Message(topic=message.topic + DEAD_SUFFIX, key=message.key, value=message.value, headers=headers)
+    reason = error.reason if isinstance(error, ServiceError) else "INTERNAL"
+    sentence = error.sentence() if isinstance(error, ServiceError) else type(error).__name__
+    await bus.publish([bury(record, group=group, reason=reason, error=sentence)])
 
 
 def _passing(error: Exception) -> bool:

@@ -54,7 +54,7 @@ def test_only_the_state_of_health_is_open() -> None:
 
 
 def test_what_changes_something_is_not_for_viewers() -> None:
-    changing = ("Create", "Update", "Delete", "Revoke")
+    changing = ("Create", "Update", "Delete", "Revoke", "Replay")
 
     for method, least in MINIMAL_ROLES.items():
         if method.rpartition("/")[2].startswith(changing):

@@ -48,6 +48,19 @@ class Answers(rpc.AdminServiceServicer):
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: object) -> pb.RevokeKeyResponse:
         raise AssertionError("not called")
 
+    async def ListDeadLetters(
+        self, request: pb.ListDeadLettersRequest, context: object
+    ) -> pb.ListDeadLettersResponse:
+        raise AssertionError("not called")
+
+    async def GetDeadLetter(self, request: pb.GetDeadLetterRequest, context: object) -> pb.GetDeadLetterResponse:
+        raise AssertionError("not called")
+
+    async def ReplayDeadLetter(
+        self, request: pb.ReplayDeadLetterRequest, context: object
+    ) -> pb.ReplayDeadLetterResponse:
+        raise AssertionError("not called")
+
 
 @asynccontextmanager
 async def serving(

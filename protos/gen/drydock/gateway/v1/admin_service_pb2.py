@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\"b\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bwebhook_url\x18\x03 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\x99\x02\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\"b\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bwebhook_url\x18\x03 \x01(\t\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse\"D\n\x0e\x44\x65\x61\x64LetterName\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x10\n\x08position\x18\x03 \x01(\t\"\xb6\x01\n\nDeadLetter\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\x12-\n\tbury_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x0c\n\x04size\x18\x07 \x01(\x03\"N\n\x16ListDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x17ListDeadLettersResponse\x12/\n\x07letters\x18\x01 \x03(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x14GetDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\xdd\x01\n\x15GetDeadLetterResponse\x12.\n\x06letter\x18\x01 \x01(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12G\n\x07headers\x18\x02 \x03(\x0b\x32\x36.drydock.gateway.v1.GetDeadLetterResponse.HeadersEntry\x12\x0c\n\x04json\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x17ReplayDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\x1a\n\x18ReplayDeadLetterResponse*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\xda\x04\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponse\x12j\n\x0fListDeadLetters\x12*.drydock.gateway.v1.ListDeadLettersRequest\x1a+.drydock.gateway.v1.ListDeadLettersResponse\x12\x64\n\rGetDeadLetter\x12(.drydock.gateway.v1.GetDeadLetterRequest\x1a).drydock.gateway.v1.GetDeadLetterResponse\x12m\n\x10ReplayDeadLetter\x12+.drydock.gateway.v1.ReplayDeadLetterRequest\x1a,.drydock.gateway.v1.ReplayDeadLetterResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['token']._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
-  _globals['_ROLE']._serialized_start=631
-  _globals['_ROLE']._serialized_end=746
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._loaded_options = None
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_options = b'8\001'
+  _globals['_ROLE']._serialized_start=1470
+  _globals['_ROLE']._serialized_end=1585
   _globals['_KEY']._serialized_start=96
   _globals['_KEY']._serialized_end=241
   _globals['_CREATEKEYREQUEST']._serialized_start=243
@@ -50,6 +52,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEKEYREQUEST']._serialized_end=608
   _globals['_REVOKEKEYRESPONSE']._serialized_start=610
   _globals['_REVOKEKEYRESPONSE']._serialized_end=629
-  _globals['_ADMINSERVICE']._serialized_start=749
-  _globals['_ADMINSERVICE']._serialized_end=1030
+  _globals['_DEADLETTERNAME']._serialized_start=631
+  _globals['_DEADLETTERNAME']._serialized_end=699
+  _globals['_DEADLETTER']._serialized_start=702
+  _globals['_DEADLETTER']._serialized_end=884
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=886
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=964
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=966
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1065
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=1067
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=1139
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1142
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1363
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_start=1317
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_end=1363
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=1365
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=1440
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=1442
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=1468
+  _globals['_ADMINSERVICE']._serialized_start=1588
+  _globals['_ADMINSERVICE']._serialized_end=2190
 # @@protoc_insertion_point(module_scope)

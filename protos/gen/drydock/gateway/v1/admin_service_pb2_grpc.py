@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """AdminService answers for who may call.
+    """AdminService answers for who may call, and for dead letters.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,25 @@ class AdminServiceStub:
                 request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
+        self.ListDeadLetters = channel.unary_unary(
+                '/drydock.gateway.v1.AdminService/ListDeadLetters',
+                request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.GetDeadLetter = channel.unary_unary(
+                '/drydock.gateway.v1.AdminService/GetDeadLetter',
+                request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterRequest.SerializeToString,
+                response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeadLetter = channel.unary_unary(
+                '/drydock.gateway.v1.AdminService/ReplayDeadLetter',
+                request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.SerializeToString,
+                response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """AdminService answers for who may call.
+    """AdminService answers for who may call, and for dead letters.
     """
 
     def CreateKey(self, request, context):
@@ -77,6 +92,28 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeadLetters(self, request, context):
+        """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDeadLetter(self, request, context):
+        """Returns one dead letter with its content.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeadLetter(self, request, context):
+        """Publishes a dead letter to the topic that it came from, again. Every group of that topic gets it, and those that
+        have handled it already know it by the id inside. The letter itself stays until its topic's retention ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +132,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.FromString,
                     response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.SerializeToString,
             ),
+            'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeadLetters,
+                    request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'GetDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeadLetter,
+                    request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterRequest.FromString,
+                    response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterResponse.SerializeToString,
+            ),
+            'ReplayDeadLetter': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeadLetter,
+                    request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.FromString,
+                    response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'drydock.gateway.v1.AdminService', rpc_method_handlers)
@@ -104,7 +156,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """AdminService answers for who may call.
+    """AdminService answers for who may call, and for dead letters.
     """
 
     @staticmethod
@@ -178,6 +230,87 @@ class AdminService:
             '/drydock.gateway.v1.AdminService/RevokeKey',
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.gateway.v1.AdminService/ListDeadLetters',
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersRequest.SerializeToString,
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.gateway.v1.AdminService/GetDeadLetter',
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterRequest.SerializeToString,
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.GetDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeadLetter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.gateway.v1.AdminService/ReplayDeadLetter',
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.SerializeToString,
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.FromString,
             options,
             channel_credentials,
             insecure,
