@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 _CALL_SECONDS = 20.0
 _RETRY_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
 _DAY_MS = 24 * 3600 * 1000
 _FRAME_BYTES = 64 * 1024
 
@@ -54,9 +55,11 @@ async def ensure_topics(
         async with asyncio.timeout(_CALL_SECONDS):
             existing = set(await admin.list_topics())
             missing = [topic for topic in topics if topic.name not in existing]
-            if missing:
-                await _make(admin, missing, settings, keep_days)
-            await _check(admin, [topic for topic in topics if topic.name in existing])
+            made = await _make(admin, missing, settings, keep_days) if missing else frozenset()
+            while not {topic.name for topic in topics} <= existing:  # until every broker knows them
+                await asyncio.sleep(_LOOK_SECONDS)
+                existing = set(await admin.list_topics())
+            await _check(admin, [topic for topic in topics if topic.name not in made])
     except (KafkaError, TimeoutError, OSError) as error:
         raise _unreachable(type(error).__name__) from error
     finally:
@@ -117,7 +120,8 @@ async def _reach(arguments: Mapping[str, Any], patience_seconds: float) -> AIOKa
 
 async def _make(
     admin: AIOKafkaAdminClient, topics: Sequence[Topic], settings: KafkaSettings, keep_days: int
-) -> None:
+) -> frozenset[str]:
+    """Returns the names of those that it made: another process may have been faster."""
     answer = await admin.create_topics(
         [
             NewTopic(
@@ -131,9 +135,12 @@ async def _make(
             for topic in topics
         ]
     )
+    made = set()
     for name, code, *_ in answer.topic_errors:
         error = for_code(code)
-        if error not in (NoError, TopicAlreadyExistsError):  # another process may have been faster
+        if error is NoError:
+            made.add(name)
+        elif error is not TopicAlreadyExistsError:
             raise ServiceError(
                 Kind.FAILED_PRECONDITION,
                 "TOPIC_NOT_MADE",
@@ -141,7 +148,8 @@ async def _make(
                 hint="Make it yourself, allow Drydock to, or set DRYDOCK_KAFKA_REPLICATION_FACTOR to what the "
                 "cluster can hold.",
             )
-    log.info("topics.made", topics=[topic.name for topic in topics])
+    log.info("topics.made", topics=sorted(made))
+    return frozenset(made)
 
 
 def _configuration(topic: Topic, settings: KafkaSettings, keep_days: int) -> dict[str, str]:

@@ -16,7 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
 
+import structlog
+
 from services.kernel.errors import Kind, ServiceError
+
+log = structlog.get_logger()
 
 _LOCK = "kafka_jars.lock"
 _AT_ONCE = 4
@@ -67,6 +71,7 @@ def ensure_jars(folder: Path) -> tuple[Path, ...]:
     jars, folder = locked_jars(), folder.resolve()
     missing = [jar for jar in jars if not _is_locked(folder / jar.file_name, jar)]
     if missing:
+        log.info("kafka.fetching", jars=len(missing), folder=str(folder))
         _fetch(missing, folder)
     return tuple(folder / jar.file_name for jar in jars)
 
