@@ -7,7 +7,6 @@ import asyncio
 import dataclasses
 import json
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -56,16 +55,22 @@ def main() -> None:
     if arguments.record and arguments.names:
         parser.error("--record is for all of them together")
     configure_logs(level="error")
-    machine = machine_line()
-    results: dict[str, Result] = {}
+    machine = f"{machine_line()}.\n"
+    found: dict[str, Result] = {}
+    markdown = [machine]
+    as_markdown = arguments.output == "markdown"
+    if as_markdown:
+        print(machine)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for name in arguments.names or BENCHMARKS:
-            print(f"{name} …", file=sys.stderr, flush=True)
-            results[name] = runner.run(BENCHMARKS[name]())
-    markdown = _markdown(machine, results)
-    print(_json(machine, results) if arguments.output == "json" else markdown)
+            found[name] = runner.run(BENCHMARKS[name]())
+            markdown.append(_section(name, found[name]))
+            if as_markdown:
+                print(markdown[-1], flush=True)
+    if not as_markdown:
+        print(_json(machine.strip(), found))
     if arguments.record:
-        PAGE.write_text(recorded(PAGE.read_text(), markdown))
+        PAGE.write_text(recorded(PAGE.read_text(), "\n".join(markdown)))
 
 
 def recorded(page: str, markdown: str) -> str:
@@ -73,14 +78,12 @@ def recorded(page: str, markdown: str) -> str:
     return _GENERATED.sub(lambda found: f"{found[1]}{markdown}{found[2]}", page)
 
 
-def _markdown(machine: str, results: Mapping[str, Result]) -> str:
-    lines = [f"{machine}.", ""]
-    for name, result in results.items():
-        lines += [f"### {name}", "", result.question, ""]
-        if result.figures:
-            lines += ["| what | median | min to max | unit | bar |", "|---|---|---|---|---|"]
-            lines += [*(_row(figure) for figure in result.figures), ""]
-    return "\n".join(lines) + "\n"
+def _section(name: str, result: Result) -> str:
+    lines = [f"### {name}", "", result.question, ""]
+    if result.figures:
+        lines += ["| what | median | min to max | unit | bar |", "|---|---|---|---|---|"]
+        lines += [*(_row(figure) for figure in result.figures), ""]
+    return "\n".join(lines)
 
 
 def _row(figure: Figure) -> str:
