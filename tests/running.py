@@ -33,11 +33,11 @@ from services.standalone import Running, compose
 
 
 @asynccontextmanager
-async def running_drydock(data: Path, database_url: str) -> AsyncIterator[Running]:
-    """Runs every service on free ports until the end of the block."""
+async def running_drydock(data: Path, database_url: str, *, kafka: str = "") -> AsyncIterator[Running]:
+    """Runs every service on free ports until the end of the block; `kafka` as `drydock up --kafka` has it."""
     stop = asyncio.Event()
     started: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-    settings = KernelSettings(data_dir=data, database_url=database_url)
+    settings = KernelSettings(data_dir=data, database_url=database_url, kafka=kafka)
     doors = GatewaySettings(grpc_listen="127.0.0.1:0", http_listen="127.0.0.1:0", monitoring_listen="127.0.0.1:0")
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from services.gateway.problem import to_response
 from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
+from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
@@ -76,6 +77,7 @@ class _Door:
     def _enter(self, request: Request) -> str:
         chosen = request_id.accept(request.headers.get(request_id.HEADER, "")) or self._ids.uuid()
         request_id.bind(chosen)
+        trace.begin(request.headers.get(trace.HEADER, ""))
         return chosen
 
 

@@ -50,7 +50,7 @@ class ImageEventConsumer:
         Raises:
             ServiceError: BAD_EVENT or INVALID_REFERENCE when a record cannot be read.
         """
-        events = [from_image_event(record.message.value) for record in records]
+        events = [from_image_event(record.message.value, record.traceparent) for record in records]
         pushes = [event for event in events if event.action is Action.PUSH and event.tag]
         fates = Counter({Fate.NO_PUSH: len(events) - len(pushes)})
         if pushes:
@@ -126,6 +126,7 @@ class ImageEventConsumer:
             rule_ids=tuple(sorted(rule.rule_id for rule in rules)),
             target_ids=tuple(sorted({target for rule in rules for target in rule.target_ids})),
             requested_at=self._clock.now(),
+            traceparent=event.traceparent,
         )
 
 

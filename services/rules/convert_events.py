@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_request_pb2
+from services.kernel import trace
 from services.kernel.bus.interface import SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
@@ -22,7 +23,7 @@ _ACTIONS: dict[int, Action] = {
 }
 
 
-def from_image_event(value: bytes) -> ImageEvent:
+def from_image_event(value: bytes, traceparent: str = "") -> ImageEvent:
     """Reads an image event.
 
     Raises:
@@ -47,6 +48,7 @@ def from_image_event(value: bytes) -> ImageEvent:
         tag=parse_tag(event.tag) if event.tag else "",
         digest=Digest(event.digest),
         revision=event.revision,
+        traceparent=traceparent,
     )
 
 
@@ -68,7 +70,12 @@ def to_message(request: ScanRequest) -> Message:
         target_ids=request.target_ids,
         requested_at=requested_at,
     )
-    return Message(topic=SCAN_REQUESTS, key=request.digest.encode(), value=body.SerializeToString())
+    return Message(
+        topic=SCAN_REQUESTS,
+        key=request.digest.encode(),
+        value=body.SerializeToString(),
+        headers=trace.headers_after(request.traceparent),
+    )
 
 
 def _uuid(text: str) -> str:

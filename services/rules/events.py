@@ -31,6 +31,8 @@ class ImageEvent:
     """Empty where the registry named none."""
     digest: Digest
     revision: int
+    traceparent: str = ""
+    """Trace that it belongs to; empty where none is known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +52,5 @@ class ScanRequest:
     target_ids: tuple[str, ...]
     """Sorted: those of the rules now, at the time of the push."""
     requested_at: datetime
+    traceparent: str = ""
+    """Trace of the event that it follows from."""

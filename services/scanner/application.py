@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
@@ -108,6 +109,7 @@ class ScannerApplication:
             target_ids=target_ids,
             requested_at=self._clock.now(),
             asked_at=asked_at,
+            traceparent=trace.current(),
         )
         async with self._pool.acquire() as db, db.transaction():
             [task] = await self._intake.accept(db, [request], lane=LANE_PERSON)

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
+from services.kernel import trace
 from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
 from services.kernel.errors import invalid
 from services.kernel.model.digest import parse_digest
@@ -67,6 +68,7 @@ def from_scan_request(record: Record) -> ScanRequested:
         rule_ids=tuple(request.rule_ids),
         target_ids=tuple(request.target_ids),
         requested_at=request.requested_at.ToDatetime(UTC),
+        traceparent=record.traceparent,
     )
 
 
@@ -95,7 +97,12 @@ def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Mes
         target_ids=task.target_ids,
         occurred_at=at,
     )
-    return Message(topic=SCAN_EVENTS, key=image.digest.encode(), value=event.SerializeToString())
+    return Message(
+        topic=SCAN_EVENTS,
+        key=image.digest.encode(),
+        value=event.SerializeToString(),
+        headers=trace.headers_after(task.traceparent),
+    )
 
 
 def _address(instance_id: str, namespace: str, repository: str, tag: str, digest: str) -> ImageAddress:

@@ -33,3 +33,5 @@ class ScanRequested:
     requested_at: datetime
     asked_at: datetime | None = None
     """When the registry was asked what the tag has; None for a push, which moves its tag by itself."""
+    traceparent: str = ""
+    """Trace of whoever asks; empty where none is known."""

@@ -95,6 +95,7 @@ class Intake:
             target_ids=request.target_ids,
             created_at=request.requested_at,
             ended_at=None,
+            traceparent=request.traceparent,
         )
         if not await self._store.insert_task(db, task):  # another process was faster
             return await self._store.task(db, request.task_id) or task

@@ -115,6 +115,8 @@ class TaskRecord:
     target_ids: tuple[str, ...]
     created_at: datetime
     ended_at: datetime | None
+    traceparent: str = ""
+    """Trace of the request; empty where none is known."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

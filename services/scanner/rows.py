@@ -27,6 +27,7 @@ def to_task(row: asyncpg.Record) -> TaskRecord:
         target_ids=tuple(row["target_ids"]),
         created_at=row["created_at"],
         ended_at=row["ended_at"],
+        traceparent=row["traceparent"],
     )
 
 

@@ -111,6 +111,7 @@ class ScannerStore:
             task.outcome.state.value,
             list(task.rule_ids),
             list(task.target_ids),
+            task.traceparent,
             task.created_at,
         )
         return row is not None

@@ -13,6 +13,7 @@ from prometheus_client import Counter as CounterMetric
 from drydock.events.v1 import image_event_pb2 as pb
 from services.gateway.store import GatewayStore
 from services.gateway.webhooks.envelope import Action, Ignored, Notice
+from services.kernel import trace
 from services.kernel.bus.interface import IMAGE_EVENTS, Bus, Message
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -103,6 +104,7 @@ class EventPublisher:
             topic=IMAGE_EVENTS,
             key=f"{instance_id}/{notice.repository.path}".encode(),
             value=event.SerializeToString(),
+            headers=trace.headers_after(trace.current()),
         )
 
     def _count(self, notices: Sequence[Notice], ignored: Mapping[Ignored, int]) -> None:

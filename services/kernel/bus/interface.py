@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 
+from services.kernel import trace
 from services.kernel.errors import Kind, ServiceError, invalid
 
 IMAGE_EVENTS = "drydock.image.events.v1"
@@ -44,6 +45,11 @@ class Record:
     partition: int
     position: str
     """Where it stands in its partition, in the bus's own words; for people and dead letters."""
+
+    @property
+    def traceparent(self) -> str:
+        """The trace that the message belongs to, for what follows from this record; empty when it names none."""
+        return trace.accept(self.message.headers.get(trace.HEADER, ""))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

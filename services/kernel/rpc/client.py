@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from services.kernel import trace
 from services.kernel.rpc.server import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from services.kernel.rpc.status import from_rpc_error
 
@@ -60,6 +61,9 @@ class _Dress(grpc.aio.UnaryUnaryClientInterceptor):
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
         if self._authorization and metadata.get("authorization") is None:
             metadata.add("authorization", self._authorization)
+        for header, value in trace.headers_after(trace.current()).items():
+            if metadata.get(header) is None:
+                metadata.add(header, value)
         timeout = self._deadline_seconds if details.timeout is None else details.timeout
         dressed = grpc.aio.ClientCallDetails(
             details.method, timeout, metadata, details.credentials, details.wait_for_ready

@@ -11,6 +11,7 @@ import grpc
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
 
+from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
@@ -160,6 +161,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         offered = next((value for key, value in metadata if key == request_id.HEADER), "")
         chosen = request_id.accept(offered) if isinstance(offered, str) else ""
         request_id.bind(chosen or self._ids.uuid())
+        carried = next((value for key, value in metadata if key == trace.HEADER), "")
+        trace.begin(carried if isinstance(carried, str) else "")
         structlog.contextvars.bind_contextvars(method=method)
         context.set_trailing_metadata(((request_id.HEADER, request_id.current()),))
 
