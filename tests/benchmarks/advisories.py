@@ -42,8 +42,8 @@ async def measure() -> Result:
     return Result(
         question=(
             f"{records:,.0f} OSV records ({len(list(_OSV.glob('*.zip')))} zips) compiled into one file; then 400 "
-            "Debian packages of ten sources matched against it: all newer than every fix, then all as old as can "
-            "be. Cold: the first time in a new process, the file in the page cache."
+            "Debian packages of ten sources matched with it: all newer than every fix, then all as old as can be. "
+            "Cold: the first time in a new process, the file in the page cache."
         ),
         figures=(
             Figure(what="import", rounds=tuple(records / one["seconds"] for one in imports), unit="records/s"),

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.benchmarks.machine import cpu_seconds
+from tests.benchmarks.machine import cpu_seconds_below
 
 _RATE = re.compile(r"finished in [0-9.]+[a-z]+, ([0-9.]+) req/s")
 _SUCCEEDED = re.compile(r"requests: (\d+) total.* (\d+) succeeded")
@@ -107,8 +107,8 @@ async def _built_ghz() -> str:
 
 
 async def _run(*command: str, seconds: float = 120.0) -> tuple[str, float]:
-    """Returns what a program wrote, and the CPU time that everything else below this process took meanwhile."""
-    before = cpu_seconds(os.getpid())
+    """Returns what a program wrote, and the CPU time that our other processes took meanwhile."""
+    before = cpu_seconds_below(os.getpid())
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         async with asyncio.timeout(seconds):
@@ -117,4 +117,4 @@ async def _run(*command: str, seconds: float = 120.0) -> tuple[str, float]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
     assert process.returncode == 0, output
-    return output, cpu_seconds(os.getpid()) - before
+    return output, cpu_seconds_below(os.getpid()) - before

@@ -23,20 +23,20 @@ def machine_line() -> str:
     )
 
 
-def cpu_seconds(*roots: int) -> float:
-    """Returns the CPU time that these processes and all that came of them have used so far."""
+def cpu_seconds_below(root: int) -> float:
+    """Returns the CPU time that what this process started has used so far, with what ended below it."""
     used: dict[int, float] = {}
     children: dict[int, list[int]] = {}
     for place in Path("/proc").iterdir():
         if place.name.isdigit():
             with contextlib.suppress(OSError):  # it may end while we look
                 fields = (place / "stat").read_text().rpartition(")")[2].split()
-                used[int(place.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                used[int(place.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
                 children.setdefault(int(fields[1]), []).append(int(place.name))
-    found, left = 0.0, list(roots)
+    found, left = 0.0, list(children.get(root, []))
     while left:
         process = left.pop()
-        found += used.get(process, 0.0)
+        found += used[process]
         left += children.get(process, [])
     return found
 
