@@ -60,7 +60,8 @@ async def compose(process: Process, plan: Plan) -> AsyncIterator[Running | None]
     Raises:
         ServiceError: what stands in the way, such as INNER_DOOR_UNGUARDED or ADDRESS_NOT_AVAILABLE.
     """
-    ready = process.readiness.add(plan.role.value)
+    # Besides the service's own part, which is ready before its door is open and its key made.
+    ready = process.readiness.add("start")
     if plan.role is not Role.GATEWAY:
         check_listen(plan.process.grpc_listen(plan.role), plan.identity)
     registry = CollectorRegistry()

@@ -137,7 +137,7 @@ async def test_a_process_waits_for_its_schema_and_says_so(tmp_path: Path, databa
         for served in started.served:
             await started.start(served)
         for served in started.served:
-            await served.until({"notifier": "starting", "schema": "drydock migrate"})
+            await served.until({"start": "starting", "schema": "drydock migrate"})
         assert (await waiting.get("/healthz"))[0] == 200
         assert await impatient.end() == 0
         await started.migrate()
@@ -150,7 +150,7 @@ async def test_a_process_waits_for_its_database_and_ends_when_told_to(tmp_path: 
     async with fleet(tmp_path, nowhere, "rules") as started:
         [rules] = started.served
         await started.start(rules)
-        await rules.until({"rules": "starting", "database": "does not answer", "schema": "starting"})
+        await rules.until({"start": "starting", "database": "does not answer", "schema": "starting"})
         assert (await rules.get("/healthz"))[0] == 200
         assert await rules.end() == 0
         assert "hunter2" not in rules.log.read_text()
