@@ -22,7 +22,7 @@ class BusChoice:
     arguments: tuple[str, ...] = ()
 
 
-BUSES = (BusChoice(name="postgresql"),)
+BUSES = (BusChoice(name="postgresql"), BusChoice(name="kafka", arguments=("--kafka", "embedded")))
 """What is measured on each bus runs on these."""
 
 
