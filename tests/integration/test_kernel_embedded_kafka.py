@@ -80,7 +80,10 @@ def listening(pid: int) -> set[str]:
     """Returns the addresses at which a process listens, of IPv4 and of IPv4 in IPv6."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        name = str(link.readlink())
+        try:
+            name = str(link.readlink())
+        except FileNotFoundError:  # closed since it was listed
+            continue
         if name.startswith("socket:["):
             inodes.add(name[8:-1])
     found = set()
