@@ -26,6 +26,9 @@ log = structlog.get_logger()
 _COMMAND_SECONDS = 30.0
 # The server's own: by these it notices that a client is gone. We notice a server that is gone by our deadlines.
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+# Our statements are short, and their best plan is the same whatever the arguments. Left to itself the server plans
+# them anew for every execution, as long as tables are cut by hash: 0.2 to 0.4 ms each, the greater part of its work.
+_PLANS = {"plan_cache_mode": "force_generic_plan"}
 _OUTAGES = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -62,7 +65,6 @@ async def open_pool(
     max_size: int = 10,
     command_timeout_seconds: float = _COMMAND_SECONDS,
     patience_seconds: float = 30.0,
-    generic_plans: bool = False,
 ) -> AsyncIterator[Pool]:
     """Opens a pool and closes it at exit.
 
@@ -75,16 +77,12 @@ async def open_pool(
         max_size: how many connections there are at most.
         command_timeout_seconds: how long one command may take.
         patience_seconds: how long a database that does not answer is waited for.
-        generic_plans: plans each statement once instead of for every execution. For few short statements that are
-            executed very often, and whose best plan is the same whatever the arguments.
 
     Raises:
         ServiceError: DATABASE_UNAVAILABLE when it does not answer for `patience_seconds`; DATABASE_REFUSED;
             INVALID_DATABASE_URL.
     """
-    settings = {"application_name": application_name, **_KEEPALIVE}
-    if generic_plans:
-        settings["plan_cache_mode"] = "force_generic_plan"
+    settings = {"application_name": application_name, **_KEEPALIVE, **_PLANS}
     pool = await _connect(url, settings, max_size, command_timeout_seconds, patience_seconds)
     try:
         yield pool

@@ -82,7 +82,7 @@ class TagReads:
 async def open_tag_reads(url: str, store: ScannerStore) -> AsyncIterator[TagReads]:
     """Opens the reads with a connection of their own: scans at work never keep a status call waiting."""
     async with (
-        open_pool(url, application_name="drydock status", max_size=1, generic_plans=True) as pool,
+        open_pool(url, application_name="drydock status", max_size=1) as pool,
         asyncio.TaskGroup() as tasks,
     ):
         yield TagReads(pool, store, tasks)
