@@ -27,11 +27,12 @@ _COMMAND_SECONDS = 30.0
 # The server's own: by these it notices that a client is gone. We notice a server that is gone by our deadlines.
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 # Our statements are short, and their best plan is the same whatever the arguments. Left to itself the server plans
-# them anew for every execution, as long as tables are cut by hash: 0.2 to 0.4 ms each, the greater part of its work.
+# them anew for every execution, as long as tables are cut by hash: 0.2 to 0.4 ms each, most of its work.
 _PLANS = {"plan_cache_mode": "force_generic_plan"}
 _OUTAGES = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver may say of a connection whose server was killed in mid-answer
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -51,6 +51,15 @@ async def test_messages_ports_and_password_outlive_a_restart(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+async def test_a_broker_that_is_killed_comes_back_with_all_that_it_confirmed(tmp_path: Path) -> None:
+    async with embedded_kafka(tmp_path, jars=JARS) as broker:
+        await publish(broker, b"one")
+        broker.server.kill()
+        broker.server.wait()
+        assert await kept(broker) == [b"one"]
+
+
+@pytest.mark.slow
 async def test_a_second_one_on_the_same_folder_is_refused_and_the_first_one_lives_on(tmp_path: Path) -> None:
     async with embedded_kafka(tmp_path, jars=JARS) as first:
         with pytest.raises(ServiceError) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from services.kernel.db import is_outage, open_pool
 from services.kernel.embedded.account import root_home_of
 from services.kernel.embedded.postgres import embedded_postgres
 from services.kernel.errors import ServiceError
@@ -53,6 +55,22 @@ async def test_what_was_committed_is_there_after_the_starter_was_killed(data: Pa
         connection = await asyncpg.connect(url)
         assert await connection.fetchval("SELECT n FROM kept") == 7
         await connection.close()
+
+
+@pytest.mark.slow
+async def test_a_database_that_is_killed_comes_back_with_all_that_was_committed(data: Path) -> None:
+    async with embedded_postgres(data) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+        postmaster = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(postmaster, signal.SIGKILL)
+        with pytest.raises(Exception, check=is_outage):  # noqa: B017 - whatever the driver says of it
+            while True:
+                await connection.fetchval("SELECT 1")
+        connection.terminate()
+        async with open_pool(url, application_name="tests", patience_seconds=60) as pool:
+            assert await pool.fetchval("SELECT n FROM kept") == 7
 
 
 @pytest.mark.slow

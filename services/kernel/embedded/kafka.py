@@ -19,6 +19,7 @@ from services.kernel.bus.kafka_settings import KafkaSettings, client_arguments
 from services.kernel.embedded.java import find_java
 from services.kernel.embedded.kafka_files import Node, check_ports, load_node, write_files
 from services.kernel.embedded.kafka_jars import default_folder, ensure_jars
+from services.kernel.embedded.keeper import kept_running
 from services.kernel.embedded.process import only_one, stop, tail, tied_to_us
 from services.kernel.errors import Kind, ServiceError
 
@@ -40,6 +41,7 @@ class Broker:
     servers: str
     settings: KafkaSettings
     server: subprocess.Popen[bytes] = dataclasses.field(repr=False)
+    """As it was started; another one may have taken its place since."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +57,9 @@ class Installation:
 async def embedded_kafka(data: Path, *, jars: Path | None = None) -> AsyncIterator[Broker]:
     """Starts the broker that lives in `data/kafka`, and stops it at exit.
 
-    It ends with this process even when that is killed (`PR_SET_PDEATHSIG`), keeps its ports and its password, and
-    loses nothing that it confirmed. Tools find what they need to log in in `data/kafka/client.properties`.
+    It ends with this process even when that is killed (`PR_SET_PDEATHSIG`), is started again when it ends before,
+    keeps its ports and its password, and loses nothing that it confirmed. Tools find what they need to log in in
+    `data/kafka/client.properties`.
 
     Raises:
         ServiceError: DATA_FOLDER_IN_USE; NO_JAVA; KAFKA_JARS_MISSING; KAFKA_PORT_TAKEN; KAFKA_DID_NOT_START with
@@ -66,14 +69,19 @@ async def embedded_kafka(data: Path, *, jars: Path | None = None) -> AsyncIterat
         installation = await asyncio.to_thread(install, data / "kafka", jars or default_folder())
         await _await_end_of_predecessor(installation.node)
         check_ports(installation.node)
-        server = start(installation)  # not in a pool thread: the broker would die with the thread that started it
-        try:
-            broker = Broker(servers=installation.node.servers, settings=installation.node.settings, server=server)
-            await await_ready(broker, installation.node)
-            log.info("kafka.started", servers=broker.servers, pid=server.pid)
-            yield broker
-        finally:
-            await asyncio.to_thread(stop, server, _SIGNALS, name="kafka", seconds=_STOP_SECONDS)
+        node = installation.node
+        async with kept_running(
+            "kafka",
+            start=lambda: start(installation),
+            await_ready=lambda server: await_ready(_broker(node, server), node),
+            stop=lambda server: stop(server, _SIGNALS, name="kafka", seconds=_STOP_SECONDS),
+        ) as server:
+            log.info("kafka.started", servers=node.servers, pid=server.pid)
+            yield _broker(node, server)
+
+
+def _broker(node: Node, server: subprocess.Popen[bytes]) -> Broker:
+    return Broker(servers=node.servers, settings=node.settings, server=server)
 
 
 def install(home: Path, jar_folder: Path) -> Installation:

@@ -18,6 +18,7 @@ import asyncpg
 import structlog
 
 from services.kernel.embedded.account import Location, locate
+from services.kernel.embedded.keeper import kept_running
 from services.kernel.embedded.process import only_one, stop, tail, tied_to_us
 from services.kernel.errors import Kind, ServiceError
 
@@ -43,8 +44,8 @@ _SUPERUSER = "drydock"
 async def embedded_postgres(data: Path) -> AsyncIterator[str]:
     """Starts the cluster of a data folder, yields the URL of its database `drydock`, and stops it at exit.
 
-    The cluster dies with this process even when that is killed (`PR_SET_PDEATHSIG`), loses nothing committed,
-    and recovers at the next start.
+    The cluster dies with this process even when that is killed (`PR_SET_PDEATHSIG`), is started again when it ends
+    before, loses nothing committed, and recovers at the next start.
 
     Raises:
         ServiceError: DATA_FOLDER_IN_USE; DATABASE_DID_NOT_START with the end of its log.
@@ -53,13 +54,15 @@ async def embedded_postgres(data: Path) -> AsyncIterator[str]:
     with only_one(data):
         await asyncio.to_thread(_initialise, location)
         await _await_end_of_predecessor(location)
-        server = _start(location)  # not in a pool thread: the server would die with the thread that started it
         try:
-            url = f"postgresql://{_SUPERUSER}@/drydock?host={location.sockets}"
-            await _await_ready(server, location)
-            yield url
+            async with kept_running(
+                "postgresql",
+                start=lambda: _start(location),
+                await_ready=lambda server: _await_ready(server, location),
+                stop=lambda server: stop(server, _SIGNALS, name="postgresql", seconds=_STOP_SECONDS),
+            ):
+                yield f"postgresql://{_SUPERUSER}@/drydock?host={location.sockets}"
         finally:
-            await asyncio.to_thread(stop, server, _SIGNALS, name="postgresql", seconds=_STOP_SECONDS)
             with suppress(OSError):  # it may lie in the temp folder, where nobody would tidy up after us
                 location.sockets.rmdir()
 
