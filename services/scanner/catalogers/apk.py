@@ -7,7 +7,7 @@ from typing import Final
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 """The second one since /lib became a link to /usr/lib."""
@@ -21,6 +21,7 @@ class ApkCataloger(Cataloger):
 
     name = "apk"
     version = 1
+    hints = Hints(names=("installed",))
     max_bytes = 256 << 20
 
     def wants(self, path: str) -> bool:

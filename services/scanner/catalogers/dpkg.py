@@ -7,7 +7,7 @@ from typing import Final
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 
 _STATUS: Final = "var/lib/dpkg/status"
 _PARTS: Final = "var/lib/dpkg/status.d/"
@@ -33,6 +33,7 @@ class DpkgCataloger(Cataloger):
 
     name = "dpkg"
     version = 1
+    hints = Hints(folders=(_STATUS,))
     max_bytes = 256 << 20
 
     def wants(self, path: str) -> bool:

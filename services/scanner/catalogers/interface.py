@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 import msgspec
@@ -75,6 +75,17 @@ class Mark(NamedTuple):
     """Whether they are of what the running program has in memory; otherwise they are of the file alone."""
 
 
+class Hints(NamedTuple):
+    """What the paths that a cataloger wants have in common; each has one of these at least."""
+
+    names: Iterable[str] = ()
+    """Last parts."""
+    ends: Iterable[str] = ()
+    """What follows the last dot, in lower case."""
+    folders: Iterable[str] = ()
+    """Beginnings."""
+
+
 class Cataloger(ABC):
     """Reads one format. Stateless; runs in a worker process on hostile bytes; never raises on bad content.
 
@@ -86,6 +97,8 @@ class Cataloger(ABC):
     version: ClassVar[int]
     """Raised whenever the same bytes would give another result: stored layer analyses are then made anew."""
     reads: ClassVar[Reads] = Reads.CONTENT
+    hints: ClassVar[Hints | None] = None
+    """Spares it being asked for every path; None where it wants to be."""
     max_bytes: ClassVar[int] = 0
     """Files above this are not read; a warning says so. Without meaning where content is not read."""
     mark: ClassVar[Mark | None] = None
@@ -93,7 +106,7 @@ class Cataloger(ABC):
 
     @abstractmethod
     def wants(self, path: str) -> bool:
-        """Tells by path alone (no leading slash, normalised) whether it is evidence. Called for every entry.
+        """Tells by path alone (no leading slash, normalised) whether it is evidence. Has to be fast.
 
         Where a mark makes the evidence, any name does.
         """

@@ -6,12 +6,13 @@ import re
 from typing import Final
 
 from services.scanner.catalogers.complaints import Complaints, shown, to_text
-from services.scanner.catalogers.interface import Cataloger, Distribution, Evidence
+from services.scanner.catalogers.interface import Cataloger, Distribution, Evidence, Hints
 
 ETC: Final = "etc/os-release"
 VENDOR: Final = "usr/lib/os-release"
 """Read where /etc has none."""
 
+_PLACES: Final = frozenset((ETC, VENDOR))
 _MAX_VALUE: Final = 200
 _ASSIGNMENT = re.compile(rb"^[ \t]*([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 _ESCAPED = re.compile(r"\\(.)")
@@ -24,11 +25,12 @@ class OsReleaseCataloger(Cataloger):
 
     name = "osrelease"
     version = 1
+    hints = Hints(names=("os-release",))
     max_bytes = 1 << 20
 
     def wants(self, path: str) -> bool:
         """The two places that the format names."""
-        return path in (ETC, VENDOR)
+        return path in _PLACES
 
     def read(self, path: str, content: bytes) -> Evidence:
         """Later assignments win; a file without any gives no distribution."""

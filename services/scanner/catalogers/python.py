@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 
 _ENDS: Final = ("/METADATA", "/PKG-INFO", ".egg-info")
 _DIRECTORIES: Final = {"METADATA": "dist-info", "PKG-INFO": "egg-info"}
@@ -20,6 +20,7 @@ class PythonCataloger(Cataloger):
 
     name = "python"
     version = 1
+    hints = Hints(names=_DIRECTORIES, ends=("egg-info",))
     max_bytes = 16 << 20
 
     def wants(self, path: str) -> bool:

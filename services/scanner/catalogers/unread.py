@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
+from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, Reads
 
 _Sign = tuple[re.Pattern[str] | None, str]
 """How the whole path has to look, if the name is not enough, and the ecosystem."""
@@ -81,8 +81,8 @@ _ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
     "spdx": (_at(r"opt/bitnami/(?:.*/)?\.spdx-[^/]+", "Bitnami"),),
 }
 """By what follows the last dot, in lower case."""
-_STORES: Final = ("nix/store/", "gnu/store/")
-_STORED: Final = re.compile(r"(nix|gnu)/store/[^/]+/(?:bin|sbin|lib|libexec)/[^/]+", re.DOTALL)
+_STORES: Final = {"nix/store/": "Nix", "gnu/store/": "Guix"}
+_STORED: Final = re.compile(r"((?:nix|gnu)/store/)[^/]+/(?:bin|sbin|lib|libexec)/[^/]+", re.DOTALL)
 """A package of theirs is a folder; whatever is in it to be run tells of it."""
 
 
@@ -92,6 +92,7 @@ class UnreadCataloger(Cataloger):
     name = "unread"
     version = 1
     reads = Reads.NAME
+    hints = Hints(names=_NAMES, ends=_ENDS, folders=_STORES)
 
     def wants(self, path: str) -> bool:
         """Every file that tells of packages and is not read."""
@@ -110,10 +111,10 @@ def ecosystem_of(path: str) -> str:
         pattern, ecosystem = sign
         if pattern is None or pattern.fullmatch(path):
             return ecosystem
-    for pattern, ecosystem in _ENDS.get(name[name.rfind(".") + 1 :].lower(), ()):
-        if pattern is None or pattern.fullmatch(path):
-            return ecosystem if "." in name else ""
-    if path.startswith(_STORES):
-        stored = _STORED.fullmatch(path)
-        return "" if stored is None else {"nix": "Nix", "gnu": "Guix"}[stored[1]]
-    return ""
+    dot = name.rfind(".") + 1
+    if dot and (signs := _ENDS.get(name[dot:].lower())):
+        for pattern, ecosystem in signs:
+            if pattern is None or pattern.fullmatch(path):
+                return ecosystem
+    stored = _STORED.fullmatch(path)
+    return "" if stored is None else _STORES[stored[1]]

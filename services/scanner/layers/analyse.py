@@ -16,6 +16,7 @@ from services.scanner.layers.executables import HEAD_BYTES, find_marks, is_execu
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import Mark, clean, fingerprint, read_mark, to_text
 from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
+from services.scanner.layers.wanting import Wanting
 from services.scanner.reasons import Reason, ScanFailure
 
 FILE_TOO_LARGE: Final = "FILE_TOO_LARGE"
@@ -47,7 +48,7 @@ def analyse_layer(
 
 class _Analyser:
     def __init__(self, catalogers: Sequence[Cataloger], limits: LayerLimits, walker: TarWalker) -> None:
-        self._by_name = tuple(cataloger for cataloger in catalogers if cataloger.reads is not Reads.MARK)
+        self._wanting = Wanting(catalogers).of
         self._by_mark = {cataloger.mark: cataloger for cataloger in catalogers if cataloger.mark is not None}
         self._limits = limits
         self._walker = walker
@@ -70,9 +71,7 @@ class _Analyser:
         path = clean(entry.path)
         if path is None:
             self._escape(entry.path)
-        elif b".wh." in path and self._took_mark(path, entry.path):
-            return
-        elif path:
+        elif path and not (b".wh." in path and self._took_mark(path, entry.path)):
             self._add_path(entry, path)
 
     def finish(self, diff_id: str, size: int) -> LayerAnalysis:
@@ -105,28 +104,31 @@ class _Analyser:
         text = to_text(path)
         if not path.isascii():
             path = text.encode()
-        kind = entry.kind
-        position = len(self._paths)
+        kind, _, target, size = entry
+        paths = self._paths
+        position = len(paths)
         if kind is EntryKind.DIRECTORY:
-            self._paths.append(fingerprint(path) | _DIRECTORY_BIT)
+            paths.append(fingerprint(path) | _DIRECTORY_BIT)
             return
-        self._paths.append(fingerprint(path))
-        if kind is EntryKind.SYMBOLIC_LINK:
-            self._add_link(position, text, to_text(entry.target))
+        paths.append(fingerprint(path))
+        if kind is EntryKind.FILE or kind is EntryKind.SPARSE_FILE:
+            self._add_file(position, text, kind, size)
+        elif kind is EntryKind.SYMBOLIC_LINK:
+            self._add_link(position, text, to_text(target))
         elif kind is EntryKind.HARD_LINK:
-            self._add_hard_link(position, text, entry)
-        elif kind is not EntryKind.OTHER:
-            self._add_file(position, text, entry)
+            self._add_hard_link(position, text, target)
 
-    def _add_file(self, position: int, path: str, entry: TarEntry) -> None:
-        wanting = [cataloger for cataloger in self._by_name if cataloger.wants(path)]
-        content = self._content_for(wanting, entry) if wanting else b""
-        wanting += self._marking(entry, content)
+    def _add_file(self, position: int, path: str, kind: EntryKind, size: int) -> None:
+        wanting = self._wanting(path)
+        content = self._content_for(wanting, kind, size) if wanting else b""
+        head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
+        if is_executable(head) or kind is EntryKind.SPARSE_FILE:
+            wanting += self._marking(content, kind)
         if not wanting:
             return
         first = len(self._evidence)
         for cataloger in wanting:
-            self._add_evidence(_evidence(path, entry, cataloger, content))
+            self._add_evidence(_evidence(path, kind, size, cataloger, content))
         self._remembered.append(
             Remembered(
                 position=position,
@@ -137,24 +139,23 @@ class _Analyser:
             )
         )
 
-    def _content_for(self, wanting: Sequence[Cataloger], entry: TarEntry) -> bytes:
+    def _content_for(self, wanting: Sequence[Cataloger], kind: EntryKind, size: int) -> bytes:
         most = max(cataloger.max_bytes for cataloger in wanting)
-        if entry.kind is not EntryKind.FILE or entry.size > most:
+        if kind is not EntryKind.FILE or size > most:
             return b""
-        self._evidence_bytes += entry.size
+        self._evidence_bytes += size
         if self._evidence_bytes > self._limits.evidence_bytes:
             limit = self._limits.evidence_bytes
             raise _too_many(f"more than {limit} bytes of package records", limit)
         return self._walker.content()
 
-    def _marking(self, entry: TarEntry, content: bytes) -> list[Cataloger]:
-        """Returns the catalogers whose mark is in the file; `content` is what was read of it already."""
-        sparse = entry.kind is EntryKind.SPARSE_FILE
-        head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
-        if not self._by_mark or not (sparse or is_executable(head)):
+    def _marking(self, content: bytes, kind: EntryKind) -> list[Cataloger]:
+        """Returns the catalogers whose mark is in an executable; `content` is what was read of it already."""
+        if not self._by_mark:
             return []
         pieces = (memoryview(content),) if content else self._walker.pieces()
-        return [self._by_mark[mark] for mark in find_marks(pieces, tuple(self._by_mark), whole=sparse)]
+        found = find_marks(pieces, tuple(self._by_mark), whole=kind is EntryKind.SPARSE_FILE)
+        return [self._by_mark[mark] for mark in found]
 
     def _add_evidence(self, evidence: Evidence) -> None:
         limits = self._limits
@@ -167,15 +168,15 @@ class _Analyser:
 
     def _add_link(self, position: int, path: str, target: str) -> None:
         self._pay_for_names(path, target)
-        wanted = self._wants(path)
+        wanted = bool(self._wanting(path))
         self._remembered.append(
             Remembered(position=position, kind=NodeKind.SYMBOLIC_LINK, path=path, target=target, wanted=wanted)
         )
 
-    def _add_hard_link(self, position: int, path: str, entry: TarEntry) -> None:
-        cleaned = clean(entry.target)
+    def _add_hard_link(self, position: int, path: str, written: bytes) -> None:
+        cleaned = clean(written)
         if cleaned is None:
-            self._escape(entry.target)
+            self._escape(written)
             return
         target = to_text(cleaned)
         self._pay_for_names(path, target)
@@ -185,7 +186,7 @@ class _Analyser:
                 kind=NodeKind.HARD_LINK,
                 path=path,
                 target=target,
-                wanted=self._wants(path),
+                wanted=bool(self._wanting(path)),
             )
         )
 
@@ -193,9 +194,6 @@ class _Analyser:
         self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
         if self._names_bytes > self._limits.names_bytes:
             raise _too_many("more links and whiteouts than can be kept by name", self._limits.names_bytes)
-
-    def _wants(self, path: str) -> bool:
-        return any(cataloger.wants(path) for cataloger in self._by_name)
 
     def _escape(self, raw: bytes) -> None:
         self._escaped += 1
@@ -215,13 +213,13 @@ class _Analyser:
         )
 
 
-def _evidence(path: str, entry: TarEntry, cataloger: Cataloger, content: bytes) -> Evidence:
+def _evidence(path: str, kind: EntryKind, size: int, cataloger: Cataloger, content: bytes) -> Evidence:
     if cataloger.reads is not Reads.CONTENT:
         return cataloger.read(path, b"")
-    if entry.kind is EntryKind.SPARSE_FILE:
+    if kind is EntryKind.SPARSE_FILE:
         return _unread(path, cataloger, FILE_NOT_READ, "it is stored as a sparse file")
-    if entry.size > cataloger.max_bytes:
-        why = f"its {entry.size} bytes are more than {cataloger.max_bytes}"
+    if size > cataloger.max_bytes:
+        why = f"its {size} bytes are more than {cataloger.max_bytes}"
         return _unread(path, cataloger, FILE_TOO_LARGE, why)
     return cataloger.read(path, content)
 

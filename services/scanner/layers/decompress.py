@@ -24,7 +24,8 @@ from services.scanner.layers.zstd_frames import MAGIC as ZSTD_MAGIC
 from services.scanner.layers.zstd_frames import check_frames, is_skippable
 from services.scanner.reasons import Reason, ScanFailure
 
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 512 << 10
+"""So much fits into the cache of a core beside all else: what was just decompressed is walked at once."""
 _BUFFERS: Final = 3
 _READ_AHEAD: Final = 512 << 10
 _GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -46,13 +47,23 @@ _DAMAGED: Final = (
 class LayerReader:
     """Gives the uncompressed bytes once, in order."""
 
-    def __init__(self, read_into: ReadInto, position: Callable[[], int], bound: _Bound, hasher: _Hasher) -> None:
+    def __init__(
+        self,
+        read_into: ReadInto,
+        position: Callable[[], int],
+        bound: _Bound,
+        hasher: _Hasher,
+        thread: ThreadPoolExecutor,
+    ) -> None:
         self._read_into = read_into
         self._position = position
         self._bound = bound
         self._hasher = hasher
+        self._thread = thread
         self._views = [memoryview(bytearray(CHUNK_BYTES)) for _ in range(_BUFFERS)]
         self._turn = 0
+        self._unpacked = 0
+        self._ahead = thread.submit(self._fill, 0)
         self.size = 0
         """Uncompressed bytes given so far."""
 
@@ -63,16 +74,12 @@ class LayerReader:
             ScanFailure: LAYER_CORRUPT, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_LARGE.
         """
         turn = self._turn
-        self._turn = (turn + 1) % _BUFFERS
-        self._hasher.wait(turn)
-        view = self._views[turn]
-        filled = 0
-        while filled < CHUNK_BYTES and (got := self._read(view[filled:])):
-            filled += got
-        self.size += filled
-        self._bound.check(self.size)
-        chunk = view[:filled]
+        chunk = self._ahead.result()
         self._hasher.update(turn, chunk)
+        self.size += len(chunk)
+        self._turn = following = (turn + 1) % _BUFFERS
+        self._hasher.wait(following)
+        self._ahead = self._thread.submit(self._fill, following)
         return chunk
 
     def skip(self, _size: int) -> int:
@@ -88,6 +95,16 @@ class LayerReader:
         """Returns the digest of all bytes given so far; the layer's diffID once it has been read to its end."""
         return self._hasher.digest()
 
+    def _fill(self, turn: int) -> memoryview:
+        """Decompresses one chunk, in a thread of its own: the one before it is walked meanwhile."""
+        view = self._views[turn]
+        filled = 0
+        while filled < CHUNK_BYTES and (got := self._read(view[filled:])):
+            filled += got
+        self._unpacked += filled
+        self._bound.check(self._unpacked)
+        return view[:filled]
+
     def _read(self, into: memoryview) -> int:
         try:
             return self._read_into(into)
@@ -99,7 +116,7 @@ class LayerReader:
             if _NO_MEMORY in str(error):
                 raise MemoryError from error  # that is our want, not the layer's fault
             raise corrupt(
-                f"its compressed data is damaged before byte {self._position()} (uncompressed: {self.size}): "
+                f"its compressed data is damaged before byte {self._position()} (uncompressed: {self._unpacked}): "
                 f"{str(error)[:120]}"
             ) from error
 
@@ -161,11 +178,15 @@ def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[Lay
     Raises:
         ScanFailure: LAYER_CORRUPT.
     """
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "layer-hash") as thread:
+    with (
+        path.open("rb", buffering=0) as file,
+        ThreadPoolExecutor(1, "layer-read") as reading,
+        ThreadPoolExecutor(1, "layer-hash") as hashing,
+    ):
         size = os.fstat(file.fileno()).st_size
         read_into = _reader_for(file, size, media_type, limits)
         bound = _Bound(size, limits, compressed=read_into != file.readinto)
-        yield LayerReader(read_into, file.tell, bound, _Hasher(thread))
+        yield LayerReader(read_into, file.tell, bound, _Hasher(hashing), reading)
 
 
 def _reader_for(file: FileIO, size: int, media_type: str, limits: LayerLimits) -> ReadInto:

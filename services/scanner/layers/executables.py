@@ -21,6 +21,7 @@ _MACH_O: Final = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf",
 _FAT: Final = b"\xca\xfe\xba\xbe\0\0\0"
 """Java classes begin so too; what follows is the count of architectures there, the version, 45 or more, here."""
 _MAX_ARCHITECTURES: Final = 32
+_FIRST: Final = frozenset(start[:1] for start in (_ELF, _PE, *_MACH_O, _FAT))
 
 _LOAD: Final = 1
 _CODE, _CONSTANTS = 5, 4
@@ -36,6 +37,8 @@ Range = tuple[int, int]
 
 def is_executable(head: bytes) -> bool:
     """Tells by its first HEAD_BYTES whether a file is an ELF, a PE or a Mach-O."""
+    if head[:1] not in _FIRST:
+        return False
     start = head[:4]
     return (
         start == _ELF

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 _SPARSE: Final = b"GNU.sparse."
+_SPARSE_NAME: Final = b"GNU.sparse.name"
+_KEYS: Final = frozenset((b"path", b"linkpath", b"size"))
+_NEWLINE: Final = 10
 _MAX_SIZE: Final = 1 << 62
 
 
@@ -18,6 +21,10 @@ class PaxHeader(NamedTuple):
     sparse: bool = False
 
 
+SILENT: Final = PaxHeader()
+"""Of a header that says nothing of the next entry's name or content, as most do."""
+
+
 def parse_pax(content: bytes) -> PaxHeader:
     r"""Reads the records `LENGTH KEY=VALUE\n`; the last one of a key counts, an empty value takes it back.
 
@@ -25,26 +32,27 @@ def parse_pax(content: bytes) -> PaxHeader:
         ValueError: a record is malformed; says which way.
     """
     records: dict[bytes, bytes] = {}
-    at = 0
-    while at < len(content):
+    at, length = 0, len(content)
+    while at < length:
         space = content.find(b" ", at, at + 20)
         digits = content[at:space]
         if space < 0 or not digits.isdigit():
             raise ValueError(f"no length at its byte {at}")
         end = at + int(digits)
-        key, equals, value = content[space + 1 : end].partition(b"=")
-        if end > len(content) or content[end - 1 : end] != b"\n" or not equals or not key:
+        equals = content.find(b"=", space + 1, end)
+        if end > length or equals <= space + 1 or content[end - 1] != _NEWLINE:
             raise ValueError(f"no whole record at its byte {at}")
-        records[key] = value[:-1]
+        key = content[space + 1 : equals]
+        if key in _KEYS or key.startswith(_SPARSE):
+            records[key] = content[equals + 1 : end - 1]
         at = end
-    return _header(records, sparse=_SPARSE in content)
+    return _header(records) if records else SILENT
 
 
-def _header(records: dict[bytes, bytes], *, sparse: bool) -> PaxHeader:
+def _header(records: dict[bytes, bytes]) -> PaxHeader:
+    sparse = any(key.startswith(_SPARSE) for key in records)
     path, target = records.get(b"path", b""), records.get(b"linkpath", b"")
-    if sparse:
-        sparse = any(key.startswith(_SPARSE) for key in records)
-        path = records.get(b"GNU.sparse.name") or path
+    path = records.get(_SPARSE_NAME) or path
     if b"\0" in path or b"\0" in target:
         raise ValueError("a name with a NUL in it")
     return PaxHeader(path, target, _size(records.get(b"size", b"")), sparse)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple, Protocol
 
 from services.scanner.layers.corrupt import corrupt
 from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.pax import PaxHeader, parse_pax
+from services.scanner.layers.pax import SILENT, PaxHeader, parse_pax
 
 _BLOCK: Final = 512
 _ZERO: Final = bytes(_BLOCK)
@@ -50,12 +51,13 @@ class TarEntry(NamedTuple):
 class _Extended(NamedTuple):
     """What headers of their own say of the entry that follows them."""
 
-    pax: PaxHeader = PaxHeader()
+    pax: PaxHeader = SILENT
     name: bytes = b""
     target: bytes = b""
 
 
 _NOTHING: Final = _Extended()
+_FILE: Final = EntryKind.FILE
 _KINDS: Final = {
     ord("0"): EntryKind.FILE,
     0: EntryKind.FILE,
@@ -148,10 +150,10 @@ class TarWalker:
 
     def peek(self, count: int) -> bytes:
         """Returns the first bytes of the present entry's content, at most 512, if nothing of it was read yet."""
-        count = min(count, self._content_left)
-        if count and self._at == self._end:
+        if self._content_left and self._at == self._end:
             self._load_content()
-        return bytes(self._chunk[self._at : self._at + count])
+        at = self._at
+        return bytes(self._chunk[at : at + (count if count < self._content_left else self._content_left)])
 
     @property
     def offset(self) -> int:
@@ -163,7 +165,7 @@ class TarWalker:
         path = pax.path or extended.name or _name(header)
         target = b""
         if flag in _LINKS:
-            target = pax.target or extended.target or header[157:257].partition(b"\0")[0]
+            target = pax.target or extended.target or _until_nul(header[157:257])
         limit = self._limits.path_bytes
         if len(path) > limit or len(target) > limit:
             raise self._corrupt(f"has a name of more than {limit} bytes", _BLOCK)
@@ -171,13 +173,13 @@ class TarWalker:
             size = pax.size
         if flag == _OLD_SPARSE:
             self._skip_sparse_map(header)
-        kind = _KINDS.get(flag, EntryKind.FILE)  # as POSIX wants kinds that nobody knows
-        if kind is EntryKind.FILE:
+        kind = _KINDS.get(flag, _FILE)  # as POSIX wants kinds that nobody knows
+        if kind is _FILE:
             if pax.sparse:
                 kind = EntryKind.SPARSE_FILE
             elif flag == 0 and path.endswith(b"/"):
                 kind = EntryKind.DIRECTORY
-        if flag in _WITHOUT_CONTENT:
+        elif flag in _WITHOUT_CONTENT:
             size = 0
         self._content_left = size
         self._padding = -size % _BLOCK
@@ -195,21 +197,24 @@ class TarWalker:
         written = _number(field)
         # The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521: the checksum at C speed. It counts
         # its own field as eight spaces.
-        total = (zlib.adler32(block) & 0xFFFF) - 1 - sum(field) + 8 * 0x20
+        total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(field) & 0xFFFF) + 8 * 0x20
         if written is None or ((total - written) % 65521 and _signed_sum(block) != written):
             raise self._corrupt("is no tar header (its checksum is wrong)", _BLOCK)
         return block
 
     def _block(self) -> bytes | None:
         """Returns 512 bytes; None at the end of the file."""
-        if self._at == self._end and not self._load():
-            return None
-        block = bytes(self._chunk[self._at : self._at + _BLOCK])
-        if len(block) < _BLOCK:
+        at = self._at
+        if at == self._end:
+            if not self._load():
+                return None
+            at = 0
+        self._at = end = at + _BLOCK
+        if end > self._end:
             # Chunks are a multiple of 512 bytes long and so is all that was read before: this is the file's end.
+            self._at = at
             raise self._corrupt("is cut off: the archive ends within it")
-        self._at += _BLOCK
-        return block
+        return bytes(self._chunk[at:end])
 
     def _load(self) -> bool:
         self._chunk = self._reader.next_chunk()
@@ -235,23 +240,24 @@ class TarWalker:
 
     def _skip_padding(self) -> None:
         """Padding never reaches into another chunk; missing at the very end, it is not missed."""
-        self._at = min(self._at + self._padding, self._end)
+        at = self._at + self._padding
+        self._at = at if at < self._end else self._end
 
     def _extended(self, flag: int, size: int, extended: _Extended) -> _Extended:
         """Reads a header that speaks of the next entry; global ones speak of none, as Go reads them."""
         limit = self._limits.header_bytes
         if size > limit:
             raise self._corrupt(f"is an extended header of {size} bytes, more than {limit}", _BLOCK)
-        self._content_left = size
+        self._content_left, self._padding = size, -size % _BLOCK
         content = self.content()
-        self._padding = -size % _BLOCK
         self._skip_padding()
         if flag == _PAX:
-            return _Extended(self._pax(content), extended.name, extended.target)
+            pax = self._pax(content)
+            return extended if pax is extended.pax else extended._replace(pax=pax)
         if flag == _LONG_NAME:
-            return extended._replace(name=content.partition(b"\0")[0])
+            return extended._replace(name=_until_nul(content))
         if flag == _LONG_LINK:
-            return extended._replace(target=content.partition(b"\0")[0])
+            return extended._replace(target=_until_nul(content))
         return extended
 
     def _pax(self, extension: bytes) -> PaxHeader:
@@ -272,6 +278,7 @@ class TarWalker:
         return self._damaged(f"what stands at byte {self.offset - back} of its uncompressed tar {what}")
 
 
+@lru_cache(maxsize=1 << 12)
 def _number(field: bytes) -> int | None:
     """Reads octal digits or, with the first bit set, a base-256 number; None where it is neither."""
     digits = field.strip(b" \0")
@@ -300,8 +307,13 @@ def _signed(field: bytes) -> int:
 
 
 def _name(header: bytes) -> bytes:
-    name = header[:100].partition(b"\0")[0]
-    if header[257:263] == b"ustar\0" and header[345]:
+    name = _until_nul(header[:100])
+    if header[345] and header[257:263] == b"ustar\0":
         length = 131 if header[508:512] == b"tar\0" else 155
-        return header[345 : 345 + length].partition(b"\0")[0] + b"/" + name
+        return _until_nul(header[345 : 345 + length]) + b"/" + name
     return name
+
+
+def _until_nul(field: bytes) -> bytes:
+    end = field.find(0)
+    return field if end < 0 else field[:end]

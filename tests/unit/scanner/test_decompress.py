@@ -5,6 +5,7 @@ import hashlib
 import random
 import resource
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -191,3 +192,30 @@ def test_a_zstd_file_of_empty_blocks_is_given_up(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_no_gzip_layer(tmp_path: Path) -> None:
     assert refusal(tmp_path, b"").why is Reason.LAYER_CORRUPT
+
+
+def test_a_chunk_stays_as_it_is_while_the_next_ones_are_read_ahead(tmp_path: Path) -> None:
+    plain = random.Random(3).randbytes(6 * CHUNK_BYTES)
+    with open_layer(layer_file(tmp_path, gzip.compress(plain, 1)), GZIP_TYPE, LayerLimits()) as reader:
+        for start in range(0, len(plain), CHUNK_BYTES):
+            chunk = reader.next_chunk()
+            reader._ahead.result()  # now the one behind us has had its chance to spoil it
+            assert chunk == plain[start : start + CHUNK_BYTES]
+        assert reader.diff_id() == f"sha256:{hashlib.sha256(plain).hexdigest()}"
+
+
+def test_what_stands_before_the_damage_is_given_first(tmp_path: Path) -> None:
+    whole = gzip.compress(random.Random(3).randbytes(3 * CHUNK_BYTES), 1)
+    with open_layer(layer_file(tmp_path, whole[:-CHUNK_BYTES]), GZIP_TYPE, LayerLimits()) as reader:
+        assert len(reader.next_chunk()) == CHUNK_BYTES
+        with pytest.raises(ScanFailure, match="before its own end mark"):
+            for _ in range(3):
+                reader.next_chunk()
+
+
+def test_a_layer_that_is_left_early_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    stored = gzip.compress(bytes(9 * CHUNK_BYTES), 1)
+    with open_layer(layer_file(tmp_path, stored), GZIP_TYPE, LayerLimits()) as reader:
+        reader.next_chunk()
+    assert threading.active_count() == before

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
 from services.scanner.catalogers.unread import UnreadCataloger
+from services.scanner.layers.wanting import Wanting
 
 SIGNS = [
     ("rpm", "var/lib/rpm/rpmdb.sqlite"),
@@ -114,6 +117,38 @@ def test_file_tells_of_an_ecosystem_by_its_name(ecosystem: str, path: str) -> No
 @pytest.mark.parametrize("path", NONE)
 def test_other_files_tell_of_none(path: str) -> None:
     assert not UnreadCataloger().wants(path)
+
+
+READ = [
+    ("osrelease", "etc/os-release"),
+    ("osrelease", "usr/lib/os-release"),
+    ("dpkg", "var/lib/dpkg/status"),
+    ("dpkg", "var/lib/dpkg/status.d/tzdata"),
+    ("apk", "lib/apk/db/installed"),
+    ("apk", "usr/lib/apk/db/installed"),
+    ("python", "a/x-1.dist-info/METADATA"),
+    ("python", "a/x.egg-info/PKG-INFO"),
+    ("python", "a/EGG-INFO/PKG-INFO"),
+    ("python", "x-1.egg-info"),
+    *(("unread", path) for _, path in SIGNS),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), READ)
+def test_hints_turn_nobody_away_who_is_wanted(name: str, path: str) -> None:
+    assert [each.name for each in Wanting(CATALOGERS).of(path)] == [name]
+
+
+PARTS = sorted({part for _, path in READ for part in path.split("/")})
+
+
+@given(parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=4))
+def test_hints_change_no_answer(parts: list[str]) -> None:
+    path = "/".join(parts)
+
+    assert Wanting(CATALOGERS).of(path) == [
+        each for each in CATALOGERS if each.reads is not Reads.MARK and each.wants(path)
+    ]
 
 
 @pytest.mark.parametrize(("ecosystem", "path"), SIGNS)
