@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -75,7 +76,10 @@ async def test_a_commit_is_seen_by_the_next_call_under_load(scanner: ScannerBenc
         for _ in range(20):
             group.create_task(keep_asking(reads))
         for number in range(50):
-            task = await scanner.ask(image(str(number).encode()), revision=number + 1)
+            pushed = image(str(number).encode())
+            async with scanner.pool.acquire() as db:
+                await scanner.store.see_tag(db, pushed, number + 1, datetime.now(UTC))
+            task = await scanner.ask(pushed, revision=number + 1)
             seen = await reads.newest_task("crr-1", "1.0")
             assert seen is not None
             assert seen.task_id == task.task_id

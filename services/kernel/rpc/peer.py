@@ -37,7 +37,7 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_OPTIONS = (
+CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
     ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
     # Peers are near: a proxy from the environment would swallow the calls.
@@ -226,9 +226,9 @@ async def open_peer(
     """
     target, credentials = to_target(address), identity.channel_credentials()
     if credentials is None:
-        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
     else:
-        channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+        channel = grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
     async with channel:
         yield Peer(
             name,
