@@ -52,6 +52,9 @@ def is_outage(error: BaseException) -> bool:
     The database is away, restarting, too slow, or chose us as the victim of a deadlock. Arguments that a query
     cannot take are no outage: tried again, they fail again.
     """
+    if isinstance(error, asyncpg.InternalClientError):
+        # The server has said goodbye and has not hung up yet: the library then trips over its own state.
+        return str(error).startswith(("cannot switch to state", "not connected"))
     if isinstance(error, asyncpg.InterfaceError):
         # It tells of a closed connection; but what derives from it, or speaks of arguments, of our own mistake.
         return type(error) is asyncpg.InterfaceError and "argument" not in str(error)

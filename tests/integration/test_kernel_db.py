@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+
 import asyncpg
 import pytest
 
 from services.kernel.db import connect, is_outage, open_pool
 from services.kernel.errors import ServiceError
+
+_SOCKET = ".s.PGSQL.5432"
 
 
 async def test_a_closed_connection_and_a_closed_pool_are_outages(database: str) -> None:
@@ -36,6 +41,39 @@ async def test_a_connection_that_the_server_ends_in_a_transaction_is_an_outage(d
             errors.append(error)
     assert len(errors) >= 2
     assert all(map(is_outage, errors)), errors
+
+
+async def test_a_server_that_says_goodbye_and_has_not_hung_up_yet_is_an_outage(
+    database: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("s")
+    server = Path(database.rpartition("host=")[2]) / _SOCKET
+    clients: list[asyncio.StreamWriter] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients.append(writer)
+        far_reader, far_writer = await asyncio.open_unix_connection(server)
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+    async with await asyncio.start_unix_server(relay, folder / _SOCKET):
+        url = database.rpartition("host=")[0] + f"host={folder}"
+        connection = await connect(url, application_name="tests")
+        goodbye = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+        clients[0].write(b"E" + (len(goodbye) + 4).to_bytes(4, "big") + goodbye)
+        for _ in range(3):
+            await asyncio.sleep(0)  # both ends are of this loop: it has arrived
+        # Found by the chaos suite: the library trips over its own state until the connection is closed.
+        with pytest.raises(asyncpg.InternalClientError) as gone:
+            await connection.fetch("SELECT 1")
+        assert is_outage(gone.value)
+        connection.terminate()
+        clients[0].close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(4096):
+        writer.write(data)
+    writer.close()
 
 
 @pytest.mark.parametrize(("query", "arguments"), [("SELECT $1::int", ["x"]), ("SELECT 1", [1])])
