@@ -103,11 +103,11 @@ class Client:
             headers={"Authorization": f"Bearer {answer.token}"},
         )
 
-    async def target(self, url: str) -> str:
+    async def target(self, url: str, name: str = "receiver") -> str:
         """Saves a target and returns its id."""
         answer = await NotifierServiceStub(self.channel).CreateTarget(
             notifier.CreateTargetRequest(
-                target=notifier.Target(name="receiver", kind=notifier.TARGET_KIND_HTTP, url=url)
+                target=notifier.Target(name=name, kind=notifier.TARGET_KIND_HTTP, url=url)
             )
         )
         return answer.target.target_id

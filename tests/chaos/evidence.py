@@ -1,0 +1,165 @@
+"""What is found once all is quiet again: in the database, on the bus, at the receivers, in the logs."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drydock.events.v1 import scan_event_pb2
+from services.kernel.bus.interface import DEAD_SUFFIX, IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, TOPICS, Bus, Place
+from services.kernel.db import Pool
+from services.notifier.channels.http import DELIVERY_HEADER
+from tests.chaos.pushes import Push
+from tests.chaos.stage import Stage
+
+GROUPS = (
+    ("rules", IMAGE_EVENTS),
+    ("scanner.tags", IMAGE_EVENTS),
+    ("scanner", SCAN_REQUESTS),
+    ("notifier", SCAN_EVENTS),
+)
+"""Every consumer group and what it reads."""
+Row = Mapping[str, Any]
+_LOOK_SECONDS = 0.5
+_UNSETTLED = {
+    "tasks that have not ended": "SELECT count(*) FROM scanner.task WHERE ended_at IS NULL",
+    "scans to be done": "SELECT count(*) FROM scanner.work",
+    "tags in doubt": "SELECT count(*) FROM scanner.tag WHERE doubted_at IS NOT NULL",
+    "events in the rules' outbox": "SELECT count(*) FROM rules.outbox",
+    "events in the scanner's outbox": "SELECT count(*) FROM scanner.outbox",
+    "deliveries that have not ended": "SELECT count(*) FROM notifier.delivery WHERE finished_at IS NULL",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """All of it, as plain values."""
+
+    pushes: Sequence[Push]
+    unsettled: Mapping[str, int]
+    """What had not come to rest in time, and how much of it."""
+    tasks: Sequence[Row]
+    """`scanner.task` with `reports`, how many of its `parts` platforms have a report that can be read."""
+    tags: Sequence[Row]
+    ends: Sequence[tuple[str, str, str]]
+    """Task, state and event id of every COMPLETE and FAILED on the bus."""
+    told: Sequence[tuple[str, str]]
+    """Task and target of what must have been told, by the events."""
+    deliveries: Sequence[Row]
+    receipts: Sequence[Row]
+    received: Sequence[tuple[str, str]]
+    """Target and delivery id of every notification that a receiver took."""
+    completions: Sequence[str]
+    """Scan ids of every scan that a worker says it ended well."""
+    dead_letters: Mapping[str, int]
+    deaths: Mapping[str, Sequence[str]]
+    """Processes that ended by themselves."""
+
+
+async def settle(stage: Stage, pushes: int, deadline_seconds: float) -> Mapping[str, int]:
+    """Waits until nothing is under way; returns what still is at the deadline, nothing when all went well."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + deadline_seconds
+    async with stage.pool() as pool, stage.bus(pool) as bus:
+        calm = 0
+        while True:
+            left = await _unsettled(pool, bus, pushes)
+            calm = 0 if left else calm + 1
+            if (
+                calm == 2 or loop.time() > give_up
+            ):  # twice: between two looks something may pass from one to the other
+                return left
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _unsettled(pool: Pool, bus: Bus, pushes: int) -> dict[str, int]:
+    found = {name: await pool.fetchval(query) for name, query in _UNSETTLED.items()}
+    found["pushes without a task"] = max(pushes - await pool.fetchval("SELECT count(*) FROM scanner.task"), 0)
+    for group, topic in GROUPS:
+        found[f"messages that {group} has not read"] = await bus.lag(group, topic)
+    return {name: count for name, count in found.items() if count}
+
+
+async def gather(stage: Stage, pushes: Sequence[Push], unsettled: Mapping[str, int]) -> Evidence:
+    """Reads everything."""
+    async with stage.pool() as pool, stage.bus(pool) as bus:
+        events = [scan_event_pb2.ScanEvent.FromString(value) for value in await _all(bus, SCAN_EVENTS)]
+        return Evidence(
+            pushes=pushes,
+            unsettled=unsettled,
+            tasks=await _rows(pool, _TASKS),
+            tags=await _rows(pool, "SELECT instance_id, namespace, repository, tag, digest FROM scanner.tag"),
+            ends=_ends(events),
+            told=sorted(
+                {(event.task_id, target) for event in events if _is_news(event) for target in event.target_ids}
+            ),
+            deliveries=await _rows(
+                pool,
+                "SELECT target_id, event_id::text, delivery_id::text, state, lease_owner FROM notifier.delivery",
+            ),
+            receipts=await _rows(pool, "SELECT delivery_id::text, outcome, reason, attempt FROM notifier.receipt"),
+            received=[
+                (target, got.headers[DELIVERY_HEADER.lower()])
+                for target, receiver in zip(stage.target_ids, stage.receivers, strict=True)
+                for got in receiver.received
+            ],
+            completions=_completions(stage),
+            dead_letters={topic: len(await _all(bus, topic + DEAD_SUFFIX)) for topic in TOPICS},
+            deaths={hand.name: hand.deaths for hand in stage.crew.hands if hand.deaths},
+        )
+
+
+_TASKS = """
+SELECT t.task_id::text, t.instance_id, t.namespace, t.repository, t.tag, t.digest, t.state, t.reason, t.message,
+    greatest(count(p.scan_id), 1) AS parts, count(r.scan_id) AS reports
+FROM scanner.task AS t
+LEFT JOIN scanner.scan_part AS p ON p.index_id = t.scan_id
+LEFT JOIN scanner.report AS r ON r.scan_id = coalesce(p.scan_id, t.scan_id)
+GROUP BY t.task_id
+"""
+
+
+async def _rows(pool: Pool, query: str) -> list[Row]:
+    return [dict(row) for row in await pool.fetch(query)]
+
+
+async def _all(bus: Bus, topic: str) -> list[bytes]:
+    values: list[bytes] = []
+    start: Place | None = None
+    while True:
+        excerpt = await bus.browse(topic, start=start, limit=1000)
+        values += [kept.record.message.value for kept in excerpt.kept]
+        if excerpt.next is None:
+            return values
+        start = excerpt.next
+
+
+def _ends(events: Sequence[scan_event_pb2.ScanEvent]) -> list[tuple[str, str, str]]:
+    names = {scan_event_pb2.ScanEvent.STATE_COMPLETE: "COMPLETE", scan_event_pb2.ScanEvent.STATE_FAILED: "FAILED"}
+    return [(event.task_id, names[event.state], event.event_id) for event in events if event.state in names]
+
+
+def _is_news(event: scan_event_pb2.ScanEvent) -> bool:
+    if event.state == scan_event_pb2.ScanEvent.STATE_FAILED:
+        return True
+    complete = event.state == scan_event_pb2.ScanEvent.STATE_COMPLETE
+    return complete and (sum(event.findings.values()) > 0 or event.coverage == "NONE")
+
+
+def _completions(stage: Stage) -> list[str]:
+    found = []
+    for hand in stage.crew.hands:
+        if hand.served.role != "scanner":
+            continue
+        for line in hand.served.log.read_text(errors="replace").splitlines():
+            if '"scan.finished"' in line and '"complete"' in line:
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # cut off by a kill
+                    continue
+                if entry.get("event") == "scan.finished" and entry.get("end") == "complete":
+                    found.append(str(entry["scan_id"]))
+    return found
