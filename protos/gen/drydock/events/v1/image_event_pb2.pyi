@@ -81,7 +81,10 @@ class ImageEvent(_message.Message):
     media_type: _builtins.str
     """Media type of the manifest or index; empty when deleted."""
     revision: _builtins.int
-    """Grows with every event that any gateway accepts: of two events about one tag the greater one is the newer."""
+    """Grows with every event that any gateway accepts: of two events about one tag the greater one arrived later. A push
+    that is the newer one by this and the older one by `occurred_at`, or the other way round, moves no tag: the
+    registry is asked.
+    """
     actor: _builtins.str
     """User who did it, as the registry names them; may be empty."""
     @_builtins.property

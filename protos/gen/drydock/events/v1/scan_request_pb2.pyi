@@ -52,7 +52,7 @@ class ScanRequest(_message.Message):
     digest: _builtins.str
     """Digest of the manifest or index."""
     revision: _builtins.int
-    """Revision of the image event; a request with a smaller one never moves the tag back."""
+    """Revision of the image event. A request moves no tag: its task is the tag's where the tag has its digest."""
     engine: _builtins.str
     """Engine that is to scan: `SECURITY_CENTER` or `TRIVY`."""
     @_builtins.property
