@@ -97,7 +97,7 @@ class RulesServiceServicer:
     """
 
     def CreateInstance(self, request, context):
-        """Registers a registry. Fails with INSTANCE_ALREADY_EXISTS when the name is taken.
+        """Registers a registry. Fails with INSTANCE_ALREADY_EXIST when the name is taken.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class RulesServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RulesServiceAsyncStub: ...
     CreateInstance: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.CreateInstanceRequest, _rules_service_pb2.CreateInstanceResponse]
-    """Registers a registry. Fails with INSTANCE_ALREADY_EXISTS when the name is taken."""
+    """Registers a registry. Fails with INSTANCE_ALREADY_EXIST when the name is taken."""
     GetInstance: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.GetInstanceRequest, _rules_service_pb2.GetInstanceResponse]
     """Returns one instance."""
     ListInstances: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ListInstancesRequest, _rules_service_pb2.ListInstancesResponse]
@@ -64,7 +64,7 @@ class RulesServiceAsyncStub(RulesServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateInstance: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.CreateInstanceRequest, _rules_service_pb2.CreateInstanceResponse]  # type: ignore[assignment]
-    """Registers a registry. Fails with INSTANCE_ALREADY_EXISTS when the name is taken."""
+    """Registers a registry. Fails with INSTANCE_ALREADY_EXIST when the name is taken."""
     GetInstance: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.GetInstanceRequest, _rules_service_pb2.GetInstanceResponse]  # type: ignore[assignment]
     """Returns one instance."""
     ListInstances: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ListInstancesRequest, _rules_service_pb2.ListInstancesResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _rules_service_pb2.CreateInstanceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_rules_service_pb2.CreateInstanceResponse, _abc.Awaitable[_rules_service_pb2.CreateInstanceResponse]]:
-        """Registers a registry. Fails with INSTANCE_ALREADY_EXISTS when the name is taken."""
+        """Registers a registry. Fails with INSTANCE_ALREADY_EXIST when the name is taken."""
 
     @_abc_1.abstractmethod
     def GetInstance(

@@ -79,7 +79,7 @@ class _ScanType:
 class _ScanTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScanType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SCAN_TYPE_UNSPECIFIED: _ScanType.ValueType  # 0
-    """Not set: VUL is meant."""
+    """Not set: VUL for a new rule, the type that it has for one that is replaced, both where rules are listed."""
     SCAN_TYPE_VUL: _ScanType.ValueType  # 1
     """What is wrong with the image."""
     SCAN_TYPE_SBOM: _ScanType.ValueType  # 2
@@ -89,7 +89,7 @@ class ScanType(_ScanType, metaclass=_ScanTypeEnumTypeWrapper):
     """ScanType is what a rule wants to know. One scan answers for both: it decides in which list a rule stands."""
 
 SCAN_TYPE_UNSPECIFIED: ScanType.ValueType  # 0
-"""Not set: VUL is meant."""
+"""Not set: VUL for a new rule, the type that it has for one that is replaced, both where rules are listed."""
 SCAN_TYPE_VUL: ScanType.ValueType  # 1
 """What is wrong with the image."""
 SCAN_TYPE_SBOM: ScanType.ValueType  # 2
