@@ -74,7 +74,7 @@ class Key(_message.Message):
     role: Global___Role.ValueType
     """What its bearer may do."""
     instance_id: _builtins.str
-    """Instance that it is bound to; empty for all. Always set for WEBHOOK."""
+    """Instance that it is bound to; empty unless the role is WEBHOOK."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
