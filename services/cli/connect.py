@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from functools import cached_property
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from services.cli.failure import UNREACHABLE, Exit, reported
-from services.cli.output import Output
+from services.cli.output import Output, Record, show_record, show_records
 from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
@@ -82,6 +82,28 @@ def call(
     """Connects, does the work, and returns what it returns; a failure ends the process with its exit status."""
     with reported(output, otherwise=otherwise):
         return asyncio.run(_connected(work, server, read_token(data)))
+
+
+def shown(work: Callable[[Client], Awaitable[Record]], *, server: str, data: Path, output: Output) -> None:
+    """Does the work as `call` does, and prints the one thing that it returns."""
+    show_record(output, call(work, server=server, data=data, output=output))
+
+
+def listed(
+    fetch: Callable[[Client, int, str], Awaitable[tuple[list[Record], str]]],
+    columns: Sequence[str],
+    *,
+    server: str,
+    data: Path,
+    output: Output,
+    limit: int | None = None,
+) -> None:
+    """Fetches pages as `every_page` does, and prints all that is in them."""
+
+    async def work(client: Client) -> list[Record]:
+        return await every_page(partial(fetch, client), limit)
+
+    show_records(output, call(work, server=server, data=data, output=output), columns)
 
 
 async def every_page(fetch: Callable[[int, str], Awaitable[tuple[list[T], str]]], limit: int | None) -> list[T]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed, shown
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 
 if TYPE_CHECKING:
     from drydock.gateway.v1 import admin_service_pb2 as pb
@@ -33,17 +33,14 @@ def list_(
 ) -> None:
     """Lists dead letters by topic and place: when, who refused it, and why."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.gateway.v1.admin_service_pb2 import ListDeadLettersRequest
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            request = ListDeadLettersRequest(topic=topic, page_size=size, page_token=token)
-            page = await client.admin.ListDeadLetters(request)
-            return [_listed(letter) for letter in page.letters], page.next_page_token
+        request = ListDeadLettersRequest(topic=topic, page_size=size, page_token=token)
+        page = await client.admin.ListDeadLetters(request)
+        return [_listed(letter) for letter in page.letters], page.next_page_token
 
-        return await every_page(fetch, limit)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output, limit=limit)
 
 
 @app.command()
@@ -68,7 +65,7 @@ def show(
             "value": answer.value.hex(),
         }
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command()
@@ -92,7 +89,7 @@ def replay(
 
         return to_record(await client.admin.ReplayDeadLetter(ReplayDeadLetterRequest(name=_to_name(name))))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 def _listed(letter: pb.DeadLetter) -> Record:

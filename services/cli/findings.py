@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed
 from services.cli.image import to_image_ref
 from services.cli.options import (
     DEFAULT_DATA,
@@ -18,7 +18,7 @@ from services.cli.options import (
     OutputOption,
     ServerOption,
 )
-from services.cli.output import Output, Record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 from services.cli.severity import SeverityWord
 
 app = typer.Typer(
@@ -67,27 +67,24 @@ def list_(
     Example: drydock findings list prod team/app:1.0 --severity critical
     """
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.scanner.v1.scanner_service_pb2 import ListFindingsRequest
 
-        asked = ListFindingsRequest(
+        request = ListFindingsRequest(
             image=to_image_ref(instance, image),
             kind=kind.name if kind else "",
             severity=severity.name if severity else "",
             id_contains=identifier,
             platform=platform,
             descending=worst_first,
+            page_size=size,
+            page_token=token,
         )
+        page = await client.scanner.ListFindings(request)
+        found: list[Record] = [to_record(item) for item in page.findings]
+        return found if output is Output.JSON else [flat(item) for item in found], page.next_page_token
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            asked.page_size, asked.page_token = size, token
-            page = await client.scanner.ListFindings(asked)
-            return [to_record(item) for item in page.findings], page.next_page_token
-
-        return await every_page(fetch, limit)
-
-    found = call(work, server=server, data=data, output=output)
-    show_records(output, found if output is Output.JSON else [flat(item) for item in found], _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output, limit=limit)
 
 
 def flat(finding: Record) -> Record:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed, shown
 from services.cli.failure import reported, tell
 from services.cli.options import (
     DEFAULT_DATA,
@@ -20,7 +20,7 @@ from services.cli.options import (
     ServerOption,
     examples,
 )
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 from services.cli.password import check_pair, read_password
 from services.kernel.errors import Kind, ServiceError
 
@@ -112,7 +112,7 @@ def create(
     with reported(output):
         check_pair(username, password_wanted=password_stdin)
         password = read_password(wanted=password_stdin)
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command("list")
@@ -125,17 +125,14 @@ def list_(
 ) -> None:
     """Lists instances by name."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.rules.v1.rules_service_pb2 import ListInstancesRequest
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            request = ListInstancesRequest(region=region, page_size=size, page_token=token)
-            page = await client.rules.ListInstances(request)
-            return [to_record(item) for item in page.instances], page.next_page_token
+        request = ListInstancesRequest(region=region, page_size=size, page_token=token)
+        page = await client.rules.ListInstances(request)
+        return [to_record(item) for item in page.instances], page.next_page_token
 
-        return await every_page(fetch, None)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output)
 
 
 @app.command()
@@ -151,7 +148,7 @@ def show(
     async def work(client: Client) -> Record:
         return to_record(await find_instance(client, instance))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command()
@@ -213,7 +210,7 @@ def update(
         if username is not None:
             check_pair(username, password_wanted=password_stdin)
         password = read_password(wanted=password_stdin)
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command()
@@ -231,7 +228,7 @@ def delete(
 
         return to_record(await client.rules.DeleteInstance(DeleteInstanceRequest(instance=instance)))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 async def find_instance(client: Client, instance: str) -> Instance:

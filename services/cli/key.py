@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed, shown
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption, examples
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,7 +57,7 @@ def create(
         facts = {**to_record(answer.key), "token": answer.token}
         return {**facts, "webhook_url": answer.webhook_url} if answer.webhook_url else facts
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command("list")
@@ -69,16 +69,13 @@ def list_(
 ) -> None:
     """Lists living keys, oldest first, without their tokens."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.gateway.v1.admin_service_pb2 import ListKeysRequest
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            page = await client.admin.ListKeys(ListKeysRequest(page_size=size, page_token=token))
-            return [to_record(item) for item in page.keys], page.next_page_token
+        page = await client.admin.ListKeys(ListKeysRequest(page_size=size, page_token=token))
+        return [to_record(item) for item in page.keys], page.next_page_token
 
-        return await every_page(fetch, None)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output)
 
 
 @app.command()
@@ -96,4 +93,4 @@ def revoke(
 
         return to_record(await client.admin.RevokeKey(RevokeKeyRequest(key=key)))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)

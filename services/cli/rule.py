@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed, shown
 from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
@@ -17,7 +17,7 @@ from services.cli.options import (
     ServerOption,
     examples,
 )
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 
 if TYPE_CHECKING:
     from drydock.rules.v1.scan_rule_pb2 import ScanRule
@@ -118,7 +118,7 @@ def create(
         )
         return to_record((await client.rules.CreateScanRule(CreateScanRuleRequest(rule=rule))).rule)
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command("list")
@@ -131,17 +131,14 @@ def list_(
 ) -> None:
     """Lists the rules of an instance, oldest first."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.rules.v1.rules_service_pb2 import ListScanRulesRequest
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            request = ListScanRulesRequest(instance=instance, page_size=size, page_token=token)
-            page = await client.rules.ListScanRules(request)
-            return [to_record(item) for item in page.rules], page.next_page_token
+        request = ListScanRulesRequest(instance=instance, page_size=size, page_token=token)
+        page = await client.rules.ListScanRules(request)
+        return [to_record(item) for item in page.rules], page.next_page_token
 
-        return await every_page(fetch, None)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output)
 
 
 @app.command()
@@ -157,7 +154,7 @@ def show(
     async def work(client: Client) -> Record:
         return to_record(await _find(client, rule_id))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command()
@@ -206,7 +203,7 @@ def update(
         )
         return to_record((await client.rules.UpdateScanRule(UpdateScanRuleRequest(rule=rule))).rule)
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command()
@@ -224,7 +221,7 @@ def delete(
 
         return to_record(await client.rules.DeleteScanRule(DeleteScanRuleRequest(rule_id=rule_id)))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 async def _find(client: Client, rule_id: str) -> ScanRule:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, listed, shown
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,7 +49,7 @@ def create(
         target = pb.Target(name=name, kind=pb.TargetKind.Value(f"TARGET_KIND_{kind.name}"), url=url)
         return to_record((await client.notifier.CreateTarget(pb.CreateTargetRequest(target=target))).target)
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
 
 
 @app.command("list")
@@ -61,16 +61,13 @@ def list_(
 ) -> None:
     """Lists targets by name."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.notifier.v1.notifier_service_pb2 import ListTargetsRequest
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            page = await client.notifier.ListTargets(ListTargetsRequest(page_size=size, page_token=token))
-            return [to_record(item) for item in page.targets], page.next_page_token
+        page = await client.notifier.ListTargets(ListTargetsRequest(page_size=size, page_token=token))
+        return [to_record(item) for item in page.targets], page.next_page_token
 
-        return await every_page(fetch, None)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output)
 
 
 @app.command()
@@ -88,4 +85,4 @@ def delete(
 
         return to_record(await client.notifier.DeleteTarget(DeleteTargetRequest(target=target)))
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.connect import Client, call, every_page
+from services.cli.connect import Client, call, listed, shown
 from services.cli.failure import Exit
 from services.cli.image import to_image_ref
 from services.cli.options import (
@@ -22,7 +22,7 @@ from services.cli.options import (
     ServerOption,
     WaitOption,
 )
-from services.cli.output import Output, Record, show_record, show_records, to_record
+from services.cli.output import Output, Record, to_record
 from services.cli.wait import show_outcome, wait_for_end
 
 if TYPE_CHECKING:
@@ -109,20 +109,17 @@ def list_(
 ) -> None:
     """Lists tasks, newest first."""
 
-    async def work(client: Client) -> list[Record]:
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.scanner.v1 import scan_pb2
         from drydock.scanner.v1.scanner_service_pb2 import ListScanTasksRequest
 
         wanted = scan_pb2.State.Value(f"STATE_{state.name if state else 'UNSPECIFIED'}")
 
-        async def fetch(size: int, token: str) -> tuple[list[Record], str]:
-            request = ListScanTasksRequest(instance=instance, state=wanted, page_size=size, page_token=token)
-            page = await client.scanner.ListScanTasks(request)
-            return [to_record(item) for item in page.tasks], page.next_page_token
+        request = ListScanTasksRequest(instance=instance, state=wanted, page_size=size, page_token=token)
+        page = await client.scanner.ListScanTasks(request)
+        return [to_record(item) for item in page.tasks], page.next_page_token
 
-        return await every_page(fetch, limit)
-
-    show_records(output, call(work, server=server, data=data, output=output), _COLUMNS)
+    listed(fetch, _COLUMNS, server=server, data=data, output=output, limit=limit)
 
 
 @app.command()
@@ -140,4 +137,4 @@ def show(
 
         return to_record((await client.scanner.GetScanTask(GetScanTaskRequest(task_id=task_id))).task)
 
-    show_record(output, call(work, server=server, data=data, output=output))
+    shown(work, server=server, data=data, output=output)
