@@ -13,7 +13,12 @@ from services.cli.output import Output, Record, to_record
 if TYPE_CHECKING:
     from drydock.gateway.v1 import admin_service_pb2 as pb
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What no consumer could read.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="What no consumer could read.",
+)
 
 _COLUMNS = ("letter", "bury_time", "group", "reason", "error", "key", "size")
 

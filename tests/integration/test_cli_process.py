@@ -21,6 +21,8 @@ pytestmark = pytest.mark.slow
 COMMANDS = (
     "demo",
     "up",
+    "serve",
+    "migrate",
     "scan",
     "instance",
     "rule",
@@ -29,6 +31,7 @@ COMMANDS = (
     "status",
     "findings",
     "key",
+    "dead-letter",
     "advisories",
     "version",
 )
