@@ -27,7 +27,7 @@ test: lint ## Checks and tests everything that needs no root
 	$(PYTEST) -m "not root"
 	@./.ci/left-out
 
-test-fast: $(DEV) ## Tests that start no other process
+test-fast: $(DEV) ## Tests whose only server is a PostgreSQL
 	$(PYTEST) -m "not root and not slow"
 
 test-root: $(DEV) ## Tests that need root, and only those
