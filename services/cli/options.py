@@ -9,9 +9,10 @@ import typer
 
 from services.cli.duration import parse_duration
 from services.cli.output import Output
+from services.kernel.data_dir import DEFAULT_DATA_DIR
 
 DEFAULT_SERVER = "127.0.0.1:7070"
-DEFAULT_DATA = Path("~/.local/share/drydock")
+DEFAULT_DATA = DEFAULT_DATA_DIR
 
 ServerOption = Annotated[
     str,

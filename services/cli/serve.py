@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.failure import Exit, flattened, reported
-from services.cli.options import DataOption, OutputOption
+from services.cli.options import DEFAULT_DATA, DataOption, OutputOption
 from services.cli.output import Output, Record, console_for, print_json, show_records, styled
 from services.processes.roles import Role
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-_DEFAULT_DATA = Path("~/.local/share/drydock")
-
 
 @app.command()
 def serve(
@@ -32,7 +29,7 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Only tell the settings and whether all that is needed is there.")
     ] = False,
-    data: DataOption = _DEFAULT_DATA,
+    data: DataOption = DEFAULT_DATA,
     grpc: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Where it listens.  [default: 7071, 7072, 7074; gateway 7070]"),

@@ -10,12 +10,11 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.kernel.data_dir import DEFAULT_DATA_DIR
 from services.kernel.errors import ServiceError, invalid
 
-
-def default_data_dir() -> Path:
-    """Returns `~/.local/share/drydock`."""
-    return Path.home() / ".local" / "share" / "drydock"
+EMBEDDED = "embedded"
+"""The value of `kafka` that asks for a broker of our own."""
 
 
 class KernelSettings(BaseSettings):
@@ -23,7 +22,7 @@ class KernelSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRYDOCK_", frozen=True, extra="forbid")
 
-    data_dir: Path = Field(default_factory=default_data_dir)
+    data_dir: Path = Field(default_factory=DEFAULT_DATA_DIR.expanduser)
     """Holds the embedded database, the advisory file, the layer spool and the keys."""
     database_url: str = Field(default="", repr=False)
     """`postgresql://…`; the embedded database when empty. May hold a password: never printed."""
@@ -46,7 +45,7 @@ class KernelSettings(BaseSettings):
     @field_validator("kafka")
     @classmethod
     def _is_list_of_servers(cls, value: str) -> str:
-        servers = [server.strip() for server in value.split(",")] if value not in ("", "embedded") else []
+        servers = [server.strip() for server in value.split(",")] if value not in ("", EMBEDDED) else []
         for server in servers:
             host, _, port = server.rpartition(":")
             if not host or not port.isdecimal() or not 0 < int(port[:6]) < 65536:

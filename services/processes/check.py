@@ -16,13 +16,14 @@ from pydantic_settings import BaseSettings
 
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.bus.kafka_topics import lacking_topics, with_graves
-from services.kernel.bus.open import EMBEDDED, embedded_not_here
+from services.kernel.bus.open import embedded_not_here
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool, is_outage, open_pool, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.migrate import lacking, load_migrations
 from services.kernel.rpc.inner import check_listen
 from services.kernel.rpc.peer import PeerMetrics, open_peer
+from services.kernel.settings import EMBEDDED
 from services.notifier.settings import NotifierSettings
 from services.processes.peers import SERVICES
 from services.processes.plan import Plan

@@ -18,11 +18,8 @@ from services.kernel.db import Pool
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.ids import Ids
 from services.kernel.run import Process
-from services.kernel.settings import KernelSettings
+from services.kernel.settings import EMBEDDED, KernelSettings
 from services.kernel.wakeup import Wakeups
-
-EMBEDDED = "embedded"
-"""The value of `kafka` that asks for a broker of our own."""
 
 
 def needs_schema(settings: KernelSettings) -> bool:
