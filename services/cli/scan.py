@@ -39,7 +39,7 @@ def scan(
         str,
         typer.Argument(
             metavar="IMAGE",
-            help="HOST/REPO:TAG[@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME].",
+            help="HOST/REPO:TAG[@DIGEST], oci:DIR[:TAG], oci-archive:FILE[:NAME] or docker-archive:FILE[:NAME].",
         ),
     ],
     *,

@@ -80,7 +80,7 @@ class ArchiveKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveReference:
-    """`oci-archive:FILE[:TAG]` or `docker-archive:FILE[:NAME|:@NUMBER]`: an image of a tar file."""
+    """`oci-archive:FILE[:NAME]` or `docker-archive:FILE[:NAME|:@NUMBER]`: an image of a tar file."""
 
     kind: ArchiveKind
     path: str
@@ -155,7 +155,7 @@ def parse_reference(text: str) -> ImageReference:
     """Reads an image name of the command line.
 
     `HOST/REPO:TAG[@DIGEST]`, or in the spelling of containers-transports(5): `oci:DIR[:TAG]`,
-    `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME|:@NUMBER]`.
+    `oci-archive:FILE[:NAME]`, `docker-archive:FILE[:NAME|:@NUMBER]`.
 
     Raises:
         ServiceError: INVALID_REFERENCE or INVALID_ADDRESS.
