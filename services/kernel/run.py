@@ -63,9 +63,10 @@ class Process:
 
     def start(self, name: str, coroutine: Coroutine[object, object, None]) -> None:
         """Runs a coroutine until it returns; when one fails, the whole process ends with that failure."""
-        task = self._tasks.create_task(coroutine, name=name)
+        task = self._tasks.create_task(_whole(name, coroutine), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled before it began never ran
 
     async def drain(self, seconds: float) -> None:
         """Waits for every task to return, all in all at most so long; then cancels what is left."""
@@ -80,6 +81,17 @@ class Process:
             for task in ending:
                 task.cancel()
             await asyncio.wait(ending)
+
+
+async def _whole(name: str, coroutine: Coroutine[object, object, None]) -> None:
+    """Runs a coroutine; one that ends as cancelled though nobody cancelled it has failed, and is not just gone."""
+    try:
+        await coroutine
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(f"the task {name!r} ended as cancelled, and nobody had cancelled it") from error
 
 
 Compose = Callable[[Process], AbstractAsyncContextManager[object]]

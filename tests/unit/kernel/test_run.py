@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
 from services.kernel.run import Process
@@ -47,3 +48,15 @@ async def test_what_a_task_starts_while_it_ends_is_waited_for() -> None:
         stopping.set()
         await process.drain(20)
         assert ended.is_set()
+
+
+async def test_a_task_that_ends_as_cancelled_though_nobody_cancelled_it_ends_the_process() -> None:
+    async def strayed() -> None:
+        raise asyncio.CancelledError  # a library lets that of a task of its own escape
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+            Process(tasks, asyncio.Event()).start("consumer", strayed())
+            await asyncio.Event().wait()
+    [failure] = failed.value.exceptions
+    assert "consumer" in str(failure)
