@@ -16,7 +16,7 @@ from services.kernel.outbox import Outbox
 from services.rules import repositories
 from services.rules.api import Edition, Repository, ScanRule
 from services.rules.convert_events import from_image_event, to_message
-from services.rules.events import Action, ImageEvent, ScanRequest
+from services.rules.events import ScanRequest, TagPushed
 from services.rules.matching import IndexCache, RuleIndex
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore, ScanSettings
@@ -51,7 +51,7 @@ class ImageEventConsumer:
             ServiceError: BAD_EVENT or INVALID_REFERENCE when a record cannot be read.
         """
         events = [from_image_event(record.message.value, record.traceparent) for record in records]
-        pushes = [event for event in events if event.action is Action.PUSH and event.tag]
+        pushes = [event for event in events if event]
         fates = Counter({Fate.NO_PUSH: len(events) - len(pushes)})
         if pushes:
             async with self._pool.acquire() as conn, conn.transaction():
@@ -60,7 +60,7 @@ class ImageEventConsumer:
         for fate, count in fates.items():
             self._metrics.event(fate, count)
 
-    async def _take(self, conn: Connection, pushes: Sequence[ImageEvent], fates: Counter[Fate]) -> None:
+    async def _take(self, conn: Connection, pushes: Sequence[TagPushed], fates: Counter[Fate]) -> None:
         now = self._clock.now()
         fresh = await self._store.take_events(conn, (event.event_id for event in pushes), now)
         once = {event.event_id: event for event in pushes if event.event_id in fresh}
@@ -85,7 +85,7 @@ class ImageEventConsumer:
                 requests.append(self._request(event, repository, settings[event.instance_id], rules))
         await self._outbox.add(conn, [to_message(request) for request in requests])
 
-    def _is_wanted(self, event: ImageEvent, settings: Mapping[str, ScanSettings], fates: Counter[Fate]) -> bool:
+    def _is_wanted(self, event: TagPushed, settings: Mapping[str, ScanSettings], fates: Counter[Fate]) -> bool:
         instance = settings.get(event.instance_id)
         if instance is not None and instance.edition is Edition.ENTERPRISE:
             return True
@@ -112,7 +112,7 @@ class ImageEventConsumer:
         return index
 
     def _request(
-        self, event: ImageEvent, repository: Repository, settings: ScanSettings, rules: Sequence[ScanRule]
+        self, event: TagPushed, repository: Repository, settings: ScanSettings, rules: Sequence[ScanRule]
     ) -> ScanRequest:
         return ScanRequest(
             task_id=task_id_of(event.event_id),

@@ -13,18 +13,15 @@ from services.kernel.bus.interface import SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.reference import parse_tag
-from services.rules.events import Action, ImageEvent, ScanRequest
+from services.rules.events import ScanRequest, TagPushed
 from services.rules.grammar import checked_repository, may_name_instance
 
-_ACTIONS: dict[int, Action] = {
-    image_event_pb2.ImageEvent.ACTION_PUSH: Action.PUSH,
-    image_event_pb2.ImageEvent.ACTION_DELETE: Action.DELETE,
-    image_event_pb2.ImageEvent.ACTION_PULL: Action.PULL,
-}
+_PUSH = image_event_pb2.ImageEvent.ACTION_PUSH
+_OTHERS = (image_event_pb2.ImageEvent.ACTION_DELETE, image_event_pb2.ImageEvent.ACTION_PULL)
 
 
-def from_image_event(value: bytes, traceparent: str = "") -> ImageEvent:
-    """Reads an image event.
+def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
+    """Reads an image event; None for what is no push of a tag, whatever else it holds.
 
     Raises:
         ServiceError: BAD_EVENT, or INVALID_REFERENCE for a name that no registry allows.
@@ -33,19 +30,21 @@ def from_image_event(value: bytes, traceparent: str = "") -> ImageEvent:
         event = image_event_pb2.ImageEvent.FromString(value)
     except DecodeError as error:
         raise _bad("the bytes are no ImageEvent") from error
-    action = _ACTIONS.get(event.action)
-    if action is None:
+    if event.action in _OTHERS:
+        return None
+    if event.action != _PUSH:
         raise _bad(f"the action {event.action} is unknown")
+    if not event.tag:
+        return None
     if not may_name_instance(event.instance_id):
         raise _bad("the instance id is malformed")
     if not is_digest(event.digest):
         raise _bad("the digest is malformed")
-    return ImageEvent(
+    return TagPushed(
         event_id=_uuid(event.event_id),
         instance_id=event.instance_id,
-        action=action,
         repository=checked_repository(event.namespace, event.repository),
-        tag=parse_tag(event.tag) if event.tag else "",
+        tag=parse_tag(event.tag),
         digest=Digest(event.digest),
         revision=event.revision,
         traceparent=traceparent,

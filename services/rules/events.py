@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from datetime import datetime
 
 from services.kernel.model.digest import Digest
@@ -11,24 +10,14 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
 
 
-class Action(enum.Enum):
-    """What happened to a manifest."""
-
-    PUSH = "PUSH"
-    DELETE = "DELETE"
-    PULL = "PULL"
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class ImageEvent:
-    """Something happened to one manifest of a registry."""
+class TagPushed:
+    """A tag was pushed to a registry."""
 
     event_id: str
     instance_id: str
-    action: Action
     repository: RepositoryName
     tag: str
-    """Empty where the registry named none."""
     digest: Digest
     revision: int
     traceparent: str = ""

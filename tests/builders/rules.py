@@ -9,10 +9,12 @@ import uuid
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from drydock.events.v1 import image_event_pb2
+from services.gateway.webhooks.envelope import Notice, open_envelope, read_event
 from services.kernel.bus.interface import IMAGE_EVENTS, Message, Record
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -34,6 +36,7 @@ from tests.fakes.clock import ManualClock
 from tests.fakes.notifier import FakeNotifier
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "events"
 BOX = SecretBox(b"k" * 32)
 _numbers = itertools.count(1)
 
@@ -90,6 +93,24 @@ def image_event(
         repository=repository,
         tag=tag,
         digest=digest or digest_of(tag.encode()),
+        revision=next(_numbers),
+    )
+    return record(event.SerializeToString())
+
+
+def deletion_of_a_tag(instance_id: str) -> Record:
+    """The event of a registry that was told to delete a tag: the digest is not in it."""
+    [raw] = open_envelope((FIXTURES / "registry_delete_event.json").read_bytes())
+    notice = read_event(instance_id, raw)
+    assert isinstance(notice, Notice)
+    event = image_event_pb2.ImageEvent(
+        event_id=notice.event_id,
+        instance_id=instance_id,
+        action=image_event_pb2.ImageEvent.ACTION_DELETE,
+        namespace=notice.repository.namespace,
+        repository=notice.repository.name,
+        tag=notice.tag,
+        digest=notice.digest,
         revision=next(_numbers),
     )
     return record(event.SerializeToString())

@@ -12,7 +12,7 @@ from services.rules.api import Edition, InstanceChange, Scope, Trigger
 from services.rules.metrics import Fate
 from services.rules.retention import Retention
 from services.rules.settings import RulesSettings
-from tests.builders.rules import image_event, new_instance, new_rule, record, rules_bench
+from tests.builders.rules import deletion_of_a_tag, image_event, new_instance, new_rule, record, rules_bench
 from tests.fakes.clock import ManualClock
 
 
@@ -85,12 +85,13 @@ async def test_deletes_pulls_and_pushes_without_a_tag_ask_for_nothing(database: 
         await bench.handle(
             [
                 image_event(instance.instance_id, action="DELETE"),
+                deletion_of_a_tag(instance.instance_id),
                 image_event(instance.instance_id, action="PULL"),
                 image_event(instance.instance_id, tag=""),
             ]
         )
         assert await bench.requests() == []
-        assert bench.counted(Fate.NO_PUSH) == 3
+        assert bench.counted(Fate.NO_PUSH) == 4
 
 
 async def test_a_repaired_tag_is_scanned_like_any_other(database: str) -> None:

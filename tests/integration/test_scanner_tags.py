@@ -33,6 +33,7 @@ from services.scanner.schedule import LANE_PERSON, LANE_PUSH, Scheduler
 from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
 from services.scanner.tell import TaskTeller
+from tests.builders.rules import deletion_of_a_tag
 from tests.builders.scanner import ScannerBench, image, scanner_bench
 
 REPO_ID = repository_id("cri-1", RepositoryName(namespace="team", name="app"))
@@ -196,6 +197,11 @@ async def test_the_same_digest_again_is_no_reason_to_ask(scene: Scene) -> None:
     await scene.see(a_push(b"new", 5, minutes=2))
     await scene.see(a_push(b"new", 6, minutes=1))
     assert not (await scene.tag()).doubted
+
+
+async def test_a_deleted_tag_is_no_push_and_is_no_poison(scene: Scene) -> None:
+    await scene.see(a_push(b"new", 5, minutes=2), deletion_of_a_tag("cri-1"))
+    assert (await scene.tag()).digest == digest_of(b"new")
 
 
 async def test_a_clock_that_runs_ahead_does_not_hold_a_tag(scene: Scene) -> None:
