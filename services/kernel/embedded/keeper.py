@@ -32,12 +32,12 @@ async def kept_running(
 
     Args:
         name: for the log.
-        start: called on the loop's own thread, which the server is tied to.
+        start: called on the loop's own thread, which the server is tied to; raises OSError when it cannot.
         await_ready: returns when the server can be used; raises ServiceError when it cannot.
         stop: ends it; blocking.
 
     Raises:
-        ServiceError: what `await_ready` raises at the first start; later failures are logged and tried again.
+        ServiceError, OSError: what the first start raises; later failures are logged and tried again.
     """
     kept = _Kept(name, start, await_ready)
     try:
@@ -70,11 +70,11 @@ class _Kept:
                 continue
             log.error("server.ended", server=self._name, status=self.server.returncode, again_in_seconds=pause)
             await asyncio.sleep(pause)
-            self.server = self._start()
             try:
+                self.server = self._start()
                 await self._await_ready(self.server)
-            except ServiceError as error:
-                log.error("server.not_restarted", server=self._name, reason=error.reason, message=error.message)
+            except (ServiceError, OSError) as error:  # OSError: no memory, no file descriptor, no program
+                log.error("server.not_restarted", server=self._name, error=str(error))
                 await asyncio.to_thread(stop, self.server)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             else:

@@ -18,12 +18,17 @@ pytestmark = pytest.mark.slow
 class Nursery:
     """Starts servers that sleep, and knows them all."""
 
-    def __init__(self, *failing: int) -> None:
+    def __init__(self, *failing: int, not_starting: int = 0) -> None:
         self.started: list[Server] = []
         self.ready: asyncio.Queue[Server] = asyncio.Queue()
         self._failing = failing
+        self._not_starting = not_starting
+        self.starts = 0
 
     def start(self) -> Server:
+        self.starts += 1
+        if self.starts == self._not_starting:
+            raise OSError(12, "Cannot allocate memory")
         self.started.append(subprocess.Popen(["sleep", "600"]))
         return self.started[-1]
 
@@ -71,6 +76,16 @@ async def test_one_that_does_not_come_back_is_tried_again_and_none_is_left_behin
         assert nursery.started.index(fourth) == 3
         assert [server.poll() is None for server in nursery.started] == [False, False, False, True]
     assert fourth.poll() is not None
+
+
+async def test_one_that_cannot_even_be_started_is_tried_again() -> None:
+    nursery = Nursery(not_starting=2)
+    async with nursery.kept() as first:
+        await the_next(nursery)
+        first.kill()
+        third = await the_next(nursery)
+        assert (nursery.starts, nursery.started) == (3, [first, third])
+    assert third.poll() is not None
 
 
 async def test_the_first_failure_is_the_callers_and_the_server_is_stopped() -> None:
