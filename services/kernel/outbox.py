@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from services.kernel.bus.interface import Bus, Message
+from services.kernel.bus.interface import Bus, Message, check_size
 from services.kernel.db import Connection, connect, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait, wait_any
@@ -35,9 +35,15 @@ class Outbox:
         )
 
     async def add(self, connection: Connection, messages: Sequence[Message]) -> None:
-        """Adds messages inside the caller's transaction; they are published soon after its commit, in order."""
+        """Adds messages inside the caller's transaction; they are published soon after its commit, in order.
+
+        Raises:
+            ServiceError: MESSAGE_TOO_LARGE for what no bus takes: behind it, the relay would stand for ever.
+        """
         if not messages:
             return
+        for message in messages:
+            check_size(message)
         await connection.execute(
             self._insert,
             [message.topic for message in messages],

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from services.kernel.bus.interface import Message
+from services.kernel.bus.interface import MAX_MESSAGE_BYTES, Message
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.outbox import Outbox, OutboxRelay
@@ -72,6 +72,18 @@ async def test_a_change_that_is_rolled_back_tells_nothing(pool: Pool, database: 
             raise RuntimeError
     async with pool.acquire() as db, db.transaction():
         await outbox.add(db, [message("told")])
+    assert await relayed(database, Publisher(), 1) == [b"told"]
+
+
+async def test_a_message_that_no_bus_takes_is_refused_with_the_change_that_it_tells_of(
+    pool: Pool, database: str
+) -> None:
+    with pytest.raises(ServiceError) as caught:
+        async with pool.acquire() as db, db.transaction():
+            await Outbox("scanner").add(db, [message("small"), message("x" * MAX_MESSAGE_BYTES)])
+    assert caught.value.reason == "MESSAGE_TOO_LARGE"
+    async with pool.acquire() as db, db.transaction():
+        await Outbox("scanner").add(db, [message("told")])
     assert await relayed(database, Publisher(), 1) == [b"told"]
 
 
