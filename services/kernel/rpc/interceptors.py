@@ -157,7 +157,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return call
 
     def _enter(self, method: str, metadata: Metadata, context: Context, seconds: float) -> None:
-        call_context.enter(metadata, seconds)
+        call_context.enter(seconds)
         offered = next((value for key, value in metadata if key == request_id.HEADER), "")
         chosen = request_id.accept(offered) if isinstance(offered, str) else ""
         request_id.bind(chosen or self._ids.uuid())
