@@ -45,7 +45,7 @@ def translated_errors() -> Iterator[None]:
 
 
 class _Dress(grpc.aio.UnaryUnaryClientInterceptor):
-    """Puts on every call what it carries. We have no streams."""
+    """Puts on every call what it carries. Methods with streams are not called from here: peers read them."""
 
     def __init__(self, token: str, deadline_seconds: float) -> None:
         self._authorization = f"Bearer {token}" if token else ""
