@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
@@ -10,9 +11,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from services.kernel import trace
 from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
-from services.kernel.errors import invalid
-from services.kernel.model.digest import parse_digest
-from services.kernel.model.engine import parse_engine
+from services.kernel.errors import ServiceError, invalid
+from services.kernel.model.digest import Digest, is_digest
+from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.scanner.api import State
@@ -34,18 +35,17 @@ def from_image_event(record: Record) -> TagPushed | None:
     Raises:
         ServiceError: BAD_EVENT when it cannot be read.
     """
-    event = image_event_pb2.ImageEvent()
     try:
-        event.ParseFromString(record.message.value)
+        event = image_event_pb2.ImageEvent.FromString(record.message.value)
     except DecodeError as error:
-        raise invalid("BAD_EVENT", "An image event cannot be read.") from error
+        raise _bad("the bytes are no ImageEvent") from error
     if event.action != image_event_pb2.ImageEvent.ACTION_PUSH or not event.tag:
         return None
     return TagPushed(
-        event_id=event.event_id,
+        event_id=_uuid(event.event_id),
         image=_address(event.instance_id, event.namespace, event.repository, event.tag, event.digest),
         revision=event.revision,
-        occurred_at=event.occurred_at.ToDatetime(UTC),
+        occurred_at=_moment(event.occurred_at),
     )
 
 
@@ -55,19 +55,18 @@ def from_scan_request(record: Record) -> ScanRequested:
     Raises:
         ServiceError: BAD_EVENT when it cannot be read.
     """
-    request = scan_request_pb2.ScanRequest()
     try:
-        request.ParseFromString(record.message.value)
+        request = scan_request_pb2.ScanRequest.FromString(record.message.value)
     except DecodeError as error:
-        raise invalid("BAD_EVENT", "A scan request cannot be read.") from error
+        raise _bad("the bytes are no ScanRequest") from error
     return ScanRequested(
-        task_id=request.task_id,
+        task_id=_uuid(request.task_id),
         image=_address(request.instance_id, request.namespace, request.repository, request.tag, request.digest),
         revision=request.revision,
-        engine=parse_engine(request.engine),
+        engine=_engine(request.engine),
         rule_ids=tuple(request.rule_ids),
         target_ids=tuple(request.target_ids),
-        requested_at=request.requested_at.ToDatetime(UTC),
+        requested_at=_moment(request.requested_at),
         traceparent=record.traceparent,
     )
 
@@ -106,6 +105,8 @@ def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Mes
 
 
 def _address(instance_id: str, namespace: str, repository: str, tag: str, digest: str) -> ImageAddress:
+    if not is_digest(digest):
+        raise _bad("the digest is malformed")
     name = RepositoryName(namespace=namespace, name=repository)
     return ImageAddress(
         instance_id=instance_id,
@@ -113,5 +114,30 @@ def _address(instance_id: str, namespace: str, repository: str, tag: str, digest
         namespace=namespace,
         repository=repository,
         tag=tag,
-        digest=parse_digest(digest),
+        digest=Digest(digest),
     )
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise _bad("its id is no UUID") from error
+
+
+def _moment(said: Timestamp) -> datetime:
+    try:
+        return said.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise _bad("its time is none") from error
+
+
+def _engine(word: str) -> Engine:
+    try:
+        return Engine(word)
+    except ValueError as error:
+        raise _bad(f"the engine {word[:40]!r} is unknown") from error
+
+
+def _bad(why: str) -> ServiceError:
+    return invalid("BAD_EVENT", f"A record of the bus cannot be read: {why}.")
