@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.notifier.v1 import notifier_service_pb2
 from services.kernel.errors import invalid
+from services.kernel.rpc.answers import answer_of
 from services.notifier.api import Target, TargetKind
 
 _KINDS: dict[int, TargetKind] = {
@@ -45,11 +46,12 @@ def to_target(target: Target) -> notifier_service_pb2.Target:
     )
 
 
+@answer_of("notifier")
 def from_target(said: notifier_service_pb2.Target) -> Target:
     """Reads a target as the notifier has it.
 
     Raises:
-        ServiceError: INVALID_TARGET_KIND for a kind that is newer than this release.
+        ServiceError: NEWER_RELEASE for a kind that this release does not know.
     """
     return Target(
         target_id=said.target_id,

@@ -11,6 +11,7 @@ from drydock.rules.v1 import instance_pb2, rules_inner_service_pb2, rules_servic
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import parse_engine
+from services.kernel.rpc.answers import answer_of
 from services.rules.api import (
     Edition,
     Instance,
@@ -213,11 +214,12 @@ def to_instance(instance: Instance) -> instance_pb2.Instance:
     )
 
 
+@answer_of("rules")
 def from_instance(said: instance_pb2.Instance) -> Instance:
     """Reads an instance as rules has it.
 
     Raises:
-        ServiceError: INVALID_EDITION or INVALID_ENGINE for words that are newer than this release.
+        ServiceError: NEWER_RELEASE for an edition or engine that this release does not know.
     """
     return Instance(
         instance_id=said.instance_id,
@@ -264,11 +266,12 @@ def to_rule(rule: ScanRule) -> scan_rule_pb2.ScanRule:
     return written
 
 
+@answer_of("rules")
 def from_saved_rule(said: scan_rule_pb2.ScanRule) -> ScanRule:
     """Reads a rule as rules has it.
 
     Raises:
-        ServiceError: as `from_rule`, for words that are newer than this release.
+        ServiceError: NEWER_RELEASE for a scope, trigger or scan type that this release does not know.
     """
     new = from_rule(said)
     return ScanRule(

@@ -8,12 +8,13 @@ from datetime import UTC
 from drydock.scanner.v1 import scan_pb2 as pb
 from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
 from drydock.scanner.v1 import scanner_service_pb2 as service_pb
-from services.kernel.errors import Kind, ServiceError, invalid
+from services.kernel.errors import invalid
 from services.kernel.model.digest import parse_digest
 from services.kernel.model.engine import parse_engine
 from services.kernel.model.finding import Finding, FindingKind, FixState, Package, SourcePackage
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
+from services.kernel.rpc.answers import answer_of
 from services.scanner.api import FindingFilter, ImageQuery, PlacedFinding, PlatformScan, State, Task
 
 _STATES = {
@@ -153,35 +154,33 @@ def to_task(task: Task) -> pb.Task:
     return message
 
 
+@answer_of("scanner")
 def from_task(said: pb.Task) -> Task:
     """Reads a task as the scanner has it.
 
     Raises:
-        ServiceError: NEWER_RELEASE for a state, engine, coverage or severity that this release does not know.
+        ServiceError: NEWER_RELEASE for a digest, state, engine, coverage or severity that is unknown here.
     """
-    try:
-        return Task(
-            task_id=said.task_id,
-            instance_id=said.instance_id,
-            repo_id=said.repo_id,
-            namespace=said.namespace,
-            repository=said.repository,
-            tag=said.tag,
-            digest=parse_digest(said.digest),
-            engine=parse_engine(said.engine),
-            state=_NUMBERS[said.state],
-            reason=said.reason,
-            message=said.message,
-            coverage=Coverage(said.coverage) if said.coverage else None,
-            findings={Severity(severity): count for severity, count in said.findings.items()},
-            advisories_version=said.advisories_version,
-            rule_ids=tuple(said.rule_ids),
-            created_at=said.create_time.ToDatetime(tzinfo=UTC),
-            ended_at=said.end_time.ToDatetime(tzinfo=UTC) if said.HasField("end_time") else None,
-            platforms=tuple(map(from_platform_scan, said.platforms)),
-        )
-    except (KeyError, ValueError) as error:
-        raise _newer() from error
+    return Task(
+        task_id=said.task_id,
+        instance_id=said.instance_id,
+        repo_id=said.repo_id,
+        namespace=said.namespace,
+        repository=said.repository,
+        tag=said.tag,
+        digest=parse_digest(said.digest),
+        engine=parse_engine(said.engine),
+        state=_NUMBERS[said.state],
+        reason=said.reason,
+        message=said.message,
+        coverage=Coverage(said.coverage) if said.coverage else None,
+        findings={Severity(severity): count for severity, count in said.findings.items()},
+        advisories_version=said.advisories_version,
+        rule_ids=tuple(said.rule_ids),
+        created_at=said.create_time.ToDatetime(tzinfo=UTC),
+        ended_at=said.end_time.ToDatetime(tzinfo=UTC) if said.HasField("end_time") else None,
+        platforms=tuple(map(from_platform_scan, said.platforms)),
+    )
 
 
 def to_platform_scan(scan: PlatformScan) -> pb.PlatformScan:
@@ -228,29 +227,27 @@ def to_finding(placed: PlacedFinding) -> pb.Finding:
     )
 
 
+@answer_of("scanner")
 def from_finding(said: pb.Finding) -> PlacedFinding:
     """Reads a finding.
 
     Raises:
         ServiceError: NEWER_RELEASE for a kind, severity or state that this release does not know.
     """
-    try:
-        finding = Finding(
-            kind=FindingKind(said.kind),
-            id=said.id,
-            aliases=tuple(said.aliases),
-            severity=Severity(said.severity),
-            score=said.score if said.HasField("score") else None,
-            title=said.title,
-            link=said.link,
-            package=from_package(said.package),
-            fixed_version=said.fixed_version,
-            path=said.path,
-            layer=said.layer,
-            fix_state=FixState(said.fix_state),
-        )
-    except ValueError as error:
-        raise _newer() from error
+    finding = Finding(
+        kind=FindingKind(said.kind),
+        id=said.id,
+        aliases=tuple(said.aliases),
+        severity=Severity(said.severity),
+        score=said.score if said.HasField("score") else None,
+        title=said.title,
+        link=said.link,
+        package=from_package(said.package),
+        fixed_version=said.fixed_version,
+        path=said.path,
+        layer=said.layer,
+        fix_state=FixState(said.fix_state),
+    )
     return PlacedFinding(finding=finding, platforms=tuple(said.platforms))
 
 
@@ -282,15 +279,6 @@ def from_package(said: pb.Package) -> Package:
         if said.HasField("source")
         else None,
         arch=said.arch,
-    )
-
-
-def _newer() -> ServiceError:
-    return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "NEWER_RELEASE",
-        "The scanner's answer holds a word that this release does not know.",
-        hint="Install the release of the scanner here too.",
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from drydock.rules.v1 import instance_pb2, scan_rule_pb2
+from services.kernel.errors import ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.rules import convert
 from services.rules.api import Instance, InstanceChange, NewInstance, NewScanRule, Repository, ScanRule, ScanType
@@ -52,3 +55,21 @@ def test_scan_types(scan_type: ScanType | None) -> None:
 @given(whole(RegistryAccess, password=st.text().map(SecretStr)))
 def test_access(access: RegistryAccess) -> None:
     assert convert.from_access(convert.to_access(access)) == access
+
+
+@pytest.mark.parametrize(("field", "word"), [("edition", 99), ("engine", "NEW")])
+def test_a_word_of_a_newer_release_in_an_instance_is_a_clear_error(field: str, word: object) -> None:
+    said = instance_pb2.Instance(engine="TRIVY")
+    setattr(said, field, word)
+    with pytest.raises(ServiceError) as caught:
+        convert.from_instance(said)
+    assert caught.value.reason == "NEWER_RELEASE"
+
+
+@pytest.mark.parametrize("field", ["scope", "trigger", "scan_type"])
+def test_a_word_of_a_newer_release_in_a_rule_is_a_clear_error(field: str) -> None:
+    said = scan_rule_pb2.ScanRule(scope=scan_rule_pb2.SCOPE_REPO)
+    setattr(said, field, 99)
+    with pytest.raises(ServiceError) as caught:
+        convert.from_saved_rule(said)
+    assert caught.value.reason == "NEWER_RELEASE"
