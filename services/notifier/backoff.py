@@ -19,7 +19,7 @@ class Delivered:
 class Again:
     """Another attempt."""
 
-    at: datetime
+    pause_seconds: float
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +51,13 @@ class Backoff:
             return Dead(reason=outcome.reason, message=outcome.message)
         if self.is_exhausted(attempt):
             return exhausted(attempt, outcome)
-        at = now + timedelta(seconds=self._pause(attempt, outcome.retry_after))
-        if at > created_at + timedelta(seconds=self._settings.age_seconds):
+        pause = self._pause(attempt, outcome.retry_after)
+        if now + timedelta(seconds=pause) > created_at + timedelta(seconds=self._settings.age_seconds):
             return Dead(
                 reason="DELIVERY_TOO_OLD",
                 message=f"It could not be delivered within {self._settings.age_seconds:g} s. {outcome.message}",
             )
-        return Again(at=at)
+        return Again(pause_seconds=pause)
 
     def is_exhausted(self, attempt: int) -> bool:
         """Tells whether the attempt with this number was the last one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
 
 import structlog
 
@@ -84,14 +83,12 @@ class DeliveryWorker:
         """Leases at most so many due deliveries; those whose last attempt was lost get its receipt."""
         if limit <= 0:
             return ()
-        now = self._clock.now()
         lease = self._settings.attempt_seconds + self._settings.lease_margin_seconds
         async with self._pool.acquire() as conn, conn.transaction():
             claims = await self._store.claim(
                 conn,
-                now=now,
                 owner=self._name,
-                lease_until=now + timedelta(seconds=lease),
+                lease_seconds=lease,
                 per_target=self._settings.concurrent_per_target,
                 limit=limit,
             )
@@ -154,7 +151,7 @@ class DeliveryWorker:
                 "delivery.postponed",
                 attempt=claim.attempt,
                 reason=reason,
-                due_at=following.at.isoformat(),
+                pause_seconds=round(following.pause_seconds, 3),
                 **_names(claim),
             )
         else:
@@ -167,9 +164,9 @@ class DeliveryWorker:
                 return await self._store.finish(conn, claim, "DELIVERED", None, now)
             case Dead():
                 return await self._store.finish(conn, claim, "DEAD", following, now)
-            case Again(at=due_at):
+            case Again(pause_seconds=pause):
                 reason, message = (outcome.reason, outcome.message) if outcome else ("", "")
-                return await self._store.postpone(conn, claim, due_at, reason, message)
+                return await self._store.postpone(conn, claim, pause, reason, message)
 
     def _receipt(self, claim: Claim, attempt: int, outcome: Outcome, seconds: float) -> Receipt:
         return Receipt(

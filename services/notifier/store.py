@@ -88,14 +88,13 @@ class NotifierStore:
         self,
         conn: Connection,
         *,
-        now: datetime,
         owner: str,
-        lease_until: datetime,
+        lease_seconds: float,
         per_target: int,
         limit: int,
     ) -> tuple[Claim, ...]:
         """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
-        rows = await conn.fetch(_Q["claim"], now, owner, lease_until, per_target, limit)
+        rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit)
         return tuple(_to_claim(row) for row in rows)
 
     async def finish(self, conn: Connection, claim: Claim, state: str, dead: Dead | None, at: datetime) -> bool:
@@ -106,10 +105,12 @@ class NotifierStore:
         )
         return row is not None
 
-    async def postpone(self, conn: Connection, claim: Claim, due_at: datetime, reason: str, message: str) -> bool:
-        """Gives the lease back until `due_at`; False when it has passed to somebody else."""
+    async def postpone(
+        self, conn: Connection, claim: Claim, pause_seconds: float, reason: str, message: str
+    ) -> bool:
+        """Gives the lease back for so long; False when it has passed to somebody else."""
         row = await conn.fetchval(
-            _Q["postpone"], claim.target_id, claim.event_id, claim.fence, due_at, reason, message
+            _Q["postpone"], claim.target_id, claim.event_id, claim.fence, pause_seconds, reason, message
         )
         return row is not None
 

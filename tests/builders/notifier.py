@@ -156,7 +156,11 @@ class NotifierBench:
     worker: DeliveryWorker
 
     def another_worker(
-        self, name: str = "other", channel: Channel | None = None, seal: UrlSeal | None = None
+        self,
+        name: str = "other",
+        channel: Channel | None = None,
+        seal: UrlSeal | None = None,
+        clock: Clock | None = None,
     ) -> DeliveryWorker:
         """Makes a worker on the same database, with random numbers that are the same in every run."""
         return DeliveryWorker(
@@ -166,7 +170,7 @@ class NotifierBench:
             channel=channel or self.channel,
             backoff=Backoff(self.settings, random.Random(1)),
             wakeups=Wakeups(self.url),
-            clock=self.clock,
+            clock=clock or self.clock,
             name=name,
             settings=self.settings,
             metrics=NotifierMetrics(CollectorRegistry()),
@@ -187,6 +191,14 @@ class NotifierBench:
             claims = await self.worker.claim(100)
             await asyncio.gather(*(self.worker.deliver(claim) for claim in claims))
         return len(claims)
+
+    async def later(self, seconds: float) -> None:
+        """Lets time pass for leases and pauses, which go by the database's clock."""
+        await self.pool.execute(
+            "UPDATE notifier.delivery SET due_at = due_at - make_interval(secs => $1), "
+            "lease_until = lease_until - make_interval(secs => $1)",
+            seconds,
+        )
 
     async def deliveries(self) -> list[asyncpg.Record]:
         """Returns all rows of deliveries."""

@@ -72,15 +72,14 @@ async def test_an_event_that_cannot_be_read_takes_nothing_of_its_batch(database:
 
 
 async def test_a_failing_target_is_tried_again_with_the_same_body_and_id(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock) as bench, serve_site(answering(503, text="busy")) as site:
+    async with notifier_bench(database) as bench, serve_site(answering(503, text="busy")) as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         await bench.deliver_due()
         (row,) = await bench.deliveries()
         assert (row["state"], row["reason"]) == ("PENDING", "TARGET_ERROR")
-        assert clock.now() <= row["due_at"] <= clock.now() + timedelta(seconds=2)
-        clock.advance(2)
+        assert await bench.pool.fetchval("SELECT due_at - now() FROM notifier.delivery") <= timedelta(seconds=2)
+        await bench.later(2)
         site.answer = answering(200)
         await bench.deliver_due()
         first, second = site.hits
@@ -91,15 +90,14 @@ async def test_a_failing_target_is_tried_again_with_the_same_body_and_id(databas
 
 
 async def test_nothing_is_sent_before_the_time_that_the_target_asked_for(database: str) -> None:
-    clock = ManualClock()
     slow_down = answering(429, headers={"Retry-After": "100"})
-    async with notifier_bench(database, clock=clock) as bench, serve_site(slow_down) as site:
+    async with notifier_bench(database) as bench, serve_site(slow_down) as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         await bench.deliver_due()
-        clock.advance(99)
+        await bench.later(60)
         assert await bench.deliver_due() == 0
-        clock.advance(1)
+        await bench.later(40)
         assert await bench.deliver_due() == 1
         assert len(site.hits) == 2
 
@@ -126,27 +124,25 @@ async def test_a_redirect_is_not_followed(database: str) -> None:
 
 
 async def test_a_delivery_dies_after_its_last_attempt(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock, attempts=3) as bench, serve_site(answering(500)) as site:
+    async with notifier_bench(database, attempts=3) as bench, serve_site(answering(500)) as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         for _ in range(5):
             await bench.deliver_due()
-            clock.advance(60)
+            await bench.later(60)
         (row,) = await bench.deliveries()
         assert len(site.hits) == 3
         assert (row["state"], row["reason"]) == ("DEAD", "ATTEMPTS_EXHAUSTED")
 
 
 async def test_a_dead_workers_delivery_is_repeated_and_its_attempt_is_on_record(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock) as bench, serve_site() as site:
+    async with notifier_bench(database) as bench, serve_site() as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         (lost,) = await bench.another_worker().claim(10)
         await bench.channel.send(parcel_of(lost))  # sent, and dead before the receipt
         assert await bench.deliver_due() == 0
-        clock.advance(60)
+        await bench.later(60)
         assert await bench.deliver_due() == 1
         first, second = site.hits
         assert first.headers["Drydock-Delivery"] == second.headers["Drydock-Delivery"]
@@ -154,14 +150,28 @@ async def test_a_dead_workers_delivery_is_repeated_and_its_attempt_is_on_record(
         assert receipts == [(1, "UNKNOWN", "WORKER_DIED"), (2, "DELIVERED", "")]
 
 
+async def test_a_process_whose_clock_is_wrong_takes_no_living_lease_and_delays_nothing(database: str) -> None:
+    right, ahead = ManualClock(), ManualClock()
+    ahead.advance(60)
+    async with notifier_bench(database, clock=ahead) as bench, serve_site(answering(503)) as site:
+        target = await bench.target(site.url)
+        await bench.tell(scan_event(target.target_id))
+        other = bench.another_worker(clock=right)
+        (claim,) = await other.claim(10)
+        assert await bench.worker.claim(10) == ()
+        await other.deliver(claim)
+        await bench.later(2)
+        (again,) = await bench.worker.claim(10)
+        assert again.attempt == 2
+
+
 async def test_a_delivery_that_kills_its_workers_ends(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock, attempts=2) as bench, serve_site() as site:
+    async with notifier_bench(database, attempts=2) as bench, serve_site() as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         for _ in range(2):
             await bench.worker.claim(10)
-            clock.advance(60)
+            await bench.later(60)
         assert await bench.deliver_due() == 1
         (row,) = await bench.deliveries()
         assert (row["state"], row["reason"]) == ("DEAD", "ATTEMPTS_EXHAUSTED")
@@ -169,13 +179,12 @@ async def test_a_delivery_that_kills_its_workers_ends(database: str) -> None:
 
 
 async def test_a_worker_whose_lease_passed_on_writes_nothing(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock) as bench, serve_site(answering(404)) as site:
+    async with notifier_bench(database) as bench, serve_site(answering(404)) as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         slow = bench.another_worker("slow")
         (late,) = await slow.claim(10)
-        clock.advance(60)
+        await bench.later(60)
         (mine,) = await bench.worker.claim(10)
         await slow.deliver(late)
         (row,) = await bench.deliveries()
@@ -227,13 +236,11 @@ async def test_a_target_has_few_deliveries_under_way_and_the_rest_wait(database:
 
 
 async def test_the_target_that_waited_longest_is_served_first(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock, concurrent_per_target=1) as bench, serve_site() as site:
+    async with notifier_bench(database, concurrent_per_target=1) as bench, serve_site() as site:
         targets = [await bench.target(site.url, f"t{n}") for n in range(3)]
         await bench.tell(*(scan_event(*(t.target_id for t in targets)) for _ in range(2)))
         order = []
         for _ in range(6):
-            clock.advance(1)
             (claim,) = await bench.worker.claim(1)
             await bench.worker.deliver(claim)
             order.append(claim.target_id)

@@ -17,7 +17,6 @@ from services.kernel.secrets import SecretBox
 from services.notifier.sealing import UrlSeal, seal_plain_urls
 from services.notifier.store import NotifierStore
 from tests.builders.notifier import SEAL, NotifierBench, notifier_bench, parcel_of, scan_event, serve_site
-from tests.fakes.clock import ManualClock
 
 TOKEN = "0123456789abcdef-robot"
 
@@ -97,8 +96,7 @@ async def test_a_sealed_url_moved_to_another_target_is_never_called(database: st
 
 
 async def test_with_another_key_a_delivery_waits_until_the_right_one_is_back(database: str) -> None:
-    clock = ManualClock()
-    async with notifier_bench(database, clock=clock) as bench, serve_site() as site:
+    async with notifier_bench(database) as bench, serve_site() as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
         stranger = bench.another_worker(seal=UrlSeal(SecretBox(b"x" * 32)))
@@ -106,7 +104,7 @@ async def test_with_another_key_a_delivery_waits_until_the_right_one_is_back(dat
         await stranger.deliver(claim)
         (row,) = await bench.deliveries()
         assert (row["state"], row["reason"]) == ("PENDING", "SECRET_UNREADABLE")
-        clock.advance(10)
+        await bench.later(10)
         await bench.deliver_due()
         assert len(site.hits) == 1
 

@@ -39,7 +39,7 @@ SELECT target_id FROM notifier.target WHERE target_id = ANY($1::text[]) ORDER BY
 -- name: insert_deliveries
 -- Adds deliveries, each (target, event) once, in the given order; returns the new ones.
 INSERT INTO notifier.delivery (target_id, event_id, delivery_id, event_type, body, state, due_at, created_at)
-SELECT target_id, event_id, delivery_id, event_type, body, 'PENDING', $6, $6
+SELECT target_id, event_id, delivery_id, event_type, body, 'PENDING', now(), $6
 FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[]) WITH ORDINALITY
     AS d (target_id, event_id, delivery_id, event_type, body, n)
 ORDER BY n
@@ -52,19 +52,20 @@ SELECT pg_notify('drydock_deliveries', '')
 
 -- name: claim
 -- Leases due deliveries: of each target at most so many at once over all workers, longest waiting target first.
+-- Leases and due times go by the clock of the database: those of the workers' machines may differ.
 WITH open AS (
     SELECT t.target_id, t.sealed_url, t.served_at,
-        $4 - (
+        $3 - (
             SELECT count(*)
             FROM notifier.delivery AS b
-            WHERE b.target_id = t.target_id AND b.state = 'PENDING' AND b.lease_until > $1
+            WHERE b.target_id = t.target_id AND b.state = 'PENDING' AND b.lease_until > now()
         ) AS room
     FROM notifier.target AS t
     WHERE EXISTS (
         SELECT 1
         FROM notifier.delivery AS d
-        WHERE d.target_id = t.target_id AND d.state = 'PENDING' AND d.due_at <= $1
-            AND (d.lease_until IS NULL OR d.lease_until <= $1)
+        WHERE d.target_id = t.target_id AND d.state = 'PENDING' AND d.due_at <= now()
+            AND (d.lease_until IS NULL OR d.lease_until <= now())
     )
 ), chosen AS (
     SELECT t.target_id, o.sealed_url, o.room, o.served_at
@@ -72,7 +73,7 @@ WITH open AS (
     JOIN notifier.target AS t USING (target_id)
     WHERE o.room > 0
     ORDER BY o.served_at NULLS FIRST, t.target_id
-    LIMIT $5
+    LIMIT $4
     -- Keeps workers from taking the same target at one moment; a deletion waits.
     FOR NO KEY UPDATE OF t SKIP LOCKED
 ), due AS (
@@ -81,18 +82,18 @@ WITH open AS (
     CROSS JOIN LATERAL (
         SELECT e.event_id, e.lease_owner IS NOT NULL AS lost
         FROM notifier.delivery AS e
-        WHERE e.target_id = c.target_id AND e.state = 'PENDING' AND e.due_at <= $1
-            AND (e.lease_until IS NULL OR e.lease_until <= $1)
+        WHERE e.target_id = c.target_id AND e.state = 'PENDING' AND e.due_at <= now()
+            AND (e.lease_until IS NULL OR e.lease_until <= now())
         ORDER BY e.due_at, e.event_id
         LIMIT c.room
         FOR UPDATE SKIP LOCKED
     ) AS d
-    LIMIT $5
+    LIMIT $4
 ), served AS (
-    UPDATE notifier.target AS t SET served_at = $1 FROM due WHERE t.target_id = due.target_id
+    UPDATE notifier.target AS t SET served_at = now() FROM due WHERE t.target_id = due.target_id
 )
 UPDATE notifier.delivery AS d
-SET lease_owner = $2, lease_until = $3, fence = d.fence + 1, attempts = d.attempts + 1
+SET lease_owner = $1, lease_until = now() + make_interval(secs => $2), fence = d.fence + 1, attempts = d.attempts + 1
 FROM due
 WHERE d.target_id = due.target_id AND d.event_id = due.event_id
 RETURNING d.target_id, due.sealed_url, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence,
@@ -106,9 +107,9 @@ WHERE target_id = $1 AND event_id = $2 AND fence = $3 AND state = 'PENDING'
 RETURNING delivery_id
 
 -- name: postpone
--- Gives a lease back with the time of the next attempt, unless it has passed to somebody else.
+-- Gives a lease back with the pause before the next attempt, unless it has passed to somebody else.
 UPDATE notifier.delivery
-SET due_at = $4, reason = $5, message = $6, lease_owner = NULL, lease_until = NULL
+SET due_at = now() + make_interval(secs => $4), reason = $5, message = $6, lease_owner = NULL, lease_until = NULL
 WHERE target_id = $1 AND event_id = $2 AND fence = $3 AND state = 'PENDING'
 RETURNING delivery_id
 
