@@ -12,6 +12,12 @@ from structlog.testing import capture_logs
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import Message, Record, Subscription, partition_of
+from services.kernel.bus.joined import JoinedBus
+from services.kernel.bus.postgres import PostgresBus
+from services.kernel.errors import ServiceError
+from services.kernel.ids import RandomIds
+from services.kernel.run import Readiness
+from services.kernel.wakeup import Wakeups
 from tests.buses import postgres_bus
 from tests.databases import migrated_pool
 
@@ -52,6 +58,20 @@ async def test_a_reader_never_passes_a_message_of_a_transaction_that_is_still_op
             assert await drain(subscription, 2) == ["first", "second"]
         finally:
             await slow.close()
+
+
+async def test_a_group_counts_as_joined_once_it_has_a_session_and_not_before(database: str) -> None:
+    readiness = Readiness()
+    async with postgres_bus(database) as bus, migrated_pool(database) as pool:
+        async with JoinedBus(bus, readiness).subscribe(group="g", topic=TOPIC):
+            assert await pool.fetchval("SELECT count(*) FROM bus.member WHERE consumer_group = 'g'") == 1
+            assert readiness.obstacles() == {}
+        away = PostgresBus(pool, "postgresql://nobody@127.0.0.1:1/nothing", Wakeups(database), RandomIds())
+        with pytest.raises(ServiceError) as caught:
+            async with JoinedBus(away, readiness).subscribe(group="g", topic=TOPIC):
+                pytest.fail("there is nothing to join")
+    assert caught.value.reason == "BUS_UNAVAILABLE"
+    assert readiness.obstacles() == {f"bus g {TOPIC}": "not joined"}
 
 
 async def test_a_database_restored_into_a_younger_cluster_goes_on_and_loses_nothing(database: str) -> None:

@@ -115,7 +115,11 @@ class Bus(ABC):
 
     @abstractmethod
     def subscribe(self, *, group: str, topic: str) -> AbstractAsyncContextManager[Subscription]:
-        """Joins a group, which starts at the oldest message kept; leaves it at exit."""
+        """Joins a group, which starts at the oldest message kept; leaves it at exit.
+
+        Raises:
+            ServiceError: BUS_UNAVAILABLE, at entry, when the group cannot be joined now.
+        """
 
     @abstractmethod
     async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:

@@ -100,6 +100,8 @@ class PostgresBus(Bus):
         async with self._wakeups.subscribe(f"drydock_bus_{topic.replace('.', '_')}") as news:
             member = _Membership(self._url, group, topic, self._ids.uuid())
             try:
+                with _outages():
+                    await member.partitions()  # whoever is told that the group is joined may rely on a session
                 yield _PostgresSubscription(self._pool, member, news)
             finally:
                 await member.leave()
