@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
-from services.gateway.tokens import TokenChecker, bearer_of
+from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc.bearer import bearer_in
 from services.kernel.rpc.interceptors import Metadata
 
 
@@ -23,7 +24,7 @@ class BearerGuard:
         least = MINIMAL_ROLES.get(method)
         if least is Open.OPEN:
             return
-        key = await self._checker.check(bearer_of(_authorization(metadata)))
+        key = await self._checker.check(bearer_in(metadata))
         if least is not None and suffices(key.role, least):
             return
         needed = f"the role {least.value.lower()}" if least is not None else "a role that nobody has"
@@ -33,10 +34,3 @@ class BearerGuard:
             f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
             hint="Use a key with that role.",
         )
-
-
-def _authorization(metadata: Metadata) -> str:
-    for name, value in metadata:
-        if name == "authorization":
-            return value if isinstance(value, str) else ""
-    return ""

@@ -18,6 +18,7 @@ from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import request_id
+from services.kernel.rpc.failures import internal
 
 log = structlog.get_logger()
 
@@ -55,7 +56,7 @@ class _Door:
                     log.warning("http.database_away", exc_info=error)
                     return _refused(unavailable(), chosen)
                 log.exception("http.failed")
-                return _refused(_internal(chosen), chosen)
+                return _refused(internal(chosen), chosen)
             response.headers[request_id.HEADER] = chosen
             return response
 
@@ -87,12 +88,3 @@ def _refused(error: ServiceError, chosen: str) -> Response:
     # The body may be unread: whoever goes on sending it must not hold the connection.
     response.headers["connection"] = "close"
     return response
-
-
-def _internal(chosen: str) -> ServiceError:
-    return ServiceError(
-        Kind.INTERNAL,
-        "INTERNAL",
-        "Something went wrong on our side.",
-        hint=f"Look for request {chosen} in the server's log.",
-    )

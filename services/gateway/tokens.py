@@ -50,8 +50,11 @@ class TokenChecker:
         """Returns the living key of a token.
 
         Raises:
-            ServiceError: TOKEN_UNKNOWN for any other text: which of the reasons it was is nobody's business.
+            ServiceError: TOKEN_MISSING for none at all; TOKEN_UNKNOWN for any other text: which of the reasons it
+                was is nobody's business.
         """
+        if not token:
+            raise _missing()
         if not is_token(token):
             raise _unknown()
         digest = hash_token(token)
@@ -78,21 +81,13 @@ class TokenChecker:
             self._known.popitem(last=False)
 
 
-def bearer_of(header: str) -> str:
-    """Returns the token of an `Authorization` header.
-
-    Raises:
-        ServiceError: TOKEN_MISSING when there is none, or another scheme.
-    """
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise ServiceError(
-            Kind.UNAUTHENTICATED,
-            "TOKEN_MISSING",
-            "The call carries no access token.",
-            hint="Send the header 'Authorization: Bearer <token>'.",
-        )
-    return token.strip()
+def _missing() -> ServiceError:
+    return ServiceError(
+        Kind.UNAUTHENTICATED,
+        "TOKEN_MISSING",
+        "The call carries no access token.",
+        hint="Send the header 'Authorization: Bearer <token>'.",
+    )
 
 
 def _unknown() -> ServiceError:

@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from services.gateway.api import Role
 from services.gateway.editions import Editions
-from services.gateway.tokens import TokenChecker, bearer_of
+from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.envelope import open_envelope, read_event
 from services.gateway.webhooks.publish import EventPublisher
 from services.kernel.errors import Kind, ServiceError, invalid
+from services.kernel.rpc.bearer import bearer_of
 
 MAX_BODY_BYTES = 1024 * 1024
 _MEDIA_TYPES = frozenset(

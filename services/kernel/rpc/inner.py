@@ -10,6 +10,7 @@ import structlog
 from services.kernel.addresses import is_loopback
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
+from services.kernel.rpc.bearer import bearer_in
 from services.kernel.rpc.identity import Identity
 from services.kernel.rpc.interceptors import CallInterceptor, Metadata, RpcMetrics
 from services.kernel.rpc.server import RunningServer, Service, serve
@@ -30,7 +31,7 @@ class PeerGuard:
             ServiceError: SERVICE_TOKEN_WRONG (UNAUTHENTICATED), the same whether it is missing or another one.
         """
         del method
-        if self._identity.tokens and not self._identity.accepts(_bearer(metadata)):
+        if self._identity.tokens and not self._identity.accepts(bearer_in(metadata)):
             raise ServiceError(
                 Kind.UNAUTHENTICATED,
                 "SERVICE_TOKEN_WRONG",
@@ -80,11 +81,3 @@ def serve_inner(
         grace_seconds=grace_seconds,
         credentials=identity.server_credentials(),
     )
-
-
-def _bearer(metadata: Metadata) -> str:
-    for name, value in metadata:
-        if name == "authorization" and isinstance(value, str):
-            scheme, _, token = value.partition(" ")
-            return token.strip() if scheme.lower() == "bearer" else ""
-    return ""

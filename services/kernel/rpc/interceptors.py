@@ -13,9 +13,10 @@ from prometheus_client import CollectorRegistry, Histogram
 
 from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
-from services.kernel.errors import Kind, ServiceError
+from services.kernel.errors import ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import call_context, request_id
+from services.kernel.rpc.failures import deadline_exceeded, internal
 from services.kernel.rpc.status import CODES, to_message, to_trailers
 
 log = structlog.get_logger()
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 
 Metadata = Iterable[tuple[str, str | bytes]]
+DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: of calls as they are answered, and as peers see them."""
 
 _MARGIN_SECONDS = 0.02
 """So much before the caller's deadline we give up ourselves: the caller then gets our words, not grpc's."""
-_UNARY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Guard(Protocol):
@@ -52,7 +54,7 @@ class RpcMetrics:
             "drydock_rpc_duration_seconds",
             "Duration of answered calls.",
             ("method", "code"),
-            buckets=_UNARY_BUCKETS,
+            buckets=DURATION_BUCKETS,
             registry=registry,
         )
 
@@ -182,19 +184,9 @@ def _judge(error: Exception, method: str, expired: bool) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
     if expired:
-        return ServiceError(
-            Kind.DEADLINE_EXCEEDED,
-            "DEADLINE_EXCEEDED",
-            "The call took longer than it may.",
-            hint="Try again, or allow more time.",
-        )
+        return deadline_exceeded()
     if is_outage(error):
         log.warning("rpc.database_away", method=method, exc_info=error)
         return unavailable()
     log.error("rpc.failed", method=method, exc_info=error)
-    return ServiceError(
-        Kind.INTERNAL,
-        "INTERNAL",
-        "Something went wrong on our side.",
-        hint=f"Look for request {request_id.current()} in the server's log.",
-    )
+    return internal(request_id.current())

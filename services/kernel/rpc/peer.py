@@ -20,7 +20,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.rpc import call_context
+from services.kernel.rpc.failures import deadline_exceeded
 from services.kernel.rpc.identity import Identity
+from services.kernel.rpc.interceptors import DURATION_BUCKETS
 from services.kernel.rpc.server import MAX_ANSWER_BYTES, MAX_REQUEST_BYTES
 from services.kernel.rpc.status import CODES, from_rpc_error
 
@@ -36,7 +38,6 @@ Attempt: TypeAlias = Callable[[float], Awaitable[T]]
 _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", MAX_ANSWER_BYTES),
     ("grpc.max_send_message_length", MAX_REQUEST_BYTES),
@@ -68,7 +69,7 @@ class PeerMetrics:
             "drydock_peer_call_duration_seconds",
             "Duration of calls to peers, all attempts of a call together.",
             ("peer", "code"),
-            buckets=_BUCKETS,
+            buckets=DURATION_BUCKETS,
             registry=registry,
         )
         self._retries = Counter(
@@ -166,7 +167,7 @@ class Peer:
                         raise failure from error
                 self._metrics.repeated(self.name)
                 await asyncio.sleep(pause)
-            raise _no_time_left()
+            raise deadline_exceeded()
         except ServiceError as error:
             code = CODES[error.kind].name
             raise
@@ -259,13 +260,4 @@ def to_target(address: str) -> str:
         "INVALID_PEER_ADDRESS",
         f"{address[:80]!r} is no address of a peer.",
         hint="Write HOST:PORT; several copies without a common name as IPv4 addresses with commas between them.",
-    )
-
-
-def _no_time_left() -> ServiceError:
-    return ServiceError(
-        Kind.DEADLINE_EXCEEDED,
-        "DEADLINE_EXCEEDED",
-        "The call took longer than it may.",
-        hint="Try again, or allow more time.",
     )
