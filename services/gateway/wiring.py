@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +22,6 @@ from services.gateway.webhooks.address import WebhookAddress
 from services.gateway.webhooks.distribution import DistributionWebhook
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
-from services.kernel.errors import ServiceError
 from services.kernel.ground import Ground
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
@@ -88,9 +86,7 @@ async def server(
     app = http_app(distribution=webhook, ids=ids)
     plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app, webhooks=webhooks)
     part = process.readiness.add("gateway")
-    opened: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
-    process.start("gateway.doors", _keep_open(plan, process.stopping, opened))
-    grpc_address, http_address = await opened
+    grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
     part.set(True)
     yield Doors(grpc=grpc_address, http=http_address, keys=keys)
 
@@ -106,25 +102,17 @@ class _Plan:
     webhooks: WebhookAddress
 
 
-async def _keep_open(plan: _Plan, stopping: asyncio.Event, opened: asyncio.Future[tuple[str, str]]) -> None:
-    """Serves until `stopping`, so that intake ends before the rest of the process drains."""
+@asynccontextmanager
+async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
+    """Opens both doors and yields where: gRPC, HTTP."""
     listen, grace = plan.settings, plan.settings.grace_seconds
-    interceptors = [plan.interceptor]
-    try:
-        async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
-            plan.webhooks.opened(http_address)  # before anybody can ask for it
-            async with serve(
-                listen.grpc_listen, plan.services, interceptors=interceptors, grace_seconds=grace
-            ) as grpc_door:
-                _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
-                opened.set_result((grpc_door.address, http_address))
-                await stopping.wait()
-    except ServiceError as error:
-        if opened.done():
-            raise
-        opened.set_exception(error)
-    finally:
-        opened.cancel()
+    async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
+        plan.webhooks.opened(http_address)  # before anybody can ask for it
+        async with serve(
+            listen.grpc_listen, plan.services, interceptors=[plan.interceptor], grace_seconds=grace
+        ) as grpc_door:
+            _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
+            yield grpc_door.address, http_address
 
 
 def _warn_of_plaintext(**doors: str) -> None:

@@ -6,12 +6,16 @@ import asyncio
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from typing import TypeVar
 
 import structlog
 import uvloop
 
+from services.kernel.errors import ServiceError
+
 log = structlog.get_logger()
 
+T = TypeVar("T")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -67,6 +71,30 @@ class Process:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: coroutine.close())  # one that was cancelled before it began never ran
+
+    async def hold(self, name: str, opening: AbstractAsyncContextManager[T]) -> T:
+        """Enters a context in a task of the process, and returns what it yields.
+
+        It is left as soon as the process is to stop: so a door closes before the rest drains.
+
+        Raises:
+            ServiceError: what entering it raises.
+        """
+        opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.start(name, self._hold(opening, opened))
+        return await opened
+
+    async def _hold(self, opening: AbstractAsyncContextManager[T], opened: asyncio.Future[T]) -> None:
+        try:
+            async with opening as value:
+                opened.set_result(value)
+                await self.stopping.wait()
+        except ServiceError as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+        finally:
+            opened.cancel()
 
     async def drain(self, seconds: float) -> None:
         """Waits for every task to return, all in all at most so long; then cancels what is left."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,7 +10,6 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from services.gateway import wiring as gateway
-from services.kernel.errors import ServiceError
 from services.kernel.ground import Ground
 from services.kernel.monitoring import serve_monitoring
 from services.kernel.rpc.inner import check_listen, serve_inner
@@ -137,29 +135,13 @@ def _box(plan: Plan) -> SecretBox:
 
 
 async def _open_inner(ground: Ground, plan: Plan, services: Sequence[Service]) -> Running:
-    """Opens the inner door as a task of the process: it closes as soon as the process is to stop."""
-    opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    ground.process.start("inner door", _keep_open(ground, plan, services, opened))
-    return Running(grpc=await opened, http="", monitoring="")
-
-
-async def _keep_open(ground: Ground, plan: Plan, services: Sequence[Service], opened: asyncio.Future[str]) -> None:
-    stopping = ground.process.stopping
-    try:
-        async with serve_inner(
-            plan.process.grpc_listen(plan.role),
-            services,
-            identity=plan.identity,
-            ids=ground.ids,
-            metrics=RpcMetrics(ground.registry),
-            # Calls under way get nearly all of the time to drain: what is cut off at its end has no answer.
-            grace_seconds=max(plan.kernel.drain_seconds - 1.0, 0.0),
-        ) as door:
-            opened.set_result(door.address)
-            await stopping.wait()
-    except ServiceError as error:
-        if opened.done():
-            raise
-        opened.set_exception(error)
-    finally:
-        opened.cancel()
+    door = serve_inner(
+        plan.process.grpc_listen(plan.role),
+        services,
+        identity=plan.identity,
+        ids=ground.ids,
+        metrics=RpcMetrics(ground.registry),
+        # Calls under way get nearly all of the time to drain: what is cut off at its end has no answer.
+        grace_seconds=max(plan.kernel.drain_seconds - 1.0, 0.0),
+    )
+    return Running(grpc=(await ground.process.hold("inner door", door)).address, http="", monitoring="")

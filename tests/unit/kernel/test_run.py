@@ -1,12 +1,15 @@
-"""A process that ends gives its tasks one budget of time, however many of them return within it."""
+"""How a process lives: its doors close when it is to stop, and its tasks get one budget of time to end in."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
 
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.run import Process
 
 
@@ -60,3 +63,32 @@ async def test_a_task_that_ends_as_cancelled_though_nobody_cancelled_it_ends_the
             await asyncio.Event().wait()
     [failure] = failed.value.exceptions
     assert "consumer" in str(failure)
+
+
+async def test_what_a_process_holds_is_left_as_soon_as_it_is_to_stop() -> None:
+    left = asyncio.Event()
+
+    @asynccontextmanager
+    async def door() -> AsyncIterator[str]:
+        yield "127.0.0.1:1"
+        left.set()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        process = Process(tasks, asyncio.Event())
+        assert await process.hold("door", door()) == "127.0.0.1:1"
+        assert not left.is_set()
+        process.stopping.set()
+        await left.wait()
+
+
+async def test_what_cannot_be_held_is_told_to_whoever_asked_for_it() -> None:
+    @asynccontextmanager
+    async def door() -> AsyncIterator[None]:
+        raise ServiceError(Kind.FAILED_PRECONDITION, "ADDRESS_NOT_AVAILABLE", "Taken.")
+        yield
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        process = Process(tasks, asyncio.Event())
+        with pytest.raises(ServiceError, match="Taken"):
+            await process.hold("door", door())
+        await process.drain(20)
