@@ -141,8 +141,9 @@ async def live(compose: Compose, *, drain_seconds: float, until: asyncio.Event |
             if stopping.is_set() and main is not None:
                 log.warning("process.killed", signal=number)
                 main.cancel()
-            log.info("process.stopping", signal=number)
-            stopping.set()
+            else:
+                log.info("process.stopping", signal=number)
+                stopping.set()
 
         for number in _SIGNALS:
             loop.add_signal_handler(number, on_signal, number)

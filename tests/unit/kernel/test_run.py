@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.run import Process
+from services.kernel.run import Process, live
 
 
 async def test_the_drain_has_one_deadline_for_early_and_late_tasks() -> None:
@@ -92,3 +94,27 @@ async def test_what_cannot_be_held_is_told_to_whoever_asked_for_it() -> None:
         with pytest.raises(ServiceError, match="Taken"):
             await process.hold("door", door())
         await process.drain(20)
+
+
+async def test_a_second_signal_kills_and_says_no_more_than_that() -> None:
+    working = asyncio.Event()
+
+    async def for_ever() -> None:
+        working.set()
+        await asyncio.Event().wait()
+
+    @asynccontextmanager
+    async def compose(process: Process) -> AsyncIterator[None]:
+        process.start("for ever", for_ever())
+        yield
+
+    with capture_logs() as logs:
+        async with asyncio.timeout(20):
+            living = asyncio.create_task(live(compose, drain_seconds=60))
+            await working.wait()
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.sleep(0)
+            await asyncio.wait([living])
+    assert living.cancelled()
+    assert [log["event"] for log in logs] == ["process.stopping", "process.killed"]
