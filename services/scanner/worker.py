@@ -218,7 +218,7 @@ class Worker:
 def _given_up(attempts: int) -> ScanFailure:
     return ScanFailure(
         Reason.WORKER_DIED,
-        f"The scan was begun {attempts} times, and each time its worker died.",
+        f"The scan was begun {attempts} times, and in the end its worker died.",
         hint="Look at the scanner's log and memory.",
     )
 

@@ -198,6 +198,7 @@ async def test_a_scan_whose_worker_always_dies_fails_in_the_end(scanner: Scanner
             assert await scanner.store.claim(db, "dying", 0.0, 1)
     [ended] = await scanner.work_until(good, task.task_id)
     assert (ended.outcome.state, ended.outcome.reason) == (State.FAILED, "WORKER_DIED")
+    assert f"begun {scanner.settings.attempts} times" in ended.outcome.message
 
 
 async def test_a_result_that_cannot_be_stored_fails_its_scan_and_no_other(scanner: ScannerBench) -> None:
