@@ -8,11 +8,13 @@ from pydantic import ValidationError
 
 from services.gateway.settings import GatewaySettings
 from services.kernel.bus.kafka_settings import KafkaSettings
+from services.kernel.errors import invalid
 from services.kernel.settings import KernelSettings, invalid_setting, refuse_unknown
 from services.notifier.settings import NotifierSettings
 from services.processes.settings import ProcessSettings
 from services.rules.settings import RulesSettings
 from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
+from services.scanner.settings import ScannerSettings
 
 SETTINGS = (
     KernelSettings,
@@ -27,7 +29,7 @@ SETTINGS = (
 
 
 def check_environment() -> None:
-    """Refuses variables of the environment that begin with DRYDOCK_ and mean nothing, or hold what cannot be.
+    """Refuses variables that begin with DRYDOCK_ and mean nothing, hold what cannot be, or contradict each other.
 
     Raises:
         ServiceError: UNKNOWN_SETTING or INVALID_SETTING naming the variable; never a value, which may be a secret.
@@ -38,3 +40,20 @@ def check_environment() -> None:
             settings()
         except ValidationError as error:
             raise invalid_setting(error, prefix=settings.model_config.get("env_prefix", "")) from error
+    _refuse_short_memories(KernelSettings().bus_retention_days)
+
+
+def _refuse_short_memories(bus_days: int) -> None:
+    """Refuses to forget an event that the bus still has: read again, it would count as new."""
+    for variable, days in (
+        ("DRYDOCK_RULES_SEEN_EVENT_DAYS", RulesSettings().seen_event_days),
+        ("DRYDOCK_SCANNER_SEEN_EVENT_DAYS", ScannerSettings().seen_event_days),
+        ("DRYDOCK_NOTIFIER_RECEIPT_DAYS", NotifierSettings().receipt_days),
+    ):
+        if days <= bus_days:
+            raise invalid(
+                "INVALID_SETTING",
+                f"{variable} is {days}, and the bus keeps its messages for {bus_days} days.",
+                field=variable,
+                hint="Set it to more than DRYDOCK_BUS_RETENTION_DAYS, for every process.",
+            )

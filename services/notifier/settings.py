@@ -30,7 +30,7 @@ class NotifierSettings(BaseSettings):
     retry_longest_seconds: float = Field(default=3600.0, gt=0)
     """Longest pause, also when a target asks for more."""
     receipt_days: int = Field(default=30, ge=1)
-    """How long receipts and ended deliveries are kept; longer than any bus keeps an event."""
+    """How long receipts and ended deliveries are kept; longer than the bus keeps an event."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)

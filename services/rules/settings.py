@@ -18,7 +18,8 @@ class RulesSettings(BaseSettings):
     notifier_seconds: float = Field(default=5.0, gt=0, le=60)
     """Longest time for the notifier to say whether targets exist."""
     seen_event_days: int = Field(default=14, ge=1)
-    """How long an image event is known again; longer than any bus keeps it."""
+    """How long an image event is known again; longer than the bus keeps it."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)
+    """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
     """Rows deleted in one transaction."""

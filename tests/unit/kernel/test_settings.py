@@ -33,6 +33,26 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(monkeypatch: pytes
     assert "hunter2" not in caught.value.sentence()
 
 
+@pytest.mark.parametrize(
+    ("variable", "days"),
+    [
+        ("DRYDOCK_RULES_SEEN_EVENT_DAYS", 13),
+        ("DRYDOCK_SCANNER_SEEN_EVENT_DAYS", 10),
+        ("DRYDOCK_NOTIFIER_RECEIPT_DAYS", 9),
+    ],
+)
+def test_no_event_is_forgotten_that_the_bus_still_has(
+    monkeypatch: pytest.MonkeyPatch, variable: str, days: int
+) -> None:
+    monkeypatch.setenv(variable, str(days))
+    monkeypatch.setenv("DRYDOCK_BUS_RETENTION_DAYS", str(days - 1))
+    check_environment()
+    monkeypatch.setenv("DRYDOCK_BUS_RETENTION_DAYS", str(days))
+    with pytest.raises(ServiceError) as caught:
+        check_environment()
+    assert (caught.value.reason, caught.value.field) == ("INVALID_SETTING", variable)
+
+
 def test_no_settings_class_takes_what_it_does_not_know() -> None:
     assert {settings.model_config.get("extra") for settings in SETTINGS} == {"forbid"}
 
