@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
-from services.kernel.bus.open import needs_schema, open_bus
+from services.kernel.bus.open import open_bus
 from services.kernel.clock import SystemClock
 from services.kernel.db import open_pool
 from services.kernel.embedded.postgres import embedded_postgres
@@ -30,7 +30,7 @@ from services.rules import wiring as rules
 from services.rules.settings import RulesSettings
 from services.scanner import wiring as scanner
 from services.scanner.settings import ScannerSettings
-from services.schemas import SCHEMAS
+from services.schemas import schemas_needed
 from services.settings import check_environment
 
 log = structlog.get_logger()
@@ -71,9 +71,8 @@ async def compose(
         )
         url = settings.database_url or await stack.enter_async_context(embedded_postgres(data))
         pool = await stack.enter_async_context(open_pool(url, application_name="drydock", max_size=20))
-        for schema, package in SCHEMAS:
-            if schema != "bus" or needs_schema(settings):
-                await migrate(pool, schema=schema, package=package)
+        for schema, package in schemas_needed(settings):
+            await migrate(pool, schema=schema, package=package)
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
         bus = await stack.enter_async_context(

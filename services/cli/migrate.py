@@ -38,16 +38,20 @@ def migrate(
         from services.kernel.log import configure_logs
 
         configure_logs(level="warning")  # what happened is what is printed
-        show_records(output, asyncio.run(_migrate(_url(database_url))), ("schema", "applied", "now_at"))
+        show_records(output, asyncio.run(_migrate(database_url)), ("schema", "applied", "now_at"))
 
 
-def _url(given: str | None) -> str:
+async def _migrate(given: str | None) -> list[Record]:
+    from services.kernel.db import open_pool
     from services.kernel.errors import invalid
+    from services.kernel.migrate import load_migrations, migrate
     from services.kernel.settings import KernelSettings
+    from services.schemas import schemas_needed
     from services.settings import check_environment
 
     check_environment()
-    url = given or KernelSettings().database_url
+    settings = KernelSettings()
+    url = given or settings.database_url
     if not url:
         raise invalid(
             "DATABASE_URL_MISSING",
@@ -55,17 +59,9 @@ def _url(given: str | None) -> str:
             field="DRYDOCK_DATABASE_URL",
             hint="`drydock up` migrates its own database by itself.",
         )
-    return url
-
-
-async def _migrate(url: str) -> list[Record]:
-    from services.kernel.db import open_pool
-    from services.kernel.migrate import load_migrations, migrate
-    from services.schemas import SCHEMAS
-
     done: list[Record] = []
     async with open_pool(url, application_name="drydock migrate", max_size=1) as pool:
-        for schema, package in SCHEMAS:
+        for schema, package in schemas_needed(settings):
             applied = await migrate(pool, schema=schema, package=package)
             done.append({"schema": schema, "applied": applied, "now_at": load_migrations(package)[-1].number})
     return done

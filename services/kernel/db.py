@@ -94,6 +94,14 @@ async def open_pool(
         await _close(pool)
 
 
+async def describe_server(pool: Pool) -> str:
+    """Returns version, database and user in words for people."""
+    row = await pool.fetchrow(
+        "SELECT current_setting('server_version') AS version, current_database() AS name, current_user AS owner"
+    )
+    return "" if row is None else f"PostgreSQL {row['version']}, database {row['name']}, user {row['owner']}"
+
+
 async def connect(url: str, *, application_name: str) -> asyncpg.Connection[asyncpg.Record]:
     """Opens one connection of its own, for what needs a session: LISTEN and advisory locks.
 

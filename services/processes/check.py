@@ -18,7 +18,7 @@ from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.bus.kafka_topics import lacking_topics, with_graves
 from services.kernel.bus.open import embedded_not_here
 from services.kernel.clock import SystemClock
-from services.kernel.db import Pool, is_outage, open_pool, unavailable
+from services.kernel.db import Pool, describe_server, is_outage, open_pool, unavailable
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.migrate import lacking, load_migrations
 from services.kernel.rpc.inner import check_listen
@@ -31,7 +31,7 @@ from services.processes.roles import PEERS, Role
 from services.rules.settings import RulesSettings
 from services.scanner.advisories.state import describe
 from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
-from services.schemas import SCHEMAS
+from services.schemas import schemas_needed
 
 _SECONDS = 5.0
 """For each look."""
@@ -128,19 +128,19 @@ async def _inner_door(plan: Plan) -> str:
 
 
 async def _database_checks(plan: Plan) -> list[Check]:
-    names = [f"schema {schema}" for schema, _ in SCHEMAS] + ([] if plan.kernel.kafka else ["bus"])
+    schemas = schemas_needed(plan.kernel)
     try:
         async with asyncio.timeout(_SECONDS * 2), _pool(plan) as pool:
-            found = [await _check("database", lambda: _version(pool))]
-            for schema, package in SCHEMAS:
+            found = [await _check("database", lambda: describe_server(pool))]
+            for schema, package in schemas:
                 look = lambda schema=schema, package=package: _schema(pool, schema, package)  # noqa: E731
                 found.append(await _check(f"schema {schema}", look))
-            return found if plan.kernel.kafka else [*found, await _check("bus", lambda: _bus(pool))]
+            return found
     except ServiceError as error:
         failed = Check(name="database", ok=False, detail=f"{error.sentence()} [{error.reason}]")
     except TimeoutError:
         failed = Check(name="database", ok=False, detail=unavailable().sentence())
-    return [failed, *(Check(name=name, ok=False, detail="no database") for name in names)]
+    return [failed, *(Check(name=f"schema {schema}", ok=False, detail="no database") for schema, _ in schemas)]
 
 
 @asynccontextmanager
@@ -148,13 +148,6 @@ async def _pool(plan: Plan) -> AsyncIterator[Pool]:
     url = plan.kernel.database_url
     async with open_pool(url, application_name="drydock check", max_size=1, patience_seconds=0) as pool:
         yield pool
-
-
-async def _version(pool: Pool) -> str:
-    row = await pool.fetchrow(
-        "SELECT current_setting('server_version') AS version, current_database() AS name, current_user AS owner"
-    )
-    return "" if row is None else f"PostgreSQL {row['version']}, database {row['name']}, user {row['owner']}"
 
 
 async def _schema(pool: Pool, schema: str, package: str) -> str:
@@ -167,12 +160,6 @@ async def _schema(pool: Pool, schema: str, package: str) -> str:
             hint="Run `drydock migrate`.",
         )
     return f"{load_migrations(package)[-1].number:04}"
-
-
-async def _bus(pool: Pool) -> str:
-    await _schema(pool, "bus", "services.kernel.bus")
-    waiting = await pool.fetchval("SELECT count(*) FROM (SELECT FROM bus.message LIMIT 1) AS any_message")
-    return "PostgreSQL, " + ("with messages" if waiting else "empty")
 
 
 async def _kafka(plan: Plan) -> str:

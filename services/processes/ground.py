@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -19,7 +19,7 @@ from services.kernel.migrate import lacking
 from services.kernel.run import Part, Process
 from services.kernel.wakeup import Wakeups, wait
 from services.processes.plan import Plan
-from services.schemas import SCHEMAS
+from services.schemas import Schema, schemas_needed
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ async def open_ground(process: Process, plan: Plan, registry: CollectorRegistry)
         return
     size = plan.process.database_connections
     async with open_pool(url, application_name=f"drydock {plan.role.value}", max_size=size) as pool:
-        if not await _current(pool, schema, process.stopping):
+        if not await _current(pool, schemas_needed(settings), schema, process.stopping):
             yield None
             return
         process.start("database probe", _watch(pool, database, process.stopping))
@@ -65,13 +65,13 @@ async def open_ground(process: Process, plan: Plan, registry: CollectorRegistry)
             )
 
 
-async def behind(pool: Pool) -> dict[str, str]:
+async def behind(pool: Pool, schemas: Sequence[Schema]) -> dict[str, str]:
     """Returns the first migration that each schema lacks, by schema; empty when all are up to date or ahead.
 
     Raises:
         ServiceError: MIGRATION_CHANGED.
     """
-    missing = {schema: await lacking(pool, schema=schema, package=package) for schema, package in SCHEMAS}
+    missing = {schema: await lacking(pool, schema=schema, package=package) for schema, package in schemas}
     return {schema: f"{found[0].number:04}_{found[0].name}" for schema, found in missing.items() if found}
 
 
@@ -91,12 +91,12 @@ async def _answering(url: str, part: Part, stopping: asyncio.Event) -> bool:
     return False
 
 
-async def _current(pool: Pool, part: Part, stopping: asyncio.Event) -> bool:
+async def _current(pool: Pool, schemas: Sequence[Schema], part: Part, stopping: asyncio.Event) -> bool:
     """Waits until somebody has migrated; returns False when the process is to stop before."""
     told = False
     while not stopping.is_set():
         try:
-            missing = await behind(pool)
+            missing = await behind(pool, schemas)
         except Exception as error:
             if isinstance(error, ServiceError) or not is_outage(error):
                 raise

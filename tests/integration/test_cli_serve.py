@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel.db import open_pool
 from services.kernel.rpc.identity import Identity
 from services.kernel.rpc.server import Service
+from services.kernel.settings import KernelSettings
 from services.notifier import servicer as notifier_door
+from services.processes.ground import behind
 from services.processes.roles import PEERS, Role
 from services.rules import servicer as rules_door
 from services.scanner import servicer as scanner_door
+from services.schemas import SCHEMAS, schemas_needed
 from tests.builders.certificates import Authority
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground
@@ -44,6 +48,20 @@ async def test_migrate_brings_every_schema_up_to_date_once(database: str) -> Non
     assert all(row["applied"] == 0 for row in second.json)
 
 
+async def test_over_kafka_no_schema_of_the_bus_is_made_or_missed(database: str) -> None:
+    env = {"DRYDOCK_DATABASE_URL": database, "DRYDOCK_KAFKA": "127.0.0.1:1"}
+    ran = await drydock("migrate", "--output", "json", env=env)
+    assert [row["schema"] for row in ran.json] == ["rules", "scanner", "notifier", "gateway"]
+    checked = await serve("rules", "--check", "--output", "json", database_url=database, kafka="127.0.0.1:1")
+    found = by_name(checked)
+    assert "schema bus" not in found
+    assert [ok for name, (ok, _) in found.items() if name.startswith("schema ")] == [True] * 4
+    needed = schemas_needed(KernelSettings(kafka="127.0.0.1:1"))
+    async with open_pool(database, application_name="tests", max_size=1) as pool:
+        assert await behind(pool, needed) == {}
+        assert await behind(pool, SCHEMAS) == {"bus": "0001_init"}
+
+
 async def test_without_a_database_nothing_is_migrated_or_served() -> None:
     for ran in (await drydock("migrate"), await serve("rules"), await serve("rules", "--check")):
         assert (ran.status, "DATABASE_URL_MISSING" in ran.stderr) == (2, True)
@@ -64,7 +82,7 @@ async def test_a_check_is_green_when_everything_is_there(database: str, tmp_path
     assert ran.status == 0, ran.stdout
     assert (ran.json["role"], ran.json["ok"]) == ("gateway", True)
     assert [name for name, (ok, _) in by_name(ran).items() if not ok] == []
-    assert {"peer rules", "peer scanner", "peer notifier", "bus", "schema gateway"} <= by_name(ran).keys()
+    assert {"peer rules", "peer scanner", "peer notifier", "schema bus", "schema gateway"} <= by_name(ran).keys()
     assert TOKEN not in ran.stdout + ran.stderr
     settings = {setting["name"]: (setting["value"], setting["origin"]) for setting in ran.json["settings"]}
     assert settings["DRYDOCK_SERVICE_TOKEN"] == ("***", "given")
