@@ -60,7 +60,6 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
-        _NOTIFIER + "CheckTargets": Role.CLIENT,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_service_pb2 as pb
+from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceStub
 from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
@@ -13,9 +15,10 @@ from services.notifier.api import Target, TargetKind
 from services.notifier.convert import from_target, to_kind
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
+    from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceAsyncStub
     from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceAsyncStub
 
-SERVICE = "drydock.notifier.v1.NotifierService"
+SERVICE = "drydock.notifier.v1.NotifierInnerService"
 """What a peer must serve to be the notifier."""
 
 
@@ -24,11 +27,12 @@ class NotifierClient:
 
     def __init__(self, peer: Peer) -> None:
         notifier: NotifierServiceAsyncStub = NotifierServiceStub(peer.channel)
+        inner: NotifierInnerServiceAsyncStub = NotifierInnerServiceStub(peer.channel)
         # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
         self._create = peer.once(notifier.CreateTarget)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
-        self._check = peer.repeatable(notifier.CheckTargets)
+        self._check = peer.repeatable(inner.CheckTargets)
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
         """Saves a target."""
@@ -46,4 +50,4 @@ class NotifierClient:
 
     async def check_targets(self, target_ids: Collection[str]) -> None:
         """Returns when every id is that of a target; see NotifierApi."""
-        await self._check(pb.CheckTargetsRequest(target_ids=target_ids))
+        await self._check(inner_pb.CheckTargetsRequest(target_ids=target_ids))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
+from drydock.notifier.v1 import notifier_inner_service_pb2_grpc as inner_rpc
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
 from services.kernel.rpc.server import Service
@@ -33,18 +35,31 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         await self._api.delete_target(request.target)
         return pb.DeleteTargetResponse()
 
-    async def CheckTargets(self, request: pb.CheckTargetsRequest, context: object) -> pb.CheckTargetsResponse:
+
+class NotifierInnerServicer(inner_rpc.NotifierInnerServiceServicer):
+    """NotifierInnerService over NotifierApi; for peers alone."""
+
+    def __init__(self, api: NotifierApi) -> None:
+        self._api = api
+
+    async def CheckTargets(
+        self, request: inner_pb.CheckTargetsRequest, context: object
+    ) -> inner_pb.CheckTargetsResponse:
         """Checks that targets exist."""
         await self._api.check_targets(tuple(request.target_ids))
-        return pb.CheckTargetsResponse()
+        return inner_pb.CheckTargetsResponse()
 
 
 def inner_services(api: NotifierApi) -> tuple[Service, ...]:
     """Returns what the inner door of the notifier serves."""
-    public = NotifierServicer(api)
+    public, inner = NotifierServicer(api), NotifierInnerServicer(api)
     return (
         Service(
             name="drydock.notifier.v1.NotifierService",
             add=lambda server: rpc.add_NotifierServiceServicer_to_server(public, server),
+        ),
+        Service(
+            name="drydock.notifier.v1.NotifierInnerService",
+            add=lambda server: inner_rpc.add_NotifierInnerServiceServicer_to_server(inner, server),
         ),
     )

@@ -50,11 +50,6 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
                 _registered_method=True)
-        self.CheckTargets = channel.unary_unary(
-                '/drydock.notifier.v1.NotifierService/CheckTargets',
-                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsRequest.SerializeToString,
-                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsResponse.FromString,
-                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -82,13 +77,6 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CheckTargets(self, request, context):
-        """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -106,11 +94,6 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.DeleteTarget,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.SerializeToString,
-            ),
-            'CheckTargets': grpc.unary_unary_rpc_method_handler(
-                    servicer.CheckTargets,
-                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsRequest.FromString,
-                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -195,33 +178,6 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/DeleteTarget',
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CheckTargets(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/drydock.notifier.v1.NotifierService/CheckTargets',
-            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsRequest.SerializeToString,
-            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.CheckTargetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,8 +39,6 @@ class NotifierServiceStub:
     """Lists targets by name."""
     DeleteTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
-    CheckTargets: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.CheckTargetsRequest, _notifier_service_pb2.CheckTargetsResponse]
-    """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -53,8 +51,6 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Lists targets by name."""
     DeleteTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]  # type: ignore[assignment]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
-    CheckTargets: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.CheckTargetsRequest, _notifier_service_pb2.CheckTargetsResponse]  # type: ignore[assignment]
-    """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -82,13 +78,5 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.DeleteTargetResponse, _abc.Awaitable[_notifier_service_pb2.DeleteTargetResponse]]:
         """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
-
-    @_abc_1.abstractmethod
-    def CheckTargets(
-        self,
-        request: _notifier_service_pb2.CheckTargetsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_notifier_service_pb2.CheckTargetsResponse, _abc.Awaitable[_notifier_service_pb2.CheckTargetsResponse]]:
-        """Checks that targets exist. Fails with TARGET_NOT_EXIST naming the first that does not."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
