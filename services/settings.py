@@ -1,8 +1,9 @@
-"""Every settings class of Drydock, and the look at the environment before anything starts."""
+"""Every settings class, the look at the environment before anything starts, and what `drydock up` reads."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -41,6 +42,34 @@ def check_environment() -> None:
         except ValidationError as error:
             raise invalid_setting(error, prefix=settings.model_config.get("env_prefix", "")) from error
     _refuse_short_memories(KernelSettings().bus_retention_days)
+
+def read_settings(
+    data: Path,
+    *,
+    grpc: str | None = None,
+    http: str | None = None,
+    monitoring: str | None = None,
+    database_url: str | None = None,
+    kafka: str | None = None,
+) -> tuple[KernelSettings, GatewaySettings]:
+    """Returns what the environment says of all services in one process, under what the command line says.
+
+    Raises:
+        ServiceError: INVALID_SETTING naming the setting; never its value, which may be a secret.
+    """
+    try:
+        kernel = KernelSettings.model_validate({"data_dir": data} | said(database_url=database_url, kafka=kafka))
+        gateway = GatewaySettings.model_validate(
+            said(grpc_listen=grpc, http_listen=http, monitoring_listen=monitoring)
+        )
+    except ValidationError as error:
+        raise invalid_setting(error) from error
+    return kernel, gateway
+
+
+def said(**values: str | None) -> dict[str, str]:
+    """Returns what the command line says: the rest is left to the environment."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _refuse_short_memories(bus_days: int) -> None:

@@ -80,6 +80,15 @@ def show_records(output: Output, records: Sequence[Record], columns: Sequence[st
     console_for(sys.stdout).print(table)
 
 
+def announce(**places: str) -> None:
+    """Prints at once where a running process is reached: a line for each place that it has."""
+    console = console_for(sys.stdout)
+    for name, place in places.items():
+        if place:
+            console.print(styled(name.ljust(9), "dim").append_text(styled(place, "")), soft_wrap=True)
+    sys.stdout.flush()
+
+
 def print_json(value: object) -> None:
     """Prints a value as indented JSON to standard output."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")

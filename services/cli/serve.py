@@ -11,12 +11,11 @@ import typer
 
 from services.cli.failure import Exit, flattened, reported
 from services.cli.options import DEFAULT_DATA, DataOption, OutputOption
-from services.cli.output import Output, Record, console_for, print_json, show_records, styled
+from services.cli.output import Output, Record, announce, console_for, print_json, show_records, styled
 from services.processes.roles import Role
 
 if TYPE_CHECKING:
     from services.kernel.run import Process
-    from services.processes.compose import Running
     from services.processes.plan import Plan
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -72,7 +71,7 @@ def _run(plan: Plan) -> None:
     async def announced(process: Process) -> AsyncIterator[None]:
         async with compose(process, plan) as running:
             if running is not None:
-                _announce(running)
+                announce(gRPC=running.grpc, HTTP=running.http, metrics=running.monitoring)
             yield
 
     with flattened():
@@ -102,11 +101,3 @@ def _check(plan: Plan, output: Output) -> None:
 def _show(title: str, records: Sequence[Record], columns: Sequence[str]) -> None:
     console_for(sys.stdout).print(styled(title, "bold"))
     show_records(Output.TABLE, records, columns)
-
-
-def _announce(running: Running) -> None:
-    console = console_for(sys.stdout)
-    for name, value in (("gRPC", running.grpc), ("HTTP", running.http), ("metrics", running.monitoring)):
-        if value:
-            console.print(styled(name.ljust(9), "dim").append_text(styled(value, "")), soft_wrap=True)
-    sys.stdout.flush()

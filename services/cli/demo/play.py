@@ -12,8 +12,8 @@ from services import standalone
 from services.cli.demo.narrator import Narrator
 from services.cli.demo.stage import set_stage
 from services.cli.demo.story import tell_story
-from services.cli.up import read_settings
 from services.kernel.run import Process
+from services.settings import read_settings
 from services.standalone import Running
 
 
