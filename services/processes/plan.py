@@ -13,7 +13,7 @@ from services.kernel.rpc.identity import Identity
 from services.kernel.settings import KernelSettings, invalid_setting
 from services.processes.roles import Role
 from services.processes.settings import ProcessSettings
-from services.settings import check_environment
+from services.settings import check_environment, said
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,11 @@ def read_plan(
         if role is Role.GATEWAY:
             process = ProcessSettings()
             gateway = GatewaySettings.model_validate(
-                _said(grpc_listen=grpc, http_listen=http, monitoring_listen=monitoring)
+                said(grpc_listen=grpc, http_listen=http, monitoring_listen=monitoring)
             )
         else:
-            said = {f"{role.value}_grpc_listen": grpc, f"{role.value}_monitoring_listen": monitoring}
-            process, gateway = ProcessSettings.model_validate(_said(**said)), GatewaySettings()
+            own = {f"{role.value}_grpc_listen": grpc, f"{role.value}_monitoring_listen": monitoring}
+            process, gateway = ProcessSettings.model_validate(said(**own)), GatewaySettings()
     except ValidationError as error:
         raise invalid_setting(error) from error
     if not kernel.database_url:
@@ -67,7 +67,3 @@ def read_plan(
             hint="Set it, or DRYDOCK_DATABASE_URL_FILE; only `drydock up` brings a database along.",
         )
     return Plan(role=role, kernel=kernel, process=process, gateway=gateway, identity=process.identity())
-
-
-def _said(**values: str | None) -> dict[str, str]:
-    return {name: value for name, value in values.items() if value is not None}
