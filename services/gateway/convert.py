@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from services.gateway.api import DeadLetter, Key, Role
-from services.gateway.convert_events import to_json
-from services.kernel.bus.interface import Place
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, Place
 from services.kernel.errors import invalid
 
 _ROLES = {
@@ -16,10 +23,18 @@ _ROLES = {
     pb.ROLE_WEBHOOK: Role.WEBHOOK,
 }
 _NUMBERS = {role: number for number, role in _ROLES.items()}
+_KINDS: Mapping[str, type[Message]] = MappingProxyType(
+    {
+        IMAGE_EVENTS: image_event_pb2.ImageEvent,
+        SCAN_REQUESTS: scan_request_pb2.ScanRequest,
+        SCAN_EVENTS: scan_event_pb2.ScanEvent,
+    }
+)
 _HEADERS = 100
 _HEADER_CHARACTERS = 1000
 _KEY_CHARACTERS = 200
 _VALUE_BYTES = 4096
+_READABLE_BYTES = 64 * 1024
 
 
 def from_role(number: pb.Role.ValueType) -> Role:
@@ -69,7 +84,7 @@ def to_letter(letter: DeadLetter) -> pb.DeadLetter:
 def to_letter_content(letter: DeadLetter) -> pb.GetDeadLetterResponse:
     """Writes a dead letter with its content."""
     value = letter.message.value
-    text = to_json(letter.topic, value)
+    text = _as_json(letter.topic, value)
     return pb.GetDeadLetterResponse(
         letter=to_letter(letter),
         headers={
@@ -79,3 +94,20 @@ def to_letter_content(letter: DeadLetter) -> pb.GetDeadLetterResponse:
         json=text,
         value=b"" if text else value[:_VALUE_BYTES],
     )
+
+
+def _as_json(topic: str, value: bytes) -> str:
+    """Writes a message as JSON; empty when it is too large, or no message of its topic, or has unknown fields.
+
+    Unknown fields are a sign of bytes that only happen to be readable: JSON would leave them out without a word.
+    """
+    kind = _KINDS.get(topic)
+    if kind is None or not value or len(value) > _READABLE_BYTES:
+        return ""
+    try:
+        message = kind.FromString(value)
+        if len(UnknownFieldSet(message)):
+            return ""
+        return MessageToJson(message, preserving_proto_field_name=True)
+    except (DecodeError, ValueError):  # a number may be no enum's, a time none that JSON can hold
+        return ""

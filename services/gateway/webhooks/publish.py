@@ -10,21 +10,14 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as CounterMetric
 
-from drydock.events.v1 import image_event_pb2 as pb
+from services.gateway.convert_events import to_message
 from services.gateway.store import GatewayStore
 from services.gateway.webhooks.envelope import Action, Ignored, Notice
-from services.kernel import trace
-from services.kernel.bus.interface import IMAGE_EVENTS, Bus, Message
+from services.kernel.bus.interface import Bus
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 
 log = structlog.get_logger()
-
-_ACTIONS = {
-    Action.PUSH: pb.ImageEvent.ACTION_PUSH,
-    Action.DELETE: pb.ImageEvent.ACTION_DELETE,
-    Action.PULL: pb.ImageEvent.ACTION_PULL,
-}
 
 
 class WebhookMetrics:
@@ -76,8 +69,13 @@ class EventPublisher:
         if notices:
             async with self._pool.acquire() as conn:
                 revisions = await self._store.next_revisions(conn, len(notices))
-            pairs = zip(notices, revisions, strict=True)
-            await self._bus.publish([self._message(instance_id, notice, revision) for notice, revision in pairs])
+            now = self._clock.now()
+            await self._bus.publish(
+                [
+                    to_message(instance_id, notice, revision=revision, now=now)
+                    for notice, revision in zip(notices, revisions, strict=True)
+                ]
+            )
         receipt = Receipt(
             accepted=len(notices), ignored={why.value: ignored[why] for why in Ignored if ignored[why]}
         )
@@ -85,27 +83,6 @@ class EventPublisher:
         level = log.warning if ignored[Ignored.MALFORMED] else log.info
         level("webhook.received", instance_id=instance_id, accepted=receipt.accepted, ignored=receipt.ignored)
         return receipt
-
-    def _message(self, instance_id: str, notice: Notice, revision: int) -> Message:
-        event = pb.ImageEvent(
-            event_id=notice.event_id,
-            instance_id=instance_id,
-            action=_ACTIONS[notice.action],
-            namespace=notice.repository.namespace,
-            repository=notice.repository.name,
-            tag=notice.tag,
-            digest=notice.digest,
-            media_type=notice.media_type,
-            revision=revision,
-            actor=notice.actor,
-        )
-        event.occurred_at.FromDatetime(notice.occurred_at or self._clock.now())
-        return Message(
-            topic=IMAGE_EVENTS,
-            key=f"{instance_id}/{notice.repository.path}".encode(),
-            value=event.SerializeToString(),
-            headers=trace.headers_after(trace.current()),
-        )
 
     def _count(self, notices: Sequence[Notice], ignored: Mapping[Ignored, int]) -> None:
         for notice in notices:
