@@ -59,14 +59,10 @@ def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> StartRegist
     return partial(real_registry, registry_program(), tmp_path)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the mark by which a run knows that it needs the real registry's program.
-
-    Examples of property tests have no deadline: on a busy machine one would fail for nothing.
-    """
+def pytest_configure() -> None:
+    """Takes the deadline from property tests: on a busy machine an example would fail for nothing."""
     settings.register_profile("drydock", deadline=None)
     settings.load_profile("drydock")
-    config.addinivalue_line("markers", "real_registry: needs the real registry's program")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
