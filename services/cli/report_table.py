@@ -5,20 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from rich.table import Table
-
-from services.cli.output import cell, console_for, styled
+from services.cli.output import cell, console_for, styled, table_of
 from services.kernel.model.finding import Finding
 from services.kernel.model.report import Coverage, Report
 
-_COLUMNS = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "PATH")
+_TITLES = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "PATH")
 
 
 def print_report(report: Report, findings: Sequence[Finding]) -> None:
     """Prints the report with the given ones of its findings to standard output."""
     console = console_for(sys.stdout)
     if findings:
-        console.print(findings_table(findings))
+        console.print(table_of(_TITLES, map(_row, findings)))
         console.print()
     for name, value in _facts(report):
         console.print(styled(name.ljust(11), "dim").append_text(cell(value)), soft_wrap=True)
@@ -30,23 +28,16 @@ def print_report(report: Report, findings: Sequence[Finding]) -> None:
         console.print(line, soft_wrap=True)
 
 
-def findings_table(findings: Sequence[Finding]) -> Table:
-    """Makes the table of findings, in the given order."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in _COLUMNS:
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        package = finding.package
-        row = (
-            finding.severity.value,
-            finding.id,
-            package.name,
-            package.version,
-            finding.fixed_version,
-            finding.path,
-        )
-        table.add_row(*map(cell, row))
-    return table
+def _row(finding: Finding) -> tuple[str, ...]:
+    package = finding.package
+    return (
+        finding.severity.value,
+        finding.id,
+        package.name,
+        package.version,
+        finding.fixed_version,
+        finding.path,
+    )
 
 
 def _facts(report: Report) -> list[tuple[str, object]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from services.cli.output import styled
@@ -31,6 +33,10 @@ class Narrator:
         self.console.print(
             line.append_text(styled(text, "dim") if isinstance(text, str) else text), soft_wrap=True
         )
+
+    def table(self, table: Table) -> None:
+        """Writes a table that belongs to the line above."""
+        self.console.print(Padding.indent(table, len(_INDENT)))
 
     def gap(self) -> None:
         """Writes an empty line."""

@@ -10,12 +10,13 @@ import msgspec
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr
 from drydock.rules.v1.rules_service_pb2 import ListRepositoriesRequest
+from drydock.scanner.v1.scan_pb2 import Finding
 from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest, ListFindingsRequest, ListFindingsResponse
 from services.cli.demo.checks import check, step_failed
-from services.cli.demo.findings_table import findings_table
 from services.cli.demo.narrator import Narrator
 from services.cli.demo.stage import Stage
 from services.cli.image import to_image_ref
+from services.cli.output import table_of
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.rpc.client import translated_errors
@@ -32,6 +33,7 @@ _STEP_SECONDS = 30.0
 _SCAN_SECONDS = 60.0
 _PAUSE_SECONDS = 0.02
 _SHOWN = 15
+_TITLES = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "KIND")
 
 
 async def tell_story(stage: Stage, narrator: Narrator) -> None:
@@ -138,12 +140,17 @@ async def _judged(stage: Stage, narrator: Narrator, repo_id: str, digest: Digest
     wanted = {"SYSTEM_VULNERABILITY", "APPLICATION_VULNERABILITY"}
     check(wanted <= kinds, "the findings", "one of the two kinds of vulnerability is missing")
     narrator.gap()
-    narrator.console.print(findings_table(found.findings[:_SHOWN]))
+    narrator.table(table_of(_TITLES, map(_row, found.findings[:_SHOWN])))
     narrator.detail(
         f"the worst {min(_SHOWN, found.total_size)} of {found.total_size}; the counts put CRITICAL under high"
     )
     narrator.gap()
     return found
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    package, kind = finding.package, finding.kind.partition("_")[0].lower()
+    return (finding.severity, finding.id, package.name, package.version, finding.fixed_version, kind)
 
 
 async def _told(stage: Stage, narrator: Narrator, found: ListFindingsResponse) -> None:
