@@ -40,7 +40,7 @@ async def wait_for_end(ask: Ask, seconds: float) -> Task | None:
             left = give_up - asyncio.get_running_loop().time()
             if left <= 0:
                 return task
-            display.update("no task yet" if task is None else f"task {task.task_id}: {State.Name(task.state)[6:]}")
+            display.update("no task yet" if task is None else f"task {task.task_id}: {to_record(task)['state']}")
             await asyncio.sleep(min(pause, left))
             pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
 
