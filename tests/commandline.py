@@ -62,8 +62,9 @@ async def drydock(
 @asynccontextmanager
 async def drydock_up(data: Path, database_url: str, *arguments: str) -> AsyncIterator[Running]:
     """Runs `drydock up` on free ports until the end of the block; its log lies beside the data."""
-    env = _environment({"DRYDOCK_DATABASE_URL": database_url, "DRYDOCK_GATEWAY_MONITORING_LISTEN": _LOOPBACK})
-    command = (str(PROGRAM), "up", "--data", str(data), "--grpc", _LOOPBACK, "--http", _LOOPBACK, *arguments)
+    env = _environment({"DRYDOCK_DATABASE_URL": database_url})
+    doors = [word for door in ("--grpc", "--http", "--monitoring") for word in (door, _LOOPBACK)]
+    command = (str(PROGRAM), "up", "--data", str(data), *doors, *arguments)
     log = data.with_name(f"{data.name}.log")
     with log.open("wb") as errors:
         async with running_program(*command, env=env, stderr=errors) as process:

@@ -29,6 +29,9 @@ def up(
         str | None,
         typer.Option(metavar="HOST:PORT", help="The HTTP door, for webhooks.  [default: 127.0.0.1:7080]"),
     ] = None,
+    monitoring: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Metrics and probes.  [default: 127.0.0.1:7095]")
+    ] = None,
     kafka: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +57,12 @@ def up(
         from services.standalone import compose
 
         settings, doors = read_settings(
-            data.expanduser(), grpc=grpc, http=http, database_url=database_url, kafka=kafka
+            data.expanduser(),
+            grpc=grpc,
+            http=http,
+            monitoring=monitoring,
+            database_url=database_url,
+            kafka=kafka,
         )
         configure_logs(level=settings.log_level)
 

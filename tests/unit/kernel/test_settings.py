@@ -9,7 +9,7 @@ import pytest
 from services.kernel.errors import ServiceError
 from services.kernel.settings import KernelSettings, refuse_unknown
 from services.processes.settings import ProcessSettings
-from services.settings import SETTINGS, check_environment
+from services.settings import SETTINGS, check_environment, read_settings
 
 
 def test_settings_of_every_service_are_known() -> None:
@@ -55,6 +55,17 @@ def test_no_event_is_forgotten_that_the_bus_still_has(
 
 def test_no_settings_class_takes_what_it_does_not_know() -> None:
     assert {settings.model_config.get("extra") for settings in SETTINGS} == {"forbid"}
+
+
+def test_what_the_command_line_says_of_up_goes_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DRYDOCK_KAFKA", "kafka:9092")
+    monkeypatch.setenv("DRYDOCK_GATEWAY_GRPC_LISTEN", "127.0.0.1:1")
+    monkeypatch.setenv("DRYDOCK_GATEWAY_MONITORING_LISTEN", "127.0.0.1:1")
+    kernel, doors = read_settings(tmp_path, monitoring="127.0.0.1:2")
+    assert (kernel.data_dir, kernel.kafka) == (tmp_path, "kafka:9092")
+    assert (doors.grpc_listen, doors.monitoring_listen) == ("127.0.0.1:1", "127.0.0.1:2")
 
 
 def test_secrets_may_come_as_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
