@@ -35,6 +35,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "task": _Entry("task", "Scan tasks: start one, watch them."),
         "status": _Entry("status", "Tells where the scan of an image stands."),
         "findings": _Entry("findings", "What is wrong with an image."),
+        "report": _Entry("report", "Prints all that the last scan of an image says."),
         "key": _Entry("key", "Access keys of the gateway."),
         "dead-letter": _Entry("dead_letter", "What no consumer could read: list, show, replay."),
         "advisories": _Entry("advisories", "The advisory file: import, update, status."),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from services.kernel.model.access import RegistryAccess
@@ -16,6 +18,8 @@ from tests.commandline import Ran, drydock
 from tests.running import running_drydock
 
 pytestmark = pytest.mark.slow
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 
 
 class Shell:
@@ -159,6 +163,21 @@ async def test_a_task_is_started_waited_for_and_its_findings_listed(shell: Shell
     assert findings[0]["package"]["name"].lower() == "jinja2"
     worst = (await shell("findings", "list", "lab", "team/app:1.0", "--worst-first", "--limit", "1")).json
     assert worst[0]["severity"] == findings[-1]["severity"]
+
+
+async def test_the_report_of_a_scan_is_printed_as_its_schema_has_it(shell: Shell, registry: LabRegistry) -> None:
+    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    before = await shell("report", "lab", "team/app:1.0")
+    assert (before.status, before.stdout, before.error["reason"]) == (1, "", "REPO_NOT_EXIST")
+    task = (await shell("task", "create", "lab", "team/app:1.0", "--wait", "1m")).json
+
+    printed = await shell("report", "lab", "team/app:1.0", "--platform", "linux/amd64")
+    jsonschema.validate(printed.json, json.loads(SCHEMA.read_text()))
+    assert printed.json["image"]["digest"] == task["digest"]
+    assert [package["name"] for package in printed.json["inventory"]["packages"]] == ["Jinja2"]
+    assert len(printed.json["findings"]) == sum(task["findings"].values())
+    other = await shell("report", "lab", "team/app:1.0", "--platform", "linux/s390x")
+    assert (other.status, other.stdout, other.error["reason"]) == (1, "", "PLATFORM_NOT_EXIST")
 
 
 async def test_an_image_that_is_not_there_is_exit_status_3(shell: Shell, registry: LabRegistry) -> None:
