@@ -105,6 +105,7 @@ def test_the_script_runs_with_an_empty_environment() -> None:
         ["scan", "localhost:5000/app:1.0", "--engine", "clair"],
         ["scan", "localhost:5000/app:1.0", "--advisories", "none.zip"],
         ["scan", "localhost:5000/app:1.0", "--advisories", __file__],
+        ["advisories", "import", "none.zip"],
         ["scan", "oci:folder:1.0", "--username", "u", "--password-stdin"],
         ["instance", "create", "prod", "--address", "h", "--username", "u"],
         ["instance", "create", "prod", "--address", "h", "--password-stdin"],

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 import msgspec
 
-from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.errors import Kind, ServiceError, invalid
 from services.scanner.advisories.osv import Record, decode
 
 MAX_RECORD_BYTES: Final = 16 << 20
@@ -62,9 +62,10 @@ def _contents(path: Path, name: str) -> Iterator[tuple[str, bytes]]:
             return
         yield from _file(path, name)
     except FileNotFoundError as error:
-        raise not_found(
+        raise invalid(
             "ADVISORY_SOURCE_NOT_FOUND",
             f"There is no advisory source {name}.",
+            field="sources",
             hint="Give a zip, a directory, a .json or .ndjson file, or a URL.",
         ) from error
     except OSError as error:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.errors import ServiceError
+from services.kernel.errors import Kind, ServiceError
 from services.scanner.advisories import sources
 from services.scanner.advisories.sources import read_source
 from tests.builders.advisories import affected, before, record, write_lines, write_zip
@@ -86,8 +86,9 @@ def test_a_source_without_records_is_broken(tmp_path: Path, name: str) -> None:
     assert refused(path).reason == "ADVISORY_SOURCE_BROKEN"
 
 
-def test_a_missing_source_is_not_found(tmp_path: Path) -> None:
-    assert refused(tmp_path / "none.zip").reason == "ADVISORY_SOURCE_NOT_FOUND"
+def test_a_missing_source_is_wrong_usage(tmp_path: Path) -> None:
+    error = refused(tmp_path / "none.zip")
+    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "ADVISORY_SOURCE_NOT_FOUND")
 
 
 def test_a_record_beyond_the_bound_is_refused_without_being_held(
