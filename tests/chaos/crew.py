@@ -19,7 +19,8 @@ from tests.processes import Fleet, Served
 ROLES = ("rules", "scanner", "scanner", "notifier", "notifier", "gateway")
 _CHILD = Path(__file__).with_name("child")
 _LOOK_SECONDS = 0.25
-_SPOOL_BYTES = 1 << 20
+SPOOL_BYTES = 1 << 20
+"""Size of the file system of a scanner's spool."""
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -102,7 +103,7 @@ async def _start_on_own_disk(served: Served) -> None:
     """Starts a scanner whose spool is a small file system of its own, which only its mount namespace has."""
     spool = served.data / "spool"
     spool.mkdir(parents=True, exist_ok=True)
-    mount = f'mount -t tmpfs -o size={_SPOOL_BYTES},mode=0700 tmpfs "$0" && exec "$@"'
+    mount = f'mount -t tmpfs -o size={SPOOL_BYTES},mode=0700 tmpfs "$0" && exec "$@"'
     command = [str(PROGRAM), "serve", served.role, "--data", str(served.data), "--grpc", served.grpc]
     command += ["--monitoring", served.monitoring]
     with served.log.open("ab") as log:
