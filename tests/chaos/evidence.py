@@ -66,7 +66,7 @@ async def settle(stage: Stage, pushes: int, deadline_seconds: float) -> Mapping[
     async with stage.pool() as pool, stage.bus(pool) as bus:
         calm = 0
         while True:
-            left = await _unsettled(pool, bus, pushes)
+            left = await _unsettled(pool, bus, pushes) or await _not_ready(stage)
             calm = 0 if left else calm + 1
             if (
                 calm == 2 or loop.time() > give_up
@@ -81,6 +81,11 @@ async def _unsettled(pool: Pool, bus: Bus, pushes: int) -> dict[str, int]:
     for group, topic in GROUPS:
         found[f"messages that {group} has not read"] = await bus.lag(group, topic)
     return {name: count for name, count in found.items() if count}
+
+
+async def _not_ready(stage: Stage) -> dict[str, int]:
+    found = {hand.name: await hand.served.obstacles() for hand in stage.crew.hands}
+    return {f"obstacles of {name}: {why}": 1 for name, why in found.items() if why != {}}
 
 
 async def gather(stage: Stage, pushes: Sequence[Push], unsettled: Mapping[str, int]) -> Evidence:

@@ -69,7 +69,6 @@ async def run(stage: Stage, plan: Plan, seed: int, *, settle_seconds: float) -> 
                 work.create_task(pushing, name=f"pushes-{number}")
         progress.cancel()
     quiet = loop.time()
-    await stage.crew.ready()
     unsettled = await settle(stage, plan.pushes, settle_seconds)
     ended = loop.time()
     evidence = await gather(stage, counter.pushes, unsettled)
