@@ -43,6 +43,7 @@ def check_environment() -> None:
             raise invalid_setting(error, prefix=settings.model_config.get("env_prefix", "")) from error
     _refuse_short_memories(KernelSettings().bus_retention_days)
 
+
 def read_settings(
     data: Path,
     *,

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -73,12 +73,7 @@ class Crew:
 
     async def start(self, hand: Hand) -> None:
         """Starts a process, without waiting for it."""
-        hand.served.environment = {
-            **self.fleet.environment(),
-            "DRYDOCK_DATABASE_URL": hand.line.url,
-            "PYTHONPATH": str(_CHILD),
-            "CHAOS_CLOCK": str(hand.clock),
-        }
+        hand.served.environment = with_clock(self.fleet.environment(database_url=hand.line.url), hand.clock)
         if hand.served.role == "scanner" and _can_mount():
             await _start_on_own_disk(hand.served)
         else:
@@ -97,6 +92,11 @@ class Crew:
     async def ready(self) -> None:
         """Waits until every process says that it is ready."""
         await asyncio.gather(*(hand.served.until_ready() for hand in self.hands))
+
+
+def with_clock(environment: Mapping[str, str], clock: Path) -> dict[str, str]:
+    """Returns the environment of a process whose clock is wrong by the seconds in a file."""
+    return {**environment, "PYTHONPATH": str(_CHILD), "CHAOS_CLOCK": str(clock)}
 
 
 async def _start_on_own_disk(served: Served) -> None:
