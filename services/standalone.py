@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
 from services.kernel.bus.open import open_bus
-from services.kernel.clock import SystemClock
+from services.kernel.database_clock import open_clock
 from services.kernel.db import open_pool
 from services.kernel.embedded.postgres import embedded_postgres
 from services.kernel.ground import Ground
@@ -61,7 +61,7 @@ async def compose(
     ready = process.readiness.add("standalone")
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True)
-    clock, ids = SystemClock(), RandomIds()
+    ids = RandomIds()
     box = SecretBox(load_key(settings.secret_key.get_secret_value(), data / "secret.key"))
     registry = CollectorRegistry()
     async with AsyncExitStack() as stack:
@@ -75,6 +75,7 @@ async def compose(
             await migrate(pool, schema=schema, package=package)
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
+        clock = await stack.enter_async_context(open_clock(process, pool))
         bus = await stack.enter_async_context(
             open_bus(
                 process,

@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from services.kernel.bus.open import open_bus
-from services.kernel.clock import SystemClock
+from services.kernel.database_clock import open_clock
 from services.kernel.db import Pool, is_outage, open_pool
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ground import Ground
@@ -36,7 +36,7 @@ async def open_ground(process: Process, plan: Plan, registry: CollectorRegistry)
     Raises:
         ServiceError: INVALID_DATABASE_URL, MIGRATION_CHANGED, or another thing that waiting does not mend.
     """
-    settings, clock, ids = plan.kernel, SystemClock(), RandomIds()
+    settings, ids = plan.kernel, RandomIds()
     url = settings.database_url
     database, schema = process.readiness.add("database"), process.readiness.add("schema")
     if not await _answering(url, database, process.stopping):
@@ -50,9 +50,12 @@ async def open_ground(process: Process, plan: Plan, registry: CollectorRegistry)
         process.start("database probe", _watch(pool, database, process.stopping))
         wakeups = Wakeups(url)
         process.start("wakeups", wakeups.run(process.stopping))
-        async with open_bus(
-            process, settings, pool=pool, url=url, wakeups=wakeups, clock=clock, ids=ids, registry=registry
-        ) as bus:
+        async with (
+            open_clock(process, pool) as clock,
+            open_bus(
+                process, settings, pool=pool, url=url, wakeups=wakeups, clock=clock, ids=ids, registry=registry
+            ) as bus,
+        ):
             yield Ground(
                 process=process,
                 url=url,
