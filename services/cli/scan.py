@@ -14,7 +14,7 @@ import typer
 
 from services.cli.failure import Exit, reported, tell
 from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
-from services.cli.output import Output, console_for
+from services.cli.output import Output, console_for, styled
 from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
 from services.kernel.errors import Kind, ServiceError, invalid
@@ -102,8 +102,10 @@ def scan(
             )
 
         with _named(advisories):
-            report = _watched(work)
+            report, others = _watched(work)
     _print(format_, report, shown)
+    if format_ is Output.TABLE:
+        _note_what_was_not_weighed(report, others)
     if fail_on is not None:
         _gate(format_, report, fail_on.severity)
 
@@ -137,18 +139,25 @@ def _named(advisories: Path | None) -> Iterator[None]:
         raise invalid(error.reason, error.message, field="advisories", hint=_ADVISORIES_HINT) from error
 
 
-def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> Report:
-    """Runs the scan with a line on standard error that says what is being done."""
+def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> tuple[Report, str]:
+    """Runs the scan with a line on standard error that says what is being done.
+
+    Returns the report, and the platforms that the image is there for besides the one that was chosen.
+    """
     from services.kernel.log import configure_logs
 
     configure_logs(level="error")
+    others = ""
     with console_for(sys.stderr).status("starting") as display:
 
         def progress(step: str, facts: Mapping[str, object]) -> None:
+            nonlocal others
+            if step == "platform":
+                others = str(facts["others"])
             words = ", ".join(f"{key} {value}" for key, value in facts.items())
             display.update(f"{step}: {words}")
 
-        return asyncio.run(work(progress))
+        return asyncio.run(work(progress)), others
 
 
 def _print(form: Output, report: Report, shown: frozenset[Severity]) -> None:
@@ -160,6 +169,18 @@ def _print(form: Output, report: Report, shown: frozenset[Severity]) -> None:
     from services.cli.report_table import print_report
 
     print_report(report, findings)
+
+
+def _note_what_was_not_weighed(report: Report, others: str) -> None:
+    """Tells people what the verdict says nothing of."""
+    console = console_for(sys.stderr)
+    if others:
+        line = f"Judged for {report.image.platform} alone. The image is there for {others} too: see --platform."
+        console.print(styled(line, "dim"), soft_wrap=True)
+    unknown = report.summary.by_severity["UNKNOWN"]
+    if unknown:
+        line = f"Of {unknown} findings nobody has said how severe they are: they count as less than low."
+        console.print(styled(line, "dim"), soft_wrap=True)
 
 
 def _gate(form: Output, report: Report, limit: Severity) -> None:

@@ -138,7 +138,8 @@ async def one_shot(
 ) -> Report:
     """Scans one image without database, bus or server.
 
-    Of an image with several platforms, `platform` or else this machine's own is scanned. `advisories` names OSV
+    Of an image with several platforms, `platform` or else this machine's own is scanned; in the latter case the
+    step "platform" tells which that is, and which `others` there are. `advisories` names OSV
     records (zip, folder or ndjson) that are used instead of the data directory's; they are compiled first.
 
     Raises:
@@ -163,12 +164,11 @@ async def one_shot(
                 source, name=name, reference=str(reference), platform=platform, progress=progress
             )
             if isinstance(result, ImageIndex):
+                own = _own_platform(result)
+                others = [str(child.platform) for child in result.children if child.platform != own]
+                progress("platform", {"chosen": str(own), "others": ", ".join(others)})
                 result = await pipeline.scan(
-                    source,
-                    name=name,
-                    reference=str(reference),
-                    platform=_own_platform(result),
-                    progress=progress,
+                    source, name=name, reference=str(reference), platform=own, progress=progress
                 )
     if isinstance(result, ImageIndex):
         raise TypeError("a named platform cannot resolve to an index")

@@ -192,18 +192,21 @@ def empty_index(digest: Digest) -> ScanFailure:
 
 
 def _to_entry(digest: Digest, child: _Pointer) -> IndexEntry | None:
-    """Returns None for what is no image: attestations, signatures, charts, other artifacts."""
+    """Returns None for what no runtime takes for an image.
+
+    What is marked as an attestation or another artifact, and may be run for all that, comes without a platform: its
+    own manifest tells what it is. A mark is a claim, and runtimes choose by the platform alone.
+    """
     media_type = media.bare(child.media_type)
     nested = media_type in media.INDEX_TYPES
     if not nested and media_type not in media.MANIFEST_TYPES and not media.is_schema_1(media_type):
         return None
-    if child.artifact_type or _ATTESTATION in (child.annotations or {}):
-        return None
     given = child.platform
-    if given is not None and "unknown" in (given.os, given.architecture):
+    if given is not None and given.os == given.architecture == "unknown":
         return None
+    marked = bool(child.artifact_type) or _ATTESTATION in (child.annotations or {})
     platform = None
-    if given is not None and given.os and given.architecture:
+    if given is not None and given.os and given.architecture and not marked:
         try:
             platform = Platform(os=given.os, architecture=given.architecture, variant=given.variant)
         except ServiceError as error:

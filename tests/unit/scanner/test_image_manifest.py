@@ -144,8 +144,6 @@ def test_what_is_no_image_is_said_to_be_none(document: object) -> None:
     [
         (),
         ({**CHILD, "platform": {"os": "unknown", "architecture": "unknown"}},),
-        ({**CHILD, "annotations": {"vnd.docker.reference.type": "attestation-manifest"}},),
-        ({**CHILD, "artifactType": "application/vnd.example"},),
         (descriptor("application/vnd.other+json", b"other"),),
     ],
 )
@@ -161,6 +159,20 @@ def test_index_keeps_images_and_leaves_attestations_out() -> None:
 
     assert isinstance(parsed, IndexDocument)
     assert [(entry.platform, entry.nested) for entry in parsed.entries] == [(LINUX_AMD64, False), (None, True)]
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [{"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}, {"artifactType": "application/x"}],
+)
+def test_a_mark_alone_takes_no_platform_out_of_an_index(mark: dict[str, object]) -> None:
+    platform = {"os": "linux", "architecture": "amd64"}
+
+    parsed = parse_manifest(raw(index({**CHILD, **mark, "platform": platform}), media.OCI_INDEX), LIMITS)
+
+    assert isinstance(parsed, IndexDocument)
+    [entry] = parsed.entries
+    assert entry.platform is None  # its own manifest will tell what it is
 
 
 @given(

@@ -95,6 +95,20 @@ async def test_platform_that_the_index_does_not_give_is_read_from_the_image(tmp_
     assert [child.platform for child in found.children] == [LINUX_ARM64]
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [{"annotations": {"vnd.docker.reference.type": "attestation-manifest"}}, {"artifactType": "application/x"}],
+)
+async def test_an_image_that_is_marked_as_something_else_is_still_the_one_that_runs(
+    tmp_path: Path, mark: dict[str, object]
+) -> None:
+    marked = entry(AMD64) | mark | {"platform": {"os": "linux", "architecture": "amd64"}}
+    found = await resolved(tmp_path, index_of(marked, entry(ARM64), children=(AMD64, ARM64)))
+
+    assert isinstance(found, ImageIndex)
+    assert [child.descriptor.digest for child in found.children] == [AMD64.digest, ARM64.digest]
+
+
 async def test_artifact_without_a_platform_beside_an_image_is_left_out(tmp_path: Path) -> None:
     content = msgspec.json.encode(
         {"schemaVersion": 2, "config": descriptor("application/vnd.oci.empty.v1+json", b"{}"), "layers": []}
