@@ -35,8 +35,8 @@ from services.schemas import schemas_needed
 
 _SECONDS = 5.0
 """For each look."""
-_PASSWORD = re.compile(r"(://[^/@:\s]*):[^/\s]*@")
-_PARAMETERS = re.compile(r"(://[^?\s]*)\?\S*")
+_USER = re.compile(r"://.*@", re.DOTALL)
+_PARAMETERS = re.compile(r"(://[^?#\s]*)[?#].*", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +70,11 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
     return tuple(
         Setting(
             name=f"{settings.model_config.get('env_prefix', '')}{field}".upper(),
-            value=_shown(getattr(settings, field)),
+            value=_shown(getattr(settings, field), secret=not about.repr),
             origin="given" if field in settings.model_fields_set else "default",
         )
         for settings in (plan.kernel, *_bus_settings(plan), plan.process, *own[plan.role])
-        for field in type(settings).model_fields
+        for field, about in type(settings).model_fields.items()
     )
 
 
@@ -210,14 +210,19 @@ async def _admin_token_file(plan: Plan) -> str:
     return f"{path}, to be made"
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, *, secret: bool) -> str:
     if isinstance(value, SecretStr):
         return "***" if value.get_secret_value() else ""
     if isinstance(value, tuple):
-        return ", ".join(map(_shown, value))
-    return "" if value is None else _redacted(str(value))
+        return ", ".join(_shown(each, secret=secret) for each in value)
+    text = "" if value is None else str(value)
+    if secret and text and "://" not in text:  # no URL, so nobody knows where in it the password is
+        return "***"
+    return redacted(text)
 
 
-def _redacted(text: str) -> str:
-    """Takes out of a URL what may be secret: a password before the host, and all parameters."""
-    return _PARAMETERS.sub(r"\1?…", _PASSWORD.sub(r"\1:***@", text))
+def redacted(text: str) -> str:
+    """Takes out of a URL what may be secret: all before the last `@`, and all parameters. A password may hold
+    whatever ends one in a URL that is written as it should be.
+    """
+    return _PARAMETERS.sub(r"\1?…", _USER.sub("://***@", text))

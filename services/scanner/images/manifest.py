@@ -194,8 +194,8 @@ def empty_index(digest: Digest) -> ScanFailure:
 def _to_entry(digest: Digest, child: _Pointer) -> IndexEntry | None:
     """Returns None for what no runtime takes for an image.
 
-    What is marked as an attestation or another artifact, and may be run for all that, comes without a platform: its
-    own manifest tells what it is. A mark is a claim, and runtimes choose by the platform alone.
+    What is marked as an attestation or another artifact, and may be run for all that, comes without a platform:
+    its own manifest tells what it is. A mark is a claim, and runtimes choose by the platform alone.
     """
     media_type = media.bare(child.media_type)
     nested = media_type in media.INDEX_TYPES
