@@ -86,7 +86,9 @@ class Keys:
             async with self._pool.acquire() as conn:
                 digest = await self._store.revoke_key(conn, key, self._clock.now())
         if digest is None:
-            raise not_found("KEY_NOT_EXIST", f"There is no living key {key[:80]!r}.")
+            raise not_found(
+                "KEY_NOT_EXIST", f"There is no living key {key[:80]!r}.", hint="`drydock key list` shows them."
+            )
         self._checker.forget(digest)
         log.info("key.revoked", key=key)
 

@@ -88,7 +88,12 @@ def with_files(said: dict[str, Any], *names: str, prefix: str) -> dict[str, Any]
                 hint="Check its path, owner and mode.",
             ) from error
         if not read[name]:
-            raise invalid("INVALID_SETTING", f"The file {path} of {variable} is empty.", field=variable)
+            raise invalid(
+                "INVALID_SETTING",
+                f"The file {path} of {variable} is empty.",
+                field=variable,
+                hint="Write the secret into it, or unset the variable.",
+            )
     return {**said, **read}
 
 
@@ -117,4 +122,9 @@ def invalid_setting(error: ValidationError, *, prefix: str = "") -> ServiceError
     first = error.errors(include_input=False, include_url=False)[0]
     name = ".".join(map(str, first["loc"]))
     name = f"{prefix}{name}".upper() if prefix else name
-    return invalid("INVALID_SETTING", f"The setting {name} is wrong: {first['msg']}.", field=name)
+    return invalid(
+        "INVALID_SETTING",
+        f"The setting {name} is wrong: {first['msg']}.",
+        field=name,
+        hint="Give another value, or none for the default.",
+    )

@@ -103,7 +103,11 @@ class Notifier:
 
 def _name_taken(name: str) -> ServiceError:
     return ServiceError(
-        Kind.ALREADY_EXISTS, "TARGET_ALREADY_EXIST", f"There is a target {name!r} already.", field="name"
+        Kind.ALREADY_EXISTS,
+        "TARGET_ALREADY_EXIST",
+        f"There is a target {name!r} already.",
+        hint="Choose another name, or delete the old target first.",
+        field="name",
     )
 
 

@@ -88,7 +88,11 @@ class Lookup:
         except ValueError:
             record = None
         if record is None:
-            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no scan task {task_id[:64]!r}.")
+            raise not_found(
+                "SCAN_TASK_NOT_EXIST",
+                f"There is no scan task {task_id[:64]!r}.",
+                hint="`drydock task list` shows those that are kept.",
+            )
         return record
 
     async def instance_id(self, instance: str) -> str:

@@ -30,6 +30,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_variable(monkeypatch: pytes
     with pytest.raises(ServiceError) as caught:
         check_environment()
     assert (caught.value.reason, caught.value.field) == ("INVALID_SETTING", "DRYDOCK_SCANNER_REGISTRY_ATTEMPTS")
+    assert caught.value.hint
     assert "hunter2" not in caught.value.sentence()
 
 
