@@ -121,7 +121,10 @@ async def _inner_door(plan: Plan) -> str:
         own = x509.load_pem_x509_certificate(plan.identity.certificates.certificate)
         if own.not_valid_after_utc <= SystemClock().now():
             raise ServiceError(
-                Kind.FAILED_PRECONDITION, "TLS_CERTIFICATE_EXPIRED", "The certificate of this process has expired."
+                Kind.FAILED_PRECONDITION,
+                "TLS_CERTIFICATE_EXPIRED",
+                "The certificate of this process has expired.",
+                hint="Renew it, and start the process again: DRYDOCK_TLS_CERT_FILE is read at the start.",
             )
         proofs.append(f"mutual TLS until {own.not_valid_after_utc:%Y-%m-%d}")
     return f"{address}, guarded by {' and '.join(proofs) or 'nothing but the loopback address'}"
@@ -188,7 +191,10 @@ async def _data_folder(plan: Plan) -> str:
         there = there.parent
     if not os.access(there, os.W_OK | os.X_OK):
         raise ServiceError(
-            Kind.FAILED_PRECONDITION, "DATA_FOLDER_UNWRITABLE", f"The folder {there} cannot be written."
+            Kind.FAILED_PRECONDITION,
+            "DATA_FOLDER_UNWRITABLE",
+            f"The folder {there} cannot be written.",
+            hint="Give it to the user that Drydock runs as, or name another one with --data or DRYDOCK_DATA_DIR.",
         )
     return str(folder) if there == folder else f"{folder}, to be made"
 
@@ -203,10 +209,20 @@ async def _admin_token_file(plan: Plan) -> str:
         return "none: the keys are as they are"
     if path.exists():
         if not os.access(path, os.R_OK):
-            raise ServiceError(Kind.FAILED_PRECONDITION, "TOKEN_FILE_UNREADABLE", f"{path} cannot be read.")
+            raise ServiceError(
+                Kind.FAILED_PRECONDITION,
+                "TOKEN_FILE_UNREADABLE",
+                f"{path} cannot be read.",
+                hint="Check its owner and mode: the gateway's user reads it.",
+            )
         return str(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise ServiceError(Kind.FAILED_PRECONDITION, "TOKEN_FILE_UNWRITABLE", f"{path} cannot be made.")
+        raise ServiceError(
+            Kind.FAILED_PRECONDITION,
+            "TOKEN_FILE_UNWRITABLE",
+            f"{path} cannot be made.",
+            hint="Make its folder, writable for the gateway's user, or mount a file with a token there.",
+        )
     return f"{path}, to be made"
 
 

@@ -129,4 +129,9 @@ def _check(read: Certificates, certificate: Path, key: Path, authority: Path) ->
 
 
 def _broken(message: str) -> ServiceError:
-    return ServiceError(Kind.FAILED_PRECONDITION, "TLS_FILE_INVALID", message)
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "TLS_FILE_INVALID",
+        message,
+        hint="Check what DRYDOCK_TLS_CERT_FILE, DRYDOCK_TLS_KEY_FILE and DRYDOCK_TLS_CA_FILE name.",
+    )
