@@ -90,8 +90,7 @@ class SessionBroker:
         """Makes it silent, with every connection open."""
         assert self._server is not None
         self._server.send_signal(signal.SIGSTOP)
-        while Path(f"/proc/{self._server.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            pass
+        os.waitid(os.P_PID, self._server.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Lets it go on."""

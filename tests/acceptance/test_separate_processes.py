@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from drydock.scanner.v1 import scan_pb2
@@ -87,7 +88,7 @@ async def test_a_service_that_restarts_is_found_again_by_all_others(tmp_path: Pa
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             for victim in (rules, scanner):
                 assert await victim.end(signal.SIGKILL) == -signal.SIGKILL
-                with pytest.raises(Exception, match="cannot be reached"):
+                with pytest.raises(grpc.aio.AioRpcError, match="cannot be reached"):
                     await client.tasks(victim.role)  # a name that rules is asked about, then the scanner
                 assert await gateway.obstacles() == {}
                 await victim.start()
@@ -167,7 +168,7 @@ async def test_a_process_with_another_service_token_gets_nowhere(tmp_path: Path,
         refused = "does not take this process"
         await gateway.until({"peer rules": refused, "peer notifier": refused})
         async with client_of(started.running) as client:
-            with pytest.raises(Exception, match="does not take this process"):
+            with pytest.raises(grpc.aio.AioRpcError, match="does not take this process"):
                 await client.instance(NOWHERE)
         for served in started.served:
             assert "hunter2" not in served.log.read_text()

@@ -28,7 +28,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.images.interface import Descriptor
 from services.scanner.intake import Intake
 from services.scanner.reasons import Reason, ScanFailure
-from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
 from services.scanner.schedule import LANE_PERSON, LANE_PUSH, Scheduler
 from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
@@ -393,16 +393,26 @@ async def run_settlers(scene: Scene, number: int, until: Callable[[], Awaitable[
         stopping.set()
 
 
-async def test_several_scanners_ask_once(scene: Scene) -> None:
+async def test_several_scanners_ask_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     await doubted(scene)
+    claim, in_vain, all_have_looked = Settler.claim, set[Settler](), asyncio.Event()
 
-    async def slowly() -> None:
-        await asyncio.sleep(0.2)
+    async def watched(settler: Settler, limit: int) -> tuple[DoubtedTag, ...]:
+        doubts = await claim(settler, limit)
+        if not doubts:
+            in_vain.add(settler)
+        if len(in_vain) == 3:
+            all_have_looked.set()
+        return doubts
+
+    async def after_all_have_looked() -> None:
+        await all_have_looked.wait()
 
     async def settled() -> bool:
         return not (await scene.tag()).doubted
 
-    scene.registry.before_answer = slowly
+    monkeypatch.setattr(Settler, "claim", watched)
+    scene.registry.before_answer = after_all_have_looked
     await run_settlers(scene, 3, settled)
     assert scene.registry.questions == 1
 
