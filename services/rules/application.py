@@ -53,6 +53,7 @@ class Rules:
         box: SecretBox,
         clock: Clock,
         ids: Ids,
+        engines: frozenset[Engine],
         max_rules_per_instance: int,
     ) -> None:
         self._pool = pool
@@ -61,6 +62,7 @@ class Rules:
         self._box = box
         self._clock = clock
         self._ids = ids
+        self._engines = engines
         self._max_rules = max_rules_per_instance
 
     # instances
@@ -68,7 +70,7 @@ class Rules:
     async def create_instance(self, new: NewInstance) -> Instance:
         """Saves an instance and, if it may be scanned and unless told not to, its rule "every push"."""
         grammar.check_new_instance(new)
-        saved = self._first(new, _usable(new.engine))
+        saved = self._first(new, self._usable(new.engine))
         instance = saved.instance
         async with self._pool.acquire() as conn, conn.transaction():
             if not await self._store.insert_instance(conn, saved):
@@ -327,6 +329,12 @@ class Rules:
             sealed = self._seal(instance, change.password)
         return SealedInstance(instance=instance, sealed_password=sealed)
 
+    def _usable(self, asked: Engine | None) -> Engine:
+        chosen = asked or Engine.SECURITY_CENTER
+        if chosen not in self._engines:
+            raise engine_not_ready()
+        return chosen
+
     def _seal(self, instance: Instance, password: str) -> bytes:
         return self._box.seal(password, _password_context(instance.instance_id)) if password else b""
 
@@ -335,12 +343,6 @@ def _checked_edition(instance: Instance) -> Instance:
     if instance.edition is Edition.PERSONAL:
         raise edition_not_supported(instance.name)
     return instance
-
-
-def _usable(asked: Engine | None) -> Engine:
-    if asked is Engine.TRIVY:
-        raise engine_not_ready()
-    return Engine.SECURITY_CENTER
 
 
 def _password_context(instance_id: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS
 from services.kernel.ground import Ground
+from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
@@ -58,5 +59,6 @@ async def server(
         box=box,
         clock=clock,
         ids=ground.ids,
+        engines=READY_ENGINES,
         max_rules_per_instance=settings.max_rules_per_instance,
     )

@@ -15,7 +15,7 @@ from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ground import Ground
 from services.kernel.model.access import RegistryAccess
-from services.kernel.model.engine import Engine
+from services.kernel.model.engine import READY_ENGINES
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageName, ImageReference, RegistryReference, RepositoryName
 from services.kernel.model.report import Report
@@ -123,7 +123,7 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
-            engines=frozenset({Engine.SECURITY_CENTER}),
+            engines=READY_ENGINES,
         )
 
 

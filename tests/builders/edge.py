@@ -15,6 +15,7 @@ from services.gateway.editions import Editions
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import Ids, RandomIds
+from services.kernel.model.engine import READY_ENGINES
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
@@ -38,6 +39,7 @@ def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
         box=SecretBox(b"k" * 32),
         clock=clock,
         ids=ids or RandomIds(),
+        engines=READY_ENGINES,
         max_rules_per_instance=10_000,
     )
 

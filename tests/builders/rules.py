@@ -20,6 +20,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
+from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox
 from services.kernel.secrets import SecretBox
 from services.rules.api import NewInstance, NewScanRule, ScanRule, ScanType, Scope, Trigger
@@ -163,6 +164,7 @@ async def rules_bench(
             box=BOX,
             clock=time,
             ids=ids,
+            engines=READY_ENGINES,
             max_rules_per_instance=max_rules,
         )
         consumer = ImageEventConsumer(

@@ -12,7 +12,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
-from services.kernel.model.engine import Engine
+from services.kernel.model.engine import READY_ENGINES
 from services.lab.push import push_image
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
@@ -67,7 +67,7 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             open_source=functools.partial(open_repository, SourceSettings()),
             clock=SystemClock(),
             ids=RandomIds(),
-            engines=frozenset({Engine.SECURITY_CENTER}),
+            engines=READY_ENGINES,
         )
         desk = Desk(application, registry)
         await desk.push("1.0")

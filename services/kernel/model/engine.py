@@ -14,6 +14,10 @@ class Engine(enum.Enum):
     SECURITY_CENTER = "SECURITY_CENTER"
 
 
+READY_ENGINES = frozenset({Engine.SECURITY_CENTER})
+"""Those that this release scans with: for the instances that rules saves, and for the tasks of the scanner."""
+
+
 def parse_engine(text: str) -> Engine:
     """Reads an engine in any spelling that people use: `security-center`, `SECURITY_CENTER`.
 
@@ -33,7 +37,7 @@ def parse_engine(text: str) -> Engine:
 
 
 def engine_not_ready() -> ServiceError:
-    """Returns the error of asking for TRIVY: there is one engine so far."""
+    """Returns the error of asking for an engine that is not among READY_ENGINES."""
     return ServiceError(
         Kind.FAILED_PRECONDITION,
         "ENGINE_NOT_READY",
