@@ -32,4 +32,4 @@ RETURNING token_sha256
 
 -- name: lock_bootstrap
 -- Lets one process at a time replace the key of the token file.
-SELECT pg_advisory_xact_lock(7234295417563480881)
+SELECT pg_advisory_xact_lock(hashtext('drydock.gateway.bootstrap'))
