@@ -67,7 +67,6 @@ async def open_pool(
     *,
     application_name: str,
     max_size: int = 10,
-    command_timeout_seconds: float = _COMMAND_SECONDS,
     patience_seconds: float = 30.0,
 ) -> AsyncIterator[Pool]:
     """Opens a pool and closes it at exit.
@@ -79,7 +78,6 @@ async def open_pool(
         url: of the database.
         application_name: by which the database lists the connections.
         max_size: how many connections there are at most.
-        command_timeout_seconds: how long one command may take.
         patience_seconds: how long a database that does not answer is waited for.
 
     Raises:
@@ -87,7 +85,7 @@ async def open_pool(
             INVALID_DATABASE_URL.
     """
     settings = {"application_name": application_name, **_KEEPALIVE, **_PLANS}
-    pool = await _connect(url, settings, max_size, command_timeout_seconds, patience_seconds)
+    pool = await _connect(url, settings, max_size, patience_seconds)
     try:
         yield pool
     finally:
@@ -116,9 +114,7 @@ async def connect(url: str, *, application_name: str) -> asyncpg.Connection[asyn
     )
 
 
-async def _connect(
-    url: str, settings: dict[str, str], max_size: int, command_timeout_seconds: float, patience_seconds: float
-) -> Pool:
+async def _connect(url: str, settings: dict[str, str], max_size: int, patience_seconds: float) -> Pool:
     loop = asyncio.get_running_loop()
     give_up = loop.time() + patience_seconds
     while True:
@@ -128,7 +124,7 @@ async def _connect(
                 min_size=1,
                 max_size=max_size,
                 timeout=10,
-                command_timeout=command_timeout_seconds,
+                command_timeout=_COMMAND_SECONDS,
                 max_inactive_connection_lifetime=300,
                 reset=_leave_as_it_is,
                 server_settings=settings,

@@ -109,8 +109,8 @@ async def wait(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-async def wait_any(events: Sequence[asyncio.Event], seconds: float | None) -> None:
-    """Waits until one of the events is set, at most so long (None: for ever)."""
+async def wait_any(events: Sequence[asyncio.Event], seconds: float) -> None:
+    """Waits until one of the events is set, at most so long."""
     tasks = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

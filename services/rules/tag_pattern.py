@@ -26,20 +26,20 @@ class TagPattern(Protocol):
         ...
 
 
-def compile_pattern(pattern: str, *, field: str = "tag_pattern") -> TagPattern:
+def compile_pattern(pattern: str) -> TagPattern:
     """Compiles a pattern; about 30 microseconds for an ordinary one.
 
     Raises:
         ServiceError: INVALID_TAG_PATTERN, with RE2's own explanation.
     """
     if not pattern or len(pattern) > MAX_PATTERN_CHARACTERS:
-        raise _invalid(pattern, f"it must have 1 to {MAX_PATTERN_CHARACTERS} characters", field)
+        raise _invalid(pattern, f"it must have 1 to {MAX_PATTERN_CHARACTERS} characters")
     if "\0" in pattern:
-        raise _invalid(pattern, "it holds a zero character", field)
+        raise _invalid(pattern, "it holds a zero character")
     try:
         compiled: TagPattern = re2.compile(pattern, _options())
     except re2.error as error:
-        raise _invalid(pattern, _explanation(error), field) from error
+        raise _invalid(pattern, _explanation(error)) from error
     return compiled
 
 
@@ -57,10 +57,10 @@ def _explanation(error: Exception) -> str:
     return text[:_MAX_EXPLANATION] or "RE2 refuses it"
 
 
-def _invalid(pattern: str, why: str, field: str) -> ServiceError:
+def _invalid(pattern: str, why: str) -> ServiceError:
     return invalid(
         "INVALID_TAG_PATTERN",
         f"The tag pattern {pattern[:80]!r} cannot be used: {why}.",
-        field=field,
+        field="tag_pattern",
         hint="Write an RE2 expression for the whole tag, as in v[0-9.]+ (no look-around, no back-references).",
     )

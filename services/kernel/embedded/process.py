@@ -18,6 +18,7 @@ from services.kernel.errors import Kind, ServiceError
 log = structlog.get_logger()
 
 _PR_SET_PDEATHSIG = 1
+_TAIL_BYTES = 2000
 
 
 @contextmanager
@@ -69,8 +70,8 @@ def stop(server: subprocess.Popen[bytes], signals: Sequence[signal.Signals], *, 
         log.warning("server.slow_stop", server=name, signal=number)
 
 
-def tail(file: Path, size: int = 2000) -> str:
+def tail(file: Path) -> str:
     """Returns the end of a log."""
     with file.open("rb") as handle:
-        handle.seek(max(0, file.stat().st_size - size))
+        handle.seek(max(0, file.stat().st_size - _TAIL_BYTES))
         return handle.read().decode(errors="replace")

@@ -117,7 +117,7 @@ def parse_tag(tag: str, *, field: str = "tag") -> str:
     return tag
 
 
-def parse_image(text: str, *, field: str = "image") -> ImageName:
+def parse_image(text: str) -> ImageName:
     """Reads `NAMESPACE/REPO[:TAG][@DIGEST]`; a name with neither means the tag `latest`.
 
     Raises:
@@ -125,12 +125,12 @@ def parse_image(text: str, *, field: str = "image") -> ImageName:
     """
     rest, at, digest = text.partition("@")
     if at and not is_digest(digest):
-        raise _malformed(text, "what follows '@' is a digest such as sha256:<64 hex characters>", field)
+        raise _malformed(text, "what follows '@' is a digest such as sha256:<64 hex characters>", "image")
     head, slash, last = rest.rpartition("/")
     name, colon, tag = last.partition(":")
-    repository = parse_repository(head + slash + name, field=field)
+    repository = parse_repository(head + slash + name, field="image")
     if colon:
-        parse_tag(tag, field=field)
+        parse_tag(tag, field="image")
     chosen = tag if colon else (None if at else "latest")
     return ImageName(repository=repository, tag=chosen, digest=Digest(digest) if at else None)
 

@@ -32,6 +32,7 @@ DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 _MARGIN_SECONDS = 0.02
 """So much before the caller's deadline we give up ourselves: the caller then gets our words, not grpc's."""
+_STREAM_SECONDS = 3600.0
 
 
 class Guard(Protocol):
@@ -73,14 +74,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         ids: Ids,
         metrics: RpcMetrics,
         default_deadline_seconds: float = 30.0,
-        stream_deadline_seconds: float = 3600.0,
     ) -> None:
-        """The default deadlines hold for callers that set none: for single answers, and for whole streams."""
+        """The default deadline holds for callers that set none; for a whole stream it is an hour."""
         self._guard = guard
         self._ids = ids
         self._metrics = metrics
         self._default = default_deadline_seconds
-        self._stream_default = stream_deadline_seconds
         self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
@@ -138,7 +137,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             began = time.perf_counter()
             metadata = context.invocation_metadata() or ()
-            limit = _limit(context, self._stream_default)
+            limit = _limit(context, _STREAM_SECONDS)
             self._enter(method, metadata, context, limit)
             deadline = asyncio.timeout(limit)
             try:

@@ -47,7 +47,6 @@ class RunningServer:
 
     address: str
     """`HOST:PORT` with the port that was really bound."""
-    health: health.aio.HealthServicer
 
 
 @asynccontextmanager
@@ -80,7 +79,7 @@ async def serve(
     await server.start()
     log.info("rpc.listening", address=bound)
     try:
-        yield RunningServer(address=bound, health=checks)
+        yield RunningServer(address=bound)
     finally:
         await checks.enter_graceful_shutdown()
         await server.stop(grace_seconds)
