@@ -269,11 +269,9 @@ class ScannerStore:
         rows = await db.fetch(_Q["analyses"], list(digests), analysers)
         return {row["layer_digest"]: row["analysis"] for row in rows}
 
-    async def put_analysis(
-        self, db: Connection, digest: str, analysers: str, diff_id: str, content: bytes
-    ) -> None:
+    async def put_analysis(self, db: Connection, digest: str, analysers: str, content: bytes) -> None:
         """Stores a compressed analysis; the first one stays."""
-        await db.execute(_Q["put_analysis"], digest, analysers, diff_id, content)
+        await db.execute(_Q["put_analysis"], digest, analysers, content)
 
     # work
 

@@ -24,7 +24,7 @@ class AnalysisLibrary(ABC):
         """Returns the analyses that are there."""
 
     @abstractmethod
-    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+    async def keep(self, digest: Digest, analysis: bytes) -> None:
         """Keeps an analysis. Idempotent: the first one stays."""
 
 
@@ -42,11 +42,11 @@ class StoredAnalyses(AnalysisLibrary):
             packed = await self._store.analyses(db, digests, self._analysers)
         return {Digest(digest): await asyncio.to_thread(_unpack, content) for digest, content in packed.items()}
 
-    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+    async def keep(self, digest: Digest, analysis: bytes) -> None:
         """One row, compressed."""
         packed = await asyncio.to_thread(_pack, analysis)
         async with self._pool.acquire() as db:
-            await self._store.put_analysis(db, digest, self._analysers, diff_id, packed)
+            await self._store.put_analysis(db, digest, self._analysers, packed)
 
 
 def _pack(analysis: bytes) -> bytes:
@@ -67,6 +67,6 @@ class RememberedAnalyses(AnalysisLibrary):
         """Those of this process."""
         return {digest: self._analyses[digest] for digest in digests if digest in self._analyses}
 
-    async def keep(self, digest: Digest, diff_id: str, analysis: bytes) -> None:
+    async def keep(self, digest: Digest, analysis: bytes) -> None:
         """Until the process ends."""
         self._analyses.setdefault(digest, analysis)

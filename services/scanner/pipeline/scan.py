@@ -91,7 +91,7 @@ class ScanPipeline:
 
         async def read(layer: Descriptor, path: Path) -> None:
             analysis = await self._cataloging.catalog(layer, path)
-            await self._library.keep(layer.digest, decode_diff_id(analysis), analysis)
+            await self._library.keep(layer.digest, analysis)
             progress("layer", {"digest": layer.digest, "bytes": layer.size})
 
         while True:

@@ -5,5 +5,5 @@ WHERE layer_digest = ANY($1::text[]) AND analysers = $2
 
 -- name: put_analysis
 -- Stores an analysis; two that did the same work both got the same result.
-INSERT INTO scanner.layer_analysis (layer_digest, analysers, diff_id, analysis) VALUES ($1, $2, $3, $4)
+INSERT INTO scanner.layer_analysis (layer_digest, analysers, analysis) VALUES ($1, $2, $3)
 ON CONFLICT (layer_digest, analysers) DO NOTHING
