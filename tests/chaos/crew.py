@@ -85,7 +85,7 @@ class Crew:
             for hand in self.hands:
                 process = hand.served.process
                 if not hand.busy.locked() and process is not None and process.returncode is not None:
-                    hand.deaths.append(f"status {process.returncode}: {tail(hand.served.log, 3000)}")
+                    hand.deaths.append(f"status {process.returncode}: {tail(hand.served.log)}")
                     await self.start(hand)
             await asyncio.sleep(_LOOK_SECONDS)
 
