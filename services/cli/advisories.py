@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,8 +76,8 @@ def update(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
 def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE) -> None:
     """Tells which advisories scans use, how old they are, and what they cover.
 
-    built_at is when they were imported, facts_at when the youngest of them was last modified: by that they are
-    stale or not.
+    built_at is when they were imported, facts_at when the youngest of them was last modified. Each family, as
+    Debian, is stale or not by its own; stale overall is true when any of them is.
 
     Example: drydock advisories status --output json
     """
@@ -149,13 +150,16 @@ def _record(meta: Meta, data: Path, shared: str | None) -> dict[str, object]:
     from services.kernel.clock import SystemClock
     from services.scanner.advisories.settings import AdvisorySettings
 
-    now, facts_at = SystemClock().now(), meta.facts_at
+    now, max_age = SystemClock().now(), AdvisorySettings().max_age
+    stale = meta.stale_families(now, max_age)
     return {
         "version": meta.version,
         "built_at": meta.built_at.isoformat().replace("+00:00", "Z"),
-        "facts_at": None if facts_at is None else facts_at.isoformat().replace("+00:00", "Z"),
-        "age_seconds": None if facts_at is None else max(0, int((now - facts_at).total_seconds())),
-        "stale": meta.is_stale(now, AdvisorySettings().max_age),
+        **_age(meta.facts_at, now),
+        "stale": meta.is_stale(now, max_age),
+        "families": {
+            family: {**_age(facts_at, now), "stale": family in stale} for family, facts_at in meta.families.items()
+        },
         "sample": meta.sample,
         "records": meta.records,
         "packages": meta.packages,
@@ -166,4 +170,11 @@ def _record(meta: Meta, data: Path, shared: str | None) -> dict[str, object]:
         ],
         "data": str(data.expanduser()),
         "shared": shared,
+    }
+
+
+def _age(facts_at: datetime | None, now: datetime) -> dict[str, object]:
+    return {
+        "facts_at": None if facts_at is None else facts_at.isoformat().replace("+00:00", "Z"),
+        "age_seconds": None if facts_at is None else max(0, int((now - facts_at).total_seconds())),
     }

@@ -3,12 +3,14 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+import lmdb
+import msgspec
 import pytest
 
 from services.kernel.errors import ServiceError
 from services.scanner.advisories import files as module
 from services.scanner.advisories.compile import Source
-from services.scanner.advisories.database import Database
+from services.scanner.advisories.database import FORMAT, META_KEY, Database
 from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
 from services.scanner.pipeline.match import match
 from tests.builders.advisories import NOW, affected, before, debian, python, record, write_lines
@@ -72,6 +74,14 @@ def test_the_same_facts_make_the_same_file(tmp_path: Path) -> None:
     versions = {each.install([source(tmp_path, "1")], now=NOW).version for each in (one, two)}
     assert len(versions) == 1
     assert one.install([source(tmp_path, "1")], now=NOW + timedelta(days=1)).version not in versions
+
+
+def test_a_file_of_an_older_format_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "advisories.mdb"
+    with lmdb.open(str(path), subdir=False) as environment, environment.begin(write=True) as transaction:
+        transaction.put(META_KEY, msgspec.msgpack.encode({"format": FORMAT - 1, "version": "20260101-0"}))
+    with pytest.raises(ServiceError, match=f"it has format {FORMAT - 1}, this version of Drydock reads {FORMAT}"):
+        Database(path)
 
 
 def test_without_an_import_the_sample_is_compiled_once(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.versions import sort_key
 from services.scanner.advisories.claims import Claim, TooManyClaims, claims_of
 from services.scanner.advisories.database import FORMAT, META_KEY, Meta, SourceMeta, package_key
-from services.scanner.advisories.ecosystems import is_system, scheme_of
+from services.scanner.advisories.ecosystems import family, is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability, merge
 from services.scanner.advisories.osv import moment_of
 from services.scanner.advisories.sources import broken, read_source
@@ -48,6 +48,8 @@ class Source:
 
     path: Path
     name: str
+    modified: datetime | None = None
+    """When it last changed, by the word of the server that it was fetched from; None when nobody says."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -55,6 +57,8 @@ class _Counts:
     records: int = 0
     binaries: bool = False
     ecosystems: Counter[str] = dataclasses.field(default_factory=Counter)
+    families: dict[str, datetime] = dataclasses.field(default_factory=dict)
+    """The youngest fact of each; `_EARLIEST` when nothing tells."""
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
     sources: list[SourceMeta] = dataclasses.field(default_factory=list)
 
@@ -97,9 +101,11 @@ def _collect(
     sequence = 0
     for source in sources:
         read, newest = 0, _EARLIEST
+        said = _newer(_EARLIEST, source.modified, built_at)
         for record in read_source(source.path, source.name):
             read += 1
-            newest = _newer(newest, moment_of(record.modified), built_at)
+            moment = moment_of(record.modified)
+            newest = _newer(newest, moment, built_at)
             ecosystems: set[str] = set()
             try:
                 for target, claim in claims_of(record, counts.left_out):
@@ -111,6 +117,9 @@ def _collect(
             except TooManyClaims as error:
                 raise broken(source.name, record.id[:80], "the record names too many packages and ids") from error
             counts.ecosystems.update(ecosystems)
+            youngest = _newer(said, moment, built_at)
+            for name in map(family, ecosystems):
+                counts.families[name] = max(youngest, counts.families.get(name, youngest))
             if len(batch) >= _BATCH:
                 _flush(environment, batch)
             if read % _PROGRESS_EVERY == 0:
@@ -182,6 +191,10 @@ def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: by
         packages=packages,
         binaries=counts.binaries,
         ecosystems=dict(sorted(counts.ecosystems.items())),
+        families={
+            name: None if moment == _EARLIEST else min(moment, built)
+            for name, moment in sorted(counts.families.items())
+        },
         left_out=dict(sorted(counts.left_out.items())),
         sources=tuple(counts.sources),
     )

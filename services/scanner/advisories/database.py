@@ -18,9 +18,8 @@ import msgspec
 
 from services.kernel.errors import Kind, ServiceError
 from services.scanner.advisories.merge import Vulnerability
-from services.scanner.advisories.osv import moment_of
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised whenever older code could misread the file, or newer code would find less in an older one."""
 
 META_KEY: Final = b"\0meta"
@@ -42,6 +41,12 @@ class SourceMeta(msgspec.Struct, frozen=True, kw_only=True):
     not counted: sources have records of next year, and one of them would keep old facts young for ever."""
 
 
+class _Form(msgspec.Struct, frozen=True):
+    """What every format of the `Meta` has."""
+
+    format: int
+
+
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """What the file is."""
 
@@ -58,23 +63,30 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """Whether any record names a binary package of a distribution instead of a source."""
     ecosystems: dict[str, int]
     """Records for each ecosystem with its release, as in `Debian:12`; only what can be matched."""
+    families: dict[str, datetime | None]
+    """The moment of the youngest fact of each family in `ecosystems`, as in `Debian`; never after `built_at`, None
+    when nothing tells. A source that is quiet is as young as its server says that it is."""
     left_out: dict[str, int]
     """Why records or parts of them claim nothing: `withdrawn`, `malicious`, `no_versions` and the like."""
     sources: tuple[SourceMeta, ...]
 
     @property
     def facts_at(self) -> datetime | None:
-        """The moment of its youngest fact, of all sources; never after `built_at`. None when no record tells."""
-        told = [moment for source in self.sources if (moment := moment_of(source.newest)) is not None]
-        return min(max(told), self.built_at) if told else None
+        """The moment of its youngest fact, of all families; never after `built_at`. None when nothing tells."""
+        return max((moment for moment in self.families.values() if moment is not None), default=None)
+
+    def stale_families(self, now: datetime, max_age: timedelta) -> tuple[str, ...]:
+        """The families whose youngest fact is older than `max_age`, or of an age that nobody knows; sorted.
+
+        Each counts for itself: a young Debian says nothing about an Alpine of last year.
+        """
+        return tuple(
+            family for family, moment in sorted(self.families.items()) if moment is None or now - moment > max_age
+        )
 
     def is_stale(self, now: datetime, max_age: timedelta) -> bool:
-        """Tells whether its youngest fact is older than `max_age`, or of an age that nobody knows.
-
-        Sources count together: some change twice a year, and are no older for that.
-        """
-        facts_at = self.facts_at
-        return facts_at is None or now - facts_at > max_age
+        """Tells whether any family is stale, or none is there that could be young."""
+        return not self.families or bool(self.stale_families(now, max_age))
 
 
 class AdvisoryDatabase(Protocol):
@@ -136,12 +148,12 @@ class Database:
         try:
             with self._environment.begin() as transaction:
                 content = transaction.get(META_KEY)
-            meta = msgspec.msgpack.decode(content or b"", type=Meta)
+            form = msgspec.msgpack.decode(content or b"", type=_Form).format
+            if form != FORMAT:
+                raise _unreadable(self.path, f"it has format {form}, this version of Drydock reads {FORMAT}")
+            return msgspec.msgpack.decode(content or b"", type=Meta)
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise _unreadable(self.path, "it is damaged or no advisory file") from error
-        if meta.format != FORMAT:
-            raise _unreadable(self.path, f"it has format {meta.format}, this version of Drydock reads {FORMAT}")
-        return meta
 
     def close(self) -> None:
         """Unmaps the file; idempotent."""

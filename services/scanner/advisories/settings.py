@@ -21,7 +21,8 @@ class AdvisorySettings(BaseSettings):
     )
     """What `update` fetches; in the environment separated by commas or white space."""
     max_age_days: float = Field(default=7.0, gt=0)
-    """Advisories whose youngest fact is older still serve, but reports say so and no verdict rests on them."""
+    """A family of advisories, as Debian's, whose youngest fact is older still serves, but reports say so and no
+    verdict rests on it."""
     connect_timeout_seconds: float = Field(default=10.0, gt=0)
     read_timeout_seconds: float = Field(default=30.0, gt=0)
     """Between two pieces of an answer."""

@@ -11,7 +11,7 @@ from services.scanner.advisories.settings import AdvisorySettings
 
 
 def describe(data: Path, now: datetime) -> str:
-    """Tells version and age of the advisory file below the data folder. Changes nothing.
+    """Tells version and ages of the advisory file below the data folder. Changes nothing.
 
     Raises:
         ServiceError: ADVISORIES_UNREADABLE.
@@ -26,5 +26,13 @@ def describe(data: Path, now: datetime) -> str:
         database.close()
     if meta.sample:
         return f"{meta.version}: the sample that ships with Drydock, and no verdict rests on it"
-    stale = ", stale: no verdict rests on it" if meta.is_stale(now, AdvisorySettings().max_age) else ""
-    return f"{meta.version}, imported {meta.built_at:%Y-%m-%d}{stale}"
+    stale = meta.stale_families(now, AdvisorySettings().max_age)
+    ages = "; ".join(
+        f"{family} {_age(now, moment)}{', stale: no verdict rests on it' if family in stale else ''}"
+        for family, moment in meta.families.items()
+    )
+    return f"{meta.version}, imported {meta.built_at:%Y-%m-%d}: {ages or 'nothing that Drydock can match'}"
+
+
+def _age(now: datetime, moment: datetime | None) -> str:
+    return "of an unknown age" if moment is None else f"{max(0, (now - moment).days)} days old"

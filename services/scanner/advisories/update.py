@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -22,6 +24,7 @@ from services.scanner.advisories.settings import AdvisorySettings
 _CHUNK: Final = 1 << 20
 _MAX_REDIRECTS: Final = 5
 _SUFFIXES: Final = (".zip", ".json", ".ndjson", ".jsonl")
+_HTTP_DATE: Final = "%a, %d %b %Y %H:%M:%S GMT"
 
 log = structlog.get_logger(__name__)
 
@@ -62,14 +65,15 @@ async def import_sources(
             for place, name in enumerate(names):
                 if is_url(name):
                     target = Path(folder) / f"{place}{_suffix(name)}"
-                    await _fetch(session, name, target, settings.download_max_bytes)
-                    sources.append(Source(path=target, name=_public(name)))
+                    modified = await _fetch(session, name, target, settings.download_max_bytes)
+                    sources.append(Source(path=target, name=_public(name), modified=modified))
                 else:
                     sources.append(Source(path=Path(name), name=name))
         return await asyncio.to_thread(files.install, sources, now=clock.now(), progress=progress)
 
 
-async def _fetch(session: aiohttp.ClientSession, url: str, target: Path, limit: int) -> None:
+async def _fetch(session: aiohttp.ClientSession, url: str, target: Path, limit: int) -> datetime | None:
+    """Fetches a source; returns when it last changed, if the server says so."""
     log.info("advisory_download.started", url=_public(url))
     size = 0
     try:
@@ -82,11 +86,22 @@ async def _fetch(session: aiohttp.ClientSession, url: str, target: Path, limit: 
                     if size > limit:
                         raise _too_large(url, limit)
                     file.write(chunk)
+            modified = _http_date(response.headers.get("Last-Modified", ""))
     except TimeoutError as error:
         raise _unreachable(url, "it did not answer in time") from error
     except (aiohttp.ClientError, ValueError) as error:
         raise _unreachable(url, "the connection failed or was cut off") from error
     log.info("advisory_download.finished", url=_public(url), bytes=size)
+    return modified
+
+
+def _http_date(text: str) -> datetime | None:
+    """Reads a date in the one form that servers may send (RFC 9110, section 5.6.7); None when it is none."""
+    try:
+        moment = datetime.strptime(text, _HTTP_DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if format_datetime(moment, usegmt=True) == text else None
 
 
 def _unreachable(url: str, what: str) -> ServiceError:

@@ -17,7 +17,7 @@ from services.kernel.model.finding import Finding, FindingKind, FixState, Packag
 from services.kernel.model.report import Coverage, ReportWarning, sort_key
 from services.kernel.versions import is_valid
 from services.kernel.versions import sort_key as version_key
-from services.scanner.advisories.database import AdvisoryDatabase
+from services.scanner.advisories.database import AdvisoryDatabase, Meta
 from services.scanner.advisories.ecosystems import canonical_name, family, is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability
 from services.scanner.catalogers.interface import Distribution
@@ -76,7 +76,7 @@ def match(
     warnings = (
         *(unseen or _emptiness(packages)),
         *_uncovered(distribution, packages, database),
-        *_trust(database, now, max_age),
+        *_trust(database.meta, covered, now, max_age),
         *_odd_versions(covered),
         *(warning for warning in unread if warning.code != ECOSYSTEM_NOT_READ),
     )
@@ -208,25 +208,26 @@ def _named(distribution: Distribution | None) -> str:
     return f"the distribution {distribution.id} {distribution.version_id}".strip()
 
 
-def _trust(database: AdvisoryDatabase, now: datetime, max_age: timedelta) -> Iterator[ReportWarning]:
-    meta = database.meta
+def _trust(meta: Meta, covered: Sequence[Package], now: datetime, max_age: timedelta) -> Iterator[ReportWarning]:
+    """The sample is never enough; of other advisories, the families count that these packages belong to."""
     if meta.sample:
         yield ReportWarning(
             code=SAMPLE_ADVISORIES,
             message=f"Only the sample of advisories that ships with Drydock was used ({meta.records} records of "
             f"{meta.built_at:%Y-%m-%d}): run `drydock advisories update` for a verdict.",
         )
-    elif meta.facts_at is None:
+        return
+    used = {family(package.ecosystem) for package in covered}
+    if stale := [each for each in meta.stale_families(now, max_age) if each in used]:
+        ages = ", ".join(f"{each} ({_age(meta.families[each], now)})" for each in stale)
         yield ReportWarning(
             code=STALE_ADVISORIES,
-            message="The advisories do not tell how old they are: run `drydock advisories update`.",
+            message=f"Advisories are too old for a verdict: {ages}. Run `drydock advisories update`.",
         )
-    elif meta.is_stale(now, max_age):
-        yield ReportWarning(
-            code=STALE_ADVISORIES,
-            message=f"The youngest of the advisories is of {meta.facts_at:%Y-%m-%d}, "
-            f"{(now - meta.facts_at).days} days old: run `drydock advisories update`.",
-        )
+
+
+def _age(moment: datetime | None, now: datetime) -> str:
+    return "nobody knows how old" if moment is None else f"of {moment:%Y-%m-%d}, {(now - moment).days} days old"
 
 
 def _odd_versions(packages: Sequence[Package]) -> Iterator[ReportWarning]:

@@ -279,6 +279,49 @@ def test_advisories_are_as_old_as_their_youngest_fact_however_lately_imported(
     assert [warning.code for warning in result.warnings] == codes
 
 
+def of_two_families(tmp_path: Path, *, of_debian: str, of_python: str) -> Database:
+    return compiled(
+        tmp_path,
+        record("CVE-1-1", affected("Debian:12", "x", *before("2")), modified=of_debian),
+        record("CVE-1-2", affected("PyPI", "x", *before("2")), modified=of_python),
+    )
+
+
+OLD, YOUNG, UNKNOWN = "2025-09-10T00:00:00Z", "2026-02-28T00:00:00Z", ""
+
+
+@pytest.mark.parametrize(
+    ("packages", "told"),
+    [
+        ([debian("x", "3")], []),
+        ([debian("x", "3"), python("x", "3")], ["PyPI (of 2025-09-10, 172 days old)"]),
+        ([python("x", "3")], ["PyPI (of 2025-09-10, 172 days old)"]),
+    ],
+)
+def test_a_young_family_hides_no_old_one_and_an_unused_one_does_not_matter(
+    tmp_path: Path, packages: list[Package], told: list[str]
+) -> None:
+    result = matched(of_two_families(tmp_path, of_debian=YOUNG, of_python=OLD), *packages)
+    assert [warning.message for warning in result.warnings] == [
+        f"Advisories are too old for a verdict: {family}. Run `drydock advisories update`." for family in told
+    ]
+    assert result.coverage_reason == ("STALE_ADVISORIES" if told else "")
+
+
+def test_one_warning_names_every_family_that_is_old_or_of_an_age_that_nobody_knows(tmp_path: Path) -> None:
+    database = of_two_families(tmp_path, of_debian=UNKNOWN, of_python=OLD)
+    (warning,) = matched(database, debian("x", "3"), python("x", "3")).warnings
+    assert "Debian (nobody knows how old), PyPI (of 2025-09-10, 172 days old)" in warning.message
+
+
+def test_what_claims_nothing_makes_no_family_young(tmp_path: Path) -> None:
+    entry = affected("PyPI", "x", *before("2"))
+    database = compiled(
+        tmp_path, record("CVE-1-1", entry, modified=OLD), record("CVE-1-2", entry, withdrawn=YOUNG, modified=YOUNG)
+    )
+    assert matched(database, python("x", "3")).coverage_reason == "STALE_ADVISORIES"
+
+
 RHEL = Distribution(id="rhel", version_id="9.4")
 
 
