@@ -1,11 +1,13 @@
 """An image's file tree, unpacked the plain way: the oracle that coalescing is held against.
 
-It applies layers as containerd does (`archive/tar.go`, `applyNaive`), but for one liberty: whiteouts touch lower
-layers only, as the image specification says.
+It applies layers as containerd does (`archive/tar.go`, `applyNaive`), but for two liberties: whiteouts touch lower
+layers only, as the image specification says, and a hard link may be to what its own layer deletes, as it is where
+the whiteout comes later in the archive.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import enum
 from collections.abc import Iterator, Sequence
@@ -51,6 +53,8 @@ class FileTree:
         """Accepts entries whose path leads through so many different links, and through none of them twice."""
         self._max_links = max_links
         self.root: Directory = {}
+        self.kept: Directory = {}
+        """The same as if the layer that is being applied deleted nothing."""
         self.layers = 0
 
     def apply(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -58,6 +62,7 @@ class FileTree:
 
         Returns the entries without those that containerd refuses to unpack; they change nothing.
         """
+        self.kept = copy.deepcopy(self.root)
         removals = [self.resolve(e.path, last=False) for e in entries if e.kind is Kind.WHITEOUT]
         opaque = [self.resolve(e.path) for e in entries if e.kind is Kind.OPAQUE]
         for parts in filter(None, removals):
@@ -81,8 +86,8 @@ class FileTree:
                 else:
                     yield prefix + name, node
 
-    def get(self, parts: Sequence[str]) -> Node | None:
-        node: Node | None = self.root
+    def get(self, parts: Sequence[str], root: Directory | None = None) -> Node | None:
+        node: Node | None = self.root if root is None else root
         for part in parts:
             node = node.get(part) if isinstance(node, dict) else None
         return node
@@ -91,7 +96,9 @@ class FileTree:
         """Follows links inside the root; None when they run in circles."""
         return self.way(path, last=last)[0]
 
-    def way(self, path: str, *, last: bool) -> tuple[list[str] | None, list[tuple[str, str]]]:
+    def way(
+        self, path: str, *, last: bool, root: Directory | None = None
+    ) -> tuple[list[str] | None, list[tuple[str, str]]]:
         """Returns where the path leads, and the links on the way: where they lie and what they say."""
         pending, parts, followed = path.split("/"), list[str](), list[tuple[str, str]]()
         while pending:
@@ -101,7 +108,7 @@ class FileTree:
             if part == "..":
                 del parts[-1:]
                 continue
-            node = self.get([*parts, part])
+            node = self.get([*parts, part], root)
             if isinstance(node, Link) and (pending or last):
                 followed.append(("/".join([*parts, part]), node.target))
                 if len(followed) > _MAX_LINKS:
@@ -122,7 +129,7 @@ class FileTree:
         present = self.get(parts)
         match entry.kind:
             case Kind.DIRECTORY:
-                self._put(parts, present if isinstance(present, dict) else {})
+                self._put(parts, {})
             case Kind.FILE:
                 self._put(parts, File(entry.text, self.layers))
             case Kind.SYMBOLIC_LINK:
@@ -135,19 +142,26 @@ class FileTree:
         return True
 
     def _linked(self, target: str) -> File | Link | None:
-        parts = self.resolve(target, last=False)
-        node = None if parts is None else self.get(parts)
-        if isinstance(node, File):
-            return File(node.text, self.layers)
-        return node if isinstance(node, Link) else None
+        for root in (self.root, self.kept):
+            parts, _ = self.way(target, last=False, root=root)
+            node = None if parts is None else self.get(parts, root)
+            if isinstance(node, File):
+                return File(node.text, self.layers)
+            if isinstance(node, Link):
+                return node
+        return None
 
     def _put(self, parts: list[str], node: Node) -> None:
-        directory = self.root
-        for part in parts[:-1]:
-            below = directory.setdefault(part, {})
-            assert isinstance(below, dict)
-            directory = below
-        directory[parts[-1]] = node
+        """Puts it in place of what is there, unless both are directories."""
+        for root in (self.root, self.kept):
+            directory = root
+            for part in parts[:-1]:
+                below = directory.get(part)
+                if not isinstance(below, dict):
+                    below = directory[part] = {}
+                directory = below
+            if not (isinstance(node, dict) and isinstance(directory.get(parts[-1]), dict)):
+                directory[parts[-1]] = {} if isinstance(node, dict) else node
 
     def _remove(self, parts: list[str]) -> None:
         parent = self.get(parts[:-1])

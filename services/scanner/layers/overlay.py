@@ -2,32 +2,24 @@
 
 Rules: OCI image-spec, layer.md, "Applying Changesets"; where it is silent, what containerd does when it unpacks:
 links on the way to an entry are followed, the entry itself replaces what is there, unless both are directories.
-Whiteouts concern lower layers only and are done first.
+Whiteouts concern lower layers only and are done first, but a hard link may be to what its own layer deletes: who
+unpacks a layer in its order finds it, where the whiteout comes later.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from array import array
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Final
 
 from services.scanner.catalogers.interface import Evidence
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered
 from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.paths import fingerprint
+from services.scanner.layers.tree import FileNode, Tree
 
 _DIRECTORY_BIT: Final = 1
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class FileNode:
-    """A file that was read, or that a cataloger would have wanted."""
-
-    evidence: tuple[Evidence, ...]
-    """Empty where the content is not known: a hard link to a file that nobody wanted."""
-    layer: int
-    """Place of the layer that laid it down."""
 
 
 class Overlay:
@@ -36,12 +28,10 @@ class Overlay:
     def __init__(self, links: Set[str]) -> None:
         """Starts empty; of the links, only those given by path are laid, see `layers.ways`."""
         self._links_to_lay = links
-        self.files: dict[str, FileNode] = {}
-        self.links: dict[str, str] = {}
-        """Targets as written."""
-        self.link_layers: dict[str, int] = {}
-        """Which layer laid a link down."""
-        self._children: dict[str, set[str]] = {}
+        self._tree = Tree()
+        self.files = self._tree.files
+        self.links = self._tree.links
+        self.link_layers = self._tree.link_layers
         self._known: dict[int, str] = {}
         """Names, by fingerprint, of all that is or was known."""
         self._learned: set[str] = set()
@@ -53,6 +43,8 @@ class Overlay:
         """Lays the next layer on top and returns the paths of the files that came with it."""
         remembered = [each for each in layer.remembered if self._matters(each)]
         marks = self._marks(remembered, array("Q", layer.paths))
+        # As if the layer deleted nothing: what its hard links may be to.
+        kept = self._tree.copy() if _may_link_to_the_deleted(layer, remembered) else None
         self._white_out(layer, [*marks, *remembered])
         laid: dict[str, None] = {}
         steps: list[_Mark | Remembered] = [*marks, *remembered]
@@ -60,16 +52,19 @@ class Overlay:
             path = real_path(step.path, self.links)
             if path is None:
                 continue
-            if isinstance(step, _Mark):
-                self._mark(step, path)
-            elif self._remember(step, path, layer):
+            found = self._found(step, layer, kept)
+            self._lay(step, path, found, self._tree)
+            if kept is not None:
+                kept.clear_way(path)
+                self._lay(step, path, found, kept)
+            if isinstance(found, FileNode):
                 laid[path] = None
         self._layers += 1
         return (path for path in laid if path in self.files)
 
     def is_directory(self, path: str) -> bool:
         """Tells whether anything known lies beneath the path."""
-        return bool(self._children.get(path))
+        return bool(self._tree.children(path))
 
     def _matters(self, entry: Remembered) -> bool:
         return entry.kind is not NodeKind.SYMBOLIC_LINK or entry.path in self._links_to_lay
@@ -123,62 +118,42 @@ class Overlay:
         emptied = [real_path(path, links, last=True) for path in layer.opaque]
         for path in doomed:
             if path:
-                self._remove(path)
+                self._tree.remove(path)
         for path in emptied:
-            for name in tuple(self._children.get(path, ())) if path is not None else ():
-                self._remove(f"{path}/{name}" if path else name)
+            for name in tuple(self._tree.children(path)) if path is not None else ():
+                self._tree.remove(f"{path}/{name}" if path else name)
 
-    def _mark(self, mark: _Mark, path: str) -> None:
-        if not mark.directory or path in self.files or path in self.links:
-            self._remove(path)
+    def _found(self, step: _Mark | Remembered, layer: LayerAnalysis, kept: Tree | None) -> FileNode | str | None:
+        """Returns the file that an entry brings, or the target of its link; None where neither is known."""
+        if isinstance(step, _Mark):
+            return None
+        if step.kind is NodeKind.SYMBOLIC_LINK:
+            return step.target
+        evidence: tuple[Evidence, ...] = ()
+        if step.kind is NodeKind.FILE:
+            evidence = tuple(layer.evidence[place] for place in step.evidence)
+            return FileNode(evidence=evidence, layer=self._layers)
+        for tree in (self._tree,) if kept is None else (self._tree, kept):
+            target = real_path(step.target, tree.links)
+            if target in tree.links:
+                return tree.links[target]
+            if target in tree.files:
+                return FileNode(evidence=tree.files[target].evidence, layer=self._layers)
+        return FileNode(evidence=(), layer=self._layers) if step.wanted else None
 
-    def _remember(self, entry: Remembered, path: str, layer: LayerAnalysis) -> bool:
-        """Lays down one entry and tells whether it is a file."""
-        target = real_path(entry.target, self.links) if entry.kind is NodeKind.HARD_LINK else None
-        other = self.files.get(target) if target is not None else None
-        linked = self.links.get(target) if target is not None else None
-        self._remove(path)
-        if entry.kind is NodeKind.SYMBOLIC_LINK or linked is not None:
-            self._place(path)
-            self.links[path] = entry.target if linked is None else linked
-            self.link_layers[path] = self._layers
-            return False
-        if entry.kind is NodeKind.FILE:
-            evidence = tuple(layer.evidence[place] for place in entry.evidence)
-        elif other is not None:
-            evidence = other.evidence
-        elif entry.wanted:
-            evidence = ()
-        else:
-            return False
-        self._place(path)
-        self.files[path] = FileNode(evidence=evidence, layer=self._layers)
-        return True
+    def _lay(self, step: _Mark | Remembered, path: str, found: FileNode | str | None, tree: Tree) -> None:
+        """Lays down one entry at its real path."""
+        if isinstance(found, FileNode):
+            tree.put_file(path, found)
+        elif found is not None:
+            tree.put_link(path, found, self._layers)
+        elif isinstance(step, Remembered) or not step.directory or path in tree.files or path in tree.links:
+            tree.remove(path)
 
-    def _place(self, path: str) -> None:
-        while path:
-            parent, _, name = path.rpartition("/")
-            children = self._children.setdefault(parent, set())
-            if name in children:
-                return
-            children.add(name)
-            self.files.pop(parent, None)
-            path = parent
 
-    def _remove(self, path: str) -> None:
-        """Removes what is known at the path and beneath it."""
-        parent, _, name = path.rpartition("/")
-        siblings = self._children.get(parent)
-        if siblings is None or name not in siblings:
-            return
-        siblings.discard(name)
-        pending = [path]
-        while pending:
-            gone = pending.pop()
-            self.files.pop(gone, None)
-            self.links.pop(gone, None)
-            self.link_layers.pop(gone, None)
-            pending.extend(f"{gone}/{child}" for child in self._children.pop(gone, ()))
+def _may_link_to_the_deleted(layer: LayerAnalysis, remembered: Iterable[Remembered]) -> bool:
+    deletes = bool(layer.whiteouts or layer.opaque)
+    return deletes and any(each.kind is NodeKind.HARD_LINK for each in remembered)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

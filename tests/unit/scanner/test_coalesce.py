@@ -389,6 +389,80 @@ def test_executable_keeps_its_ecosystem_under_another_name(tmp_path: Path) -> No
     assert unread([seen(), upper, top], tmp_path) == [("Go", "/opt/other", 1)]
 
 
+PROGRAM = LayerBuilder().file("opt/x/app", GO).symlink("opt/l", "x")
+MOVED = "usr/bin/app"
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().hard_link(MOVED, "opt/x/app").whiteout("opt/x/app"),
+        LayerBuilder().whiteout("opt/x/app").hard_link(MOVED, "opt/x/app"),
+        LayerBuilder().hard_link("opt/y", "opt/x/app").hard_link(MOVED, "opt/y").whiteout("opt"),
+        LayerBuilder().hard_link(MOVED, "opt/x/app").opaque("opt/x"),
+        LayerBuilder().hard_link(MOVED, "opt/x/app").opaque(""),
+        LayerBuilder().hard_link(MOVED, "opt/l/app").whiteout("opt/x/app"),
+        LayerBuilder().hard_link(MOVED, "opt/l/app").whiteout("opt/l").whiteout("opt/x"),
+        LayerBuilder().symlink("way", "opt/x").hard_link(MOVED, "way/app").whiteout("opt/x/app"),
+        LayerBuilder().hard_link(MOVED, "opt/x/app").whiteout("opt/x").file("opt/x/app", b"after the link"),
+        LayerBuilder().file("opt/l/app", b"in a new folder").hard_link(MOVED, "opt/x/app").whiteout("opt/l"),
+    ],
+    ids=[
+        "whiteout",
+        "whiteout before",
+        "whiteout of ancestor, in a chain",
+        "opaque parent",
+        "opaque root",
+        "through a lower link",
+        "through a lower link that goes too",
+        "through a new link",
+        "replaced afterwards",
+        "beside a link that goes",
+    ],
+)
+def test_hard_link_keeps_a_lower_program_that_its_own_layer_deletes(upper: LayerBuilder, tmp_path: Path) -> None:
+    top = LayerBuilder().whiteout("opt")
+
+    assert unread([PROGRAM, upper, top], tmp_path) == [("Go", f"/{MOVED}", 1)]
+
+
+@pytest.mark.parametrize(
+    "upper",
+    [
+        LayerBuilder().whiteout("opt/x/app").file("opt/x/app", b"new").hard_link(MOVED, "opt/x/app"),
+        LayerBuilder().whiteout("opt").file("opt/x/app", b"new").hard_link(MOVED, "opt/x/app"),
+        LayerBuilder().whiteout("opt/l").whiteout("opt/x").file("opt/l/app", b"").hard_link(MOVED, "opt/l/app"),
+        LayerBuilder().whiteout("opt/x").file("opt/x", b"a file").hard_link(MOVED, "opt/x/app"),
+    ],
+    ids=["file", "folder", "through a link that goes", "folder that became a file"],
+)
+def test_hard_link_is_to_what_its_own_layer_put_in_place_of_the_deleted(
+    upper: LayerBuilder, tmp_path: Path
+) -> None:
+    assert unread([PROGRAM, upper], tmp_path) == []
+
+
+def test_hard_link_keeps_a_lower_record_that_its_own_layer_deletes(tmp_path: Path) -> None:
+    base = LayerBuilder().file(STATUS, dpkg_status(bash="5.2"))
+    upper = LayerBuilder().hard_link("opt/s", STATUS).whiteout(STATUS).hard_link(STATUS, "opt/s")
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert installed(result) == [("bash", "5.2", f"/{STATUS}")]
+    assert result.warnings == ()
+
+
+def test_link_that_a_hard_link_keeps_leads_on(tmp_path: Path) -> None:
+    base = LayerBuilder().symlink("etc/os-release", "/usr/lib/os-release").file("usr/lib/os-release", DEBIAN)
+    upper = LayerBuilder().hard_link("etc/kept", "etc/os-release").whiteout("etc/os-release")
+    top = LayerBuilder().hard_link("etc/os-release", "etc/kept").whiteout("etc/kept")
+
+    result, _ = coalesced([base, upper, top], tmp_path)
+
+    assert result.distribution is not None
+    assert result.warnings == ()
+
+
 def test_hard_link_to_a_file_of_another_name_tells_of_the_ecosystem(tmp_path: Path) -> None:
     store = LayerBuilder().file("store/ab/cdef", b"{}")
     upper = LayerBuilder().hard_link(NPM, "store/ab/cdef").hard_link("app/yarn.lock", "store/ab/cdef")

@@ -85,6 +85,7 @@ program_entries = st.one_of(
 
 @given(stack=st.lists(st.lists(program_entries, min_size=1, max_size=6), min_size=1, max_size=4))
 @example(stack=[[Entry(Kind.FILE, "f", PROGRAM)], [Entry(Kind.HARD_LINK, "a", "f"), Entry(Kind.FILE, "f", "")]])
+@example(stack=[[Entry(Kind.FILE, "f", PROGRAM)], [Entry(Kind.HARD_LINK, "a", "f"), Entry(Kind.WHITEOUT, "f")]])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_programs_are_seen_where_the_unpacked_image_has_them(
     stack: Sequence[Sequence[Entry]], scratch: Path
