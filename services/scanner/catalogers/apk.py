@@ -11,6 +11,8 @@ from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPack
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 """The second one since /lib became a link to /usr/lib."""
+_FOLDERS: Final = frozenset({"lib/apk", "lib/apk/db", "usr/lib/apk", "usr/lib/apk/db"})
+"""Not /lib itself: it is a link in many images that never had the database."""
 
 _BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
 _FIELD = re.compile(rb"^([PVAo]):(.*)$", re.MULTILINE)
@@ -20,13 +22,17 @@ class ApkCataloger(Cataloger):
     """Reads the installed database."""
 
     name = "apk"
-    version = 1
+    version = 2
     hints = Hints(names=("installed",))
     max_bytes = 256 << 20
 
     def wants(self, path: str) -> bool:
         """The old and the new place."""
         return path in _PLACES
+
+    def holds(self, path: str) -> bool:
+        """The folder of either place, and the one above."""
+        return path in _FOLDERS
 
     def read(self, path: str, content: bytes) -> Evidence:
         """Every record with a name and a version; virtual packages (`.build-deps`) are packages too."""

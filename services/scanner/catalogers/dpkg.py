@@ -12,6 +12,7 @@ from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPack
 _STATUS: Final = "var/lib/dpkg/status"
 _PARTS: Final = "var/lib/dpkg/status.d/"
 """Images without dpkg itself keep one file for each package there."""
+_FOLDERS: Final = frozenset({"var", "var/lib", "var/lib/dpkg", "var/lib/dpkg/status.d"})
 
 _ABSENT: Final = frozenset({"not-installed", "config-files"})
 """The states in which none of a package's programs are there; in all others they may be, at least in part."""
@@ -32,7 +33,7 @@ class DpkgCataloger(Cataloger):
     """Reads `status` and `status.d`."""
 
     name = "dpkg"
-    version = 1
+    version = 2
     hints = Hints(folders=(_STATUS,))
     max_bytes = 256 << 20
 
@@ -43,6 +44,10 @@ class DpkgCataloger(Cataloger):
         if not path.startswith(_PARTS) or path.endswith(".md5sums"):
             return False
         return "/" not in path[len(_PARTS) :]
+
+    def holds(self, path: str) -> bool:
+        """The folder of the parts, and those above the database."""
+        return path in _FOLDERS
 
     def read(self, path: str, content: bytes) -> Evidence:
         """Every record that is not known to be absent; a package without a version is only warned about."""

@@ -54,6 +54,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warnings: tuple[ReportWarning, ...] = ()
     unread: str = ""
     """The ecosystem that the file tells packages of, in OSV's word where it has one, when nobody reads them."""
+    moot_beside: str = ""
+    """Name of a record that tells of the same packages: where it lies beside the file, `unread` says nothing."""
 
 
 class Reads(enum.Enum):
@@ -110,6 +112,13 @@ class Cataloger(ABC):
 
         Where a mark makes the evidence, any name does.
         """
+
+    def holds(self, path: str) -> bool:
+        """Tells by path alone whether a folder there is one of evidence: a link in its place may hide some.
+
+        What lies where the link leads has other names, by which nobody wanted it when its layer was read.
+        """
+        return False
 
     @abstractmethod
     def read(self, path: str, content: bytes) -> Evidence:

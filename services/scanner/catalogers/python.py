@@ -10,6 +10,7 @@ from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPack
 
 _ENDS: Final = ("/METADATA", "/PKG-INFO", ".egg-info")
 _DIRECTORIES: Final = {"METADATA": "dist-info", "PKG-INFO": "egg-info"}
+_FOLDERS: Final = tuple(_DIRECTORIES.values())
 
 _BLANK_LINE = re.compile(rb"\r?\n[ \t]*\r?\n")
 _FIELD = re.compile(rb"^(Name|Version):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
@@ -19,7 +20,7 @@ class PythonCataloger(Cataloger):
     """Reads the metadata of one distribution, wherever it lies: vendored copies are code that runs too."""
 
     name = "python"
-    version = 1
+    version = 2
     hints = Hints(names=_DIRECTORIES, ends=("egg-info",))
     max_bytes = 16 << 20
 
@@ -30,6 +31,10 @@ class PythonCataloger(Cataloger):
         directory, _, name = path.rpartition("/")
         end = _DIRECTORIES.get(name)
         return name.endswith(".egg-info") if end is None else directory.lower().endswith(end)
+
+    def holds(self, path: str) -> bool:
+        """`*.dist-info`, `*.egg-info` and `EGG-INFO`."""
+        return path.lower().endswith(_FOLDERS)
 
     def read(self, path: str, content: bytes) -> Evidence:
         """One package; metadata without a name or a version gives a warning in its place."""

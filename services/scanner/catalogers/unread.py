@@ -42,7 +42,6 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "INSTALL_RECEIPT.json": _in(r"Cellar/[^/]+/[^/]+/[^/]+", "Homebrew"),
     # Languages
     "package.json": _in(r"node_modules/(?:@[^/]+/)?[^/]+/package\.json", "npm"),
-    "node_modules": (None, "npm"),  # as a link: what it leads to has other names
     "package-lock.json": (None, "npm"),
     ".package-lock.json": (None, "npm"),
     "npm-shrinkwrap.json": (None, "npm"),
@@ -50,7 +49,13 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "pnpm-lock.yaml": (None, "npm"),
     "bun.lock": (None, "npm"),
     "bun.lockb": (None, "npm"),
+    "deno.lock": (None, "npm"),
+    ".pnp.cjs": (None, "npm"),
+    ".pnp.js": (None, "npm"),
+    ".pnp.data.json": (None, "npm"),
+    ".modules.yaml": _in(r"node_modules/[^/]+", "npm"),
     "gradle.lockfile": (None, "Maven"),
+    "pom.properties": _in(r"META-INF/maven/[^/]+/[^/]+/[^/]+", "Maven"),
     "go.mod": (None, "Go"),
     "Cargo.lock": (None, "crates.io"),
     "Gemfile.lock": (None, "RubyGems"),
@@ -63,6 +68,7 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "uv.lock": (None, "PyPI"),
     "pdm.lock": (None, "PyPI"),
     "pylock.toml": (None, "PyPI"),
+    "RECORD": _in(r"[^/]+\.dist-info/RECORD", "PyPI"),
     "conan.lock": (None, "ConanCenter"),
     "Podfile.lock": (None, "CocoaPods"),
     "Package.resolved": (None, "SwiftURL"),
@@ -71,16 +77,41 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "stack.yaml.lock": (None, "Hackage"),
     "cabal.project.freeze": (None, "Hackage"),
     "renv.lock": (None, "CRAN"),
+    ".packlist": _in(r"auto/(?:.*/)?[^/]+", "CPAN"),
+    "rock_manifest": _in(r"rocks(?:-[^/]+)?/[^/]+/[^/]+/[^/]+", "LuaRocks"),
     "DESCRIPTION": _in(r"(?:site-)?library/[^/]+/DESCRIPTION", "CRAN"),
 }
 _ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
-    **dict.fromkeys(("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg"), ((None, "Maven"),)),
+    **dict.fromkeys(
+        ("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg", "aar", "rar", "kar"), ((None, "Maven"),)
+    ),
     **dict.fromkeys(("egg", "pex", "pyz"), ((None, "PyPI"),)),
     "gemspec": (_in(r"specifications/(?:default/)?[^/]+", "RubyGems"),),
     "json": (_in(r"[^/]+\.deps\.json", "NuGet"), _in(r"conda-meta/[^/]+", "conda")),
+    "nuspec": (_in(r"packages/(?:[^/]+/){1,2}[^/]+", "NuGet"),),
+    "reg": (_in(r"\.registry/(?:[^/]+/)?[^/]+", "PEAR"),),
     "spdx": (_at(r"opt/bitnami/(?:.*/)?\.spdx-[^/]+", "Bitnami"),),
 }
 """By what follows the last dot, in lower case."""
+_FOLDERS: Final[tuple[_Sign, ...]] = (
+    _at(r"(?:var/lib|usr/lib/sysimage|usr/share)/rpm", "rpm"),
+    _at(r"var/lib/rpmmanifest", "rpm"),
+    _at(r"var/lib/pacman(?:/local(?:/[^/]+)?)?", "pacman"),
+    _at(r"(?:var|usr)/lib/opkg", "opkg"),
+    _at(r"var/db/pkg(?:/[^/]+){0,2}", "Portage"),
+    _at(r"var/db/xbps", "xbps"),
+    _at(r"nix(?:/store)?", "Nix"),
+    _at(r"gnu(?:/store)?", "Guix"),
+    _in(r"node_modules(?:/(?:@[^/]+/)?[^./@][^/]*|/@[^/]+)?", "npm"),
+    _in(r"META-INF/maven", "Maven"),
+    _in(r"specifications(?:/default)?", "RubyGems"),
+    _in(r"vendor/composer", "Packagist"),
+    _in(r"conda-meta", "conda"),
+    _in(r"\.nuget/packages", "NuGet"),
+)
+"""Folders that hold such files: as links only, what these lead to has other names."""
+_MOOT: Final = {"RECORD": "METADATA"}
+"""What says nothing beside a record that is read."""
 _STORES: Final = {"nix/store/": "Nix", "gnu/store/": "Guix"}
 _STORED: Final = re.compile(r"((?:nix|gnu)/store/)[^/]+/(?:bin|sbin|lib|libexec)/[^/]+", re.DOTALL)
 """A package of theirs is a folder; whatever is in it to be run tells of it."""
@@ -90,7 +121,7 @@ class UnreadCataloger(Cataloger):
     """Names the ecosystem that a file's name tells of."""
 
     name = "unread"
-    version = 1
+    version = 2
     reads = Reads.NAME
     hints = Hints(names=_NAMES, ends=_ENDS, folders=_STORES)
 
@@ -98,9 +129,19 @@ class UnreadCataloger(Cataloger):
         """Every file that tells of packages and is not read."""
         return bool(ecosystem_of(path))
 
+    def holds(self, path: str) -> bool:
+        """Folders of such files."""
+        return bool(_ecosystem_in(path))
+
     def read(self, path: str, content: bytes) -> Evidence:
         """The ecosystem; of which packages is not known."""
-        return Evidence(path=path, cataloger=self.name, unread=ecosystem_of(path))
+        name = path[path.rfind("/") + 1 :]
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            unread=ecosystem_of(path) or _ecosystem_in(path),
+            moot_beside=_MOOT.get(name, ""),
+        )
 
 
 def ecosystem_of(path: str) -> str:
@@ -118,3 +159,7 @@ def ecosystem_of(path: str) -> str:
                 return ecosystem
     stored = _STORED.fullmatch(path)
     return "" if stored is None else _STORES[stored[1]]
+
+
+def _ecosystem_in(folder: str) -> str:
+    return next((ecosystem for pattern, ecosystem in _FOLDERS if pattern and pattern.fullmatch(folder)), "")

@@ -48,7 +48,9 @@ def analyse_layer(
 
 class _Analyser:
     def __init__(self, catalogers: Sequence[Cataloger], limits: LayerLimits, walker: TarWalker) -> None:
-        self._wanting = Wanting(catalogers).of
+        wanting = Wanting(catalogers)
+        self._wanting = wanting.of
+        self._hides = wanting.hides
         self._by_mark = {cataloger.mark: cataloger for cataloger in catalogers if cataloger.mark is not None}
         self._limits = limits
         self._walker = walker
@@ -168,7 +170,7 @@ class _Analyser:
 
     def _add_link(self, position: int, path: str, target: str) -> None:
         self._pay_for_names(path, target)
-        wanted = bool(self._wanting(path))
+        wanted = bool(self._wanting(path)) or self._hides(path)
         self._remembered.append(
             Remembered(position=position, kind=NodeKind.SYMBOLIC_LINK, path=path, target=target, wanted=wanted)
         )

@@ -10,7 +10,7 @@ import msgspec
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.interface import Evidence
 
-WALKER_VERSION: Final = 2
+WALKER_VERSION: Final = 3
 """Raised whenever the same layer would give another analysis with the same catalogers."""
 
 
@@ -33,7 +33,7 @@ class Remembered(msgspec.Struct, frozen=True, kw_only=True, array_like=True, omi
     target: str = ""
     """Of a symbolic link as written; of a hard link a path of the image."""
     wanted: bool = False
-    """Whether a cataloger wants the path."""
+    """Whether a cataloger wants the path, or, of a symbolic link, would want what a folder there held."""
     evidence: tuple[int, ...] = ()
     """Of a file: places in `LayerAnalysis.evidence`, one for each cataloger that found something in it."""
 

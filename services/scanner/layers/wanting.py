@@ -29,3 +29,7 @@ class Wanting:
         ):
             return [cataloger for cataloger in self._catalogers if cataloger.wants(path)]
         return []
+
+    def hides(self, path: str) -> bool:
+        """Tells whether a link there is in place of a folder of evidence."""
+        return any(cataloger.holds(path) for cataloger in self._catalogers)

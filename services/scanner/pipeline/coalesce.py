@@ -118,14 +118,16 @@ def _warnings(
     for path, several in visible.items():
         for evidence in several:
             layer = layers[overlay.files[path].layer]
-            if evidence.unread:
+            if evidence.unread and not _is_moot(evidence, path, overlay):
                 signs.setdefault(evidence.unread, {})[path] = layer
             for warning in evidence.warnings:
                 yield _of_layer(warning, layer, f"/{path}")
     for path, cataloger, why, number in _missing(overlay):
         layer = layers[number]
         if cataloger.reads is Reads.NAME:
-            signs.setdefault(cataloger.read(path, b"").unread, {})[path] = layer
+            evidence = cataloger.read(path, b"")
+            if not _is_moot(evidence, path, overlay):
+                signs.setdefault(evidence.unread, {})[path] = layer
         else:
             message = f"What /{shown(path, 200)} says is not known: it is {why}."
             yield ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest)
@@ -133,23 +135,52 @@ def _warnings(
         yield _ecosystem_not_read(ecosystem, files)
 
 
+def _is_moot(evidence: Evidence, path: str, overlay: Overlay) -> bool:
+    if not evidence.moot_beside:
+        return False
+    beside = real_path(f"{path.rpartition('/')[0]}/{evidence.moot_beside}", overlay.links)
+    return beside in overlay.files or beside in overlay.links
+
+
 def _missing(overlay: Overlay) -> Iterator[tuple[str, Cataloger, str, int]]:
     """Yields what catalogers want and have not seen: the path, who wants it, what it is, and of which layer."""
     names = Names(overlay.links)
+    used: set[tuple[str, str]] = set()
     for path, node in sorted(overlay.files.items()):
         seen = {evidence.cataloger for evidence in node.evidence}
         for name in names.of(path):
             for cataloger in _BY_NAME:
-                if cataloger.name not in seen and cataloger.wants(name):
+                if not cataloger.wants(name):
+                    continue
+                used.update((cataloger.name, link) for link in _links_that_make(name, cataloger, overlay))
+                if cataloger.name not in seen:
                     seen.add(cataloger.name)
                     yield name, cataloger, "another name of a file whose content was not kept", node.layer
     for path, target in sorted(overlay.links.items()):
-        wanting = [cataloger for cataloger in _BY_NAME if cataloger.wants(path)]
-        end = real_path(path, overlay.links, last=True) if wanting else ""
-        if end is None or (end not in overlay.files and not overlay.is_directory(end)):
-            why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
-            for cataloger in wanting:
+        why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
+        for cataloger in _BY_NAME:
+            if (cataloger.name, path) not in used and _leads_nowhere(path, cataloger, overlay):
                 yield path, cataloger, why, overlay.link_layers[path]
+
+
+def _links_that_make(name: str, cataloger: Cataloger, overlay: Overlay) -> Iterator[str]:
+    """Yields the links on the way of a name without whose own names it would be none of a record."""
+    link = name if overlay.links else ""
+    while link := link.rpartition("/")[0]:
+        if link in overlay.links and not cataloger.wants(name[len(link) + 1 :]):
+            yield link
+
+
+def _leads_nowhere(link: str, cataloger: Cataloger, overlay: Overlay) -> bool:
+    """Tells whether a link has the name of a record or of a folder of records, and nothing known is there.
+
+    Of a folder that is so too when records are in there which would be some under any folder.
+    """
+    holds = cataloger.holds(link)
+    if not holds and not cataloger.wants(link):
+        return False
+    end = real_path(link, overlay.links, last=True)
+    return end is None or (end not in overlay.files and (holds or not overlay.is_directory(end)))
 
 
 def _ecosystem_not_read(ecosystem: str, files: Mapping[str, Layer]) -> ReportWarning:

@@ -494,6 +494,120 @@ def test_symbolic_link_with_the_name_of_a_record_tells_of_the_ecosystem(
     assert [(path[:5], layer) for _, path, layer in unread([link], tmp_path)] == [("/srv/", 0)]
 
 
+RACK = "opt/x/rack-2.gemspec"
+
+
+@pytest.mark.parametrize(
+    ("record", "link"),
+    [
+        ("opt/x/METADATA", "usr/lib/python3/dist-packages/django-1.0.dist-info"),
+        ("opt/x/PKG-INFO", "usr/lib/python3/dist-packages/django.egg-info"),
+        ("opt/x/status", "var/lib/dpkg"),
+        ("opt/x/openssl", "var/lib/dpkg/status.d"),
+        ("opt/x/dpkg/status", "var/lib"),
+        ("opt/x/lib/dpkg/status", "var"),
+        ("opt/x/db/installed", "lib/apk"),
+        ("opt/x/installed", "usr/lib/apk/db"),
+    ],
+)
+def test_link_in_place_of_a_folder_of_records_that_nobody_read_is_told(
+    record: str, link: str, tmp_path: Path
+) -> None:
+    base = LayerBuilder().file(record, metadata("django", "1.0"))
+    upper = LayerBuilder().symlink(link, "/opt/x")
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert [(each.code, each.path, each.layer) for each in result.warnings] == [
+        ("FILE_NOT_READ", f"/{link}", digests[1])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "record", "link"),
+    [
+        ("npm", "opt/x/package.json", "app/node_modules/lodash"),
+        ("npm", "opt/x/package.json", "app/node_modules/@babel/core"),
+        ("npm", "opt/x/core/package.json", "app/node_modules/@babel"),
+        ("npm", "opt/x/lodash/package.json", "app/node_modules"),
+        ("RubyGems", RACK, "usr/lib/ruby/specifications"),
+        ("RubyGems", RACK, "usr/lib/ruby/specifications/default"),
+        ("Packagist", "opt/x/installed.json", "app/vendor/composer"),
+        ("conda", "opt/x/numpy-1.json", "opt/conda/conda-meta"),
+        ("rpm", "opt/x/rpmdb.sqlite", "var/lib/rpm"),
+        ("pacman", "opt/x/acl-2/desc", "var/lib/pacman/local"),
+        ("Portage", "opt/x/sys-libs/glibc-2/CONTENTS", "var/db/pkg"),
+        ("Nix", "opt/x/0c1d-bash-5.2/bin/bash", "nix/store"),
+    ],
+)
+def test_link_in_place_of_a_folder_of_records_tells_of_the_ecosystem(
+    ecosystem: str, record: str, link: str, tmp_path: Path
+) -> None:
+    layer = LayerBuilder().file(record, b"{}").symlink(link, "/opt/x")
+
+    assert unread([layer], tmp_path) == [(ecosystem, f"/{link}", 0)]
+
+
+def test_link_to_a_folder_is_told_although_something_else_in_there_was_seen(tmp_path: Path) -> None:
+    base = LayerBuilder().file("opt/x/METADATA", metadata("x", "1")).file("opt/x/y.egg-info", metadata("y", "1"))
+    upper = LayerBuilder().symlink("srv/x-1.dist-info", "/opt/x")
+
+    result, _ = coalesced([base, upper], tmp_path)
+
+    assert [(each.code, each.path) for each in result.warnings] == [("FILE_NOT_READ", "/srv/x-1.dist-info")]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerBuilder().symlink("lib", "usr/lib").file(APK_MOVED, OPENSSL),
+        LayerBuilder().symlink("lib/apk", "../usr/lib/apk").file(APK_MOVED, OPENSSL),
+        LayerBuilder().symlink("lib", "usr/lib").symlink("bin", "usr/bin").file("usr/bin/x"),
+        LayerBuilder()
+        .file("a/x-1.dist-info/METADATA", metadata("x", "1"))
+        .symlink("b/x-1.dist-info", "/a/x-1.dist-info"),
+        LayerBuilder()
+        .file("a/x.egg-info/PKG-INFO", metadata("x", "1"))
+        .symlink("way", "a")
+        .symlink("b/x.egg-info", "../way/x.egg-info"),
+    ],
+    ids=["merged", "database", "merged without a database", "dist-info", "through another link"],
+)
+def test_link_to_a_folder_whose_records_were_read_gives_no_warning(layer: LayerBuilder, tmp_path: Path) -> None:
+    assert coalesced([layer], tmp_path)[0].warnings == ()
+
+
+def test_link_to_a_folder_whose_records_were_seen_is_not_counted(tmp_path: Path) -> None:
+    layer = (
+        LayerBuilder()
+        .file("app/node_modules/.pnpm/a@1/node_modules/a/package.json", b"{}")
+        .symlink("app/node_modules/a", ".pnpm/a@1/node_modules/a")
+        .symlink("srv/node_modules", "/app/node_modules")
+        .symlink("app/node_modules/.bin", "/nowhere")
+    )
+
+    (told,) = coalesced([layer], tmp_path)[0].warnings
+    assert "1 file tells" in told.message
+
+
+def test_link_to_a_folder_that_an_upper_layer_deletes_gives_no_warning(tmp_path: Path) -> None:
+    base = LayerBuilder().file("opt/x/METADATA", metadata("x", "1")).symlink("srv/x-1.dist-info", "/opt/x")
+
+    assert coalesced([base, LayerBuilder().whiteout("srv")], tmp_path)[0].warnings == ()
+
+
+def test_installed_wheel_without_its_metadata_is_told(tmp_path: Path) -> None:
+    base = LayerBuilder().file("a/x-1.dist-info/METADATA", metadata("x", "1")).file("a/x-1.dist-info/RECORD")
+    upper = LayerBuilder().whiteout("a/x-1.dist-info/METADATA")
+
+    linked = LayerBuilder().file("store/ab").hard_link("a/x-1.dist-info/RECORD", "store/ab")
+
+    assert unread([base], tmp_path) == []
+    assert unread([base, linked], tmp_path) == []
+    assert unread([base, upper], tmp_path) == [("PyPI", "/a/x-1.dist-info/RECORD", 0)]
+    assert unread([base, upper, linked], tmp_path) == [("PyPI", "/a/x-1.dist-info/RECORD", 2)]
+
+
 def test_symbolic_link_to_what_was_seen_is_not_counted_again(tmp_path: Path) -> None:
     base = LayerBuilder().file("java/x-1.jar").symlink("java/x.jar", "x-1.jar").symlink("usr/share/java", "/java")
 
