@@ -176,3 +176,46 @@ def test_hints_change_no_answer(parts: list[str]) -> None:
 @pytest.mark.parametrize(("ecosystem", "path"), SIGNS)
 def test_nothing_that_is_read_is_called_unread(ecosystem: str, path: str) -> None:
     assert [each.name for each in CATALOGERS if each.reads is Reads.CONTENT and each.wants(path)] == []
+
+
+FOLDERS = [
+    ("dpkg", "var"),
+    ("dpkg", "var/lib/dpkg"),
+    ("apk", "lib/apk"),
+    ("apk", "usr/lib/apk/db"),
+    ("python", "a/x-1.dist-info"),
+    ("python", "a/x.egg-info"),
+    ("python", "a/EGG-INFO"),
+    ("unread", "var/lib/rpm"),
+    ("unread", "node_modules"),
+    ("unread", "app/node_modules/x"),
+    ("unread", "app/node_modules/@x/y"),
+    ("unread", "app/node_modules/.pnpm/x@1/node_modules/x"),
+    ("unread", "usr/lib/ruby/specifications"),
+    ("unread", "vendor/composer"),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), FOLDERS)
+def test_folder_of_records_is_known_by_its_name(name: str, path: str) -> None:
+    assert [each.name for each in CATALOGERS if each.holds(path)] == [name]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "lib",
+        "usr/lib",
+        "bin",
+        "etc",
+        "var/run",
+        "usr/bin/composer",
+        "app/node_modules/.bin",
+        "app/node_modules/.bin/x",
+        "app/node_modules/x/lib",
+        "usr/share/info",
+    ],
+)
+def test_other_folders_hold_no_records(path: str) -> None:
+    assert not Wanting(CATALOGERS).hides(path)
