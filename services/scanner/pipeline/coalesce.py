@@ -10,7 +10,7 @@ from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
 from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
-from services.scanner.catalogers.interface import Cataloger, Distribution, Evidence, FoundPackage, Reads
+from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
 from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
@@ -19,9 +19,11 @@ from services.scanner.layers.overlay import Overlay
 from services.scanner.layers.ways import links_that_matter
 from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
+from services.scanner.pipeline.missing import missing
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
-_BY_NAME: Final = tuple(cataloger for cataloger in CATALOGERS if cataloger.reads is not Reads.MARK)
+_MAX_UNKNOWN: Final = 50
+"""Records whose content is not known that are named in a report."""
 
 _Origin = tuple[str, str, str, str]
 """Name, version, architecture, path: what makes an installed package the same from layer to layer."""
@@ -122,7 +124,8 @@ def _warnings(
                 signs.setdefault(evidence.unread, {})[path] = layer
             for warning in evidence.warnings:
                 yield _of_layer(warning, layer, f"/{path}")
-    for path, cataloger, why, number in _missing(overlay):
+    unknown: list[ReportWarning] = []
+    for path, cataloger, why, number in missing(overlay):
         layer = layers[number]
         if cataloger.reads is Reads.NAME:
             evidence = cataloger.read(path, b"")
@@ -130,7 +133,11 @@ def _warnings(
                 signs.setdefault(evidence.unread, {})[path] = layer
         else:
             message = f"What /{shown(path, 200)} says is not known: it is {why}."
-            yield ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest)
+            unknown.append(ReportWarning(code=FILE_NOT_READ, message=message, path=f"/{path}", layer=layer.digest))
+    yield from unknown[:_MAX_UNKNOWN]
+    if len(unknown) > _MAX_UNKNOWN:
+        message = f"What {len(unknown) - _MAX_UNKNOWN} more records say is not known."
+        yield ReportWarning(code=FILE_NOT_READ, message=message)
     for ecosystem, files in sorted(signs.items()):
         yield _ecosystem_not_read(ecosystem, files)
 
@@ -140,47 +147,6 @@ def _is_moot(evidence: Evidence, path: str, overlay: Overlay) -> bool:
         return False
     beside = real_path(f"{path.rpartition('/')[0]}/{evidence.moot_beside}", overlay.links)
     return beside in overlay.files or beside in overlay.links
-
-
-def _missing(overlay: Overlay) -> Iterator[tuple[str, Cataloger, str, int]]:
-    """Yields what catalogers want and have not seen: the path, who wants it, what it is, and of which layer."""
-    names = Names(overlay.links)
-    used: set[tuple[str, str]] = set()
-    for path, node in sorted(overlay.files.items()):
-        seen = {evidence.cataloger for evidence in node.evidence}
-        for name in names.of(path):
-            for cataloger in _BY_NAME:
-                if not cataloger.wants(name):
-                    continue
-                used.update((cataloger.name, link) for link in _links_that_make(name, cataloger, overlay))
-                if cataloger.name not in seen:
-                    seen.add(cataloger.name)
-                    yield name, cataloger, "another name of a file whose content was not kept", node.layer
-    for path, target in sorted(overlay.links.items()):
-        why = f"a symbolic link to {shown(target, 200)!r}, where no package record was read"
-        for cataloger in _BY_NAME:
-            if (cataloger.name, path) not in used and _leads_nowhere(path, cataloger, overlay):
-                yield path, cataloger, why, overlay.link_layers[path]
-
-
-def _links_that_make(name: str, cataloger: Cataloger, overlay: Overlay) -> Iterator[str]:
-    """Yields the links on the way of a name without whose own names it would be none of a record."""
-    link = name if overlay.links else ""
-    while link := link.rpartition("/")[0]:
-        if link in overlay.links and not cataloger.wants(name[len(link) + 1 :]):
-            yield link
-
-
-def _leads_nowhere(link: str, cataloger: Cataloger, overlay: Overlay) -> bool:
-    """Tells whether a link has the name of a record or of a folder of records, and nothing known is there.
-
-    Of a folder that is so too when records are in there which would be some under any folder.
-    """
-    holds = cataloger.holds(link)
-    if not holds and not cataloger.wants(link):
-        return False
-    end = real_path(link, overlay.links, last=True)
-    return end is None or (end not in overlay.files and (holds or not overlay.is_directory(end)))
 
 
 def _ecosystem_not_read(ecosystem: str, files: Mapping[str, Layer]) -> ReportWarning:

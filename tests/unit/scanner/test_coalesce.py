@@ -590,6 +590,17 @@ def test_link_to_a_folder_whose_records_were_seen_is_not_counted(tmp_path: Path)
     assert "1 file tells" in told.message
 
 
+def test_of_very_many_records_that_are_not_known_the_first_are_named(tmp_path: Path) -> None:
+    layer = LayerBuilder()
+    for number in range(100, 160):
+        layer.symlink(f"srv/x{number}-1.dist-info", "/opt/x")
+
+    told = coalesced([layer], tmp_path)[0].warnings
+
+    assert [each.path for each in told] == [*(f"/srv/x{number}-1.dist-info" for number in range(100, 150)), ""]
+    assert told[-1].message == "What 10 more records say is not known."
+
+
 def test_link_to_a_folder_that_an_upper_layer_deletes_gives_no_warning(tmp_path: Path) -> None:
     base = LayerBuilder().file("opt/x/METADATA", metadata("x", "1")).symlink("srv/x-1.dist-info", "/opt/x")
 
