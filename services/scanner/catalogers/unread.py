@@ -29,8 +29,15 @@ def _at(pattern: str, ecosystem: str) -> _Sign:
 
 
 _RPM: Final = _at(r"(?:var/lib|usr/lib/sysimage|usr/share)/rpm/[^/]+", "rpm")
+SYSTEM: Final = "the operating system"
+"""Files of a distribution; they count where no record of its packages was read, nor which one it is."""
 _NAMES: Final[Mapping[str, _Sign]] = {
     # Systems
+    "libc.so.6": _in(r"lib[^/]*/(?:[^/]+/)?libc\.so\.6", SYSTEM),
+    "busybox": _at(r"(?:usr/)?bin/busybox", SYSTEM),
+    "alpine-release": _at(r"etc/alpine-release", SYSTEM),
+    "debian_version": _at(r"etc/debian_version", SYSTEM),
+    "redhat-release": _at(r"etc/redhat-release", SYSTEM),
     "rpmdb.sqlite": _RPM,
     "Packages.db": _RPM,
     "Packages": _RPM,
@@ -121,7 +128,7 @@ class UnreadCataloger(Cataloger):
     """Names the ecosystem that a file's name tells of."""
 
     name = "unread"
-    version = 2
+    version = 3
     reads = Reads.NAME
     hints = Hints(names=_NAMES, ends=_ENDS, folders=_STORES)
 

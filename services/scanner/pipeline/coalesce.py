@@ -8,10 +8,12 @@ from typing import Final
 
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
+from services.scanner.advisories.ecosystems import is_system
 from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
+from services.scanner.catalogers.unread import SYSTEM
 from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
 from services.scanner.layers.links import Names, real_path
@@ -51,14 +53,21 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
                     origins.setdefault(_origin(found, path), layer.digest)
     visible = dict(_visible(overlay))
     distribution = _distribution(overlay, visible)
+    packages = _packages(visible, distribution, origins)
+    # What is a system's and not judged is told when it is matched, once it is known which system that is.
+    told = SYSTEM if distribution is not None or any(_is_system(each) for each in packages) else ""
     return Coalesced(
         distribution=distribution,
-        packages=_packages(visible, distribution, origins),
+        packages=packages,
         warnings=(
             *(_of_layer(warning, layer) for layer, analysis in layers for warning in analysis.warnings),
-            *_warnings(overlay, visible, [layer for layer, _ in layers]),
+            *_warnings(overlay, visible, [layer for layer, _ in layers], told),
         ),
     )
+
+
+def _is_system(package: Package) -> bool:
+    return not package.ecosystem or is_system(package.ecosystem)
 
 
 def _origin(found: FoundPackage, path: str) -> _Origin:
@@ -113,9 +122,9 @@ def _packages(
 
 
 def _warnings(
-    overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]], layers: Sequence[Layer]
+    overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]], layers: Sequence[Layer], told: str
 ) -> Iterator[ReportWarning]:
-    """Yields what stands in the evidence, then what is missing there."""
+    """Yields what stands in the evidence, then what is missing there; of the ecosystem `told` nothing more."""
     signs: dict[str, dict[str, Layer]] = {}
     for path, several in visible.items():
         for evidence in several:
@@ -138,6 +147,7 @@ def _warnings(
     if len(unknown) > _MAX_UNKNOWN:
         message = f"What {len(unknown) - _MAX_UNKNOWN} more records say is not known."
         yield ReportWarning(code=FILE_NOT_READ, message=message)
+    signs.pop(told, None)
     for ecosystem, files in sorted(signs.items()):
         yield _ecosystem_not_read(ecosystem, files)
 

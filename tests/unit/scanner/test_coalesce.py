@@ -332,6 +332,23 @@ def seen() -> LayerBuilder:
     return LayerBuilder().file(NPM, b"{}").file(TOOL, GO)
 
 
+def test_a_system_of_which_nothing_else_is_known_is_told(tmp_path: Path) -> None:
+    files = LayerBuilder().file("usr/bin/busybox").file("lib/x86_64-linux-gnu/libc.so.6")
+    result, _ = coalesced([files], tmp_path)
+    assert [warning.message for warning in result.warnings] == [
+        "Packages of the operating system were seen and not read: 2 files tell of them "
+        "(/lib/x86_64-linux-gnu/libc.so.6)."
+    ]
+
+
+def test_a_system_whose_packages_or_name_are_known_is_not_told_again(tmp_path: Path) -> None:
+    files = LayerBuilder().file("usr/bin/busybox").file("etc/debian_version", b"12.5")
+    named = LayerBuilder().file("etc/os-release", DEBIAN)
+    read = LayerBuilder().file(STATUS, dpkg_status(bash="5.2"))
+    for upper in (named, read):
+        assert coalesced([files, upper], tmp_path)[0].warnings == ()
+
+
 def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Path) -> None:
     base = LayerBuilder().file("z/package-lock.json", b"{}").file("usr/lib/go.mod").file(TOOL, GO)
     upper = LayerBuilder().file("app/yarn.lock").file("b/Cargo.lock")

@@ -6,10 +6,12 @@ from hypothesis import strategies as st
 
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
-from services.scanner.catalogers.unread import UnreadCataloger
+from services.scanner.catalogers.unread import SYSTEM, UnreadCataloger
 from services.scanner.layers.wanting import Wanting
 
 SIGNS = [
+    *((SYSTEM, path) for path in ("lib/x86_64-linux-gnu/libc.so.6", "usr/lib64/libc.so.6", "bin/busybox")),
+    *((SYSTEM, f"etc/{name}") for name in ("alpine-release", "debian_version", "redhat-release")),
     ("rpm", "var/lib/rpm/rpmdb.sqlite"),
     ("rpm", "var/lib/rpm/Packages"),
     ("rpm", "var/lib/rpm/Packages.db"),
