@@ -55,7 +55,7 @@ class Pushes:
         body = json.dumps(_envelope(tag, digest))
         headers = {"content-type": "application/vnd.docker.distribution.events.v1+json", **self.endpoint.headers}
         async with self.http.post(self.endpoint.url, data=body, headers=headers) as response:
-            assert (response.status, await response.json()) == (202, {"accepted": 1, "ignored": 0})
+            assert (response.status, (await response.json())["accepted"]) == (202, 1)
 
 
 @contextlib.asynccontextmanager
