@@ -47,7 +47,7 @@ def reported(output: Output, *, otherwise: Exit = Exit.FAILED) -> Iterator[None]
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise
     except Exception as error:
-        # Left alone, a fault of ours would end a gate with 1, which speaks of the image (decision 0018).
+        # Left alone, a fault of ours would end a gate with 1, which speaks of the image (decision 0016).
         if output is Output.TABLE:
             traceback.print_exc()
         facts = {"error": type(error).__name__}
