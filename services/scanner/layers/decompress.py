@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,9 +28,6 @@ CHUNK_BYTES: Final = 512 << 10
 """So much fits into the cache of a core beside all else: what was just decompressed is walked at once."""
 _BUFFERS: Final = 3
 _READ_AHEAD: Final = 512 << 10
-_SWITCH_SECONDS: Final = 0.0002
-"""The thread that decompresses wants the interpreter for a moment after each chunk; by default the walker keeps it
-waiting for five milliseconds, in which seven chunks could have been decompressed."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_WINDOW: Final = 128 << 20
 """Memory that a zstd frame may ask for; what `zstd --long` makes by default."""
@@ -186,22 +182,11 @@ def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[Lay
         path.open("rb", buffering=0) as file,
         ThreadPoolExecutor(1, "layer-read") as reading,
         ThreadPoolExecutor(1, "layer-hash") as hashing,
-        _quick_turns(),
     ):
         size = os.fstat(file.fileno()).st_size
         read_into = _reader_for(file, size, media_type, limits)
         bound = _Bound(size, limits, compressed=read_into != file.readinto)
         yield LayerReader(read_into, file.tell, bound, _Hasher(hashing), reading)
-
-
-@contextmanager
-def _quick_turns() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
 
 
 def _reader_for(file: FileIO, size: int, media_type: str, limits: LayerLimits) -> ReadInto:
