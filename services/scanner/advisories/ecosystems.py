@@ -12,6 +12,23 @@ _SCHEMES: Final = {
     "Chainguard": "apk",
     "Wolfi": "apk",
     "PyPI": "pep440",
+    "npm": "npm",
+    "Maven": "maven",
+    "Go": "go",
+    "crates.io": "cargo",
+    "RubyGems": "gem",
+    "Packagist": "packagist",
+    "NuGet": "nuget",
+    "Bitnami": "semver",
+    "AlmaLinux": "rpm",
+    "Azure Linux": "rpm",
+    "Mageia": "rpm",
+    "Photon OS": "rpm",
+    "Red Hat": "rpm",
+    "Rocky Linux": "rpm",
+    "SUSE": "rpm",
+    "openEuler": "rpm",
+    "openSUSE": "rpm",
 }
 _SYSTEMS: Final = frozenset(
     {
@@ -21,6 +38,7 @@ _SYSTEMS: Final = frozenset(
         "Chainguard",
         "Debian",
         "Mageia",
+        "Photon OS",
         "Red Hat",
         "Rocky Linux",
         "SUSE",
@@ -31,6 +49,7 @@ _SYSTEMS: Final = frozenset(
     }
 )
 _SEPARATORS = re.compile(r"[-_.]+")
+_CASELESS: Final = frozenset({"NuGet", "Packagist"})
 
 
 def family(ecosystem: str) -> str:
@@ -49,5 +68,10 @@ def is_system(ecosystem: str) -> bool:
 
 
 def canonical_name(ecosystem: str, name: str) -> str:
-    """Returns the one spelling of a package's name; Python's follow PEP 503, others are as they stand."""
-    return _SEPARATORS.sub("-", name).lower() if ecosystem == "PyPI" else name
+    """Returns the one spelling of a package's name.
+
+    Python's follow PEP 503, NuGet and Packagist do not tell large from small letters, others are as they stand.
+    """
+    if ecosystem == "PyPI":
+        return _SEPARATORS.sub("-", name).lower()
+    return name.lower() if ecosystem in _CASELESS else name

@@ -20,6 +20,11 @@ def is_word(text: str) -> bool:
     return len(text) <= _MAX_WORD and _WORD.fullmatch(text) is not None
 
 
+def is_scoped(text: str) -> bool:
+    """Tells whether the text can be a name of words with slashes between them, as npm, Go and Packagist have it."""
+    return len(text) <= _MAX_WORD and all(map(is_word, text.split("/")))
+
+
 def to_text(value: bytes) -> str:
     """Reads UTF-8; what is none becomes U+FFFD, which no word may contain."""
     return value.decode("utf-8", "replace").strip()

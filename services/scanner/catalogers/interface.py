@@ -14,11 +14,21 @@ from services.kernel.model.report import ReportWarning
 
 
 class PackageFormat(enum.Enum):
-    """Whose package it is; the ecosystem follows from it and, for an OS package, from the distribution."""
+    """Whose package it is, in purl's word; the ecosystem follows, for an OS package with the distribution."""
 
     DEB = "deb"
     APK = "apk"
+    RPM = "rpm"
     PYPI = "pypi"
+    CONDA = "conda"
+    NPM = "npm"
+    MAVEN = "maven"
+    GO = "golang"
+    CARGO = "cargo"
+    GEM = "gem"
+    COMPOSER = "composer"
+    NUGET = "nuget"
+    BITNAMI = "bitnami"
 
 
 class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from packageurl import PackageURL
 
-from services.scanner.catalogers.complaints import is_word
+from services.scanner.catalogers.complaints import is_scoped, is_word
 from services.scanner.catalogers.interface import Distribution, FoundPackage, PackageFormat
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 
 WORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1).filter(is_word)
+NAMES = WORDS | st.tuples(WORDS, WORDS).map("/".join)
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,35 @@ def test_ecosystem_without_a_distribution(kind: PackageFormat, expected: str) ->
             Distribution(id="alpine", version_id="3.18.4"),
             "pkg:pypi/zope-interface-x@1.0%2Blocal",
         ),
+        *(
+            (FoundPackage(format=kind, name=name, version="1.2"), None, expected)
+            for kind, name, expected in (
+                (PackageFormat.NPM, "@babel/core", "pkg:npm/%40babel/core@1.2"),
+                (PackageFormat.NPM, "lodash", "pkg:npm/lodash@1.2"),
+                (PackageFormat.MAVEN, "org.apache:commons", "pkg:maven/org.apache/commons@1.2"),
+                (PackageFormat.GO, "github.com/a/b/v2", "pkg:golang/github.com/a/b/v2@1.2"),
+                (PackageFormat.GO, "stdlib", "pkg:golang/stdlib@1.2"),
+                (PackageFormat.COMPOSER, "monolog/monolog", "pkg:composer/monolog/monolog@1.2"),
+                (PackageFormat.CARGO, "serde", "pkg:cargo/serde@1.2"),
+                (PackageFormat.GEM, "rails", "pkg:gem/rails@1.2"),
+                (PackageFormat.NUGET, "Newtonsoft.Json", "pkg:nuget/Newtonsoft.Json@1.2"),
+            )
+        ),
     ],
 )
-def test_package_url(package: FoundPackage, distribution: Distribution, expected: str) -> None:
+def test_package_url(package: FoundPackage, distribution: Distribution | None, expected: str) -> None:
     assert purl_of(package, distribution) == expected
 
 
-@given(st.sampled_from(PackageFormat), WORDS, WORDS, WORDS | st.just(""))
+@pytest.mark.parametrize(
+    ("name", "expected"), [("@a/b", True), ("a", True), ("a/", False), ("/", False), ("", False)]
+)
+def test_a_name_with_slashes_has_a_word_on_each_side(name: str, expected: bool) -> None:
+    assert is_scoped(name) is expected
+
+
+@given(st.sampled_from(PackageFormat), NAMES, WORDS, WORDS | st.just(""))
+@example(PackageFormat.MAVEN, "a:", "1", "")
 def test_every_package_that_a_cataloger_lets_through_has_a_url(
     kind: PackageFormat, name: str, version: str, arch: str
 ) -> None:
