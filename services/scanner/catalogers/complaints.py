@@ -21,7 +21,7 @@ def is_word(text: str) -> bool:
 
 
 def is_scoped(text: str) -> bool:
-    """Tells whether the text can be a name of words with slashes between them, as npm, Go and Packagist have it."""
+    """Tells whether the text can be a name of words with slashes between, as npm, Go and Packagist have it."""
     return len(text) <= _MAX_WORD and all(map(is_word, text.split("/")))
 
 

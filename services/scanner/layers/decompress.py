@@ -9,10 +9,11 @@ import gzip
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final, cast
 
 import zstandard
@@ -26,7 +27,7 @@ from services.scanner.reasons import Reason, ScanFailure
 
 CHUNK_BYTES: Final = 512 << 10
 """So much fits into the cache of a core beside all else: what was just decompressed is walked at once."""
-_BUFFERS: Final = 3
+_BUFFERS: Final = 4
 _READ_AHEAD: Final = 512 << 10
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _MAX_WINDOW: Final = 128 << 20
@@ -45,25 +46,13 @@ _DAMAGED: Final = (
 
 
 class LayerReader:
-    """Gives the uncompressed bytes once, in order."""
+    """Gives the uncompressed bytes once, in order, and hashes them."""
 
-    def __init__(
-        self,
-        read_into: ReadInto,
-        position: Callable[[], int],
-        bound: _Bound,
-        hasher: _Hasher,
-        thread: ThreadPoolExecutor,
-    ) -> None:
-        self._read_into = read_into
-        self._position = position
-        self._bound = bound
-        self._hasher = hasher
-        self._thread = thread
-        self._views = [memoryview(bytearray(CHUNK_BYTES)) for _ in range(_BUFFERS)]
-        self._turn = 0
-        self._unpacked = 0
-        self._ahead = thread.submit(self._fill, 0)
+    def __init__(self, ahead: _ReadAhead, thread: ThreadPoolExecutor) -> None:
+        self._ahead = ahead
+        self._reading = thread.submit(ahead.run)
+        self._chunk = memoryview(b"")
+        self._sha256 = hashlib.sha256()
         self.size = 0
         """Uncompressed bytes given so far."""
 
@@ -73,13 +62,11 @@ class LayerReader:
         Raises:
             ScanFailure: LAYER_CORRUPT, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_LARGE.
         """
-        turn = self._turn
-        chunk = self._ahead.result()
-        self._hasher.update(turn, chunk)
+        self._chunk = chunk = self._ahead.exchange(self._chunk)
+        if not chunk:
+            self._reading.result()
+        self._sha256.update(chunk)
         self.size += len(chunk)
-        self._turn = following = (turn + 1) % _BUFFERS
-        self._hasher.wait(following)
-        self._ahead = self._thread.submit(self._fill, following)
         return chunk
 
     def skip(self, _size: int) -> int:
@@ -93,11 +80,51 @@ class LayerReader:
 
     def diff_id(self) -> str:
         """Returns the digest of all bytes given so far; the layer's diffID once it has been read to its end."""
-        return self._hasher.digest()
+        return f"sha256:{self._sha256.hexdigest()}"
 
-    def _fill(self, turn: int) -> memoryview:
-        """Decompresses one chunk, in a thread of its own: the one before it is walked meanwhile."""
-        view = self._views[turn]
+
+class _ReadAhead:
+    """Decompresses in a thread that waits for nothing but room: what it gave is hashed and walked meanwhile.
+
+    Two threads, not three: a third one would take turns with the decompressor where there are two cores.
+    """
+
+    def __init__(self, read_into: ReadInto, position: Callable[[], int], bound: _Bound) -> None:
+        self._read_into = read_into
+        self._position = position
+        self._bound = bound
+        self._unpacked = 0
+        self._filled: SimpleQueue[memoryview] = SimpleQueue()
+        self._free: SimpleQueue[memoryview | None] = SimpleQueue()
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(CHUNK_BYTES)))
+
+    def exchange(self, chunk: memoryview) -> memoryview:
+        """Takes back a chunk given before and returns the next one; an empty one is the end, or a failure."""
+        if chunk:
+            self._free.put(memoryview(chunk.obj))
+        filled = self._filled.get()
+        if not filled:
+            self._filled.put(filled)  # for whoever asks once more
+        return filled
+
+    def run(self) -> None:
+        """Fills what is free until the layer ends or somebody stops it.
+
+        Raises:
+            ScanFailure: LAYER_CORRUPT, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_LARGE.
+        """
+        try:
+            while (buffer := self._free.get()) is not None and (chunk := self._fill(buffer)):
+                self._filled.put(chunk)
+        finally:
+            self._filled.put(memoryview(b""))
+
+    def stop(self) -> None:
+        """Makes `run` end soon."""
+        self._free.put(None)
+
+    def _fill(self, view: memoryview) -> memoryview:
         filled = 0
         while filled < CHUNK_BYTES and (got := self._read(view[filled:])):
             filled += got
@@ -147,28 +174,6 @@ class _Bound:
         )
 
 
-class _Hasher:
-    """SHA-256 in a thread: it runs while the next chunk is decompressed, both without the interpreter's lock."""
-
-    def __init__(self, thread: ThreadPoolExecutor) -> None:
-        self._thread = thread
-        self._sha256 = hashlib.sha256()
-        self._pending: list[Future[None] | None] = [None] * _BUFFERS
-
-    def wait(self, turn: int) -> None:
-        pending = self._pending[turn]
-        if pending is not None:
-            pending.result()
-
-    def update(self, turn: int, chunk: memoryview) -> None:
-        self._pending[turn] = self._thread.submit(self._sha256.update, chunk) if chunk else None
-
-    def digest(self) -> str:
-        for turn in range(_BUFFERS):
-            self.wait(turn)
-        return f"sha256:{self._sha256.hexdigest()}"
-
-
 @contextmanager
 def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[LayerReader]:
     """Opens a layer file as stored in a registry: plain tar, gzip (any number of members) or zstd (of frames).
@@ -178,15 +183,15 @@ def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[Lay
     Raises:
         ScanFailure: LAYER_CORRUPT.
     """
-    with (
-        path.open("rb", buffering=0) as file,
-        ThreadPoolExecutor(1, "layer-read") as reading,
-        ThreadPoolExecutor(1, "layer-hash") as hashing,
-    ):
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "layer-read") as thread:
         size = os.fstat(file.fileno()).st_size
         read_into = _reader_for(file, size, media_type, limits)
         bound = _Bound(size, limits, compressed=read_into != file.readinto)
-        yield LayerReader(read_into, file.tell, bound, _Hasher(hashing), reading)
+        ahead = _ReadAhead(read_into, file.tell, bound)
+        try:
+            yield LayerReader(ahead, thread)
+        finally:
+            ahead.stop()
 
 
 def _reader_for(file: FileIO, size: int, media_type: str, limits: LayerLimits) -> ReadInto:
