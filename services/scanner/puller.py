@@ -7,7 +7,7 @@ from services.rules.api import RulesApi
 from services.scanner.ask import OpenSource
 from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.scan import ScanPipeline
-from services.scanner.records import ScannedImage, ScanRecord
+from services.scanner.records import Lease, ScannedImage, ScanRecord
 
 
 class Puller:
@@ -18,8 +18,8 @@ class Puller:
         self._open_source = open_source
         self._pipeline = pipeline
 
-    async def scan(self, scan: ScanRecord) -> ScannedImage | ImageIndex:
-        """Scans. Whether another repository is asked after a failure is decided where the failure is recorded.
+    async def scan(self, lease: Lease, scan: ScanRecord) -> ScannedImage | ImageIndex:
+        """Scans under a lease. Whether another repository is asked after a failure is decided where it is noted.
 
         Credentials are asked for now, not when the scan was queued: they may have changed since.
 
@@ -30,4 +30,4 @@ class Puller:
         access = await self._rules.registry_access(scan.key.instance_id)
         digest, name = scan.key.digest, RepositoryName(namespace=scan.namespace, name=scan.repository)
         async with self._open_source(access, name) as source:
-            return await self._pipeline.scan(source, name=digest, reference=digest)
+            return await self._pipeline.scan(source, name=digest, reference=digest, lease=lease)

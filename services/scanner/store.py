@@ -273,6 +273,19 @@ class ScannerStore:
         """Stores a compressed analysis; the first one stays."""
         await db.execute(_Q["put_analysis"], digest, analysers, content)
 
+    async def take_turns(
+        self, db: Connection, digests: Sequence[str], analysers: str, lease: Lease
+    ) -> frozenset[str]:
+        """Makes the lease's holder the reader of those layers that nobody else reads; returns these.
+
+        A turn ends with the lease, or with the work; taking it again is no harm.
+
+        Raises:
+            asyncpg.ForeignKeyViolationError: the work is over, so the lease was lost.
+        """
+        rows = await db.fetch(_Q["take_turns"], list(digests), analysers, lease.scan_id, lease.fence)
+        return frozenset(row["layer_digest"] for row in rows)
+
     # work
 
     async def enqueue(self, db: Connection, scan_id: str, lane: int) -> None:

@@ -20,7 +20,7 @@ from services.scanner.store import ScannerStore
 
 log = structlog.get_logger()
 
-ScanWork = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
+ScanWork = Callable[[Lease, ScanRecord], Awaitable[ScannedImage | ImageIndex]]
 """Does one scan; raises `ScanFailure`, or `ServiceError` when an instance cannot be asked for."""
 _CHANNEL = "drydock_scanner_work"
 _LOOK_SECONDS = 1.0
@@ -155,7 +155,7 @@ class Worker:
             if lease.attempts > self._settings.attempts:
                 raise _given_up(lease.attempts - 1)
             async with deadline:
-                result = await self._work(scan)
+                result = await self._work(lease, scan)
         except TimeoutError:
             if not deadline.expired():  # somebody else's deadline, such as the database's
                 raise

@@ -103,7 +103,7 @@ class ScannerBench:
             pool=self.pool,
             store=self.store,
             recorder=self.recorder,
-            work=script,
+            work=lambda lease, scan: script(scan),
             wakeups=wakeups,
             settings=self.settings,
             random_source=random.Random(1),

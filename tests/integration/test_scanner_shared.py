@@ -19,7 +19,7 @@ from services.scanner.images.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.puller import Puller
 from services.scanner.reasons import Reason, ScanFailure
-from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord
+from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
 from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench
 
 
@@ -52,7 +52,7 @@ class Registry:
         self.asked.append(name.path)
         yield name.path
 
-    async def scan(self, source: str, *, name: str, reference: str) -> ScannedImage | ImageIndex:
+    async def scan(self, source: str, *, name: str, reference: str, lease: Lease) -> ScannedImage | ImageIndex:
         if source not in self.having or (source, name) in self.lacking:
             raise ScanFailure(self._why, f"There is no image {source}@{name}.")
         return self.indexes.get(name) or scanned_digest(Digest(name))
@@ -74,7 +74,7 @@ class Work:
         if step := self.before.pop(scan.key.digest, None):
             await step()
         try:
-            return await self._puller.scan(scan)
+            return await self._puller.scan(Lease(scan_id=scan.scan_id, fence=1, attempts=1, lane=0), scan)
         except ScanFailure:
             if self.after_failure:
                 await self.after_failure.pop(0)()

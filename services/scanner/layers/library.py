@@ -10,6 +10,7 @@ import zstandard
 
 from services.kernel.db import Pool
 from services.kernel.model.digest import Digest
+from services.scanner.records import Lease
 from services.scanner.store import ScannerStore
 
 _LEVEL = 3
@@ -22,6 +23,13 @@ class AnalysisLibrary(ABC):
     @abstractmethod
     async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Returns the analyses that are there."""
+
+    @abstractmethod
+    async def take_turns(self, digests: Sequence[Digest], lease: Lease | None) -> frozenset[Digest]:
+        """Returns the layers that nobody under a lease reads now: they are the caller's. Without a lease, all.
+
+        The others will be known soon; if not, ask again, because their reader failed or died.
+        """
 
     @abstractmethod
     async def keep(self, digest: Digest, analysis: bytes) -> None:
@@ -41,6 +49,13 @@ class StoredAnalyses(AnalysisLibrary):
         async with self._pool.acquire() as db:
             packed = await self._store.analyses(db, digests, self._analysers)
         return {Digest(digest): await asyncio.to_thread(_unpack, content) for digest, content in packed.items()}
+
+    async def take_turns(self, digests: Sequence[Digest], lease: Lease | None) -> frozenset[Digest]:
+        """One statement, decided by the database for every scanner."""
+        if lease is None or not digests:
+            return frozenset(digests)
+        async with self._pool.acquire() as db:
+            return frozenset(map(Digest, await self._store.take_turns(db, digests, self._analysers, lease)))
 
     async def keep(self, digest: Digest, analysis: bytes) -> None:
         """One row, compressed."""
@@ -66,6 +81,10 @@ class RememberedAnalyses(AnalysisLibrary):
     async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
         """Those of this process."""
         return {digest: self._analyses[digest] for digest in digests if digest in self._analyses}
+
+    async def take_turns(self, digests: Sequence[Digest], lease: Lease | None) -> frozenset[Digest]:
+        """All: nobody else is there."""
+        return frozenset(digests)
 
     async def keep(self, digest: Digest, analysis: bytes) -> None:
         """Until the process ends."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -23,10 +24,13 @@ from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.judge import Case, judge
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.reasons import Reason, ScanFailure
-from services.scanner.records import ScannedImage
+from services.scanner.records import Lease, ScannedImage
 from services.scanner.settings import ScannerSettings
 
 log = structlog.get_logger()
+
+_LOOK_SECONDS: Final = 0.2
+"""Between two looks whether another scanner has read a layer."""
 
 Progress = Callable[[str, Mapping[str, object]], None]
 """Told of each step: its name and facts about it. Must return at once."""
@@ -66,9 +70,12 @@ class ScanPipeline:
         name: str,
         reference: str,
         platform: Platform | None = None,
+        lease: Lease | None = None,
         progress: Progress = lambda step, facts: None,
     ) -> ScannedImage | ImageIndex:
         """Scans the image that `name` leads to; returns an index unscanned unless a platform is named.
+
+        Under a lease, layers that another scanner reads at this moment are waited for, not read twice.
 
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.
@@ -78,13 +85,13 @@ class ScanPipeline:
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
-        analyses = await self._analyse(source, resolved, progress)
+        analyses = await self._analyse(source, resolved, lease, progress)
         result = await self._judge(resolved, reference, analyses)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
     async def _analyse(
-        self, source: ImageSource, image: ResolvedImage, progress: Progress
+        self, source: ImageSource, image: ResolvedImage, lease: Lease | None, progress: Progress
     ) -> Mapping[Digest, bytes]:
         """Returns an analysis of every layer; reads those that nobody has read or is reading."""
         digests = tuple({layer.digest for layer in image.manifest.layers})
@@ -101,15 +108,19 @@ class ScanPipeline:
                 _check_diff_ids(image, known)
                 return known
             others = [self._busy[digest] for digest in missing if digest in self._busy]
-            ours = [layer for digest, layer in missing.items() if digest not in self._busy]
-            self._busy |= {layer.digest: asyncio.Event() for layer in ours}
+            ours = [digest for digest in missing if digest not in self._busy]
+            self._busy |= {digest: asyncio.Event() for digest in ours}
             try:
-                await fetch_layers(source, ours, self._spool, read, self._settings.worker_processes)
+                turns = await self._library.take_turns(ours, lease)
+                layers = [missing[digest] for digest in ours if digest in turns]
+                await fetch_layers(source, layers, self._spool, read, self._settings.worker_processes)
             finally:
-                for layer in ours:
-                    self._busy.pop(layer.digest).set()
+                for digest in ours:
+                    self._busy.pop(digest).set()
             for event in others:  # whether they did well shows in the library; if not, the layer is ours then
                 await event.wait()
+            if len(turns) < len(ours):
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def _judge(self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes]) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids

@@ -1,0 +1,173 @@
+"""A layer that two scans want at the same moment is read once, whichever scanners they run in."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from services.kernel.clock import SystemClock
+from services.kernel.db import Pool
+from services.kernel.model.digest import Digest, digest_of
+from services.kernel.model.reference import parse_reference
+from services.kernel.workers import WorkerPool
+from services.lab.image import BuiltImage, build_image, write_layout
+from services.scanner.advisories.files import AdvisoryFiles
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.engine import ENGINE
+from services.scanner.images.interface import Descriptor
+from services.scanner.images.limits import SourceSettings
+from services.scanner.images.open import name_in_source, open_source
+from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.library import StoredAnalyses
+from services.scanner.pipeline.catalog import CatalogStep
+from services.scanner.pipeline.scan import ScanPipeline
+from services.scanner.reasons import Reason, ScanFailure
+from services.scanner.records import Lease, ScannedImage
+from services.scanner.settings import ScannerSettings
+from services.scanner.store import ScannerStore
+from tests.builders.images import a_layer
+from tests.databases import migrated_pool
+
+BASE, FIRST, SECOND = a_layer("base"), a_layer("first"), a_layer("second")
+IMAGES = {"first": build_image([BASE, FIRST]), "second": build_image([BASE, SECOND])}
+
+
+class Reading(CatalogStep):
+    """Reads for real; a test may hold or break the reading of a layer."""
+
+    def __init__(self, workers: WorkerPool) -> None:
+        super().__init__(workers, 60)
+        self.read: list[Digest] = []
+        self.reads_base = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
+        self.breaks = False
+
+    async def catalog(self, layer: Descriptor, path: Path) -> bytes:
+        self.read.append(layer.digest)
+        if layer.digest == BASE.digest:
+            self.reads_base.set()
+            await self.may_go_on.wait()
+            if self.breaks:
+                raise ScanFailure(Reason.WORKER_DIED, "It died.")
+        return await super().catalog(layer, path)
+
+
+class Node:
+    """One scanner process as far as its pipeline goes."""
+
+    def __init__(self, folder: Path, pool: Pool, workers: WorkerPool, spool: LayerSpool) -> None:
+        self.reading = Reading(workers)
+        self._layouts = folder
+        self._pipeline = ScanPipeline(
+            library=StoredAnalyses(pool, ScannerStore(), "analysers"),
+            spool=spool,
+            workers=workers,
+            cataloging=self.reading,
+            engine=ENGINE,
+            data=folder,
+            settings=ScannerSettings(),
+            advisory_settings=AdvisorySettings(),
+            clock=SystemClock(),
+        )
+
+    async def scan(self, image: str, lease: Lease) -> ScannedImage:
+        reference = parse_reference(f"oci:{self._layouts}/images:{image}")
+        async with open_source(reference, None, SourceSettings()) as source:
+            name = name_in_source(reference)
+            result = await self._pipeline.scan(source, name=name, reference=image, lease=lease)
+        assert isinstance(result, ScannedImage)
+        return result
+
+
+@asynccontextmanager
+async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
+    AdvisoryFiles(folder).ensure()
+    images: dict[str, BuiltImage] = IMAGES
+    write_layout(folder / "images", images)
+    workers = WorkerPool(processes=2, memory_bytes=2 << 30)
+    async with (
+        LayerSpool(folder / "spool", 1 << 30) as one,
+        LayerSpool(folder / "spool", 1 << 30) as other,
+    ):
+        yield Node(folder, pool, workers, one), Node(folder, pool, workers, other)
+
+
+async def a_lease(pool: Pool, *, seconds: float = 60) -> Lease:
+    store, scan_id = ScannerStore(), str(uuid.uuid4())
+    async with pool.acquire() as db:
+        await store.enqueue(db, scan_id, 0)
+        [lease] = await store.claim(db, "test", seconds, 1)
+    return lease
+
+
+async def give_back(pool: Pool, lease: Lease) -> None:
+    async with pool.acquire() as db:
+        await ScannerStore().release(db, lease)
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    async with migrated_pool(database, ("scanner", "services.scanner")) as pool:
+        yield pool
+
+
+async def test_a_common_base_is_read_by_one_of_two_scanners(pool: Pool, tmp_path: Path) -> None:
+    async with nodes(tmp_path, pool) as (one, other), asyncio.TaskGroup() as scans:
+        one.reading.may_go_on.clear()
+        first = scans.create_task(one.scan("first", await a_lease(pool)))
+        await one.reading.reads_base.wait()
+        second = scans.create_task(other.scan("second", await a_lease(pool)))
+        while SECOND.digest not in other.reading.read:  # what is its own it reads meanwhile
+            await asyncio.sleep(0.01)
+        assert not second.done()
+        one.reading.may_go_on.set()
+        await asyncio.gather(first, second)
+        assert sorted(one.reading.read + other.reading.read) == sorted(
+            layer.digest for layer in (BASE, FIRST, SECOND)
+        )
+
+
+async def test_the_layer_of_a_reader_that_failed_is_read_by_who_waited(pool: Pool, tmp_path: Path) -> None:
+    async with nodes(tmp_path, pool) as (one, other), asyncio.TaskGroup() as scans:
+        one.reading.may_go_on.clear()
+        one.reading.breaks = True
+        lease = await a_lease(pool)
+        first = asyncio.create_task(one.scan("first", lease))
+        await one.reading.reads_base.wait()
+        second = scans.create_task(other.scan("second", await a_lease(pool)))
+        one.reading.may_go_on.set()
+        with pytest.raises(ScanFailure):
+            await first
+        assert BASE.digest not in other.reading.read
+        await give_back(pool, lease)
+        await second
+        assert BASE.digest in other.reading.read
+
+
+async def test_the_layer_of_a_reader_that_died_is_read_when_its_lease_is_over(pool: Pool, tmp_path: Path) -> None:
+    async with nodes(tmp_path, pool) as (one, other):
+        one.reading.may_go_on.clear()
+        first = asyncio.create_task(one.scan("first", await a_lease(pool, seconds=1)))
+        await one.reading.reads_base.wait()
+        first.cancel()
+        await other.scan("second", await a_lease(pool))
+        assert BASE.digest in other.reading.read
+
+
+async def test_turns_go_with_the_work(pool: Pool) -> None:
+    library, layer = StoredAnalyses(pool, ScannerStore(), "analysers"), digest_of(b"layer")
+    lease, other = await a_lease(pool), await a_lease(pool)
+    assert await library.take_turns([layer], lease) == {layer}
+    assert await library.take_turns([layer], lease) == {layer}
+    assert await library.take_turns([layer], other) == frozenset()
+    assert await StoredAnalyses(pool, ScannerStore(), "newer").take_turns([layer], other) == {layer}
+    async with pool.acquire() as db:
+        await ScannerStore().finish(db, lease)
+        assert await db.fetchval("SELECT count(*) FROM scanner.layer_turn WHERE analysers = 'analysers'") == 0
+    assert await library.take_turns([layer], other) == {layer}
