@@ -20,6 +20,7 @@ from services.kernel.ground import Ground
 from services.kernel.ids import RandomIds
 from services.kernel.migrate import migrate
 from services.kernel.monitoring import serve_monitoring
+from services.kernel.outages import through_outages
 from services.kernel.run import Process
 from services.kernel.secrets import SecretBox, load_key
 from services.kernel.settings import KernelSettings
@@ -109,7 +110,7 @@ async def compose(
             )
         )
         admin_token_file = data / "admin.token"
-        await doors.keys.bootstrap_admin(admin_token_file)
+        await through_outages(lambda: doors.keys.bootstrap_admin(admin_token_file), process.stopping)
         ready.set(True)
         log.info("standalone.started", grpc=doors.grpc, http=doors.http, data=str(data))
         yield Running(

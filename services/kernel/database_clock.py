@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from services.kernel.db import Pool, is_outage
+from services.kernel.outages import through_outages
 from services.kernel.run import Process
 from services.kernel.wakeup import wait
 
@@ -18,7 +19,6 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 30.0
 _ASK_SECONDS = 5.0
-_AGAIN_SECONDS = 1.0
 _SURE_SECONDS = 0.5
 
 
@@ -64,13 +64,6 @@ class DatabaseClock:
 async def open_clock(process: Process, pool: Pool) -> AsyncIterator[DatabaseClock]:
     """Yields a clock that is set, however long the database lets us wait, and kept until the process stops."""
     clock = DatabaseClock(pool)
-    while not process.stopping.is_set():
-        try:
-            await clock.look()
-            break
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            await wait(process.stopping, _AGAIN_SECONDS)
+    await through_outages(clock.look, process.stopping)
     process.start("clock", clock.keep(process.stopping))
     yield clock

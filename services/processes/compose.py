@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from services.gateway import wiring as gateway
 from services.kernel.ground import Ground
 from services.kernel.monitoring import serve_monitoring
+from services.kernel.outages import through_outages
 from services.kernel.rpc.inner import check_listen, serve_inner
 from services.kernel.rpc.interceptors import RpcMetrics
 from services.kernel.rpc.peer import Peer, PeerMetrics
@@ -113,8 +114,8 @@ async def _gateway(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
             settings=plan.gateway,
         )
     )
-    if plan.process.admin_token_file is not None:
-        await doors.keys.bootstrap_admin(plan.process.admin_token_file)
+    if (token_file := plan.process.admin_token_file) is not None:
+        await through_outages(lambda: doors.keys.bootstrap_admin(token_file), ground.process.stopping)
     else:
         log.info("gateway.keys_as_they_are", hint="DRYDOCK_ADMIN_TOKEN_FILE makes the administrator's key.")
     return Running(grpc=doors.grpc, http=doors.http, monitoring="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -26,4 +27,7 @@ async def test_what_is_published_while_the_broker_is_away_is_refused_and_later_t
                     await bus.publish([message])
         finally:
             await kafka.ready()
-        await bus.publish([message])
+        while True:  # the broker answers before the client has heard of it
+            with contextlib.suppress(ServiceError):
+                await bus.publish([message])
+                break
