@@ -35,8 +35,8 @@ async def measure() -> Result:
     return Result(
         question=(
             f"A layer of more than 200 MB gzip with {_FILES:,} files, a third of its bytes executables': package "
-            "records read, executables searched, diffID computed, as a part of the speed of decompressing and "
-            "hashing it alone; 1 would be a walker, catalogers and searches that cost nothing."
+            "records read, executables searched, diffID computed, as a part of the speed of decompressing it "
+            "alone, and of decompressing and hashing it; 1 would be work that costs nothing."
         ),
         figures=tuple(figures),
     )
@@ -62,13 +62,15 @@ def _layers(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _measured(name: str, path: Path) -> tuple[Figure, ...]:
     path.read_bytes()  # into the page cache
-    works: tuple[Callable[[Path], object], ...] = (_unpack, _analyse)
+    works: tuple[Callable[[Path], object], ...] = (_decompress, _unpack, _analyse)
     size = decode_analysis(_analyse(path)).uncompressed_size
-    rounds = []
+    rounds, bare = [], []
     for number in range(_ROUNDS):
         took = {work: _timed(work, path) for work in (works if number % 2 else works[::-1])}
         rounds.append((took[_unpack], took[_analyse]))
+        bare.append(took[_decompress][0] / took[_analyse][0])
     return (
+        Figure(what=f"{name}: read / decompressed", rounds=tuple(bare), bar=">= 0.8"),
         Figure(
             what=f"{name}: read / decompressed and hashed",
             rounds=tuple(alone[0] / whole[0] for alone, whole in rounds),
@@ -91,6 +93,14 @@ def _timed(work: Callable[[Path], object], path: Path) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     work(path)
     return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _decompress(path: Path) -> None:
+    """Does nothing with the bytes: the fastest way here, in one thread and one buffer."""
+    buffer = bytearray(1 << 20)
+    with igzip.IGzipFile(path, "rb") as file:  # type: ignore[no-untyped-call]  # its stub has no types
+        while file.readinto(buffer):
+            pass
 
 
 def _unpack(path: Path) -> str:
