@@ -29,8 +29,8 @@ from services.notifier import wiring as notifier
 from services.notifier.settings import NotifierSettings
 from services.rules import wiring as rules
 from services.rules.settings import RulesSettings
-from services.scanner import wiring as scanner
 from services.scanner.settings import ScannerSettings
+from services.scanner.wiring import server as scanner
 from services.schemas import schemas_needed
 from services.settings import check_environment
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from services.kernel.model.reference import ImageReference
     from services.kernel.model.report import Report
     from services.kernel.model.severity import Severity
+    from services.kernel.workers.interface import Workers
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -89,11 +91,12 @@ def scan(
         check_pair(username, password_wanted=password_stdin)
         access = _access(reference, plain_http, username, read_password(wanted=password_stdin))
 
-        from services.scanner.wiring import one_shot
+        from services.scanner.wiring.one_shot import one_shot, one_shot_workers
 
-        async def work(progress: Progress) -> Report:
+        async def work(workers: Workers, progress: Progress) -> Report:
             return await one_shot(
                 reference,
+                workers=workers,
                 access=access,
                 platform=wanted,
                 advisories=advisories,
@@ -101,8 +104,9 @@ def scan(
                 progress=progress,
             )
 
-        with _named(advisories):
-            report, others = _watched(work)
+        # Forked before the display starts a thread.
+        with _named(advisories), one_shot_workers() as workers:
+            report, others = _watched(functools.partial(work, workers))
     _print(format_, report, shown)
     if format_ is Output.TABLE:
         _note_what_was_not_weighed(report, others)

@@ -32,9 +32,9 @@ from services.rules import wiring as rules
 from services.rules.client import RulesClient
 from services.rules.settings import RulesSettings
 from services.scanner import servicer as scanner_door
-from services.scanner import wiring as scanner
 from services.scanner.client import ScannerClient
 from services.scanner.settings import ScannerSettings
+from services.scanner.wiring import server as scanner
 
 log = structlog.get_logger()
 

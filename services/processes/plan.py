@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from services.gateway.settings import GatewaySettings
 from services.kernel.errors import invalid
-from services.kernel.rpc.identity import Identity
+from services.kernel.rpc.identity import Identity, read_certificates, read_tokens
 from services.kernel.settings import KernelSettings, invalid_setting
 from services.processes.roles import Role
 from services.processes.settings import ProcessSettings
@@ -41,8 +41,8 @@ def read_plan(
     """Reads the environment, under what the command line says.
 
     Raises:
-        ServiceError: UNKNOWN_SETTING, INVALID_SETTING, DATABASE_URL_MISSING, or what `ProcessSettings.identity`
-            raises; never with a value, which may be a secret.
+        ServiceError: UNKNOWN_SETTING, INVALID_SETTING, DATABASE_URL_MISSING, or what `identity_of` raises; never
+            with a value, which may be a secret.
     """
     check_environment()
     if http is not None and role is not Role.GATEWAY:
@@ -66,4 +66,16 @@ def read_plan(
             field="DRYDOCK_DATABASE_URL",
             hint="Set it, or DRYDOCK_DATABASE_URL_FILE; only `drydock up` brings a database along.",
         )
-    return Plan(role=role, kernel=kernel, process=process, gateway=gateway, identity=process.identity())
+    return Plan(role=role, kernel=kernel, process=process, gateway=gateway, identity=identity_of(process))
+
+
+def identity_of(settings: ProcessSettings) -> Identity:
+    """Reads what peers know each other by.
+
+    Raises:
+        ServiceError: SERVICE_TOKEN_INVALID, TLS_INCOMPLETE, TLS_FILE_UNREADABLE, TLS_FILE_INVALID.
+    """
+    return Identity(
+        tokens=read_tokens(settings.service_token.get_secret_value(), "DRYDOCK_SERVICE_TOKEN"),
+        certificates=read_certificates(settings.tls_cert_file, settings.tls_key_file, settings.tls_ca_file),
+    )

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.kernel.rpc.identity import Identity, read_certificates, read_tokens
 from services.kernel.settings import with_files
 from services.processes.roles import Role
 
@@ -73,14 +72,3 @@ class ProcessSettings(BaseSettings):
     def address(self, role: Role) -> str:
         """Where that service is found by its peers."""
         return str(getattr(self, f"{role.value}_address"))
-
-    def identity(self) -> Identity:
-        """Reads what peers know each other by.
-
-        Raises:
-            ServiceError: SERVICE_TOKEN_INVALID, TLS_INCOMPLETE, TLS_FILE_UNREADABLE, TLS_FILE_INVALID.
-        """
-        return Identity(
-            tokens=read_tokens(self.service_token.get_secret_value(), "DRYDOCK_SERVICE_TOKEN"),
-            certificates=read_certificates(self.tls_cert_file, self.tls_key_file, self.tls_ca_file),
-        )

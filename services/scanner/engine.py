@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
-from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.catalogers.installed import ANALYSERS_KEY
+
+if TYPE_CHECKING:  # a scan without a database has no use for what it imports
+    from services.scanner.advisories.watch import AdvisoryWatch
 
 MATCHER = 1
 """Raised whenever the same packages and advisories would give another report."""

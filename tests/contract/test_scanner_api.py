@@ -26,7 +26,7 @@ from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, T
 from services.scanner.client import ScannerClient
 from services.scanner.servicer import inner_services
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring import server
+from services.scanner.wiring.server import server
 from tests.acceptance.test_push_to_verdict import ARM64, an_image
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end

@@ -15,7 +15,8 @@ from services.lab.image import build_image, write_layout
 from services.lab.layer import Compression, LayerBuilder
 from services.lab.push import push_image
 from services.lab.tokens import Access, serve_tokens
-from services.scanner.wiring import one_shot
+from services.scanner.wiring.one_shot import one_shot
+from tests.builders.workers import two_workers
 from tests.registries import PASSWORD, USERNAME, lab_registry
 
 SKOPEO = shutil.which("skopeo")
@@ -46,7 +47,7 @@ def copied(folder: Path, source: str, target: str) -> str:
 
 
 async def report_of(reference: str, folder: Path) -> Report:
-    return await one_shot(parse_reference(reference), data=folder / "data")
+    return await one_shot(parse_reference(reference), workers=two_workers(), data=folder / "data")
 
 
 async def test_every_name_of_an_image_leads_to_the_same_inventory(folder: Path) -> None:
@@ -65,7 +66,9 @@ async def test_every_name_of_an_image_leads_to_the_same_inventory(folder: Path) 
         token = tokens.authority.sign(USERNAME, (access,))
         await push_image(registry.access, "team/app", "1.0", IMAGE, token=token)
         reference = parse_reference(f"{registry.access.address}/team/app:1.0")
-        reports.append(await one_shot(reference, access=registry.access, data=folder / "data"))
+        reports.append(
+            await one_shot(reference, workers=two_workers(), access=registry.access, data=folder / "data")
+        )
 
     assert by_folder.inventory.packages
     for report in reports:

@@ -14,7 +14,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.reference import parse_reference
-from services.kernel.workers import WorkerPool
+from services.kernel.workers.interface import Workers
 from services.lab.image import BuiltImage, build_image, write_layout
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
@@ -23,7 +23,7 @@ from services.scanner.images.interface import Descriptor
 from services.scanner.images.limits import SourceSettings
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.library import StoredAnalyses
+from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.reasons import Reason, ScanFailure
@@ -31,6 +31,7 @@ from services.scanner.records import Lease, ScannedImage
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from tests.builders.images import a_layer
+from tests.builders.workers import two_workers
 from tests.databases import migrated_pool
 
 BASE, FIRST, SECOND = a_layer("base"), a_layer("first"), a_layer("second")
@@ -40,7 +41,7 @@ IMAGES = {"first": build_image([BASE, FIRST]), "second": build_image([BASE, SECO
 class Reading(CatalogStep):
     """Reads for real; a test may hold or break the reading of a layer."""
 
-    def __init__(self, workers: WorkerPool) -> None:
+    def __init__(self, workers: Workers) -> None:
         super().__init__(workers, 60)
         self.read: list[Digest] = []
         self.reads_base = asyncio.Event()
@@ -61,7 +62,7 @@ class Reading(CatalogStep):
 class Node:
     """One scanner process as far as its pipeline goes."""
 
-    def __init__(self, folder: Path, pool: Pool, workers: WorkerPool, spool: LayerSpool) -> None:
+    def __init__(self, folder: Path, pool: Pool, workers: Workers, spool: LayerSpool) -> None:
         self.reading = Reading(workers)
         self._layouts = folder
         self._pipeline = ScanPipeline(
@@ -90,7 +91,7 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
     AdvisoryFiles(folder).ensure()
     images: dict[str, BuiltImage] = IMAGES
     write_layout(folder / "images", images)
-    workers = WorkerPool(processes=2, memory_bytes=2 << 30)
+    workers = two_workers()
     async with (
         LayerSpool(folder / "spool", 1 << 30) as one,
         LayerSpool(folder / "spool", 1 << 30) as other,

@@ -27,7 +27,7 @@ from services.rules.convert_events import to_message
 from services.rules.events import ScanRequest
 from services.scanner.api import State
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring import server
+from services.scanner.wiring.server import server
 from tests.acceptance.test_push_to_verdict import an_image
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end

@@ -20,7 +20,7 @@ from services.scanner.application import ScannerApplication
 from services.scanner.images.limits import SourceSettings
 from services.scanner.lookup import Lookup
 from services.scanner.tag_reads import open_tag_reads
-from services.scanner.wiring import open_repository
+from services.scanner.wiring.server import open_repository
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
 from tests.builders.scanner import ScannerBench

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.kernel.model.digest import digest_of
-from services.scanner.layers.library import StoredAnalyses
+from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.store import ScannerStore
 from tests.databases import migrated_pool
 

@@ -14,8 +14,6 @@ from services.scanner.images.files import Folder
 from services.scanner.images.interface import ImageSource
 from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
 from services.scanner.images.limits import SourceSettings
-from services.scanner.images.registry import RegistrySource
-from services.scanner.images.wire import open_session
 
 
 @contextlib.asynccontextmanager
@@ -41,6 +39,10 @@ async def open_source(
         async with open_archive(Path(reference.path), reference.kind) as archive:
             yield source(archive, settings.limits)
         return
+    # What speaks HTTP takes longer to import than a small image takes to scan.
+    from services.scanner.images.registry import RegistrySource  # noqa: PLC0415
+    from services.scanner.images.wire import open_session  # noqa: PLC0415
+
     reached = access or RegistryAccess(address=reference.host)
     async with open_session() as session:
         yield RegistrySource(session, reached, reference.image.repository.path, settings)

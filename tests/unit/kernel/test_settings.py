@@ -8,6 +8,7 @@ import pytest
 
 from services.kernel.errors import ServiceError
 from services.kernel.settings import KernelSettings, refuse_unknown
+from services.processes.plan import identity_of
 from services.processes.settings import ProcessSettings
 from services.settings import SETTINGS, check_environment, read_settings
 
@@ -80,7 +81,7 @@ def test_secrets_may_come_as_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     check_environment()
     kernel, process = KernelSettings(), ProcessSettings()
     assert (kernel.database_url, kernel.secret_key.get_secret_value()) == ("postgresql://db/x", "ab" * 32)
-    assert process.identity().tokens == ("t", "u")
+    assert identity_of(process).tokens == ("t", "u")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"])

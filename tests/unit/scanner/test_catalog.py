@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel.workers import WorkerPool
+from services.kernel.workers.spawned import SpawnedWorkers
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.scanner.catalogers.interface import Cataloger, Evidence
 from services.scanner.images.interface import Descriptor
@@ -56,7 +56,7 @@ async def catalogued(
     limits: LayerLimits | None = None,
 ) -> bytes:
     """Catalogs the layer in a process of its own."""
-    pool = WorkerPool(processes=1, memory_bytes=2 << 30)
+    pool = SpawnedWorkers(processes=1, memory_bytes=2 << 30)
     step = CatalogStep(pool, seconds, limits, [cataloger or LineCataloger()])
     descriptor = Descriptor(
         media_type=layer.media_type_for(docker=False), digest=layer.digest, size=len(layer.content)

@@ -1,0 +1,1 @@
+"""Worker processes: hostile bytes are parsed there, under limits, and can be killed."""

@@ -1,0 +1,53 @@
+"""The library of layer analyses in PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import zstandard
+
+from services.kernel.db import Pool
+from services.kernel.model.digest import Digest
+from services.scanner.layers.library import AnalysisLibrary
+from services.scanner.records import Lease
+from services.scanner.store import ScannerStore
+
+_LEVEL = 3
+_MAX_BYTES = 1 << 30
+
+
+class StoredAnalyses(AnalysisLibrary):
+    """Analyses in PostgreSQL, shared by every scanner."""
+
+    def __init__(self, pool: Pool, store: ScannerStore, analysers: str) -> None:
+        self._pool = pool
+        self._store = store
+        self._analysers = analysers
+
+    async def known(self, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
+        """One query for all."""
+        async with self._pool.acquire() as db:
+            packed = await self._store.analyses(db, digests, self._analysers)
+        return {Digest(digest): await asyncio.to_thread(_unpack, content) for digest, content in packed.items()}
+
+    async def take_turns(self, digests: Sequence[Digest], lease: Lease | None) -> frozenset[Digest]:
+        """One statement, decided by the database for every scanner."""
+        if lease is None or not digests:
+            return frozenset(digests)
+        async with self._pool.acquire() as db:
+            return frozenset(map(Digest, await self._store.take_turns(db, digests, self._analysers, lease)))
+
+    async def keep(self, digest: Digest, analysis: bytes) -> None:
+        """One row, compressed."""
+        packed = await asyncio.to_thread(_pack, analysis)
+        async with self._pool.acquire() as db:
+            await self._store.put_analysis(db, digest, self._analysers, packed)
+
+
+def _pack(analysis: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(analysis)
+
+
+def _unpack(packed: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)

@@ -1,0 +1,1 @@
+"""Puts the scanner together: as a server, or for one scan without database and bus."""

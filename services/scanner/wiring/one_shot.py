@@ -1,0 +1,104 @@
+"""Puts together what one scan needs, without database, bus or server, and imports no more: it starts soon."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from platform import machine
+
+from services.kernel.clock import SystemClock
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.platform import Platform
+from services.kernel.model.reference import ImageReference
+from services.kernel.model.report import Report
+from services.kernel.workers.forked import fork_workers
+from services.kernel.workers.interface import Workers
+from services.scanner.advisories.files import AdvisoryFiles
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.images.interface import ImageIndex
+from services.scanner.images.open import name_in_source, open_source
+from services.scanner.layers.library import RememberedAnalyses
+from services.scanner.pipeline.scan import Progress
+from services.scanner.reports import unpack_report
+from services.scanner.settings import ScannerSettings
+from services.scanner.wiring.pipeline import open_pipeline
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
+"""The machine's word for itself to Go's."""
+
+
+@contextmanager
+def one_shot_workers() -> Iterator[Workers]:
+    """Yields workers that know what this module has imported. Call it while the process has but one thread."""
+    settings = ScannerSettings()
+    with fork_workers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes) as workers:
+        yield workers
+
+
+async def one_shot(
+    reference: ImageReference,
+    *,
+    workers: Workers,
+    access: RegistryAccess | None = None,
+    platform: Platform | None = None,
+    advisories: Path | None = None,
+    data: Path,
+    progress: Progress = lambda step, facts: None,
+) -> Report:
+    """Scans one image without database, bus or server.
+
+    Of an image with several platforms, `platform` or else this machine's own is scanned; in the latter case the
+    step "platform" tells which that is, and which `others` there are. `advisories` names OSV
+    records (zip, folder or ndjson) that are used instead of the data directory's; they are compiled first.
+
+    Raises:
+        ScanFailure: the image cannot be scanned.
+        ServiceError: the advisories cannot be read.
+    """
+    settings, clock = ScannerSettings(), SystemClock()
+    with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
+        scratch = Path(folder)
+        if advisories is not None:
+            data = scratch
+            progress("advisories", {"source": str(advisories)})
+            from services.scanner.advisories.update import import_sources  # noqa: PLC0415 - seldom, and large
+
+            await import_sources(AdvisoryFiles(data), [str(advisories)], settings=AdvisorySettings(), clock=clock)
+        else:
+            AdvisoryFiles(data).ensure()
+        async with (
+            open_pipeline(
+                scratch / "spool",
+                library=RememberedAnalyses(),
+                workers=workers,
+                data=data,
+                settings=settings,
+                clock=clock,
+            ) as pipeline,
+            open_source(reference, access, settings.source) as source,
+        ):
+            name = name_in_source(reference)
+            result = await pipeline.scan(
+                source, name=name, reference=str(reference), platform=platform, progress=progress
+            )
+            if isinstance(result, ImageIndex):
+                own = _own_platform(result)
+                others = [str(child.platform) for child in result.children if child.platform != own]
+                progress("platform", {"chosen": str(own), "others": ", ".join(others)})
+                result = await pipeline.scan(
+                    source, name=name, reference=str(reference), platform=own, progress=progress
+                )
+    if isinstance(result, ImageIndex):
+        raise TypeError("a named platform cannot resolve to an index")
+    return unpack_report(result.report)
+
+
+def _own_platform(index: ImageIndex) -> Platform:
+    """Returns the platform that this machine would run, or the index's first where it would run none."""
+    own = _ARCHITECTURES.get(machine().lower(), machine().lower())
+    for child in index.children:
+        if (child.platform.os, child.platform.architecture) == ("linux", own):
+            return child.platform
+    return index.children[0].platform

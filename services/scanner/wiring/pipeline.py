@@ -1,0 +1,42 @@
+"""Puts the pipeline together, for a server and for one scan alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.kernel.clock import Clock
+from services.kernel.workers.interface import Workers
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.engine import ENGINE
+from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.library import AnalysisLibrary
+from services.scanner.pipeline.catalog import CatalogStep
+from services.scanner.pipeline.scan import ScanPipeline
+from services.scanner.settings import ScannerSettings
+
+
+@asynccontextmanager
+async def open_pipeline(
+    spool_folder: Path,
+    *,
+    library: AnalysisLibrary,
+    workers: Workers,
+    data: Path,
+    settings: ScannerSettings,
+    clock: Clock,
+) -> AsyncIterator[ScanPipeline]:
+    """Yields a pipeline whose spool lies in the folder until exit."""
+    async with LayerSpool(spool_folder, settings.spool_bytes) as spool:
+        yield ScanPipeline(
+            library=library,
+            spool=spool,
+            workers=workers,
+            cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
+            engine=ENGINE,
+            data=data,
+            settings=settings,
+            advisory_settings=AdvisorySettings(),
+            clock=clock,
+        )
