@@ -17,6 +17,7 @@ from services.kernel.log import configure_logs
 from tests.benchmarks import (
     advisories,
     complete_to_told,
+    large_layers,
     layer_reading,
     outbox_relay,
     rule_matching,
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Measure] = MappingProxyType(
         "webhook-to-scanning": webhook_to_scanning.measure,
         "complete-to-told": complete_to_told.measure,
         "layer-reading": layer_reading.measure,
+        "large-layers": large_layers.measure,
         "rule-matching": rule_matching.measure,
         "outbox-relay": outbox_relay.measure,
         "advisories": advisories.measure,

@@ -47,13 +47,24 @@ async def measure() -> Result:
         ),
         figures=(
             Figure(what="import", rounds=tuple(records / one["seconds"] for one in imports), unit="records/s"),
-            Figure(what="import, whole", rounds=tuple(one["seconds"] for one in imports), unit="s"),
-            Figure(what="import, peak memory", rounds=tuple(one["megabytes"] for one in imports), unit="MB"),
+            Figure(what="import, whole", rounds=tuple(one["seconds"] for one in imports), unit="s", bar="<= 30"),
             Figure(
-                what=f"matching, {few} findings, cold", rounds=tuple(one["cold"] for one in matches), unit="ms"
+                what="import, peak memory",
+                rounds=tuple(one["megabytes"] for one in imports),
+                unit="MB",
+                bar="<= 300",
             ),
             Figure(
-                what=f"matching, {few} findings, warm", rounds=tuple(one["warm"] for one in matches), unit="ms"
+                what=f"matching, {few} findings, cold",
+                rounds=tuple(one["cold"] for one in matches),
+                unit="ms",
+                bar="<= 50",
+            ),
+            Figure(
+                what=f"matching, {few} findings, warm",
+                rounds=tuple(one["warm"] for one in matches),
+                unit="ms",
+                bar="<= 5",
             ),
             Figure(
                 what=f"matching, {many} findings, warm",
