@@ -88,7 +88,8 @@ def list_(
 
 
 def flat(finding: Record) -> Record:
-    """Puts name and version of the package beside the finding's own fields, for a table."""
+    """Puts name and version of the package beside the finding's own fields, for a table, or else what was seen."""
     package = finding["package"]
-    inner = package if isinstance(package, dict) else {}
-    return {**finding, "package": inner.get("name", ""), "version": inner.get("version", "")}
+    inner = package if isinstance(package, dict) else {"name": finding["match"]}
+    path = f"{finding['path']} (deleted)" if finding["deleted"] else finding["path"]
+    return {**finding, "package": inner.get("name", ""), "version": inner.get("version", ""), "path": path}

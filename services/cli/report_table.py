@@ -9,7 +9,7 @@ from services.cli.output import cell, console_for, styled, table_of
 from services.kernel.model.finding import Finding
 from services.kernel.model.report import Coverage, Report
 
-_TITLES = ("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED", "PATH")
+_TITLES = ("SEVERITY", "ID", "PACKAGE OR MATCH", "VERSION", "FIXED", "PATH")
 
 
 def print_report(report: Report, findings: Sequence[Finding]) -> None:
@@ -33,10 +33,10 @@ def _row(finding: Finding) -> tuple[str, ...]:
     return (
         finding.severity.value,
         finding.id,
-        package.name,
-        package.version,
+        package.name if package else finding.match,
+        package.version if package else "",
         finding.fixed_version,
-        finding.path,
+        f"{finding.path} (deleted)" if finding.deleted else finding.path,
     )
 
 
@@ -53,8 +53,13 @@ def _facts(report: Report) -> list[tuple[str, object]]:
         ("advisories", f"{report.advisories.version}, built {report.advisories.built_at}{sample}"),
         ("packages", summary.packages),
         ("findings", f"{summary.findings}: {_counts(summary.by_severity)}"),
+        ("kinds", ", ".join(f"{count} {_kind(kind)}" for kind, count in summary.by_kind.items())),
         ("coverage", coverage),
     ]
+
+
+def _kind(word: str) -> str:
+    return word.replace("_", " ").lower()
 
 
 def _counts(by_severity: dict[str, int]) -> str:

@@ -218,12 +218,18 @@ def to_finding(placed: PlacedFinding) -> pb.Finding:
         score=finding.score,
         title=finding.title,
         link=finding.link,
-        package=to_package(finding.package),
+        package=to_package(finding.package) if finding.package is not None else None,
         fixed_version=finding.fixed_version,
         path=finding.path,
         layer=finding.layer,
         fix_state=finding.fix_state.value,
         platforms=placed.platforms,
+        advice=finding.advice,
+        match=finding.match,
+        line=finding.line,
+        sha256=finding.sha256,
+        md5=finding.md5,
+        deleted=finding.deleted,
     )
 
 
@@ -242,11 +248,17 @@ def from_finding(said: pb.Finding) -> PlacedFinding:
         score=said.score if said.HasField("score") else None,
         title=said.title,
         link=said.link,
-        package=from_package(said.package),
+        package=from_package(said.package) if said.HasField("package") else None,
         fixed_version=said.fixed_version,
         path=said.path,
         layer=said.layer,
         fix_state=FixState(said.fix_state),
+        advice=said.advice,
+        match=said.match,
+        line=said.line,
+        sha256=said.sha256,
+        md5=said.md5,
+        deleted=said.deleted,
     )
     return PlacedFinding(finding=finding, platforms=tuple(said.platforms))
 

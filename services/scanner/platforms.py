@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from services.kernel.model.finding import Finding
+from services.kernel.model.finding import Finding, FindingKey
 from services.kernel.model.report import Coverage, Report, sort_key
 from services.kernel.model.severity import Severity
 from services.scanner.api import PlacedFinding, State
@@ -41,7 +41,7 @@ def merge_findings(reports: Sequence[tuple[str, Report]]) -> tuple[PlacedFinding
 
     Where platforms disagree about one of them, the more severe one speaks.
     """
-    found: dict[tuple[str, str, str, str], tuple[Finding, list[str]]] = {}
+    found: dict[FindingKey, tuple[Finding, list[str]]] = {}
     for platform, report in reports:
         for finding in report.findings:
             known, platforms = found.get(finding.key, (finding, []))

@@ -131,7 +131,7 @@ def test_the_sample_knows_the_packages_of_the_demo(tmp_path: Path) -> None:
     ]
     with AdvisoryFiles(tmp_path).open() as database:
         findings = match(None, packages, database, unread=(), now=NOW, max_age=timedelta(days=7)).findings
-    assert {finding.package.name for finding in findings} == {package.name for package in packages}
+    assert {finding.key.package for finding in findings} == {package.name for package in packages}
     assert all(finding.score is not None for finding in findings)
 
 

@@ -22,6 +22,8 @@ _FORMATS = {"deb": "dpkg", "apk": "apk", "rpm": "rpm"}
 
 def fix_command(finding: Finding) -> str:
     """Returns the command; empty where no fixed version is known or no command is safe."""
+    if finding.package is None:
+        return ""
     name, version = finding.package.name, finding.fixed_version
     match package_type(finding):
         case "deb" if _DEB_NAME.fullmatch(name) and _DEB_VERSION.fullmatch(version):
@@ -34,7 +36,9 @@ def fix_command(finding: Finding) -> str:
 
 
 def package_type(finding: Finding) -> str:
-    """Returns the type in the package's URL, as in `deb`."""
+    """Returns the type in the package's URL, as in `deb`; empty where it is no package's."""
+    if finding.package is None:
+        return ""
     return finding.package.purl.removeprefix("pkg:").partition("/")[0]
 
 

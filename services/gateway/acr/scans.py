@@ -10,7 +10,6 @@ from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.requests import NamesImage, from_image, from_page, required
 from services.gateway.acr.translate import in_order, to_fix_command, to_summary, to_vulnerability
 from services.gateway.acr.words import (
-    VULNERABILITIES,
     from_class,
     from_scan_service,
     from_scan_type,
@@ -21,7 +20,7 @@ from services.gateway.acr.words import (
 from services.gateway.editions import Editions
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import parse_digest
-from services.kernel.model.finding import Finding
+from services.kernel.model.finding import VULNERABILITIES, Finding
 from services.kernel.model.reference import parse_tag
 from services.kernel.model.report import Coverage
 from services.scanner.api import FindingFilter, Findings, ImageQuery, ScannerApi, Task

@@ -20,7 +20,7 @@ def in_order(findings: Iterable[Finding]) -> list[Finding]:
 
     Ours come sorted by five severities: High holds two of them, which have to be merged.
     """
-    return sorted(findings, key=lambda finding: (_ORDER[to_severity(finding.severity)], *finding.key))
+    return sorted(findings, key=lambda finding: (_ORDER[to_severity(finding.severity)], finding.key))
 
 
 def to_vulnerability(finding: Finding) -> pb.Vulnerability:
@@ -33,8 +33,8 @@ def to_vulnerability(finding: Finding) -> pb.Vulnerability:
         cve_location=finding.path,
         severity=to_severity(finding.severity),
         scan_type=to_class(finding.kind),
-        feature=package.name,
-        version=package.version,
+        feature=package.name if package else "",
+        version=package.version if package else "",
         version_fixed=finding.fixed_version,
         version_format=version_format(finding),
         added_by=finding.layer,

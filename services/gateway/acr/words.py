@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.engine import Engine
-from services.kernel.model.finding import FindingKind
+from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.rules.api import ScanType, Scope, Trigger
@@ -40,8 +40,6 @@ _SCAN_TYPES = {kind.value: kind for kind in ScanType}
 _SCOPES = {scope.value: scope for scope in Scope}
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 _CLASSES = {FindingKind.SYSTEM_VULNERABILITY: "cve", FindingKind.APPLICATION_VULNERABILITY: "sca"}
-VULNERABILITIES = frozenset(_CLASSES)
-"""The kinds that the reference counts and lists as vulnerabilities."""
 
 
 def to_status(task: Task, scan_type: ScanType) -> str:

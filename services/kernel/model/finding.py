@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +17,12 @@ class FindingKind(enum.Enum):
     APPLICATION_VULNERABILITY = "APPLICATION_VULNERABILITY"
     BASELINE_RISK = "BASELINE_RISK"
     MALICIOUS_SAMPLE = "MALICIOUS_SAMPLE"
+
+
+VULNERABILITIES: Final = frozenset({FindingKind.SYSTEM_VULNERABILITY, FindingKind.APPLICATION_VULNERABILITY})
+"""Found by packages and advisories."""
+CONTENT_KINDS: Final = frozenset({FindingKind.BASELINE_RISK, FindingKind.MALICIOUS_SAMPLE})
+"""Found by rules, in what files hold."""
 
 
 class FixState(enum.Enum):
@@ -50,12 +57,23 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arch: str = ""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class FindingKey(NamedTuple):
+    """What makes a finding one; also the order among equally severe ones."""
+
+    id: str
+    package: str
+    version: str
+    path: str
+    match: str
+    sha256: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that is wrong with an image, and exactly where."""
 
     kind: FindingKind
     id: str
-    """CVE id where there is one, else the advisory's own id."""
+    """CVE id where there is one, else the advisory's own id; of what was found in content, the rule's."""
     aliases: tuple[str, ...]
     """Other ids of the same thing, the advisory's own among them; sorted, without `id`."""
     severity: Severity
@@ -63,14 +81,32 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """CVSS base score, 0.0 to 10.0; None where nobody gave one."""
     title: str
     link: str
-    package: Package
+    package: Package | None
+    """What has the vulnerability; None for what was found in content."""
     fixed_version: str
     """First version without it; empty where there is none."""
     path: str
+    """File, absolute; a member of an archive follows after `!`; of the image's configuration `config:` and a JSON
+    pointer, as in `config:/config/Env/2`."""
     layer: str
+    """Digest of the layer that brought it; empty where only the image's configuration says so."""
     fix_state: FixState
+    """`AFFECTED` for what was found in content: no version mends it."""
+    advice: str = ""
+    """What to do about it; of what was found in content."""
+    match: str = ""
+    """What was seen, with every secret masked."""
+    line: int = 0
+    """Line of the file, from 1; 0 where there is none."""
+    sha256: str = ""
+    """Of a malicious sample: the file's hash, in hexadecimal digits."""
+    md5: str = ""
+    """The same by the hash that older lists of samples go by."""
+    deleted: bool = False
+    """Whether a later layer takes the file away: whoever has the image has the layer, and so the file."""
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """What makes a finding one: id, package, version, path."""
-        return (self.id, self.package.name, self.package.version, self.path)
+    def key(self) -> FindingKey:
+        """What makes a finding one."""
+        name, version = (self.package.name, self.package.version) if self.package else ("", "")
+        return FindingKey(self.id, name, version, self.path, self.match, self.sha256)

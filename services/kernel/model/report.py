@@ -6,10 +6,11 @@ Its JSON Schema is `docs/report.schema.json`.
 from __future__ import annotations
 
 import enum
+from collections.abc import Collection
 
 import msgspec
 
-from services.kernel.model.finding import Finding, Package
+from services.kernel.model.finding import Finding, FindingKey, FindingKind, Package
 from services.kernel.model.severity import Severity
 
 SCHEMA = "drydock.report/v1"
@@ -77,6 +78,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Coverage
     coverage_reason: str
     """Code of the first warning that lowers the coverage; empty when it is FULL."""
+    by_kind: dict[str, int] = msgspec.field(default_factory=dict)
+    """Every kind that was looked for has its key; empty in reports of releases that knew only vulnerabilities."""
 
 
 class ReportWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,9 +105,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[ReportWarning, ...]
 
 
-def sort_key(finding: Finding) -> tuple[int, str, str, str, str]:
+def sort_key(finding: Finding) -> tuple[int, FindingKey]:
     """The default order of findings: severity from Unknown upward, ties by id, package, version and path."""
-    return (finding.severity.rank, *finding.key)
+    return (finding.severity.rank, finding.key)
 
 
 def count_by_severity(findings: tuple[Finding, ...]) -> dict[str, int]:
@@ -112,4 +115,12 @@ def count_by_severity(findings: tuple[Finding, ...]) -> dict[str, int]:
     counts = {severity.value: 0 for severity in Severity}
     for finding in findings:
         counts[finding.severity.value] += 1
+    return counts
+
+
+def count_by_kind(findings: tuple[Finding, ...], kinds: Collection[FindingKind]) -> dict[str, int]:
+    """Counts findings for every kind that was looked for, zero included."""
+    counts = {kind.value: 0 for kind in FindingKind if kind in kinds}
+    for finding in findings:
+        counts[finding.kind.value] += 1
     return counts

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from services.kernel.model.finding import VULNERABILITIES
 from services.kernel.model.report import (
     SCHEMA,
     AdvisoriesInfo,
@@ -15,6 +16,7 @@ from services.kernel.model.report import (
     Report,
     ReportImage,
     Summary,
+    count_by_kind,
     count_by_severity,
 )
 from services.kernel.model.severity import Severity
@@ -95,6 +97,7 @@ def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> R
             packages=len(coalesced.packages),
             findings=len(matched.findings),
             by_severity=by_severity,
+            by_kind=count_by_kind(matched.findings, VULNERABILITIES),
             coverage=matched.coverage,
             coverage_reason=matched.coverage_reason,
         ),

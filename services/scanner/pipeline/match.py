@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
 
-from services.kernel.model.finding import Finding, FindingKind, FixState, Package
+from services.kernel.model.finding import Finding, FindingKey, FindingKind, FixState, Package
 from services.kernel.model.report import Coverage, ReportWarning, sort_key
 from services.kernel.versions import is_valid
 from services.kernel.versions import sort_key as version_key
@@ -67,7 +67,7 @@ def match(
     coverage and is told in the warnings.
     """
     covered = [package for package in packages if _is_covered(package.ecosystem, database)]
-    found: dict[tuple[str, str, str, str], Finding] = {}
+    found: dict[FindingKey, Finding] = {}
     judge = _Judge(database)
     for package in packages:
         for finding in judge.findings(package):

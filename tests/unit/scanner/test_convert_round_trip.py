@@ -18,7 +18,12 @@ from tests.builders.whole import whole
 DIGESTS = st.binary().map(digest_of)
 COUNTS = st.dictionaries(st.sampled_from(Severity), st.integers(0, 2**31 - 1))
 PACKAGES = whole(Package, source=st.none() | whole(SourcePackage))
-FINDINGS = whole(Finding, package=PACKAGES, score=st.none() | st.floats(0, 10))
+FINDINGS = whole(
+    Finding,
+    package=st.none() | PACKAGES,
+    score=st.none() | st.floats(0, 10),
+    line=st.integers(0, 2**31 - 1),
+)
 
 
 @given(

@@ -109,7 +109,7 @@ def test_when_records_disagree_the_version_is_affected_and_the_fix_is_the_one_al
         record("DSA-1-2", affected("Debian:12", "x", *before("3-1")), upstream=["CVE-1-1"]),
     )
     result = matched(database, debian("x", "1-1"), debian("x", "2-1"), debian("x", "3-1"))
-    assert [(each.package.version, each.fixed_version) for each in result.findings] == [
+    assert [(each.key.version, each.fixed_version) for each in result.findings] == [
         ("1-1", "3-1"),
         ("2-1", "3-1"),
     ]
@@ -129,7 +129,7 @@ def test_the_fix_is_the_one_of_the_installed_branch(tmp_path: Path) -> None:
     events = (*before("2.2.24", "2.2"), *before("3.1.12", "3.0"), *before("3.2.4", "3.2"))
     database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "django", *events)))
     result = matched(database, *(python("Django", version) for version in ("2.2.1", "3.0", "3.2", "2.3", "3.2.4")))
-    assert sorted((each.package.version, each.fixed_version) for each in result.findings) == [
+    assert sorted((each.key.version, each.fixed_version) for each in result.findings) == [
         ("2.2.1", "2.2.24"),
         ("3.0", "3.1.12"),
         ("3.2", "3.2.4"),
@@ -146,14 +146,14 @@ def test_listed_versions_count_beside_ranges(tmp_path: Path) -> None:
     entry = affected("PyPI", "x", *before("1.0"), versions=["0.9", "1.5.0", "junk"])
     database = compiled(tmp_path, record("CVE-1-1", entry))
     result = matched(database, python("x", "1.5"), python("x", "1.6"), python("x", "junk"))
-    assert sorted(each.package.version for each in result.findings) == ["1.5", "junk"]
+    assert sorted(each.key.version for each in result.findings) == ["1.5", "junk"]
 
 
 def test_binaries_are_judged_by_their_source(tmp_path: Path) -> None:
     database = compiled(tmp_path, record("CVE-1-1", affected("Debian:12", "openssl", *before("3.0.10-1"))))
     old = debian("libssl3", "9:9", source="openssl", source_version="3.0.9-1")
     new = debian("openssl", "1", source="other", source_version="1")
-    assert [each.package.name for each in matched(database, old, new).findings] == ["libssl3"]
+    assert [each.key.package for each in matched(database, old, new).findings] == ["libssl3"]
 
 
 def test_a_record_of_a_binary_package_is_matched_by_the_binary(tmp_path: Path) -> None:

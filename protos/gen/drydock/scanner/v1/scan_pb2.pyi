@@ -357,10 +357,16 @@ class Finding(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     FIX_STATE_FIELD_NUMBER: _builtins.int
     PLATFORMS_FIELD_NUMBER: _builtins.int
+    ADVICE_FIELD_NUMBER: _builtins.int
+    MATCH_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    MD5_FIELD_NUMBER: _builtins.int
+    DELETED_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """`SYSTEM_VULNERABILITY`, `APPLICATION_VULNERABILITY`, `BASELINE_RISK` or `MALICIOUS_SAMPLE`."""
     id: _builtins.str
-    """CVE id where there is one, else the advisory's."""
+    """CVE id where there is one, else the advisory's; of what was found in content, the rule's."""
     severity: _builtins.str
     """`UNKNOWN`, `LOW`, `MEDIUM`, `HIGH` or `CRITICAL`."""
     score: _builtins.float
@@ -372,18 +378,30 @@ class Finding(_message.Message):
     fixed_version: _builtins.str
     """First version without it; empty where there is none."""
     path: _builtins.str
-    """File."""
+    """File; `config:` and a JSON pointer where the image's configuration says so."""
     layer: _builtins.str
-    """Digest of the layer that brought it."""
+    """Digest of the layer that brought it; empty where only the image's configuration says so."""
     fix_state: _builtins.str
     """`fixed`, `affected` or `end_of_life`."""
+    advice: _builtins.str
+    """What to do about a BASELINE_RISK or MALICIOUS_SAMPLE."""
+    match: _builtins.str
+    """What was seen, with every secret masked."""
+    line: _builtins.int
+    """Line of the file, from 1; 0 where there is none."""
+    sha256: _builtins.str
+    """Hash of a MALICIOUS_SAMPLE, in hexadecimal digits."""
+    md5: _builtins.str
+    """The same, by MD5."""
+    deleted: _builtins.bool
+    """Whether a later layer takes the file away; it is in the image's layers all the same."""
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other ids of the same thing."""
 
     @_builtins.property
     def package(self) -> Global___Package:
-        """Package that it is in."""
+        """Package that it is in; unset for BASELINE_RISK and MALICIOUS_SAMPLE."""
 
     @_builtins.property
     def platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -405,10 +423,16 @@ class Finding(_message.Message):
         layer: _builtins.str = ...,
         fix_state: _builtins.str = ...,
         platforms: _abc.Iterable[_builtins.str] | None = ...,
+        advice: _builtins.str = ...,
+        match: _builtins.str = ...,
+        line: _builtins.int = ...,
+        sha256: _builtins.str = ...,
+        md5: _builtins.str = ...,
+        deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "package", b"package", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "aliases", b"aliases", "fix_state", b"fix_state", "fixed_version", b"fixed_version", "id", b"id", "kind", b"kind", "layer", b"layer", "link", b"link", "package", b"package", "path", b"path", "platforms", b"platforms", "score", b"score", "severity", b"severity", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "advice", b"advice", "aliases", b"aliases", "deleted", b"deleted", "fix_state", b"fix_state", "fixed_version", b"fixed_version", "id", b"id", "kind", b"kind", "layer", b"layer", "line", b"line", "link", b"link", "match", b"match", "md5", b"md5", "package", b"package", "path", b"path", "platforms", b"platforms", "score", b"score", "severity", b"severity", "sha256", b"sha256", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
