@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -304,6 +304,25 @@ async def test_a_shown_severity_hides_findings_but_no_counts(layout: str, tmp_pa
     assert some.json["summary"] == everything.json["summary"]
 
 
+@pytest.mark.parametrize(
+    ("form", "mark"),
+    [
+        ("sarif", ("version", "2.1.0")),
+        ("cyclonedx", ("specVersion", "1.6")),
+        ("spdx", ("spdxVersion", "SPDX-2.3")),
+    ],
+)
+async def test_other_programs_get_the_form_that_they_read(
+    layout: str, tmp_path: Path, form: str, mark: tuple[str, str]
+) -> None:
+    arguments = ["--data", str(tmp_path), "--format", form, "--fail-on", "critical"]
+    ran = await drydock("scan", layout, *arguments)
+    assert ran.json[mark[0]] == mark[1]
+    assert "Jinja2" in ran.stdout
+    assert ran.status == 5  # whatever the format
+    assert "[NO_ADVISORIES]" in ran.stderr
+
+
 async def test_the_json_report_meets_its_schema(layout: str, tmp_path: Path) -> None:
     import jsonschema
 
@@ -311,6 +330,8 @@ async def test_the_json_report_meets_its_schema(layout: str, tmp_path: Path) -> 
     jsonschema.Draft202012Validator.check_schema(schema)
     ran = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json")
     jsonschema.validate(ran.json, schema, jsonschema.Draft202012Validator)
+    age = datetime.now(UTC) - datetime.fromisoformat(ran.json["scanned_at"])
+    assert timedelta() <= age < timedelta(minutes=5)
     assert ran.json["findings"]
     assert ran.json["inventory"]["packages"]
     assert ran.json["warnings"]

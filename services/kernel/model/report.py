@@ -103,6 +103,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted: severity from Unknown upward, then id, package, version, path."""
     summary: Summary
     warnings: tuple[ReportWarning, ...]
+    scanned_at: str = ""
+    """When it was judged, RFC 3339, UTC; empty in a report of a release that did not write it down."""
 
 
 def sort_key(finding: Finding) -> tuple[int, FindingKey]:

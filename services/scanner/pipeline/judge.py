@@ -88,9 +88,7 @@ def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> R
             reference=case.reference, digest=case.digest, platform=case.platform, layers=case.layers
         ),
         engine=case.engine,
-        advisories=AdvisoriesInfo(
-            version=meta.version, built_at=meta.built_at.isoformat().replace("+00:00", "Z"), sample=meta.sample
-        ),
+        advisories=AdvisoriesInfo(version=meta.version, built_at=_written(meta.built_at), sample=meta.sample),
         inventory=Inventory(packages=coalesced.packages),
         findings=matched.findings,
         summary=Summary(
@@ -102,7 +100,12 @@ def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> R
             coverage_reason=matched.coverage_reason,
         ),
         warnings=matched.warnings,
+        scanned_at=_written(case.now),
     )
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _outcome(report: Report) -> Outcome:
