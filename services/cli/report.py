@@ -10,6 +10,7 @@ import typer
 
 from services.cli.connect import Client, call
 from services.cli.failure import reported
+from services.cli.formats.show import Format, show
 from services.cli.image import to_image_ref
 from services.cli.options import (
     DEFAULT_DATA,
@@ -17,11 +18,9 @@ from services.cli.options import (
     DataOption,
     ImageArgument,
     InstanceArgument,
-    OutputOption,
     ServerOption,
     examples,
 )
-from services.cli.output import Output
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -29,7 +28,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(
     epilog=examples(
         "drydock report prod team/app:1.0 > report.json",
-        "drydock report prod team/app:1.0 --platform linux/arm64 --output table",
+        "drydock report prod team/app:1.0 --platform linux/arm64 --output cyclonedx",
     )
 )
 def report(
@@ -37,7 +36,9 @@ def report(
     image: ImageArgument,
     *,
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
-    output: OutputOption = Output.JSON,
+    output: Annotated[
+        Format, typer.Option("--output", help="For people, the whole report, or a form that other programs read.")
+    ] = Format.JSON,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
@@ -49,17 +50,15 @@ def report(
         request = GetReportRequest(image=to_image_ref(instance, image), platform=platform)
         return (await client.scanner.GetReport(request)).report
 
-    stored = call(work, server=server, data=data, output=output)
-    with reported(output):
+    stored = call(work, server=server, data=data, output=output.failures)
+    with reported(output.failures):
         _print(output, stored)
 
 
-def _print(output: Output, stored: bytes) -> None:
-    if output is Output.JSON:
+def _print(output: Format, stored: bytes) -> None:
+    if output is Format.JSON:  # as it was stored: a younger server says more than this release can read
         sys.stdout.write(msgspec.json.format(stored).decode() + "\n")
         return
-    from services.cli.report_table import print_report
     from services.kernel.model.report import Report
 
-    document = msgspec.json.decode(stored, type=Report)
-    print_report(document, document.findings)
+    show(output, msgspec.json.decode(stored, type=Report))

@@ -14,13 +14,15 @@ import msgspec
 import typer
 
 from services.cli.failure import Exit, reported, tell
+from services.cli.formats.show import Format, show
 from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
-from services.cli.output import Output, console_for, styled
+from services.cli.output import console_for, styled
 from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
 from services.kernel.errors import Kind, ServiceError, invalid
 
 if TYPE_CHECKING:
+    from services.cli.output import Output
     from services.kernel.model.access import RegistryAccess
     from services.kernel.model.reference import ImageReference
     from services.kernel.model.report import Report
@@ -45,7 +47,9 @@ def scan(
         ),
     ],
     *,
-    format_: Annotated[Output, typer.Option("--format", help="A table, or the JSON report.")] = Output.TABLE,
+    format_: Annotated[
+        Format, typer.Option("--format", help="For people, the whole report, or a form that other programs read.")
+    ] = Format.TABLE,
     advisories: Annotated[
         Path | None,
         typer.Option(
@@ -74,9 +78,9 @@ def scan(
     cannot be decided, because a part of the image could not be judged.
 
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
-    Example: drydock scan docker-archive:app.tar --format json
+    Example: drydock scan docker-archive:app.tar --format sarif > app.sarif
     """
-    with reported(format_, otherwise=Exit.NOT_SCANNED):
+    with reported(format_.failures, otherwise=Exit.NOT_SCANNED):
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
         from services.kernel.model.platform import parse_platform
         from services.kernel.model.reference import parse_reference
@@ -107,11 +111,11 @@ def scan(
         # Forked before the display starts a thread.
         with _named(advisories), one_shot_workers() as workers:
             report, others = _watched(functools.partial(work, workers))
-    _print(format_, report, shown)
-    if format_ is Output.TABLE:
+    show(format_, _only(report, shown))
+    if format_ is Format.TABLE:
         _note_what_was_not_weighed(report, others)
     if fail_on is not None:
-        _gate(format_, report, fail_on.severity)
+        _gate(format_.failures, report, fail_on.severity)
 
 
 def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
@@ -164,15 +168,9 @@ def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> t
         return asyncio.run(work(progress)), others
 
 
-def _print(form: Output, report: Report, shown: frozenset[Severity]) -> None:
+def _only(report: Report, shown: frozenset[Severity]) -> Report:
     findings = tuple(finding for finding in report.findings if finding.severity in shown)
-    if form is Output.JSON:
-        document = msgspec.structs.replace(report, findings=findings)
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(document)).decode() + "\n")
-        return
-    from services.cli.report_table import print_report
-
-    print_report(report, findings)
+    return msgspec.structs.replace(report, findings=findings)
 
 
 def _note_what_was_not_weighed(report: Report, others: str) -> None:
@@ -187,17 +185,17 @@ def _note_what_was_not_weighed(report: Report, others: str) -> None:
         console.print(styled(line, "dim"), soft_wrap=True)
 
 
-def _gate(form: Output, report: Report, limit: Severity) -> None:
+def _gate(output: Output, report: Report, limit: Severity) -> None:
     """Ends the process with 1 or 5 unless the image passes."""
     from services.kernel.model.report import Coverage
 
     failing = [finding for finding in report.findings if finding.severity.rank >= limit.rank]
     if failing:
         message = f"{len(failing)} of {len(report.findings)} findings are {limit.value} or worse."
-        tell(form, ServiceError(Kind.FAILED_PRECONDITION, "GATE_FAILED", message))
+        tell(output, ServiceError(Kind.FAILED_PRECONDITION, "GATE_FAILED", message))
         raise typer.Exit(int(Exit.GATE_FAILED))
     if report.summary.coverage is not Coverage.FULL:
         message = f"Nothing is {limit.value} or worse, but the image could not be judged in full."
         why = next((each.message for each in report.warnings if each.code == report.summary.coverage_reason), "")
-        tell(form, ServiceError(Kind.FAILED_PRECONDITION, report.summary.coverage_reason, message, hint=why))
+        tell(output, ServiceError(Kind.FAILED_PRECONDITION, report.summary.coverage_reason, message, hint=why))
         raise typer.Exit(int(Exit.UNDECIDED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import jsonschema
@@ -23,7 +24,7 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "report.schema.json"
 
 
 class Shell:
-    """Types commands with `--output json` at one server."""
+    """Types commands at one server, with `--output json` unless told otherwise."""
 
     def __init__(self, env: dict[str, str], *, http: str = "") -> None:
         self._env = env
@@ -33,8 +34,8 @@ class Shell:
         """Returns the same shell with another key."""
         return Shell({**self._env, "DRYDOCK_TOKEN": token}, http=self.http)
 
-    async def __call__(self, *arguments: str, stdin: str = "") -> Ran:
-        return await drydock(*arguments, "--output", "json", env=self._env, stdin=stdin)
+    async def __call__(self, *arguments: str, stdin: str = "", output: str = "json") -> Ran:
+        return await drydock(*arguments, "--output", output, env=self._env, stdin=stdin)
 
 
 @pytest.fixture
@@ -176,6 +177,9 @@ async def test_the_report_of_a_scan_is_printed_as_its_schema_has_it(shell: Shell
     assert printed.json["image"]["digest"] == task["digest"]
     assert [package["name"] for package in printed.json["inventory"]["packages"]] == ["Jinja2"]
     assert len(printed.json["findings"]) == sum(task["findings"].values())
+    bill = await shell("report", "lab", "team/app:1.0", output="cyclonedx")
+    assert bill.json["metadata"]["component"]["hashes"][0]["content"] == task["digest"].partition(":")[2]
+    assert bill.json["metadata"]["timestamp"] <= datetime.now(UTC).isoformat()
     other = await shell("report", "lab", "team/app:1.0", "--platform", "linux/s390x")
     assert (other.status, other.stdout, other.error["reason"]) == (1, "", "PLATFORM_NOT_EXIST")
 
