@@ -296,6 +296,17 @@ async def test_the_gate_cannot_decide_on_an_image_of_packages_that_are_not_read(
     assert "Packages of Maven were seen and not read: 2 files tell of them (/app.jar)." in ran.stderr
 
 
+async def test_a_malicious_package_is_told_as_a_malicious_sample(layout: str, tmp_path: Path) -> None:
+    known = record("MAL-2026-1", affected("PyPI", "jinja2", versions=["2.10"]))
+    advisories = write_zip(tmp_path / "all.zip", [known])
+    arguments = ["--advisories", str(advisories), "--data", str(tmp_path), "--fail-on", "critical"]
+    ran = await drydock("scan", layout, *arguments, "--format", "json")
+    assert ran.status == 1
+    (finding,) = ran.json["findings"]
+    assert (finding["kind"], finding["package"]["name"]) == ("MALICIOUS_SAMPLE", "Jinja2")
+    assert ran.json["summary"]["by_kind"]["MALICIOUS_SAMPLE"] == 1
+
+
 async def test_a_shown_severity_hides_findings_but_no_counts(layout: str, tmp_path: Path) -> None:
     everything = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json")
     some = await drydock("scan", layout, "--data", str(tmp_path), "--format", "json", "--severity", "low")

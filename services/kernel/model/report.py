@@ -6,6 +6,7 @@ Its JSON Schema is `docs/report.schema.json`.
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Collection
 
 import msgspec
@@ -121,8 +122,6 @@ def count_by_severity(findings: tuple[Finding, ...]) -> dict[str, int]:
 
 
 def count_by_kind(findings: tuple[Finding, ...], kinds: Collection[FindingKind]) -> dict[str, int]:
-    """Counts findings for every kind that was looked for, zero included."""
-    counts = {kind.value: 0 for kind in FindingKind if kind in kinds}
-    for finding in findings:
-        counts[finding.kind.value] += 1
-    return counts
+    """Counts findings for every kind that was looked for or found, zero included."""
+    counts = Counter(finding.kind for finding in findings)
+    return {kind.value: counts[kind] for kind in FindingKind if kind in kinds or counts[kind]}

@@ -23,6 +23,7 @@ _MAX_TITLE: Final = 300
 # DEBIAN-CVE-2023-1 and UBUNTU-CVE-2023-1 are a distribution's pages about CVE-2023-1, no things of their own.
 _WRAPPED = re.compile(r"[A-Z]+-(CVE-[0-9]+-[0-9]+)")
 _SHARED = ("CVE-", "GHSA-")
+_INFORMING: Final = ("unmaintained", "notice")
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -57,14 +58,13 @@ class TooManyClaims(ValueError):
 def claims_of(record: Record, notes: Counter[str]) -> Iterator[tuple[Target, Claim]]:
     """Yields all claims of a record, and counts in `notes` why parts of it were left out.
 
-    Withdrawn records and reports of malicious packages (`MAL-`) claim nothing.
+    Withdrawn records claim nothing, nor does what only informs (`_only_informs`).
 
     Raises:
         TooManyClaims: see MAX_CLAIMS.
     """
-    left_out = "withdrawn" if record.withdrawn else "malicious" if record.id.startswith("MAL-") else ""
-    if left_out:
-        notes[left_out] += 1
+    if record.withdrawn:
+        notes["withdrawn"] += 1
         return
     things = _things(record)
     if len(things) * len(record.affected or ()) > MAX_CLAIMS:
@@ -74,6 +74,9 @@ def claims_of(record: Record, notes: Counter[str]) -> Iterator[tuple[Target, Cla
         scheme = scheme_of(package.ecosystem) if package else None
         if package is None or scheme is None:
             notes["package_not_named" if package is None else "ecosystem_not_supported"] += 1
+            continue
+        if _only_informs(record, affected):
+            notes["informational"] += 1
             continue
         key = partial(sort_key, scheme)
         intervals = to_intervals(affected.ranges or (), key)
@@ -116,6 +119,16 @@ def _unwrapped(ids: Sequence[str]) -> tuple[str, ...]:
 def _root(identifier: str) -> str:
     wrapped = _WRAPPED.fullmatch(identifier)
     return wrapped[1] if wrapped else identifier
+
+
+def _only_informs(record: Record, affected: Affected) -> bool:
+    """Tells of RustSec's records that a crate is not maintained any more, or the like.
+
+    RustSec itself counts them as no vulnerabilities, nor does `cargo audit`. What somebody gave a CVE id is one
+    all the same; and so is what is unsound, which is a fault in the code, mostly with a fixed version.
+    """
+    word = affected.database_specific.informational if affected.database_specific else None
+    return word in _INFORMING and not any(alias.startswith("CVE-") for alias in record.aliases or ())
 
 
 def _is_binary(affected: Affected) -> bool:

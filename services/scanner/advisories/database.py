@@ -19,7 +19,7 @@ import msgspec
 from services.kernel.errors import Kind, ServiceError
 from services.scanner.advisories.merge import Vulnerability
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Raised whenever older code could misread the file, or newer code would find less in an older one."""
 
 META_KEY: Final = b"\0meta"
@@ -67,7 +67,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """The moment of the youngest fact of each family in `ecosystems`, as in `Debian`; never after `built_at`, None
     when nothing tells. A source that is quiet is as young as its server says that it is."""
     left_out: dict[str, int]
-    """Why records or parts of them claim nothing: `withdrawn`, `malicious`, `no_versions` and the like."""
+    """Why records or parts of them claim nothing: `withdrawn`, `informational`, `no_versions` and the like."""
     sources: tuple[SourceMeta, ...]
 
     @property

@@ -4,6 +4,7 @@ The rules, as claims may disagree:
 
 - Claims are one vulnerability when they share an id; only ids and aliases count, a shared DSA does not.
 - A version is affected when any claim says so: of a wrong alarm and a missed one, the missed one is worse.
+- What a `MAL-` record is about is malicious, whatever others call it, and as bad as can be.
 - The fixed version is the smallest that is above the installed one, that some claim names as its fix, and that no
   claim calls affected. When the claims agree on none, the smallest one that its own claim calls free is told:
   a fix is known, though somebody has not heard of it.
@@ -24,6 +25,7 @@ from services.scanner.advisories.severity import combine, decide
 
 _DIGITS = re.compile(r"([0-9]+)")
 _PREFERENCE: Final = ("CVE-", "GHSA-")
+_MALICIOUS: Final = "MAL-"
 
 
 class Side(msgspec.Struct, frozen=True, array_like=True):
@@ -53,6 +55,11 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
     plain: bool
     """Every version below the ceiling is affected, and the ceiling is the fix: true of nine in ten."""
     sides: tuple[Side, ...]
+
+    @property
+    def is_malicious(self) -> bool:
+        """Tells whether those versions were made to do harm (OSV, "malicious-packages"), and have no mere flaw."""
+        return any(name.startswith(_MALICIOUS) for name in (self.id, *self.aliases))
 
     def affects(self, version: Any, key: Key) -> bool:
         """Tells whether any side calls a version, given as its key, affected."""
@@ -116,13 +123,14 @@ def _vulnerability(group: Sequence[Claim], key: Key, *, system: bool) -> Vulnera
     ids = {name for claim in group for name in claim.ids}
     chosen = min(ids, key=_preference)
     mentions = {name for claim in group for name in claim.mentions}
+    severity = Severity.CRITICAL if any(name.startswith(_MALICIOUS) for name in ids) else None
     judgement = combine(claim.judgement for claim in group)
     titles = [claim.title for claim in sorted(group, key=lambda claim: claim.record) if claim.title]
     sides = tuple(dict.fromkeys(Side(claim.intervals, claim.versions) for claim in group))
     return Vulnerability(
         id=chosen,
         aliases=tuple(sorted((ids | mentions) - {chosen})),
-        severity=decide(judgement, system=system),
+        severity=severity or decide(judgement, system=system),
         score=judgement.score,
         title=titles[0] if titles else "",
         ceiling=_ceiling(sides, key),

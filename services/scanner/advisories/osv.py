@@ -45,11 +45,13 @@ class PackageName(msgspec.Struct, frozen=True):
 
 
 class Specific(msgspec.Struct, frozen=True):
-    """The words for severity that databases add in places of their own; of any shape, as no schema binds them."""
+    """The words that databases add in places of their own; of any shape, as no schema binds them."""
 
     severity: Any = None
     urgency: Any = None
     ubuntu_priority: Any = None
+    informational: Any = None
+    """RustSec: why a record is no vulnerability (`unmaintained`, `notice`), or a possible one (`unsound`)."""
 
 
 class Affected(msgspec.Struct, frozen=True):

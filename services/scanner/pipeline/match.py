@@ -30,6 +30,22 @@ STALE_ADVISORIES: Final = "STALE_ADVISORIES"
 VERSION_NOT_COMPARABLE: Final = "VERSION_NOT_COMPARABLE"
 
 _MAX_VERSION_WARNINGS: Final = 50
+_PAGES_OF_CVES: Final = {
+    "Alpine": "https://security.alpinelinux.org/vuln/{}",
+    "Debian": "https://security-tracker.debian.org/tracker/{}",
+    "Red Hat": "https://access.redhat.com/security/cve/{}",
+    "SUSE": "https://www.suse.com/security/cve/{}.html",
+    "Ubuntu": "https://ubuntu.com/security/{}",
+    "openSUSE": "https://www.suse.com/security/cve/{}.html",
+}
+"""Of the distributions that keep one for each CVE."""
+_PAGE_OF_CVE: Final = "https://nvd.nist.gov/vuln/detail/{}"
+_PAGES: Final = {
+    "GHSA": "https://github.com/advisories/{}",
+    "GO": "https://pkg.go.dev/vuln/{}",
+    "RUSTSEC": "https://rustsec.org/advisories/{}.html",
+}
+_PAGE: Final = "https://osv.dev/vulnerability/{}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +163,7 @@ def _verdicts(
 def _finding(package: Package, verdict: _Verdict, *, system: bool) -> Finding:
     vulnerability = verdict.vulnerability
     return Finding(
-        kind=FindingKind.SYSTEM_VULNERABILITY if system else FindingKind.APPLICATION_VULNERABILITY,
+        kind=_kind(vulnerability, system=system),
         id=vulnerability.id,
         aliases=vulnerability.aliases,
         severity=vulnerability.severity,
@@ -162,17 +178,17 @@ def _finding(package: Package, verdict: _Verdict, *, system: bool) -> Finding:
     )
 
 
+def _kind(vulnerability: Vulnerability, *, system: bool) -> FindingKind:
+    if vulnerability.is_malicious:
+        return FindingKind.MALICIOUS_SAMPLE
+    return FindingKind.SYSTEM_VULNERABILITY if system else FindingKind.APPLICATION_VULNERABILITY
+
+
 def _link(identifier: str, of_family: str) -> str:
     """The page that whoever keeps the id has about it; records bring no links that would be facts."""
-    if identifier.startswith("CVE-"):
-        if of_family == "Debian":
-            return f"https://security-tracker.debian.org/tracker/{identifier}"
-        if of_family == "Alpine":
-            return f"https://security.alpinelinux.org/vuln/{identifier}"
-        return f"https://nvd.nist.gov/vuln/detail/{identifier}"
-    if identifier.startswith("GHSA-"):
-        return f"https://github.com/advisories/{identifier}"
-    return f"https://osv.dev/vulnerability/{identifier}"
+    kind = identifier.partition("-")[0]
+    page = _PAGES_OF_CVES.get(of_family, _PAGE_OF_CVE) if kind == "CVE" else _PAGES.get(kind, _PAGE)
+    return page.format(identifier)
 
 
 def _emptiness(packages: Sequence[Package]) -> Iterator[ReportWarning]:

@@ -177,7 +177,7 @@ def test_releases_of_a_distribution_are_kept_apart(tmp_path: Path) -> None:
     assert matched(database, debian("x", "5")).findings == ()
 
 
-def test_withdrawn_and_malicious_records_and_commits_claim_nothing(tmp_path: Path) -> None:
+def test_withdrawn_records_and_commits_claim_nothing(tmp_path: Path) -> None:
     git = {
         "package": {"ecosystem": "PyPI", "name": "x"},
         "ranges": [{"type": "GIT", "events": [{"introduced": "0"}]}],
@@ -186,12 +186,92 @@ def test_withdrawn_and_malicious_records_and_commits_claim_nothing(tmp_path: Pat
     database = compiled(
         tmp_path,
         record("CVE-1-1", everything, withdrawn="2026-01-02T00:00:00Z"),
-        record("MAL-2026-1", everything),
         record("CVE-1-2", git),
         record("CVE-1-3", affected("PyPI", "y", *before("1"))),
     )
-    assert database.meta.left_out == {"malicious": 1, "no_versions": 1, "withdrawn": 1}
+    assert database.meta.left_out == {"no_versions": 1, "withdrawn": 1}
     assert matched(database, python("x", "1")).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "version"),
+    [
+        ({"versions": ["1.0", "1.1"]}, "1.1"),
+        ({"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}]}, "7"),
+    ],
+)
+def test_a_package_that_is_malicious_itself_is_a_malicious_sample(
+    tmp_path: Path, told: Json, version: str
+) -> None:
+    entry = {"package": {"ecosystem": "PyPI", "name": "reqeusts"}, **told}
+    database = compiled(tmp_path, record("MAL-2026-1", entry))
+    package = python("reqeusts", version)
+    (finding,) = matched(database, package).findings
+    assert (finding.kind, finding.id) == (FindingKind.MALICIOUS_SAMPLE, "MAL-2026-1")
+    assert (finding.severity, finding.score) == (Severity.CRITICAL, None)
+    assert (finding.package, finding.path, finding.layer) == (package, package.path, package.layer)
+    assert (finding.fixed_version, finding.fix_state) == ("", FixState.AFFECTED)
+    assert finding.link == "https://osv.dev/vulnerability/MAL-2026-1"
+
+
+def test_a_malicious_version_is_one_finding_whatever_else_it_is_called(tmp_path: Path) -> None:
+    database = compiled(
+        tmp_path,
+        record("MAL-2026-1", affected("npm", "ua", versions=["0.7.29"]), aliases=["GHSA-a"]),
+        record("GHSA-a", affected("npm", "ua", {"introduced": "0.7.29"}, {"fixed": "0.7.30"}), severity=HIGH),
+        record("CVE-2022-1", affected("npm", "ua", *before("0.7.30")), severity=HIGH),
+    )
+    package = Package(purl="pkg:npm/ua@1", name="ua", version="0.7.29", ecosystem="npm", path="/p", layer="")
+    flaw, sample = matched(database, package).findings
+    assert (flaw.id, flaw.kind, flaw.severity) == (
+        "CVE-2022-1",
+        FindingKind.APPLICATION_VULNERABILITY,
+        Severity.HIGH,
+    )
+    assert (sample.id, sample.aliases) == ("GHSA-a", ("MAL-2026-1",))
+    assert (sample.kind, sample.severity) == (FindingKind.MALICIOUS_SAMPLE, Severity.CRITICAL)
+    assert sample.fixed_version == "0.7.30"
+
+
+@pytest.mark.parametrize(
+    ("word", "aliases", "is_told"),
+    [
+        ("unmaintained", [], False),
+        ("notice", ["GHSA-a"], False),
+        ("unmaintained", ["CVE-2020-1"], True),  # somebody called it a vulnerability
+        ("unsound", [], True),
+        (None, [], True),
+    ],
+)
+def test_that_a_crate_is_no_longer_maintained_is_no_vulnerability(
+    tmp_path: Path, word: str | None, aliases: list[str], is_told: bool
+) -> None:
+    entry = {**affected("crates.io", "x", {"introduced": "0.0.0-0"}), "database_specific": {"informational": word}}
+    database = compiled(tmp_path, record("RUSTSEC-2020-1", entry, aliases=aliases))
+    package = Package(purl="pkg:cargo/x@1", name="x", version="1.0.0", ecosystem="crates.io", path="/p", layer="")
+    assert bool(matched(database, package).findings) is is_told
+    assert database.meta.left_out == ({} if is_told else {"informational": 1})
+
+
+@pytest.mark.parametrize(
+    ("ecosystem", "identifier", "link"),
+    [
+        ("Debian:12", "CVE-2024-1", "https://security-tracker.debian.org/tracker/CVE-2024-1"),
+        ("Ubuntu:24.04:LTS", "CVE-2024-1", "https://ubuntu.com/security/CVE-2024-1"),
+        ("Alpine:v3.20", "CVE-2024-1", "https://security.alpinelinux.org/vuln/CVE-2024-1"),
+        ("Red Hat:enterprise_linux:9", "CVE-2024-1", "https://access.redhat.com/security/cve/CVE-2024-1"),
+        ("SUSE:Linux Enterprise Server 15 SP5", "CVE-2024-1", "https://www.suse.com/security/cve/CVE-2024-1.html"),
+        ("npm", "CVE-2024-1", "https://nvd.nist.gov/vuln/detail/CVE-2024-1"),
+        ("npm", "GHSA-a", "https://github.com/advisories/GHSA-a"),
+        ("crates.io", "RUSTSEC-2024-1", "https://rustsec.org/advisories/RUSTSEC-2024-1.html"),
+        ("Go", "GO-2024-1", "https://pkg.go.dev/vuln/GO-2024-1"),
+        ("PyPI", "PYSEC-2024-1", "https://osv.dev/vulnerability/PYSEC-2024-1"),
+    ],
+)
+def test_a_link_leads_to_whoever_keeps_the_id(tmp_path: Path, ecosystem: str, identifier: str, link: str) -> None:
+    database = compiled(tmp_path, record(identifier, affected(ecosystem, "x", {"introduced": "0"})))
+    package = Package(purl="pkg:x/x@1", name="x", version="1.0.0", ecosystem=ecosystem, path="/p", layer="")
+    assert [finding.link for finding in matched(database, package).findings] == [link]
 
 
 def test_the_newest_edition_of_a_record_speaks(tmp_path: Path) -> None:
