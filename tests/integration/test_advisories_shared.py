@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -14,6 +15,16 @@ from services.scanner.advisories.compile import Source, compile_sources
 from services.scanner.advisories.database import Database
 from services.scanner.pipeline.match import Matched, match
 from tests.builders.advisories import NOW, debian, python
+from tests.builders.osv_oracle import (
+    SCHEMES,
+    Json,
+    entries,
+    is_vulnerable,
+    key_of,
+    only_informs,
+    read_zip,
+    versions_named,
+)
 
 SHARED = Path(os.environ.get("DRYDOCK_SHARED", Path(__file__).parents[3] / "shared"))
 OSV = Path(os.environ.get("DRYDOCK_OSV_DIR", SHARED / "osv"))
@@ -45,6 +56,33 @@ def test_every_zip_is_imported_and_releases_are_counted(database: Database) -> N
     assert database.meta.records > 50_000
     assert {"Debian:12", "Alpine:v3.18", "PyPI"} <= database.meta.ecosystems.keys()
     assert database.meta.left_out["withdrawn"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMES))
+def test_verdicts_are_those_of_the_schemas_own_algorithm(database: Database, name: str) -> None:
+    """A sample: a hundred packages of each zip at the versions where verdicts turn.
+
+    Every record that claims a version is among what is found, and all that is found some record claims. AlmaLinux'
+    bug fixes and enhancements are no vulnerabilities.
+    """
+    chosen = Random(name)
+    claims: dict[tuple[str, str], list[tuple[str, Json]]] = {}
+    for record, affected in entries(read_zip(OSV / f"{name}.zip")):
+        package = (affected["package"]["ecosystem"], affected["package"]["name"])
+        if not only_informs(record, affected):
+            claims.setdefault(package, []).append((record["id"], affected))
+    for ecosystem, named in chosen.sample(sorted(claims), min(100, len(claims))):
+        known, key = claims[ecosystem, named], key_of(ecosystem)
+        turning = sorted({version for _, affected in known for version in versions_named(affected)} - {""})
+        for version in chosen.sample(turning, min(6, len(turning))):
+            installed = Package(
+                purl="pkg:x/x@1", name=named, version=version, ecosystem=ecosystem, path="/x", layer=""
+            )
+            claimed = {record for record, affected in known if is_vulnerable(affected, version, key)}
+            told = [{each.id, *each.aliases} for each in judged(database, installed).findings]
+            wanted = {record for record in claimed if not record.startswith(("ALBA-", "ALEA-"))}
+            assert wanted <= set().union(*told), (ecosystem, named, version)
+            assert all(ids & claimed for ids in told), (ecosystem, named, version)
 
 
 @pytest.mark.parametrize(
