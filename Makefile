@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help setup kafka demo test test-fast test-root bench chaos lint protos clean
+.PHONY: help setup kafka demo test test-fast test-root bench chaos fuzz lint protos clean
 .DEFAULT_GOAL := help
 
 help: ## Lists these targets
@@ -47,6 +47,9 @@ protos: $(DEV) ## Generates protos/gen from the .proto files
 
 bench: $(DEV) ## Measures ratios in one run and writes them to docs/benchmarks.md
 	GRPC_VERBOSITY=error $(BIN)/python -m tests.benchmarks --record
+
+fuzz: $(DEV) ## Feeds every parser with damage for hours (FUZZ_EXAMPLES=20000, each of the tests in tests/fuzz)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(PYTEST) --timeout=0 tests/fuzz $(FUZZ)
 
 chaos: $(DEV) ## Kills and stalls everything while 1,000 pushes arrive, and looks what was lost (CHAOS="--bus postgres")
 	GRPC_VERBOSITY=error $(BIN)/python -m tests.chaos $(CHAOS)

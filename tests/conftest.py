@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ from hypothesis import settings
 from tests.buses import OpenBus, SessionBroker, fresh_topic, postgres_bus, session_broker
 from tests.databases import fresh_database, session_server
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
+
+_FEW = 100
 
 
 @pytest.fixture(scope="session")
@@ -60,8 +63,12 @@ def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> StartRegist
 
 
 def pytest_configure() -> None:
-    """Takes the deadline from property tests: on a busy machine an example would fail for nothing."""
-    settings.register_profile("drydock", deadline=None)
+    """Takes the deadline from property tests: on a busy machine an example would fail for nothing.
+
+    FUZZ_EXAMPLES, which `make fuzz` sets, is how many examples each of them tries.
+    """
+    examples = int(os.environ.get("FUZZ_EXAMPLES", "100"))
+    settings.register_profile("drydock", deadline=None, max_examples=examples, print_blob=examples > _FEW)
     settings.load_profile("drydock")
 
 
