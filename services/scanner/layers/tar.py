@@ -108,6 +108,7 @@ class TarWalker:
         self._end = 0
         self._content_left = 0
         self._padding = 0
+        self._present = b""
 
     def __iter__(self) -> Iterator[TarEntry]:
         """Gives every entry, then lets the reader see what follows the archive's end.
@@ -124,6 +125,7 @@ class TarWalker:
             if header[156] in _EXTENSIONS:
                 extended = self._extended(header[156], size, extended)
                 continue
+            self._present = header
             yield self._entry(header, size, extended)
             self._skip_rest()
             extended = _NOTHING
@@ -154,6 +156,11 @@ class TarWalker:
             self._load_content()
         at = self._at
         return bytes(self._chunk[at : at + (count if count < self._content_left else self._content_left)])
+
+    @property
+    def mode(self) -> int:
+        """Permissions of the present entry, with the bits for another's rights; 0 where they are no number."""
+        return (_number(self._present[100:108]) or 0) & 0o7777
 
     @property
     def offset(self) -> int:
