@@ -1,0 +1,1 @@
+"""Inspectors: rules over what files and image configurations hold, for baseline risks and malicious samples."""

@@ -1,0 +1,58 @@
+"""Accounts: what /etc/passwd and /etc/shadow say of passwords and rights (passwd(5), shadow(5), crypt(5))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from services.scanner.inspectors.interface import Seen
+from services.scanner.inspectors.masking import mask, printable
+
+_DES: Final = re.compile(r"[./0-9A-Za-z]{13}")
+_WEAK: Final = ("$1$", "$md5", "$3$", "_")
+"""MD5, Sun's MD5, NT and BSDi's DES."""
+_MIN_HASH: Final = 13
+_MAX_LINE: Final = 4096
+_MAX_ACCOUNTS: Final = 10_000
+
+
+def inspect_shadow(content: bytes) -> Iterator[Seen]:
+    """Yields what is wrong with passwords. What is locked (`!`) or no hash at all (`*`) is none."""
+    for number, fields in _records(content):
+        name, password = printable(fields[0]), fields[1]
+        if not password:
+            yield Seen("account-empty-password", name, number)
+        elif _is_hash(password):
+            shown = f"{name}:{mask(password)}"
+            yield Seen("account-weak-hash" if _is_weak(password) else "account-password", shown, number)
+
+
+def inspect_passwd(content: bytes) -> Iterator[Seen]:
+    """Yields accounts that need no password, and those besides root that have its rights."""
+    for number, fields in _records(content):
+        if len(fields) < 4 or not fields[0]:
+            continue
+        name = printable(fields[0])
+        if not fields[1]:
+            yield Seen("account-passwd-empty", name, number)
+        elif _is_hash(fields[1]):
+            shown = f"{name}:{mask(fields[1])}"
+            yield Seen("account-weak-hash" if _is_weak(fields[1]) else "account-password", shown, number)
+        if fields[2].isdecimal() and int(fields[2][:20]) == 0 and fields[0] != "root":
+            yield Seen("account-extra-root", name, number)
+
+
+def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    for number, line in enumerate(content.splitlines()[:_MAX_ACCOUNTS], 1):
+        fields = line[:_MAX_LINE].decode("utf-8", "replace").split(":")
+        if len(fields) > 1 and fields[0] and not fields[0].startswith(("#", "+", "-")):
+            yield number, fields
+
+
+def _is_hash(password: str) -> bool:
+    return len(password) >= _MIN_HASH and (password[0] in "$_" or _DES.fullmatch(password) is not None)
+
+
+def _is_weak(password: str) -> bool:
+    return password.startswith(_WEAK) or not password.startswith("$")

@@ -1,0 +1,182 @@
+"""Archives: what lies in zip, tar and gzip files, a bounded part of it, whatever they claim to be."""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import IO, Final, NamedTuple, cast
+
+from isal import isal_zlib
+
+_ZIP: Final = b"PK\x03\x04"
+_GZIP: Final = b"\x1f\x8b\x08"
+_TAR: Final = slice(257, 262)
+_ZIP_END: Final = b"PK\x05\x06"
+_ENCRYPTED: Final = 0x1
+_METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2))
+"""LZMA is none of them: its header tells how much memory is taken."""
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    struct.error,
+    cast("type[Exception]", isal_zlib.error),  # its stub takes the class for an instance
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+    LookupError,
+)
+"""What the libraries raise on bytes that are no such archive, or on one that they cannot read."""
+
+
+class Bounds(NamedTuple):
+    """How much of an archive is looked at."""
+
+    depth: int
+    """Archives within archives."""
+    members: int
+    member_bytes: int
+    total_bytes: int
+    """Of all that the archive holds, unpacked."""
+    directory_bytes: int = 4 << 20
+    """Of a zip file's table of contents."""
+
+
+class Member(NamedTuple):
+    """A file of an archive."""
+
+    name: str
+    content: bytes
+
+
+class Skipped(NamedTuple):
+    """Something of an archive that was not looked at, and why."""
+
+    name: str
+    why: str
+
+
+def is_archive(head: bytes) -> bool:
+    """Tells by its first 512 bytes whether a file is an archive that is understood."""
+    return head[:4] == _ZIP or head[:3] == _GZIP or head[_TAR] == b"ustar"
+
+
+def members_of(content: bytes, bounds: Bounds) -> Iterator[Member | Skipped]:
+    """Yields the files of an archive, in its order, then those of archives in it. Never raises on any bytes."""
+    yield from _Opened(bounds).members(content, "", 1)
+
+
+class _Opened:
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._left = bounds.total_bytes
+        self._members = bounds.members
+
+    def members(self, content: bytes, where: str, depth: int) -> Iterator[Member | Skipped]:
+        try:
+            if content[:4] == _ZIP:
+                several = self._zip(content)
+            elif content[:3] == _GZIP:
+                several = self._gzip(content)
+            else:
+                several = self._tar(content)
+            for item in several:
+                name = f"{where}{item.name}"
+                if isinstance(item, Skipped):
+                    yield Skipped(name, item.why)
+                    continue
+                yield Member(name, item.content)
+                if not is_archive(item.content[:512]):
+                    continue
+                if depth < self._bounds.depth:
+                    yield from self.members(item.content, f"{name}!", depth + 1)
+                else:
+                    yield Skipped(name, f"it is an archive within {depth} others")
+        except _Spent as spent:
+            yield Skipped(where.removesuffix("!"), str(spent))
+        except _DAMAGE:
+            yield Skipped(where.removesuffix("!"), "it is damaged, or of a kind that is not understood")
+
+    def _zip(self, content: bytes) -> Iterator[Member | Skipped]:
+        end = content.rfind(_ZIP_END, max(0, len(content) - (1 << 16) - 22))
+        if end >= 0 and int.from_bytes(content[end + 12 : end + 16], "little") > self._bounds.directory_bytes:
+            raise _Spent("its table of contents is too large")
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for info in archive.infolist():
+                if info.is_dir() or not info.file_size:
+                    continue
+                self._count()
+                if info.flag_bits & _ENCRYPTED:
+                    yield Skipped(info.filename, "it is encrypted")
+                    continue
+                if info.compress_type not in _METHODS:
+                    yield Skipped(info.filename, "it is compressed in a way that is not understood")
+                    continue
+                try:
+                    with archive.open(info) as file:
+                        yield self._read(info.filename, file)
+                except _DAMAGE:
+                    yield Skipped(info.filename, "it is damaged")
+
+    def _gzip(self, content: bytes) -> Iterator[Member | Skipped]:
+        self._count()
+        read = self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._left) + 1))
+        if isinstance(read, Member) and read.content[_TAR] == b"ustar":
+            yield from self._tar(read.content)
+        else:
+            yield read
+
+    def _tar(self, content: bytes) -> Iterator[Member | Skipped]:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            for entry in archive:
+                archive.members = []  # type: ignore[attr-defined] # it would keep all that it saw
+                if not entry.isreg() or not entry.size:
+                    continue
+                self._count()
+                file = archive.extractfile(entry)
+                if file is not None:
+                    yield self._read(entry.name, file)
+
+    def _read(self, name: str, file: IO[bytes]) -> Member | Skipped:
+        return self._bounded(name, file.read(min(self._bounds.member_bytes, self._left) + 1))
+
+    def _bounded(self, name: str, content: bytes) -> Member | Skipped:
+        self._left -= len(content)
+        if self._left < 0:
+            raise _Spent(f"it unpacks to more than {self._bounds.total_bytes} bytes")
+        if len(content) > self._bounds.member_bytes:
+            return Skipped(name, f"it unpacks to more than {self._bounds.member_bytes} bytes")
+        return Member(name, content)
+
+    def _count(self) -> None:
+        self._members -= 1
+        if self._members < 0:
+            raise _Spent(f"it has more than {self._bounds.members} files")
+
+
+def gunzip(content: bytes, most: int) -> bytes:
+    """Unpacks at most so many bytes; several gzip files one after the other are one.
+
+    Raises:
+        EOFError: the file ends before its end.
+        isal_zlib.error: it is damaged.
+    """
+    unpacked = b""
+    while content[:3] == _GZIP and len(unpacked) < most:
+        decompressor = isal_zlib.decompressobj(31)
+        unpacked += decompressor.decompress(content, most - len(unpacked))
+        if not decompressor.eof and len(unpacked) < most:
+            raise EOFError
+        content = decompressor.unused_data
+    return unpacked
+
+
+class _Spent(Exception):
+    """A bound of the archive as a whole was reached."""

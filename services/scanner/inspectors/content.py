@@ -1,0 +1,281 @@
+"""Content: looks into the files of a layer as they pass, once for secrets, settings and malware together."""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+import yara_x
+
+from services.kernel.model.finding import FindingKind
+from services.kernel.model.report import ReportWarning
+from services.scanner.catalogers.complaints import shown
+from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
+from services.scanner.inspectors.archives import Bounds, Member, is_archive, members_of
+from services.scanner.inspectors.globs import Globs
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
+from services.scanner.inspectors.malware import compiler, facts_of
+from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
+from services.scanner.inspectors.rulefiles import RuleFile
+from services.scanner.inspectors.rules import PACKS, baseline_rules
+from services.scanner.inspectors.sshd import inspect_sshd
+from services.scanner.inspectors.text import NAMESPACE, TextRules, is_text
+from services.scanner.layers.executables import HEAD_BYTES, is_executable
+
+CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
+TOO_MANY_FINDINGS: Final = "TOO_MANY_FINDINGS"
+_HEAD: Final = 512
+_MAX_SKIPPED: Final = 3
+"""Parts of one archive that were not looked at and are named."""
+_MAX_MATCHES: Final = 1000
+_GATE: Final = "gate"
+_SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" condition: any of them }'
+"""What data has in it that a web server would run, such as a picture that is a script as well."""
+
+_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen]]], ...]] = (
+    ("etc/shadow", inspect_shadow),
+    ("etc/shadow-", inspect_shadow),
+    ("etc/passwd", inspect_passwd),
+    ("etc/ssh/sshd_config", inspect_sshd),
+    ("etc/ssh/sshd_config.d/*.conf", inspect_sshd),
+)
+
+
+class ContentInspector:
+    """Looks into the files of one layer."""
+
+    def __init__(self, inspection: Inspection) -> None:
+        self.limits = inspection.limits
+        self._engine = _engine(inspection.files)
+        self._unpacked = inspection.limits.layer_unpacked_bytes
+        self._counts: Counter[str] = Counter()
+        self._skipped: list[ReportWarning] = []
+        self._scanners = self._engine.scanners(inspection.limits.scan_seconds)
+
+    def holds_whole(self, size: int, head: bytes) -> bool:
+        """Tells whether a file is to be given to `file` as one; else it goes through `passing`."""
+        return size <= self.limits.window_bytes or (size <= self.limits.archive_bytes and is_archive(head))
+
+    def file(self, path: str, content: bytes, mode: int) -> list[Sighting]:
+        """Returns what a file tells, with what it tells as an archive. Never raises on any bytes."""
+        found: list[Sighting] = []
+        if mode & UNUSUAL_BITS:
+            found += self._told(path, inspect_mode(path, mode))
+        if not content:
+            return found
+        found += self._by_name(path, path, content)
+        found += self._scan(path, content)
+        if is_archive(content[:_HEAD]):
+            found += self._archive(path, content)
+        return found
+
+    def passing(self, path: str, pieces: Iterator[memoryview]) -> Passing:
+        """Returns the pieces of a file that is too large to be held; whoever takes them has them looked at."""
+        return Passing(self, path, pieces)
+
+    def look(self, path: str, window: bytes) -> Sequence[Sighting]:
+        """Returns what a part of a large file tells; who asks knows the hash of the whole."""
+        return self._scan(path, window, whole=False)
+
+    def skip_archive(self, path: str) -> None:
+        """Notes that an archive is too large to be opened."""
+        self._skip(path, f"what it holds was not looked at: it has more than {self.limits.archive_bytes} bytes")
+
+    def skipped(self) -> tuple[ReportWarning, ...]:
+        """Returns, once, what was not looked at since the last call."""
+        told, self._skipped = tuple(self._skipped), []
+        return told
+
+    def warnings(self) -> Iterator[ReportWarning]:
+        """Yields what is to be said of the layer as a whole."""
+        for rule, count in sorted(self._counts.items()):
+            more = count - self.limits.sightings
+            if more > 0:
+                message = f"{more} more findings of the rule {rule} are left out: the layer has {count} of them."
+                yield ReportWarning(code=TOO_MANY_FINDINGS, message=message)
+
+    def _by_name(self, name: str, path: str, content: bytes) -> list[Sighting]:
+        """Returns what rules about files of this name see in the file at this path."""
+        checks = self._engine.by_name.of(name)
+        return [each for check in checks for each in self._told(path, check(content))] if checks else []
+
+    def _scan(self, path: str, content: bytes, *, whole: bool = True) -> Sequence[Sighting]:
+        """Returns what rules about any file see."""
+        scanner = self._scanners[_form(content)]
+        try:
+            matching = scanner.scan(content).matching_rules
+            if matching and any(rule.namespace == _GATE for rule in matching):
+                matching = self._scanners[_Form.SCRIPT_WITHIN].scan(content).matching_rules
+        except (yara_x.TimeoutError, yara_x.ScanError):
+            self._skip(path, f"the rules took longer than {self.limits.scan_seconds} seconds")
+            return ()
+        if not matching or content in self._engine.own:
+            return ()
+        return list(self._read(path, content, matching, whole=whole))
+
+    def _read(
+        self, path: str, content: bytes, matching: Iterable[yara_x.Rule], *, whole: bool
+    ) -> Iterator[Sighting]:
+        spared: bool | None = None
+        for rule in matching:
+            if rule.namespace != NAMESPACE:
+                yield from self._malicious(path, facts_of(rule), content if whole else b"")
+                continue
+            spared = self._engine.text.spares(path) if spared is None else spared
+            if not spared:
+                places = [(each.offset, each.length) for pattern in rule.patterns for each in pattern.matches]
+                yield from self._told(path, self._engine.text.confirm(rule.identifier, path, content, places))
+
+    def _malicious(self, path: str, rule: RuleFacts, content: bytes) -> Iterator[Sighting]:
+        if self._counts_in(rule.id):
+            hashes = (hashlib.sha256(content), hashlib.md5(content, usedforsecurity=False)) if content else ()
+            sha256, md5 = (each.hexdigest() for each in hashes) if hashes else ("", "")
+            yield Sighting(rule=rule, path=path, sha256=sha256, md5=md5)
+
+    def _told(self, path: str, several: Iterable[Seen]) -> Iterator[Sighting]:
+        known: set[tuple[str, str]] = set()
+        for seen in several:
+            if (seen.rule, seen.match) in known:
+                continue
+            known.add((seen.rule, seen.match))
+            if self._counts_in(seen.rule):
+                yield Sighting(rule=self._engine.facts[seen.rule], path=path, match=seen.match, line=seen.line)
+
+    def _counts_in(self, rule: str) -> bool:
+        self._counts[rule] += 1
+        return self._counts[rule] <= self.limits.sightings
+
+    def _archive(self, path: str, content: bytes) -> Iterator[Sighting]:
+        limits = self.limits
+        bounds = Bounds(
+            depth=limits.archive_depth,
+            members=limits.archive_members,
+            member_bytes=limits.window_bytes,
+            total_bytes=min(limits.unpacked_bytes, self._unpacked),
+        )
+        skipped = 0
+        for item in members_of(content, bounds):
+            name = item.name.lstrip("/")
+            place = f"{path}!/{name}" if name else f"{path}!"
+            if isinstance(item, Member):
+                self._unpacked -= len(item.content)
+                yield from self._by_name(name, place, item.content)
+                yield from self._scan(place, item.content)
+            elif (skipped := skipped + 1) <= _MAX_SKIPPED:
+                self._skip(place, f"it was not looked at: {item.why}")
+        if skipped > _MAX_SKIPPED:
+            self._skip(path, f"{skipped - _MAX_SKIPPED} more of its files were not looked at")
+
+    def _skip(self, path: str, why: str) -> None:
+        message = f"Of the content of /{shown(path, 200)}, {why}."
+        self._skipped.append(
+            ReportWarning(code=CONTENT_NOT_READ, message=message, path=f"/{path.partition('!')[0]}")
+        )
+
+
+class Passing:
+    """A large file on its way: gives on its pieces, and looks at them in windows that overlap."""
+
+    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview]) -> None:
+        self._inspector = inspector
+        self._path = path
+        self._pieces = pieces
+        self._window = bytearray()
+        self._line = 0
+        self._sha256 = hashlib.sha256()
+        self._archive: bool | None = None
+        self._found: list[Sighting] = []
+
+    def __iter__(self) -> Iterator[memoryview]:
+        """Yields the pieces that nobody took so far."""
+        limits = self._inspector.limits
+        for piece in self._pieces:
+            if self._archive is None:
+                self._archive = is_archive(bytes(piece[:_HEAD]))
+            self._sha256.update(piece)
+            self._window += piece
+            if len(self._window) >= limits.window_bytes:
+                self._look()
+                gone = len(self._window) - limits.overlap_bytes
+                self._line += self._window.count(b"\n", 0, gone)
+                del self._window[:gone]
+            yield piece
+
+    def finish(self) -> Iterator[Sighting]:
+        """Takes what is left, and yields what the file as a whole tells."""
+        for _ in self:
+            pass
+        self._look()
+        if self._archive:
+            self._inspector.skip_archive(self._path)
+        digest = self._sha256.hexdigest()
+        known: set[tuple[str, str]] = set()
+        for each in self._found:
+            if (each.rule.id, each.match) not in known:
+                known.add((each.rule.id, each.match))
+                malicious = each.rule.kind is FindingKind.MALICIOUS_SAMPLE
+                yield msgspec.structs.replace(each, sha256=digest) if malicious else each
+
+    def _look(self) -> None:
+        for each in self._inspector.look(self._path, bytes(self._window)):
+            line = each.line + self._line if each.line else 0
+            self._found.append(msgspec.structs.replace(each, line=line))
+
+
+class _Form(enum.Enum):
+    """What a file is, as far as rules care."""
+
+    PROGRAM = enum.auto()
+    DATA = enum.auto()
+    SCRIPT_WITHIN = enum.auto()
+    """Data with a script in it."""
+    TEXT = enum.auto()
+
+
+def _form(content: bytes) -> _Form:
+    if is_executable(content[:HEAD_BYTES]):
+        return _Form.PROGRAM
+    return _Form.TEXT if is_text(content) else _Form.DATA
+
+
+class _Engine:
+    """Rules, compiled: made once for each process and set of rules."""
+
+    def __init__(self, files: tuple[RuleFile, ...]) -> None:
+        rules = baseline_rules()
+        self.text = TextRules(rules)
+        self.facts: Mapping[str, RuleFacts] = {rule.id: rule.facts for rule in rules}
+        self.by_name = Globs([*_CHECKS, *self.text.by_name()])
+        self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
+        """Files that are full of what rules look for."""
+        for_data = compiler(files, programs=True)
+        for_data.new_namespace(_GATE)
+        for_data.add_source(_SCRIPT_WITHIN)
+        for_text = compiler(files, programs=False)
+        for_text.new_namespace(NAMESPACE)
+        for_text.add_source(self.text.source())
+        self._rules = {
+            _Form.PROGRAM: compiler(files, programs=True).build(),
+            _Form.DATA: for_data.build(),
+            _Form.SCRIPT_WITHIN: compiler(files, programs=False).build(),
+            _Form.TEXT: for_text.build(),
+        }
+
+    def scanners(self, seconds: int) -> Mapping[_Form, yara_x.Scanner]:
+        """Returns a scanner for each form of content: the fewer rules, the faster it is."""
+        made = {form: yara_x.Scanner(rules) for form, rules in self._rules.items()}
+        for scanner in made.values():
+            scanner.set_timeout(seconds)
+            scanner.max_matches_per_pattern(_MAX_MATCHES)
+        return made
+
+
+@lru_cache(maxsize=2)
+def _engine(files: tuple[RuleFile, ...]) -> _Engine:
+    return _Engine(files)
