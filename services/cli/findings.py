@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Annotated
 
 import typer
 
 from services.cli.connect import Client, listed
 from services.cli.image import to_image_ref
+from services.cli.kind import KindWord
 from services.cli.options import (
     DEFAULT_DATA,
     DEFAULT_SERVER,
@@ -31,15 +31,6 @@ app = typer.Typer(
 _COLUMNS = ("severity", "id", "package", "version", "fixed_version", "path", "title")
 
 
-class FindingKind(enum.Enum):
-    """Kinds as they are typed; the name is the first word of the kind's own."""
-
-    SYSTEM_VULNERABILITY = "system"
-    APPLICATION_VULNERABILITY = "application"
-    BASELINE_RISK = "baseline"
-    MALICIOUS_SAMPLE = "malicious"
-
-
 @app.callback()
 def findings() -> None:
     """What is wrong with an image."""
@@ -50,7 +41,7 @@ def list_(
     instance: InstanceArgument,
     image: ImageArgument,
     *,
-    kind: Annotated[FindingKind | None, typer.Option(help="Only this kind.")] = None,
+    kind: Annotated[KindWord | None, typer.Option(help="Only this kind.")] = None,
     severity: Annotated[
         SeverityWord | None, typer.Option(help="Only this severity.", case_sensitive=False)
     ] = None,

@@ -15,6 +15,7 @@ import typer
 
 from services.cli.failure import Exit, reported, tell
 from services.cli.formats.show import Format, show
+from services.cli.kind import KindWord
 from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
 from services.cli.output import console_for, styled
 from services.cli.password import check_pair, read_password
@@ -57,6 +58,9 @@ def scan(
             help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
         ),
     ] = None,
+    kind: Annotated[
+        list[KindWord] | None, typer.Option(help="Look for this kind only; may be given again. All by default.")
+    ] = None,
     engine: ScanEngineOption = "security-center",
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
     severity: Annotated[
@@ -82,6 +86,7 @@ def scan(
     """
     with reported(format_.failures, otherwise=Exit.NOT_SCANNED):
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
+        from services.kernel.model.finding import FindingKind
         from services.kernel.model.platform import parse_platform
         from services.kernel.model.reference import parse_reference
         from services.settings import check_environment
@@ -104,6 +109,7 @@ def scan(
                 access=access,
                 platform=wanted,
                 advisories=advisories,
+                kinds=frozenset(FindingKind[each.name] for each in kind or KindWord),
                 data=data.expanduser(),
                 progress=progress,
             )

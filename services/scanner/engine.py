@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
-from services.scanner.catalogers.installed import ANALYSERS_KEY
+from services.scanner.search import Search
 
 if TYPE_CHECKING:  # a scan without a database has no use for what it imports
     from services.scanner.advisories.watch import AdvisoryWatch
 
-MATCHER = 2
+MATCHER = 3
 """Raised whenever the same packages and advisories would give another report."""
 ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"))
 
@@ -20,12 +20,13 @@ ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"
 class EngineRelease:
     """Says what a scan that began now would be made with."""
 
-    def __init__(self, watch: AdvisoryWatch) -> None:
+    def __init__(self, watch: AdvisoryWatch, search: Search) -> None:
         self._watch = watch
+        self._analysers = search.analysers
 
     def engine_version(self, engine: Engine) -> str:
         """Returns the analysers and the matcher, so that a new one scans anew."""
-        return f"{engine.value};matcher={MATCHER};{ANALYSERS_KEY}"
+        return f"{engine.value};matcher={MATCHER};{self._analysers}"
 
     def advisories_version(self) -> str:
         """Returns the version of the current advisory file."""

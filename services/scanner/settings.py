@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -9,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
+from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.limits import LayerLimits
 
 
@@ -35,6 +37,18 @@ class ScannerSettings(BaseSettings):
     """How many times its stored size a layer may have, beyond its first 64 MiB."""
     layer_entries: int = Field(default=LayerLimits().entries, ge=1)
     """Most files, directories and links in a layer."""
+    malware_rules: Path | None = None
+    """Folder of YARA rules (`*.yar`, `*.yara`) that are used besides those of Drydock; read at start."""
+    file_window_bytes: int = Field(default=InspectionLimits().window_bytes, ge=1 << 20)
+    """Larger files are looked into in windows of this size."""
+    archive_bytes: int = Field(default=InspectionLimits().archive_bytes, ge=1 << 20)
+    """Larger archives are not opened in the search for secrets and malware."""
+    archive_depth: int = Field(default=InspectionLimits().archive_depth, ge=1, le=16)
+    """Archives within archives that are opened so, the outermost counted."""
+    archive_unpacked_bytes: int = Field(default=InspectionLimits().unpacked_bytes, ge=1 << 20)
+    """What one archive may unpack to."""
+    layer_unpacked_bytes: int = Field(default=InspectionLimits().layer_unpacked_bytes, ge=1 << 20)
+    """What the archives of one layer may unpack to together."""
     match_seconds: float = Field(default=120.0, ge=1)
     """Longest time for coalescing and matching one image."""
     attempts: int = Field(default=5, ge=1, le=50)
@@ -82,6 +96,17 @@ class ScannerSettings(BaseSettings):
             uncompressed_bytes=self.layer_uncompressed_bytes,
             expansion=self.layer_expansion,
             entries=self.layer_entries,
+        )
+
+    @property
+    def inspection_limits(self) -> InspectionLimits:
+        """The bounds for looking into files; those that nobody needs to change are as they are."""
+        return InspectionLimits(
+            window_bytes=self.file_window_bytes,
+            archive_bytes=self.archive_bytes,
+            archive_depth=self.archive_depth,
+            unpacked_bytes=self.archive_unpacked_bytes,
+            layer_unpacked_bytes=self.layer_unpacked_bytes,
         )
 
     @property

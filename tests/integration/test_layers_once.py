@@ -28,6 +28,7 @@ from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import Lease, ScannedImage
+from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from tests.builders.images import a_layer
@@ -70,6 +71,7 @@ class Node:
             spool=spool,
             workers=workers,
             cataloging=self.reading,
+            search=Search(),
             engine=ENGINE,
             data=folder,
             settings=ScannerSettings(),

@@ -11,6 +11,7 @@ import msgspec
 
 from services.kernel.model.finding import SourcePackage
 from services.kernel.model.report import ReportWarning
+from services.scanner.inspectors.interface import Sighting
 
 
 class PackageFormat(enum.Enum):
@@ -64,6 +65,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     warnings: tuple[ReportWarning, ...] = ()
     unread: str = ""
     """The ecosystem that the file tells packages of, in OSV's word where it has one, when nobody reads them."""
+    sightings: tuple[Sighting, ...] = ()
+    """What rules saw in the file's content."""
     moot_beside: str = ""
     """Name of a record that tells of the same packages: where it lies beside the file, `unread` says nothing."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
+from services.scanner.inspectors.content import ContentInspector, Passing
+from services.scanner.inspectors.inspection import CONTENT, Inspection
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
 from services.scanner.layers.decompress import open_layer
 from services.scanner.layers.executables import HEAD_BYTES, find_marks, is_executable
@@ -29,9 +31,16 @@ _NAME_OVERHEAD: Final = 128
 
 
 def analyse_layer(
-    path: str, *, media_type: str, limits: LayerLimits, catalogers: Sequence[Cataloger] = CATALOGERS
+    path: str,
+    *,
+    media_type: str,
+    limits: LayerLimits,
+    catalogers: Sequence[Cataloger] = CATALOGERS,
+    inspection: Inspection | None = None,
 ) -> bytes:
     """Returns the encoded analysis of the layer file at `path`, stored as the registry had it.
+
+    Without an `inspection` nobody looks into files that no cataloger wants.
 
     Its digest has been verified before; the diffID that comes out is for the caller to compare.
 
@@ -40,18 +49,25 @@ def analyse_layer(
     """
     with open_layer(Path(path), media_type, limits) as reader:
         walker = TarWalker(reader, limits)
-        analyser = _Analyser(catalogers, limits, walker)
+        analyser = _Analyser(catalogers, limits, walker, inspection)
         for entry in walker:
             analyser.add(entry)
         return encode_analysis(analyser.finish(reader.diff_id(), reader.size))
 
 
 class _Analyser:
-    def __init__(self, catalogers: Sequence[Cataloger], limits: LayerLimits, walker: TarWalker) -> None:
+    def __init__(
+        self,
+        catalogers: Sequence[Cataloger],
+        limits: LayerLimits,
+        walker: TarWalker,
+        inspection: Inspection | None,
+    ) -> None:
         wanting = Wanting(catalogers)
         self._wanting = wanting.of
         self._hides = wanting.hides
         self._by_mark = {cataloger.mark: cataloger for cataloger in catalogers if cataloger.mark is not None}
+        self._inspector = ContentInspector(inspection) if inspection is not None else None
         self._limits = limits
         self._walker = walker
         self._entries = 0
@@ -123,14 +139,24 @@ class _Analyser:
     def _add_file(self, position: int, path: str, kind: EntryKind, size: int) -> None:
         wanting = self._wanting(path)
         content = self._content_for(wanting, kind, size) if wanting else b""
+        passing = None
+        if self._inspector is not None and not content and size:
+            if kind is EntryKind.FILE and self._inspector.holds_whole(size, self._walker.peek(512)):
+                content = self._walker.content()
+            else:
+                passing = self._inspector.passing(path, self._walker.pieces())
         head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
         if is_executable(head) or kind is EntryKind.SPARSE_FILE:
-            wanting += self._marking(content, kind)
-        if not wanting:
+            pieces = passing or ((memoryview(content),) if content else self._walker.pieces())
+            wanting += self._marking(pieces, kind)
+        told = self._told(path, content, passing)
+        if not wanting and told is None:
             return
         first = len(self._evidence)
         for cataloger in wanting:
             self._add_evidence(_evidence(path, kind, size, cataloger, content))
+        if told is not None:
+            self._add_evidence(told)
         self._remembered.append(
             Remembered(
                 position=position,
@@ -151,11 +177,21 @@ class _Analyser:
             raise _too_many(f"more than {limit} bytes of package records", limit)
         return self._walker.content()
 
-    def _marking(self, content: bytes, kind: EntryKind) -> list[Cataloger]:
-        """Returns the catalogers whose mark is in an executable; `content` is what was read of it already."""
+    def _told(self, path: str, content: bytes, passing: Passing | None) -> Evidence | None:
+        """Returns what rules saw in a file; None where they saw nothing, or nobody asked them."""
+        if self._inspector is None:
+            return None
+        seen = self._inspector.file(path, content, self._walker.mode)
+        sightings = (*seen, *(passing.finish() if passing is not None else ()))
+        warnings = self._inspector.skipped()
+        if not sightings and not warnings:
+            return None
+        return Evidence(path=path, cataloger=CONTENT, sightings=sightings, warnings=warnings)
+
+    def _marking(self, pieces: Iterable[memoryview], kind: EntryKind) -> list[Cataloger]:
+        """Returns the catalogers whose mark is in an executable."""
         if not self._by_mark:
             return []
-        pieces = (memoryview(content),) if content else self._walker.pieces()
         found = find_marks(pieces, tuple(self._by_mark), whole=kind is EntryKind.SPARSE_FILE)
         return [self._by_mark[mark] for mark in found]
 
@@ -203,8 +239,9 @@ class _Analyser:
             self._escapes.append(to_text(raw[:200]))
 
     def _warnings(self) -> tuple[ReportWarning, ...]:
+        of_content = tuple(self._inspector.warnings()) if self._inspector is not None else ()
         if not self._escaped:
-            return ()
+            return of_content
         names = ", ".join(repr(name) for name in self._escapes)
         more = " and others" if self._escaped > len(self._escapes) else ""
         return (
@@ -212,6 +249,7 @@ class _Analyser:
                 code=TAR_PATH_ESCAPES,
                 message=f"Left out because they lead out of the image: {self._escaped} names, {names}{more}.",
             ),
+            *of_content,
         )
 
 

@@ -9,6 +9,7 @@ from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOu
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.images.interface import Descriptor
+from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.reasons import Reason, ScanFailure
@@ -23,11 +24,13 @@ class CatalogStep:
         layer_seconds: float,
         limits: LayerLimits | None = None,
         catalogers: Sequence[Cataloger] = CATALOGERS,
+        inspection: Inspection | None = None,
     ) -> None:
         self._workers = workers
         self._layer_seconds = layer_seconds
         self._limits = limits or LayerLimits()
         self._catalogers = tuple(catalogers)
+        self._inspection = inspection
 
     async def catalog(self, layer: Descriptor, path: Path) -> bytes:
         """Returns the encoded analysis of a layer whose stored bytes were verified before.
@@ -50,6 +53,7 @@ class CatalogStep:
                 media_type=layer.media_type,
                 limits=self._limits,
                 catalogers=self._catalogers,
+                inspection=self._inspection,
             )
         except WorkerTimedOut as error:
             raise ScanFailure(

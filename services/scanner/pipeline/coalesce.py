@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
@@ -14,6 +14,8 @@ from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
 from services.scanner.catalogers.unread import SYSTEM
+from services.scanner.inspectors.inspection import CONTENT
+from services.scanner.inspectors.interface import Sighting
 from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
 from services.scanner.layers.links import Names, real_path
@@ -31,6 +33,17 @@ _Origin = tuple[str, str, str, str]
 """Name, version, architecture, path: what makes an installed package the same from layer to layer."""
 
 
+class SeenInImage(NamedTuple):
+    """What a rule saw, in the image."""
+
+    sighting: Sighting
+    path: str
+    """Absolute; a member of an archive follows after `!`."""
+    layer: str
+    deleted: bool
+    """Whether nothing of the image leads to the file any more."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Coalesced:
     """What is installed in an image."""
@@ -38,6 +51,8 @@ class Coalesced:
     distribution: Distribution | None
     packages: tuple[Package, ...]
     """Sorted by path, name and version; none twice."""
+    seen: tuple[SeenInImage, ...]
+    """What rules saw in files, those of lower layers included; in the order of the layers."""
     warnings: tuple[ReportWarning, ...]
     """Of the layers, and of the files that are still there; each names its layer."""
 
@@ -59,11 +74,31 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
     return Coalesced(
         distribution=distribution,
         packages=packages,
+        seen=tuple(_seen(layers, overlay)),
         warnings=(
             *(_of_layer(warning, layer) for layer, analysis in layers for warning in analysis.warnings),
             *_warnings(overlay, visible, [layer for layer, _ in layers], told),
         ),
     )
+
+
+def _seen(layers: Sequence[tuple[Layer, LayerAnalysis]], overlay: Overlay) -> Iterator[SeenInImage]:
+    """Yields each sighting once, by the first layer that has it; a setting only where it is still there."""
+    there: dict[Evidence, str] = {}
+    for path, node in sorted(overlay.files.items()):
+        for evidence in node.evidence:
+            if evidence.sightings:
+                there.setdefault(evidence, path)
+    known: set[tuple[Sighting, str]] = set()
+    for layer, analysis in layers:
+        for evidence in analysis.evidence:
+            deleted = evidence not in there
+            path = there.get(evidence, evidence.path)
+            for sighting in evidence.sightings:
+                place = path + sighting.path[len(evidence.path) :]
+                if (sighting.rule.lasting or not deleted) and (sighting, place) not in known:
+                    known.add((sighting, place))
+                    yield SeenInImage(sighting, f"/{place}", layer.digest, deleted)
 
 
 def _is_system(package: Package) -> bool:
@@ -84,6 +119,8 @@ def _visible(overlay: Overlay) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
 
 
 def _is_wanted(evidence: Evidence, path: str, names: Names) -> bool:
+    if evidence.cataloger == CONTENT:
+        return True
     cataloger = _CATALOGERS[evidence.cataloger]
     return cataloger.wants(path) or any(cataloger.wants(name) for name in names.of(path))
 

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from services.kernel.model.finding import VULNERABILITIES
+from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import (
     SCHEMA,
     AdvisoriesInfo,
@@ -15,9 +15,11 @@ from services.kernel.model.report import (
     Layer,
     Report,
     ReportImage,
+    ReportWarning,
     Summary,
     count_by_kind,
     count_by_severity,
+    sort_key,
 )
 from services.kernel.model.severity import Severity
 from services.scanner.advisories.database import Database, Meta
@@ -25,6 +27,7 @@ from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
 from services.scanner.api import State
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
+from services.scanner.pipeline.content import content_findings
 from services.scanner.pipeline.match import Matched, match
 from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import pack_report
@@ -38,11 +41,17 @@ class Case:
     digest: str
     platform: str
     layers: tuple[Layer, ...]
+    config: bytes
+    """The image's configuration; empty where nobody asks for what it tells."""
     analyses: tuple[bytes, ...]
     """Encoded analyses, one for each layer."""
     engine: EngineInfo
     data: Path
     """Data directory whose current advisory file is used."""
+    kinds: frozenset[FindingKind]
+    """What is looked for."""
+    complaints: tuple[ReportWarning, ...]
+    """What is wrong with the operator's rules."""
     now: datetime
     max_age: timedelta
 
@@ -62,11 +71,16 @@ def judge(case: Case) -> ScannedImage:
         coalesced.distribution,
         coalesced.packages,
         database,
-        unread=coalesced.warnings,
+        unread=(*coalesced.warnings, *case.complaints),
         now=case.now,
         max_age=case.max_age,
     )
-    report = _report(case, coalesced, matched, database.meta)
+    found = [
+        *matched.findings,
+        *content_findings(coalesced.seen, case.config, [each.digest for each in case.layers]),
+    ]
+    findings = tuple(sorted((each for each in found if each.kind in case.kinds), key=sort_key))
+    report = _report(case, coalesced, matched, findings, database.meta)
     return ScannedImage(platform=case.platform, report=pack_report(report), outcome=_outcome(report))
 
 
@@ -80,8 +94,9 @@ def _database(case: Case) -> Database:
     return _readers[case.data].database()
 
 
-def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> Report:
-    by_severity = count_by_severity(matched.findings)
+def _report(
+    case: Case, coalesced: Coalesced, matched: Matched, findings: tuple[Finding, ...], meta: Meta
+) -> Report:
     return Report(
         schema=SCHEMA,
         image=ReportImage(
@@ -90,12 +105,12 @@ def _report(case: Case, coalesced: Coalesced, matched: Matched, meta: Meta) -> R
         engine=case.engine,
         advisories=AdvisoriesInfo(version=meta.version, built_at=_written(meta.built_at), sample=meta.sample),
         inventory=Inventory(packages=coalesced.packages),
-        findings=matched.findings,
+        findings=findings,
         summary=Summary(
             packages=len(coalesced.packages),
-            findings=len(matched.findings),
-            by_severity=by_severity,
-            by_kind=count_by_kind(matched.findings, VULNERABILITIES),
+            findings=len(findings),
+            by_severity=count_by_severity(findings),
+            by_kind=count_by_kind(findings, case.kinds),
             coverage=matched.coverage,
             coverage_reason=matched.coverage_reason,
         ),

@@ -25,6 +25,7 @@ from services.scanner.pipeline.judge import Case, judge
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import Lease, ScannedImage
+from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ class ScanPipeline:
         spool: LayerSpool,
         workers: Workers,
         cataloging: CatalogStep,
+        search: Search,
         engine: EngineInfo,
         data: Path,
         settings: ScannerSettings,
@@ -56,6 +58,7 @@ class ScanPipeline:
         self._spool = spool
         self._workers = workers
         self._cataloging = cataloging
+        self._search = search
         self._engine = engine
         self._data = data
         self._settings = settings
@@ -133,6 +136,9 @@ class ScanPipeline:
                 for descriptor, diff_id in zip(descriptors, diff_ids, strict=True)
             ),
             analyses=tuple(analyses[descriptor.digest] for descriptor in descriptors),
+            config=b"" if self._search.inspection is None else image.config.content,
+            kinds=self._search.kinds,
+            complaints=self._search.complaints,
             engine=self._engine,
             data=self._data,
             now=self._clock.now(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from platform import machine
 
 from services.kernel.clock import SystemClock
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.finding import FindingKind
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageReference
 from services.kernel.model.report import Report
@@ -22,6 +24,7 @@ from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress
 from services.scanner.reports import unpack_report
+from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
 
@@ -44,6 +47,7 @@ async def one_shot(
     access: RegistryAccess | None = None,
     platform: Platform | None = None,
     advisories: Path | None = None,
+    kinds: frozenset[FindingKind] = frozenset(FindingKind),
     data: Path,
     progress: Progress = lambda step, facts: None,
 ) -> Report:
@@ -53,11 +57,14 @@ async def one_shot(
     step "platform" tells which that is, and which `others` there are. `advisories` names OSV
     records (zip, folder or ndjson) that are used instead of the data directory's; they are compiled first.
 
+    Only the given `kinds` are looked for: without those of content nobody looks into files.
+
     Raises:
         ScanFailure: the image cannot be scanned.
         ServiceError: the advisories cannot be read.
     """
     settings, clock = ScannerSettings(), SystemClock()
+    search = await asyncio.to_thread(open_search, settings, kinds)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch = Path(folder)
         if advisories is not None:
@@ -73,6 +80,7 @@ async def one_shot(
                 scratch / "spool",
                 library=RememberedAnalyses(),
                 workers=workers,
+                search=search,
                 data=data,
                 settings=settings,
                 clock=clock,

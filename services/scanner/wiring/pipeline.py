@@ -14,6 +14,7 @@ from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
+from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 
 
@@ -23,6 +24,7 @@ async def open_pipeline(
     *,
     library: AnalysisLibrary,
     workers: Workers,
+    search: Search,
     data: Path,
     settings: ScannerSettings,
     clock: Clock,
@@ -33,7 +35,10 @@ async def open_pipeline(
             library=library,
             spool=spool,
             workers=workers,
-            cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
+            cataloging=CatalogStep(
+                workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
+            ),
+            search=search,
             engine=ENGINE,
             data=data,
             settings=settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import random
 from collections.abc import AsyncIterator
@@ -24,7 +25,6 @@ from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
-from services.scanner.catalogers.installed import ANALYSERS_KEY
 from services.scanner.engine import EngineRelease
 from services.scanner.images.interface import ImageSource
 from services.scanner.images.limits import SourceSettings
@@ -36,6 +36,7 @@ from services.scanner.pipeline.record import Recorder
 from services.scanner.puller import Puller
 from services.scanner.retention import Retention
 from services.scanner.schedule import Scheduler
+from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
@@ -55,20 +56,27 @@ async def server(
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("scanner")
+    search = await asyncio.to_thread(open_search, settings)
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    scheduler = Scheduler(store, EngineRelease(watch))
+    scheduler = Scheduler(store, EngineRelease(watch, search))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     workers = SpawnedWorkers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
-    library = StoredAnalyses(pool, store, ANALYSERS_KEY)
+    library = StoredAnalyses(pool, store, search.analysers)
     async with (
         open_tag_reads(ground.url, store) as tags,
         open_pipeline(
-            data / "spool", library=library, workers=workers, data=data, settings=settings, clock=clock
+            data / "spool",
+            library=library,
+            workers=workers,
+            search=search,
+            data=data,
+            settings=settings,
+            clock=clock,
         ) as pipeline,
     ):
         opener = functools.partial(open_repository, settings.source)

@@ -643,4 +643,4 @@ def test_symbolic_link_to_what_was_seen_is_not_counted_again(tmp_path: Path) -> 
 
 
 def test_no_layers_give_no_packages() -> None:
-    assert coalesce([]) == Coalesced(distribution=None, packages=(), warnings=())
+    assert coalesce([]) == Coalesced(distribution=None, packages=(), seen=(), warnings=())

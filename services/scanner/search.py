@@ -1,0 +1,59 @@
+"""Search: which kinds of finding are looked for, and with which rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Final
+
+from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
+from services.kernel.model.report import ReportWarning
+from services.scanner.catalogers.installed import ANALYSERS_KEY
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.inspectors.malware import check
+from services.scanner.inspectors.rulefiles import Broken, RuleFolder, read_folder
+from services.scanner.settings import ScannerSettings
+
+RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
+_MAX_TOLD: Final = 20
+"""Broken files of rules that a report names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """What a scan looks for."""
+
+    kinds: frozenset[FindingKind] = VULNERABILITIES
+    inspection: Inspection | None = None
+    """None where nobody asks for what files hold: then nobody looks into them."""
+    complaints: tuple[ReportWarning, ...] = ()
+    """Files of rules that are not used."""
+
+    @property
+    def analysers(self) -> str:
+        """Names all that makes an analysis of a layer what it is."""
+        return f"{ANALYSERS_KEY};{self.inspection.key}" if self.inspection is not None else ANALYSERS_KEY
+
+
+def open_search(settings: ScannerSettings, kinds: Collection[FindingKind] = frozenset(FindingKind)) -> Search:
+    """Reads and checks the operator's rules, where content is asked for. Reads files: not for the event loop."""
+    if CONTENT_KINDS.isdisjoint(kinds):
+        return Search(kinds=frozenset(kinds))
+    folder = read_folder(settings.malware_rules) if settings.malware_rules is not None else RuleFolder((), ())
+    wrong = {file: check(file) for file in folder.files}
+    broken = [*folder.broken, *(each for each in wrong.values() if each is not None)]
+    return Search(
+        kinds=frozenset(kinds),
+        inspection=Inspection(
+            limits=settings.inspection_limits, files=tuple(file for file, why in wrong.items() if why is None)
+        ),
+        complaints=tuple(_complaint(each) for each in broken[:_MAX_TOLD]),
+    )
+
+
+def _complaint(broken: Broken) -> ReportWarning:
+    place = f"{broken.name}, line {broken.line}" if broken.line else broken.name
+    return ReportWarning(
+        code=RULE_FILE_BROKEN,
+        message=f"Malware rules of the operator are not used: {place}: {broken.why}.",
+    )
