@@ -15,6 +15,8 @@ from isal import isal_zlib
 _ZIP: Final = b"PK\x03\x04"
 _GZIP: Final = b"\x1f\x8b\x08"
 _TAR: Final = slice(257, 262)
+_BLOCK: Final = 512
+_STEP: Final = 1 << 16
 _ZIP_END: Final = b"PK\x05\x06"
 _ENCRYPTED: Final = 0x1
 _METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2))
@@ -86,7 +88,7 @@ class _Opened:
             elif content[:3] == _GZIP:
                 several = self._gzip(content)
             else:
-                several = self._tar(content)
+                several = self._tar(io.BytesIO(content))
             for item in several:
                 name = f"{where}{item.name}"
                 if isinstance(item, Skipped):
@@ -126,23 +128,22 @@ class _Opened:
                     yield Skipped(info.filename, "it is damaged")
 
     def _gzip(self, content: bytes) -> Iterator[Member | Skipped]:
-        self._count()
-        read = self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._left) + 1))
-        if isinstance(read, Member) and read.content[_TAR] == b"ustar":
-            yield from self._tar(read.content)
+        if gunzip(content, _BLOCK)[_TAR] == b"ustar":
+            yield from self._tar(_Unpacking(content, self._left))
         else:
-            yield read
+            self._count()
+            yield self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._left) + 1))
 
-    def _tar(self, content: bytes) -> Iterator[Member | Skipped]:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+    def _tar(self, file: IO[bytes]) -> Iterator[Member | Skipped]:
+        with tarfile.open(fileobj=file, mode="r|") as archive:
             for entry in archive:
                 archive.members = []  # type: ignore[attr-defined] # it would keep all that it saw
                 if not entry.isreg() or not entry.size:
                     continue
                 self._count()
-                file = archive.extractfile(entry)
-                if file is not None:
-                    yield self._read(entry.name, file)
+                content = archive.extractfile(entry)
+                if content is not None:
+                    yield self._read(entry.name, content)
 
     def _read(self, name: str, file: IO[bytes]) -> Member | Skipped:
         return self._bounded(name, file.read(min(self._bounds.member_bytes, self._left) + 1))
@@ -150,7 +151,7 @@ class _Opened:
     def _bounded(self, name: str, content: bytes) -> Member | Skipped:
         self._left -= len(content)
         if self._left < 0:
-            raise _Spent(f"it unpacks to more than {self._bounds.total_bytes} bytes")
+            raise _Spent(f"it unpacks to more than the {self._bounds.total_bytes} bytes that are left for it")
         if len(content) > self._bounds.member_bytes:
             return Skipped(name, f"it unpacks to more than {self._bounds.member_bytes} bytes")
         return Member(name, content)
@@ -176,6 +177,31 @@ def gunzip(content: bytes, most: int) -> bytes:
             raise EOFError
         content = decompressor.unused_data
     return unpacked
+
+
+class _Unpacking(io.BytesIO):
+    """A gzip file as it unpacks, so that nobody holds all of it."""
+
+    def __init__(self, content: bytes, most: int) -> None:
+        super().__init__()
+        self._packed = io.BytesIO(content)
+        self._decompressor = isal_zlib.decompressobj(31)
+        self._most = most
+        self._left = most
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Returns so many bytes, fewer at the end."""
+        unpacked = b""
+        size = self._most if size is None or size < 0 else size
+        while len(unpacked) < size and not self._decompressor.eof:
+            packed = self._decompressor.unconsumed_tail or self._packed.read(_STEP)
+            if not packed:
+                raise EOFError
+            unpacked += self._decompressor.decompress(packed, size - len(unpacked))
+        self._left -= len(unpacked)
+        if self._left < 0:
+            raise _Spent(f"it unpacks to more than the {self._most} bytes that are left for it")
+        return unpacked
 
 
 class _Spent(Exception):

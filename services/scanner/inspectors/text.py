@@ -33,13 +33,13 @@ _PLACEHOLDER: Final = (
     rb"|^(?:test|testing|tester|guest|anonymous|random|hidden|insecure|unused|empty|default)$"
 )
 _PACKAGED: Final = (
-    r"(?:^|/)(?:site-packages|dist-packages|node_modules|gems|vendor|pkg/mod)/"
+    r"(?:^|/)(?:site-packages|dist-packages|node_modules|gems|vendor|third_party|pkg/mod)/"
     r"|^usr/(?:local/)?(?:lib|lib64|libexec|share|include|src|go|bin|sbin)/|^(?:lib|lib64|bin|sbin)/|^var/(?:lib/dpkg|cache)/"
     r"|^opt/(?:conda|venv|yarn-v[^/]*)/|(?:^|/)lib(?:64)?/python[0-9.]+/"
 )
 """Folders into which packages are installed."""
 _SHOWN_TO_READERS: Final = (
-    r"(?:^|/)(?:tests?|testing|testdata|test_data|__tests__|fixtures|examples?|samples?|docs?|spec|demos?|benchmarks?)/"
+    r"(?:^|/)(?:tests?|testing|testdata|test_data|__tests__|fixtures|dummyserver|examples?|samples?|docs?|spec|demos?|benchmarks?)/"
     r"|^usr/(?:local/)?share/(?:doc|man|info|locale|help|perl|vim|zsh|mime|zoneinfo)/|\.(?:md|rst|pod|adoc|html?|d\.ts|map)$"
     r"|(?:^|/)(?:test_|conftest)[^/]*$|[._-](?:test|spec)\.[a-z]+$"
 )
