@@ -1,4 +1,4 @@
-"""The image of the demo: a Debian 12 package database written for it, and real old wheels."""
+"""The image of the demo: a Debian 12 package database written for it, real old wheels, and harmless finds."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ VERSION="12 (bookworm)"
 VERSION_CODENAME=bookworm
 ID=debian
 """
+
+
+_KEY_FILE = "root/.aws/credentials"
+_MADE_UP_KEY = "AKIA" + "4HZQTWNYBLK73RDV"
+"""Of nobody: in two parts, so that this file is no find itself."""
+_EICAR = r"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR" + "-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+"""The test file that every scanner of malware knows, in two parts for the same reason."""
 
 
 class DebianPackage(NamedTuple):
@@ -54,14 +61,16 @@ OLD_PACKAGES = (
 
 
 def build_demo_image(wheels: Sequence[Path]) -> BuiltImage:
-    """Makes a two-layer image for linux/amd64: Debian below, Python packages above.
+    """Makes an image for linux/amd64: Debian below, Python packages above, then what is planted and a layer that
+    deletes some of it.
 
     Blocks for a second or so. Only data is in it, no program: it is there to be scanned, not to be run.
 
     Raises:
         ValueError: a wheel is larger than any of the demo's, or names a path outside of itself.
     """
-    return build_image([_debian_layer(), _python_layer(wheels)], config={"config": {"Cmd": ["python3"]}})
+    layers = [_debian_layer(), _python_layer(wheels), _planted_layer(), LayerBuilder().whiteout(_KEY_FILE).build()]
+    return build_image(layers, config={"config": {"Cmd": ["python3"]}})
 
 
 def _debian_layer() -> BuiltLayer:
@@ -71,6 +80,16 @@ def _debian_layer() -> BuiltLayer:
     layer.file("usr/lib/os-release", _OS_RELEASE)
     layer.symlink("etc/os-release", "../usr/lib/os-release")
     layer.file("var/lib/dpkg/status", "\n".join(map(_stanza, OLD_PACKAGES)))
+    return layer.build()
+
+
+def _planted_layer() -> BuiltLayer:
+    """Makes what rules on content find; nothing of it opens or harms anything."""
+    layer = LayerBuilder()
+    layer.file(_KEY_FILE, f"[default]\naws_access_key_id = {_MADE_UP_KEY}\n")
+    layer.file("srv/uploads/eicar.com", _EICAR)
+    layer.file("etc/ssh/sshd_config", "PermitRootLogin yes\n")
+    layer.file("opt/planted/helper", "planted for the demo\n", mode=0o4755)
     return layer.build()
 
 

@@ -22,6 +22,9 @@ async def test_the_demo_shows_one_scan_from_push_to_notification_and_leaves_noth
     assert [word for word in dict.fromkeys(words) if word in wanted] == wanted
     assert ["status", "COMPLETE"] in [line[2:4] for line in told]
     assert "scan.completed" in ran.stdout
+    assert "eicar-test-file" in ran.stdout
+    assert "/root/.aws/credentials (deleted)" in ran.stdout
+    assert "4HZQTWNYBLK73RDV" not in ran.stdout
     assert "drydock up" in ran.stdout
     assert list(tmp_path.iterdir()) == []
     (folder,) = re.findall(r"in (\S+), a folder of the demo's own", ran.stdout)
