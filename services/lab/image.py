@@ -67,13 +67,15 @@ def build_image(
     Args:
         layers: from the base upward.
         platform: what it says it runs on.
-        config: further keys of its configuration, such as `config` with `Env`; they win over ours.
+        config: further keys of its configuration, such as `config` with `Env`. They win over ours,
+            which name a user: nothing is wrong with an image of which nothing is said.
         docker: Docker's media types instead of OCI's.
     """
     configuration: dict[str, object] = {
         "created": _CREATED,
         "architecture": platform.architecture,
         "os": platform.os,
+        "config": {"User": "1000"},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
         "history": [{"created": _CREATED, "created_by": "drydock lab"} for _ in layers],
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
@@ -35,8 +36,13 @@ class Search:
         return f"{ANALYSERS_KEY};{self.inspection.key}" if self.inspection is not None else ANALYSERS_KEY
 
 
-def open_search(settings: ScannerSettings, kinds: Collection[FindingKind] = frozenset(FindingKind)) -> Search:
-    """Reads and checks the operator's rules, where content is asked for. Reads files: not for the event loop."""
+def open_search(
+    settings: ScannerSettings, data: Path, kinds: Collection[FindingKind] = frozenset(FindingKind)
+) -> Search:
+    """Reads and checks the operator's rules, where content is asked for. Reads files: not for the event loop.
+
+    Compiled rules are kept in the data directory, if it is there.
+    """
     if CONTENT_KINDS.isdisjoint(kinds):
         return Search(kinds=frozenset(kinds))
     folder = read_folder(settings.malware_rules) if settings.malware_rules is not None else RuleFolder((), ())
@@ -45,7 +51,9 @@ def open_search(settings: ScannerSettings, kinds: Collection[FindingKind] = froz
     return Search(
         kinds=frozenset(kinds),
         inspection=Inspection(
-            limits=settings.inspection_limits, files=tuple(file for file, why in wrong.items() if why is None)
+            limits=settings.inspection_limits,
+            files=tuple(file for file, why in wrong.items() if why is None),
+            folder=data / "rules",
         ),
         complaints=tuple(_complaint(each) for each in broken[:_MAX_TOLD]),
     )

@@ -17,6 +17,7 @@ from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
 from tests.commandline import Ran, drydock
 from tests.running import running_drydock
+from tests.unit.scanner.test_malware_rules import EICAR
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +165,28 @@ async def test_a_task_is_started_waited_for_and_its_findings_listed(shell: Shell
     assert findings[0]["package"]["name"].lower() == "jinja2"
     worst = (await shell("findings", "list", "lab", "team/app:1.0", "--worst-first", "--limit", "1")).json
     assert worst[0]["severity"] == findings[-1]["severity"]
+
+
+async def test_findings_on_content_are_listed_by_their_kind(shell: Shell, registry: LabRegistry) -> None:
+    key = "AKIA" + "4HZQTWNYBLK73RDV"
+    layer = LayerBuilder().file("root/.aws/credentials", key).file("srv/eicar", EICAR).build()
+    image = build_image([layer, LayerBuilder().whiteout("root/.aws/credentials").build()])
+    await push_image(RegistryAccess(address=registry.address, plain_http=True), "team/app", "2.0", image)
+    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    await shell("task", "create", "lab", "team/app:2.0", "--wait", "1m")
+
+    (baseline,) = (await shell("findings", "list", "lab", "team/app:2.0", "--kind", "baseline")).json
+    assert (baseline["id"], baseline["match"], baseline["deleted"]) == ("aws-access-key-id", "AKIA********", True)
+    assert (baseline["package"], baseline["path"]) == (None, "/root/.aws/credentials")
+    (malicious,) = (await shell("findings", "list", "lab", "team/app:2.0", "--kind", "malicious")).json
+    assert (malicious["id"], malicious["path"], malicious["md5"]) == (
+        "eicar-test-file",
+        "/srv/eicar",
+        "44d88612fea8a8f36de82e1278abb02f",
+    )
+    table = await shell("findings", "list", "lab", "team/app:2.0", output="table")
+    assert "/root/.aws/credentials (deleted)" in table.stdout
+    assert key[4:] not in table.stdout
 
 
 async def test_the_report_of_a_scan_is_printed_as_its_schema_has_it(shell: Shell, registry: LabRegistry) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -15,36 +13,19 @@ import yara_x
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.complaints import shown
-from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
 from services.scanner.inspectors.archives import Bounds, Member, is_archive, members_of
-from services.scanner.inspectors.globs import Globs
+from services.scanner.inspectors.engine import engine_of
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
-from services.scanner.inspectors.malware import compiler, facts_of
+from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
-from services.scanner.inspectors.rulefiles import RuleFile
-from services.scanner.inspectors.rules import PACKS, baseline_rules
-from services.scanner.inspectors.sshd import inspect_sshd
-from services.scanner.inspectors.text import NAMESPACE, TextRules, is_text
-from services.scanner.layers.executables import HEAD_BYTES, is_executable
+from services.scanner.inspectors.text import NAMESPACE
 
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
 TOO_MANY_FINDINGS: Final = "TOO_MANY_FINDINGS"
 _HEAD: Final = 512
 _MAX_SKIPPED: Final = 3
 """Parts of one archive that were not looked at and are named."""
-_MAX_MATCHES: Final = 1000
-_GATE: Final = "gate"
-_SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" condition: any of them }'
-"""What data has in it that a web server would run, such as a picture that is a script as well."""
-
-_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen]]], ...]] = (
-    ("etc/shadow", inspect_shadow),
-    ("etc/shadow-", inspect_shadow),
-    ("etc/passwd", inspect_passwd),
-    ("etc/ssh/sshd_config", inspect_sshd),
-    ("etc/ssh/sshd_config.d/*.conf", inspect_sshd),
-)
 
 
 class ContentInspector:
@@ -52,7 +33,7 @@ class ContentInspector:
 
     def __init__(self, inspection: Inspection) -> None:
         self.limits = inspection.limits
-        self._engine = _engine(inspection.files)
+        self._engine = engine_of(inspection)
         self._unpacked = inspection.limits.layer_unpacked_bytes
         self._counts: Counter[str] = Counter()
         self._skipped: list[ReportWarning] = []
@@ -107,11 +88,8 @@ class ContentInspector:
 
     def _scan(self, path: str, content: bytes, *, whole: bool = True) -> Sequence[Sighting]:
         """Returns what rules about any file see."""
-        scanner = self._scanners[_form(content)]
         try:
-            matching = scanner.scan(content).matching_rules
-            if matching and any(rule.namespace == _GATE for rule in matching):
-                matching = self._scanners[_Form.SCRIPT_WITHIN].scan(content).matching_rules
+            matching = self._scanners.scan(content)
         except (yara_x.TimeoutError, yara_x.ScanError):
             self._skip(path, f"the rules took longer than {self.limits.scan_seconds} seconds")
             return ()
@@ -226,56 +204,3 @@ class Passing:
         for each in self._inspector.look(self._path, bytes(self._window)):
             line = each.line + self._line if each.line else 0
             self._found.append(msgspec.structs.replace(each, line=line))
-
-
-class _Form(enum.Enum):
-    """What a file is, as far as rules care."""
-
-    PROGRAM = enum.auto()
-    DATA = enum.auto()
-    SCRIPT_WITHIN = enum.auto()
-    """Data with a script in it."""
-    TEXT = enum.auto()
-
-
-def _form(content: bytes) -> _Form:
-    if is_executable(content[:HEAD_BYTES]):
-        return _Form.PROGRAM
-    return _Form.TEXT if is_text(content) else _Form.DATA
-
-
-class _Engine:
-    """Rules, compiled: made once for each process and set of rules."""
-
-    def __init__(self, files: tuple[RuleFile, ...]) -> None:
-        rules = baseline_rules()
-        self.text = TextRules(rules)
-        self.facts: Mapping[str, RuleFacts] = {rule.id: rule.facts for rule in rules}
-        self.by_name = Globs([*_CHECKS, *self.text.by_name()])
-        self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
-        """Files that are full of what rules look for."""
-        for_data = compiler(files, programs=True)
-        for_data.new_namespace(_GATE)
-        for_data.add_source(_SCRIPT_WITHIN)
-        for_text = compiler(files, programs=False)
-        for_text.new_namespace(NAMESPACE)
-        for_text.add_source(self.text.source())
-        self._rules = {
-            _Form.PROGRAM: compiler(files, programs=True).build(),
-            _Form.DATA: for_data.build(),
-            _Form.SCRIPT_WITHIN: compiler(files, programs=False).build(),
-            _Form.TEXT: for_text.build(),
-        }
-
-    def scanners(self, seconds: int) -> Mapping[_Form, yara_x.Scanner]:
-        """Returns a scanner for each form of content: the fewer rules, the faster it is."""
-        made = {form: yara_x.Scanner(rules) for form, rules in self._rules.items()}
-        for scanner in made.values():
-            scanner.set_timeout(seconds)
-            scanner.max_matches_per_pattern(_MAX_MATCHES)
-        return made
-
-
-@lru_cache(maxsize=2)
-def _engine(files: tuple[RuleFile, ...]) -> _Engine:
-    return _Engine(files)

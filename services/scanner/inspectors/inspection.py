@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Final
 
 from services.scanner.inspectors.limits import InspectionLimits
@@ -22,8 +23,16 @@ class Inspection:
     limits: InspectionLimits = dataclasses.field(default_factory=InspectionLimits)
     files: tuple[RuleFile, ...] = ()
     """Rules of the operator; each compiles."""
+    folder: Path | None = None
+    """Where compiled rules are kept; None where they are not."""
+
+    @property
+    def rules(self) -> str:
+        """Names the rules, ours and the operator's."""
+        return f"{packs_digest()}.{digest_of_files(self.files)}"
 
     @property
     def key(self) -> str:
         """Names all that changes what is seen in the same bytes."""
-        return f"content={VERSION}.{packs_digest()}.{digest_of_files(self.files)}"
+        bounds = ",".join(str(value) for value in dataclasses.astuple(self.limits))
+        return f"content={VERSION}.{self.rules}.{bounds}"

@@ -64,7 +64,7 @@ async def one_shot(
         ServiceError: the advisories cannot be read.
     """
     settings, clock = ScannerSettings(), SystemClock()
-    search = await asyncio.to_thread(open_search, settings, kinds)
+    search = await asyncio.to_thread(open_search, settings, data, kinds)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch = Path(folder)
         if advisories is not None:

@@ -56,7 +56,7 @@ async def server(
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("scanner")
-    search = await asyncio.to_thread(open_search, settings)
+    search = await asyncio.to_thread(open_search, settings, data)
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
