@@ -401,7 +401,7 @@ class Finding(_message.Message):
 
     @_builtins.property
     def package(self) -> Global___Package:
-        """Package that it is in; unset for BASELINE_RISK and MALICIOUS_SAMPLE."""
+        """Package that it is in; unset for what was found in what a file holds."""
 
     @_builtins.property
     def platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
