@@ -10,6 +10,7 @@ from services.scanner.catalogers.executables import GoExecutableCataloger, RustE
 from services.scanner.catalogers.interface import Cataloger, versions_key
 from services.scanner.catalogers.osrelease import OsReleaseCataloger
 from services.scanner.catalogers.python import PythonCataloger
+from services.scanner.catalogers.rpm import RpmCataloger
 from services.scanner.catalogers.unread import UnreadCataloger
 from services.scanner.layers.analysis import WALKER_VERSION
 
@@ -17,6 +18,7 @@ CATALOGERS: Final[tuple[Cataloger, ...]] = (
     OsReleaseCataloger(),
     DpkgCataloger(),
     ApkCataloger(),
+    RpmCataloger(),
     PythonCataloger(),
     UnreadCataloger(),
     GoExecutableCataloger(),

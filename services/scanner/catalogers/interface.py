@@ -40,6 +40,8 @@ class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     version: str
     arch: str = ""
     source: SourcePackage | None = None
+    module: str = ""
+    """Module and stream, as in `nodejs:16`, that a modular rpm is of; empty for all others."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -28,7 +28,6 @@ def _at(pattern: str, ecosystem: str) -> _Sign:
     return re.compile(pattern, re.DOTALL), ecosystem
 
 
-_RPM: Final = _at(r"(?:var/lib|usr/lib/sysimage|usr/share)/rpm/[^/]+", "rpm")
 SYSTEM: Final = "the operating system"
 """Files of a distribution; they count where no record of its packages was read, nor which one it is."""
 _NAMES: Final[Mapping[str, _Sign]] = {
@@ -38,10 +37,6 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "alpine-release": _at(r"etc/alpine-release", SYSTEM),
     "debian_version": _at(r"etc/debian_version", SYSTEM),
     "redhat-release": _at(r"etc/redhat-release", SYSTEM),
-    "rpmdb.sqlite": _RPM,
-    "Packages.db": _RPM,
-    "Packages": _RPM,
-    "container-manifest-2": _at(r"var/lib/rpmmanifest/[^/]+", "rpm"),
     "desc": _at(r"var/lib/pacman/local/[^/]+/desc", "pacman"),
     "status": _at(r"(?:var|usr)/lib/opkg/status", "opkg"),
     "CONTENTS": _at(r"var/db/pkg/[^/]+/[^/]+/CONTENTS", "Portage"),
@@ -101,8 +96,6 @@ _ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
 }
 """By what follows the last dot, in lower case."""
 _FOLDERS: Final[tuple[_Sign, ...]] = (
-    _at(r"(?:var/lib|usr/lib/sysimage|usr/share)/rpm", "rpm"),
-    _at(r"var/lib/rpmmanifest", "rpm"),
     _at(r"var/lib/pacman(?:/local(?:/[^/]+)?)?", "pacman"),
     _at(r"(?:var|usr)/lib/opkg", "opkg"),
     _at(r"var/db/pkg(?:/[^/]+){0,2}", "Portage"),
@@ -128,7 +121,7 @@ class UnreadCataloger(Cataloger):
     """Names the ecosystem that a file's name tells of."""
 
     name = "unread"
-    version = 3
+    version = 4
     reads = Reads.NAME
     hints = Hints(names=_NAMES, ends=_ENDS, folders=_STORES)
 

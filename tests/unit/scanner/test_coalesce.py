@@ -551,7 +551,6 @@ def test_link_in_place_of_a_folder_of_records_that_nobody_read_is_told(
         ("RubyGems", RACK, "usr/lib/ruby/specifications/default"),
         ("Packagist", "opt/x/installed.json", "app/vendor/composer"),
         ("conda", "opt/x/numpy-1.json", "opt/conda/conda-meta"),
-        ("rpm", "opt/x/rpmdb.sqlite", "var/lib/rpm"),
         ("pacman", "opt/x/acl-2/desc", "var/lib/pacman/local"),
         ("Portage", "opt/x/sys-libs/glibc-2/CONTENTS", "var/db/pkg"),
         ("Nix", "opt/x/0c1d-bash-5.2/bin/bash", "nix/store"),
