@@ -275,6 +275,7 @@ def to_package(package: Package) -> pb.Package:
         layer=package.layer,
         source=pb.SourcePackage(name=source.name, version=source.version) if source is not None else None,
         arch=package.arch,
+        module=package.module,
     )
 
 
@@ -291,6 +292,7 @@ def from_package(said: pb.Package) -> Package:
         if said.HasField("source")
         else None,
         arch=said.arch,
+        module=said.module,
     )
 
 

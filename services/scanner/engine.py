@@ -12,7 +12,7 @@ from services.scanner.search import Search
 if TYPE_CHECKING:  # a scan without a database has no use for what it imports
     from services.scanner.advisories.watch import AdvisoryWatch
 
-MATCHER = 3
+MATCHER = 4
 """Raised whenever the same packages and advisories would give another report."""
 ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"))
 

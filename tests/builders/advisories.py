@@ -93,3 +93,19 @@ def python(name: str, version: str, *, path: str = "") -> Package:
         path=path or f"/usr/lib/python3/dist-packages/{name}-{version}.dist-info/METADATA",
         layer=LAYER,
     )
+
+
+def rpm(
+    name: str, version: str, *, ecosystem: str, source: str = "", source_version: str = "", module: str = ""
+) -> Package:
+    """A package of an rpm distribution."""
+    return Package(
+        purl=f"pkg:rpm/{name}@{version}",
+        name=name,
+        version=version,
+        ecosystem=ecosystem,
+        path="/var/lib/rpm/rpmdb.sqlite",
+        layer=LAYER,
+        source=SourcePackage(name=source or name, version=source_version or version),
+        module=module,
+    )

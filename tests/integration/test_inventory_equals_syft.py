@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +20,7 @@ from services.kernel.model.finding import Package
 from services.lab.image import BuiltImage, build_image, write_layout
 from services.lab.layer import Compression, LayerBuilder
 from tests.builders.catalog import inventory_of
+from tests.builders.rpmdb import ndb_form, recorded
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +30,7 @@ ALPINE_INSTALLED = (RECORDS / "alpine-made.installed").read_text()
 ALPINE_UPGRADED = ALPINE_INSTALLED.replace("V:1.36.1-r2", "V:1.36.1-r5")
 DEBIAN_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
 ALPINE_RELEASE = 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.18.4\n'
-TYPES = {"deb": "deb", "apk": "apk", "python": "pypi"}
+TYPES = {"deb": "deb", "apk": "apk", "rpm": "rpm", "python": "pypi"}
 OTHER_SYSTEM_STATUS = Path("/var/lib/dpkg/status")
 
 
@@ -136,6 +138,37 @@ def test_a_database_written_through_a_link_is_one_for_us_and_two_for_syft(tmp_pa
     assert {each.version for each in theirs if each.name == "busybox"} == {"1.36.1-r2", "1.36.1-r5"}
 
 
+@pytest.mark.parametrize("form", ["sqlite", "hash", "ndb"])
+def test_an_rpm_image_in_each_form_of_database(form: str, tmp_path: Path) -> None:
+    path, content = {
+        "sqlite": ("var/lib/rpm/rpmdb.sqlite", recorded("rpmdb.sqlite")),
+        "hash": ("var/lib/rpm/Packages", recorded("Packages")),
+        "ndb": ("usr/lib/sysimage/rpm/Packages.db", ndb_form(recorded_headers())),
+    }[form]
+    image = build_image([an_rpm_base().file(path, content).build()])
+
+    ours, theirs = both(image, tmp_path)
+
+    assert {each.name for each in theirs} - {each.name for each in ours} == {"gpg-pubkey"}
+    assert {each for each in theirs if each.name != "gpg-pubkey"} == ours
+    assert len(ours) == 9
+    assert ("rpm", "openssl-libs", "1:3.0.7-27.el9", "x86_64") in {each[:4] for each in ours}
+
+
+def test_an_azure_linux_image_without_rpm(tmp_path: Path) -> None:
+    columns = ("openssl-libs", "3.3.0-1.azl3", "17", "17", "Microsoft Corporation", "(none)", "99", "x86_64", "0")
+    line = "\t".join((*columns, "openssl-3.3.0-1.azl3.src.rpm")) + "\n"
+    layer = (
+        LayerBuilder()
+        .file("etc/os-release", 'ID=azurelinux\nVERSION_ID="3.0"\n')
+        .file("var/lib/rpmmanifest/container-manifest-2", line)
+    )
+
+    assert {each.version for each in assert_equal_to_syft(build_image([layer.build()]), tmp_path)} == {
+        "3.3.0-1.azl3"
+    }
+
+
 @pytest.mark.skipif(not OTHER_SYSTEM_STATUS.exists(), reason="this machine has no dpkg database to compare with")
 def test_this_machines_own_package_database(tmp_path: Path) -> None:
     image = build_image([a_debian_base(OTHER_SYSTEM_STATUS.read_bytes()).build()])
@@ -153,6 +186,16 @@ def a_debian_base(status: str | bytes) -> LayerBuilder:
         .symlink("etc/os-release", "../usr/lib/os-release")
         .file("var/lib/dpkg/status", status)
     )
+
+
+def an_rpm_base() -> LayerBuilder:
+    return LayerBuilder().file("etc/os-release", 'NAME="AlmaLinux"\nID="almalinux"\nVERSION_ID="9.4"\n')
+
+
+def recorded_headers() -> list[bytes]:
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(recorded("rpmdb.sqlite").replace(b"\2\2\0@  ", b"\1\1\0@  ", 1))
+    return [blob for (blob,) in connection.execute("SELECT blob FROM Packages")]
 
 
 def an_alpine_base(lib: str) -> LayerBuilder:
@@ -205,7 +248,9 @@ def from_syft(document: Document) -> Iterable[Listed]:
             kind = TYPES[artifact.type]
             arch = re.search("[?&]arch=([^&]+)", artifact.purl)
             name = plain(kind, artifact.name)
-            yield Listed(kind, name, artifact.version, arch[1] if arch else "", artifact.evidence())
+            # An epoch of 0 is written out where the package says so; it is none all the same.
+            version = artifact.version.removeprefix("0:") if kind == "rpm" else artifact.version
+            yield Listed(kind, name, version, arch[1] if arch else "", artifact.evidence())
 
 
 class Location(msgspec.Struct):

@@ -55,6 +55,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Digest of the layer whose file gave this version first."""
     source: SourcePackage | None = None
     arch: str = ""
+    module: str = ""
+    """Module and stream of a modular rpm, as in `nodejs:16`; empty for all others."""
 
 
 class FindingKey(NamedTuple):

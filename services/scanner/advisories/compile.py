@@ -55,7 +55,6 @@ class Source:
 @dataclasses.dataclass(slots=True)
 class _Counts:
     records: int = 0
-    binaries: bool = False
     ecosystems: Counter[str] = dataclasses.field(default_factory=Counter)
     families: dict[str, datetime] = dataclasses.field(default_factory=dict)
     """The youngest fact of each; `_EARLIEST` when nothing tells."""
@@ -110,8 +109,7 @@ def _collect(
             try:
                 for target, claim in claims_of(record, counts.left_out):
                     ecosystems.add(target.ecosystem)
-                    counts.binaries |= target.binary
-                    key = package_key(target.ecosystem, target.name, binary=target.binary)
+                    key = package_key(target.ecosystem, target.name)
                     batch.append((key + sequence.to_bytes(_SEQUENCE_BYTES), encoder.encode(claim)))
                     sequence += 1
             except TooManyClaims as error:
@@ -189,7 +187,6 @@ def _meta(counts: _Counts, built_at: datetime | None, packages: int, content: by
         sample=built_at is None,
         records=counts.records,
         packages=packages,
-        binaries=counts.binaries,
         ecosystems=dict(sorted(counts.ecosystems.items())),
         families={
             name: None if moment == _EARLIEST else min(moment, built)

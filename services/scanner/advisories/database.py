@@ -59,8 +59,6 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """True for the small snapshot that ships with Drydock."""
     records: int
     packages: int
-    binaries: bool
-    """Whether any record names a binary package of a distribution instead of a source."""
     ecosystems: dict[str, int]
     """Records for each ecosystem with its release, as in `Debian:12`; only what can be matched."""
     families: dict[str, datetime | None]
@@ -97,7 +95,7 @@ class AdvisoryDatabase(Protocol):
         """What it is, and which ecosystems it knows."""
         ...
 
-    def vulnerabilities(self, ecosystem: str, name: str, *, binary: bool = False) -> tuple[Vulnerability, ...]:
+    def vulnerabilities(self, ecosystem: str, name: str) -> tuple[Vulnerability, ...]:
         """Everything known about a package, in the order that `merge` gives."""
         ...
 
@@ -131,9 +129,9 @@ class Database:
         """What the file is, and which ecosystems it knows."""
         return self._meta
 
-    def vulnerabilities(self, ecosystem: str, name: str, *, binary: bool = False) -> tuple[Vulnerability, ...]:
+    def vulnerabilities(self, ecosystem: str, name: str) -> tuple[Vulnerability, ...]:
         """Everything known about a package, in the order that `merge` gives; empty when nothing is."""
-        key = package_key(ecosystem, name, binary=binary)
+        key = package_key(ecosystem, name)
         known = self._remembered.get(key)
         if known is None:
             with self._environment.begin(buffers=True) as transaction:
@@ -168,12 +166,12 @@ class Database:
         self.close()
 
 
-def package_key(ecosystem: str, name: str, *, binary: bool) -> bytes:
+def package_key(ecosystem: str, name: str) -> bytes:
     """The key of a package; overlong names are hashed."""
     key = f"{ecosystem}\0{name}".encode()
     if len(key) > _MAX_KEY:
         key = ecosystem[:_MAX_ECOSYSTEM].encode() + b"\0#" + hashlib.sha256(key).hexdigest().encode()
-    return key + (b"\0b" if binary else b"\0s")
+    return key + b"\0"
 
 
 def _unreadable(path: Path, what: str) -> ServiceError:

@@ -20,6 +20,7 @@ import msgspec
 
 from services.kernel.model.severity import Severity
 from services.scanner.advisories.claims import Claim
+from services.scanner.advisories.modules import fits
 from services.scanner.advisories.ranges import Interval, Key, Upper
 from services.scanner.advisories.severity import combine, decide
 
@@ -33,6 +34,8 @@ class Side(msgspec.Struct, frozen=True, array_like=True):
 
     intervals: tuple[Interval, ...]
     versions: tuple[str, ...]
+    module: str = ""
+    """Of which module; empty where of none."""
 
     def affects(self, version: Any, key: Key) -> bool:
         """Tells whether this claim calls a version, given as its key, affected."""
@@ -53,7 +56,7 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
     ceiling: str
     """No version above it is affected; empty when there is no such bound."""
     plain: bool
-    """Every version below the ceiling is affected, and the ceiling is the fix: true of nine in ten."""
+    """Every version below the ceiling, if of no module, is affected, and the ceiling is the fix: nine in ten."""
     sides: tuple[Side, ...]
 
     @property
@@ -61,19 +64,21 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
         """Tells whether those versions were made to do harm (OSV, "malicious-packages"), and have no mere flaw."""
         return any(name.startswith(_MALICIOUS) for name in (self.id, *self.aliases))
 
-    def affects(self, version: Any, key: Key) -> bool:
-        """Tells whether any side calls a version, given as its key, affected."""
-        return any(side.affects(version, key) for side in self.sides)
+    def affects(self, version: Any, key: Key, label: str = "") -> bool:
+        """Tells whether any side of the label's module calls a version, given as its key, affected."""
+        return any(fits(side.module, label) and side.affects(version, key) for side in self.sides)
 
-    def fixed_above(self, version: Any, key: Key) -> str:
+    def fixed_above(self, version: Any, key: Key, label: str = "") -> str:
         """Returns the version that an affected one should be raised to; empty when none is known."""
         fixes: dict[str, Side] = {}
         for side in self.sides:
+            if not fits(side.module, label):
+                continue
             for interval in side.intervals:
                 if interval.kind is Upper.FIXED and key(interval.upper) > version:
                     fixes.setdefault(interval.upper, side)
         ordered = sorted(fixes, key=lambda fix: (key(fix), fix))
-        agreed = (fix for fix in ordered if not self.affects(key(fix), key))
+        agreed = (fix for fix in ordered if not self.affects(key(fix), key, label))
         own = (fix for fix in ordered if not fixes[fix].affects(key(fix), key))
         return next(agreed, "") or next(own, "")
 
@@ -121,12 +126,12 @@ def _groups(claims: Sequence[Claim]) -> list[list[Claim]]:
 
 def _vulnerability(group: Sequence[Claim], key: Key, *, system: bool) -> Vulnerability:
     ids = {name for claim in group for name in claim.ids}
-    chosen = min(ids, key=_preference)
+    chosen = min(ids, key=_preference) if len(ids) > 1 else next(iter(ids))
     mentions = {name for claim in group for name in claim.mentions}
     severity = Severity.CRITICAL if any(name.startswith(_MALICIOUS) for name in ids) else None
-    judgement = combine(claim.judgement for claim in group)
+    judgement = combine(claim.judgement for claim in group) if len(group) > 1 else group[0].judgement
     titles = [claim.title for claim in sorted(group, key=lambda claim: claim.record) if claim.title]
-    sides = tuple(dict.fromkeys(Side(claim.intervals, claim.versions) for claim in group))
+    sides = tuple(dict.fromkeys(Side(claim.intervals, claim.versions, claim.module) for claim in group))
     return Vulnerability(
         id=chosen,
         aliases=tuple(sorted((ids | mentions) - {chosen})),
@@ -140,7 +145,7 @@ def _vulnerability(group: Sequence[Claim], key: Key, *, system: bool) -> Vulnera
 
 
 def _is_plain(side: Side) -> bool:
-    if side.versions or len(side.intervals) != 1:
+    if side.versions or side.module or len(side.intervals) != 1:
         return False
     (interval,) = side.intervals
     return interval.kind is Upper.FIXED and not interval.lower
@@ -151,7 +156,7 @@ def _ceiling(sides: Sequence[Side], key: Key) -> str:
     if any(interval.kind is Upper.OPEN for interval in intervals):
         return ""
     bounds = [interval.upper for interval in intervals] + [version for side in sides for version in side.versions]
-    return max(bounds, key=key)
+    return max(bounds, key=key) if len(bounds) > 1 else bounds[0]
 
 
 def _preference(name: str) -> tuple[int, list[tuple[int, str]]]:

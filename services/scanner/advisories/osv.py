@@ -76,6 +76,8 @@ class Record(msgspec.Struct, frozen=True):
     """Ids of the very same thing."""
     upstream: list[str] | None = None
     """Ids that a distribution's advisory answers."""
+    related: list[str] | None = None
+    """Ids that have to do with it; some distributions name here what others call `upstream`."""
     summary: str | None = None
     severity: list[Score] | None = None
     affected: list[Affected] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from services.scanner.catalogers.apk import ApkCataloger
+from services.scanner.catalogers.channels import ChannelsCataloger
 from services.scanner.catalogers.dpkg import DpkgCataloger
 from services.scanner.catalogers.executables import GoExecutableCataloger, RustExecutableCataloger
 from services.scanner.catalogers.interface import Cataloger, versions_key
@@ -16,6 +17,7 @@ from services.scanner.layers.analysis import WALKER_VERSION
 
 CATALOGERS: Final[tuple[Cataloger, ...]] = (
     OsReleaseCataloger(),
+    ChannelsCataloger(),
     DpkgCataloger(),
     ApkCataloger(),
     RpmCataloger(),

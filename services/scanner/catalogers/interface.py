@@ -53,6 +53,19 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     codename: str = ""
     like: tuple[str, ...] = ()
     pretty_name: str = ""
+    channels: tuple[str, ...] = ()
+    """Where packages come from beside the main repositories, as other files say: content sets of Red Hat,
+    `esm-infra` and `esm-apps` of Ubuntu Pro. Sorted."""
+
+    @property
+    def has_pro(self) -> bool:
+        """Tells whether fixes of Ubuntu Pro reach the image."""
+        return any(channel.startswith("esm") for channel in self.channels)
+
+    @property
+    def is_stream(self) -> bool:
+        """Tells whether it is CentOS Stream, which runs ahead of Red Hat and has the id of what followed it."""
+        return self.id == "centos" and "stream" in self.pretty_name.lower()
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,6 +77,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the cataloger."""
     packages: tuple[FoundPackage, ...] = ()
     distribution: Distribution | None = None
+    channels: tuple[str, ...] = ()
+    """What the file adds to the distribution's own."""
     warnings: tuple[ReportWarning, ...] = ()
     unread: str = ""
     """The ecosystem that the file tells packages of, in OSV's word where it has one, when nobody reads them."""

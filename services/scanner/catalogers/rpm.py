@@ -75,7 +75,7 @@ class RpmCataloger(Cataloger):
 
 
 def _note_changes(content: bytes, complaints: Complaints) -> None:
-    """What is written ahead or to be rolled back is not in the database; rpm leaves the file empty when it ends."""
+    """What is written ahead or to be rolled back is not in the database; rpm leaves none when it ends."""
     if len(content) > _WAL_HEADER and any(content[:_WAL_HEADER]):
         complaints.broken("The journal", "holds changes that are not in the database: packages may be missing")
 

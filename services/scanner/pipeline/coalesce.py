@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
+
+import msgspec
 
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
 from services.scanner.advisories.ecosystems import is_system
 from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
-from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, Reads
+from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, PackageFormat, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
+from services.scanner.catalogers.rpm import PREFERENCE
 from services.scanner.catalogers.unread import SYSTEM
 from services.scanner.inspectors.inspection import CONTENT
 from services.scanner.inspectors.interface import Sighting
@@ -28,6 +32,10 @@ from services.scanner.pipeline.missing import missing
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
 _MAX_UNKNOWN: Final = 50
 """Records whose content is not known that are named in a report."""
+
+_DEB: Final = PackageFormat.DEB
+_ESM = re.compile(r"[+~]esm[0-9]")
+"""In versions of Ubuntu that Expanded Security Maintenance alone has."""
 
 _Origin = tuple[str, str, str, str]
 """Name, version, architecture, path: what makes an installed package the same from layer to layer."""
@@ -67,7 +75,7 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
                 for found in evidence.packages:
                     origins.setdefault(_origin(found, path), layer.digest)
     visible = dict(_visible(overlay))
-    distribution = _distribution(overlay, visible)
+    distribution = _with_channels(_distribution(overlay, visible), visible)
     packages = _packages(visible, distribution, origins)
     # What is a system's and not judged is told when it is matched, once it is known which system that is.
     told = SYSTEM if distribution is not None or any(_is_system(each) for each in packages) else ""
@@ -135,6 +143,19 @@ def _distribution(overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]])
     return None
 
 
+def _with_channels(
+    distribution: Distribution | None, visible: Mapping[str, tuple[Evidence, ...]]
+) -> Distribution | None:
+    """Adds what other files tell; a package that only Ubuntu Pro has tells of it without its client's trace."""
+    if distribution is None:
+        return None
+    evidence = [each for several in visible.values() for each in several]
+    channels = {channel for each in evidence for channel in each.channels}
+    if any(_ESM.search(found.version) for each in evidence for found in each.packages if found.format is _DEB):
+        channels.add("esm")
+    return msgspec.structs.replace(distribution, channels=tuple(sorted(channels)))
+
+
 def _packages(
     visible: Mapping[str, tuple[Evidence, ...]],
     distribution: Distribution | None,
@@ -150,12 +171,29 @@ def _packages(
             layer=origins[_origin(found, path)],
             source=found.source,
             arch=found.arch,
+            module=found.module,
         ): None
-        for path, several in visible.items()
-        for evidence in several
-        for found in evidence.packages
+        for path, found in _told_once(visible)
     }
     return tuple(sorted(packages, key=lambda each: (each.path, each.name, each.version, each.purl)))
+
+
+def _told_once(visible: Mapping[str, tuple[Evidence, ...]]) -> Iterator[tuple[str, FoundPackage]]:
+    """Yields each package with its path; what several of rpm's databases tell of only once (decision 0018)."""
+    rpms: dict[FoundPackage, str] = {}
+    for path, several in visible.items():
+        for evidence in several:
+            for found in evidence.packages:
+                if found.format is not PackageFormat.RPM:
+                    yield path, found
+                elif found not in rpms or _rank(path) < _rank(rpms[found]):
+                    rpms[found] = path
+    yield from ((path, found) for found, path in rpms.items())
+
+
+def _rank(path: str) -> int:
+    name = path.rpartition("/")[2]
+    return PREFERENCE.index(name) if name in PREFERENCE else len(PREFERENCE)
 
 
 def _warnings(

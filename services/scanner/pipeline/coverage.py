@@ -7,6 +7,8 @@ Every warning lowers it, because each tells of something that findings may be mi
 - SAMPLE_ADVISORIES, STALE_ADVISORIES: advisories that do not know what is known today.
 - VERSION_NOT_COMPARABLE, PACKAGE_RECORD_BROKEN: a package that is left out, or judged by a guess.
 - FILE_TOO_LARGE, FILE_NOT_READ: a package record that was seen and not read.
+- END_OF_LIFE: a release for which advisories stop, so that their silence means nothing.
+- BORROWED_ADVISORIES: packages judged by those of another distribution, which they were rebuilt from.
 - TAR_PATH_ESCAPES: what unpacks the image may put the entry inside it, as a package record too.
 
 A code that comes to be later lowers it as well, unless somebody decides otherwise here.

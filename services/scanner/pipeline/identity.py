@@ -30,6 +30,18 @@ _SEPARATORS: Final = {PackageFormat.MAVEN: ":"}
 _DEBIAN = re.compile(r"(\d+)(?:\.\d+)*")
 _UBUNTU = re.compile(r"(\d\d)\.(\d\d)(?:\.\d+)?")
 _ALPINE = re.compile(r"(\d+)\.(\d+)(?:\.\d+)?")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+_MARKETED = re.compile(r"(openSUSE|SUSE) ([A-Za-z0-9 .-]{1,80})")
+_EULER = re.compile(r"openEuler (\d\d\.\d\d) ?\((LTS(?:-SP\d+)?)\)")
+_KEPT = re.compile(r"rhel-(\d+)-for-[a-z0-9_]+-[a-z-]+-(eus|aus|tus|e4s)-rpms")
+_OF_RED_HAT = re.compile(r"(?:rhel-\d+-|ubi-\d+-|codeready-builder-for-rhel-\d+-)[\w.-]+")
+_NAMESPACES: Final = {
+    "opensuse-leap": "opensuse",
+    "opensuse-tumbleweed": "opensuse",
+    "rhel": "redhat",
+    "sles": "suse",
+}
+"""Of package URLs, where it is not the distribution's id."""
 _ROLLING: Final = {"wolfi": "Wolfi", "chainguard": "Chainguard"}
 
 
@@ -40,6 +52,13 @@ def ecosystem_of(kind: PackageFormat, distribution: Distribution | None) -> str:
     if distribution is None:
         return ""
     return _SYSTEMS[kind](distribution) if kind in _SYSTEMS else ""
+
+
+def foreign_channels(distribution: Distribution) -> tuple[str, ...]:
+    """Returns the content sets of Red Hat's other products, which are ecosystems that no release names."""
+    if distribution.id != "rhel":
+        return ()
+    return tuple(channel for channel in distribution.channels if not _OF_RED_HAT.fullmatch(channel))
 
 
 def purl_of(package: FoundPackage, distribution: Distribution | None) -> str:
@@ -59,8 +78,13 @@ def _purl_of_system(package: FoundPackage, distribution: Distribution | None) ->
     if distribution is not None:
         release = distribution.version_id or distribution.codename
         qualifiers["distro"] = f"{distribution.id}-{release}" if release else distribution.id
-    namespace = None if distribution is None else distribution.id
-    return PackageURL(package.format.value, namespace, package.name, package.version, qualifiers).to_string()
+    namespace = None if distribution is None else _NAMESPACES.get(distribution.id, distribution.id)
+    version = package.version
+    if package.format is PackageFormat.RPM:
+        epoch, colon, rest = version.partition(":")
+        if colon and epoch.isdecimal():
+            qualifiers["epoch"], version = epoch, rest
+    return PackageURL(package.format.value, namespace, package.name, version, qualifiers).to_string()
 
 
 def _deb(distribution: Distribution) -> str:
@@ -68,8 +92,10 @@ def _deb(distribution: Distribution) -> str:
         return f"Debian:{match[1]}"
     if distribution.id == "ubuntu" and (match := _UBUNTU.fullmatch(distribution.version_id)):
         year, month = match[1], match[2]
-        # Long-term releases appear in April of even years.
-        return f"Ubuntu:{year}.{month}" + (":LTS" if month == "04" and int(year) % 2 == 0 else "")
+        # Long-term releases appear in April of even years, and only these have Pro.
+        is_long = month == "04" and int(year) % 2 == 0
+        pro = "Pro:" if is_long and distribution.has_pro else ""
+        return f"Ubuntu:{pro}{year}.{month}" + (":LTS" if is_long else "")
     return ""
 
 
@@ -80,9 +106,62 @@ def _apk(distribution: Distribution) -> str:
 
 
 def _rpm(distribution: Distribution) -> str:
-    return ""
+    """The release, in OSV's words; `ecosystems.candidates` tells which of its parts records may name.
+
+    OSV knows nothing of Amazon, Fedora and Oracle.
+    """
+    named = _RPM.get(distribution.id)
+    return named(distribution) if named is not None and _NUMBERS.fullmatch(distribution.version_id) else ""
 
 
+def _red_hat(distribution: Distribution) -> str:
+    """The major release; streams that are kept beside a minor one have content sets of their own."""
+    release, major = distribution.version_id, _major(distribution)
+    for channel in distribution.channels:
+        kept = _KEPT.fullmatch(channel)
+        if kept is not None and kept[1] == major:
+            return f"Red Hat:rhel_{kept[2]}:{release}"
+    return f"Red Hat:enterprise_linux:{major}"
+
+
+def _centos(distribution: Distribution) -> str:
+    """CentOS Linux rebuilt Red Hat's packages and has no advisories of its own; Stream, ahead of them, none."""
+    return "" if distribution.is_stream else f"Red Hat:enterprise_linux:{_major(distribution)}"
+
+
+def _marketed(distribution: Distribution) -> str:
+    """SUSE's ecosystems have the names that it sells under."""
+    match = _MARKETED.fullmatch(distribution.pretty_name)
+    return f"{match[1]}:{match[2].strip()}" if match else ""
+
+
+def _euler(distribution: Distribution) -> str:
+    match = _EULER.fullmatch(distribution.pretty_name)
+    return f"openEuler:{match[1]}-{match[2]}" if match else ""
+
+
+def _by_major(family: str) -> Callable[[Distribution], str]:
+    return lambda distribution: f"{family}:{_major(distribution)}"
+
+
+def _major(distribution: Distribution) -> str:
+    return distribution.version_id.partition(".")[0]
+
+
+_RPM: Final[Mapping[str, Callable[[Distribution], str]]] = {
+    "almalinux": _by_major("AlmaLinux"),
+    "azurelinux": _by_major("Azure Linux"),
+    "centos": _centos,
+    "mageia": _by_major("Mageia"),
+    "mariner": _by_major("Azure Linux"),
+    "openeuler": _euler,
+    "opensuse-leap": _marketed,
+    "opensuse-tumbleweed": _marketed,
+    "photon": lambda distribution: f"Photon OS:{distribution.version_id}",
+    "rhel": _red_hat,
+    "rocky": _by_major("Rocky Linux"),
+    "sles": _marketed,
+}
 _SYSTEMS: Final[Mapping[PackageFormat, Callable[[Distribution], str]]] = {
     PackageFormat.DEB: _deb,
     PackageFormat.APK: _apk,

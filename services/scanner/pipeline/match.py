@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -18,16 +18,28 @@ from services.kernel.model.report import Coverage, ReportWarning, sort_key
 from services.kernel.versions import is_valid
 from services.kernel.versions import sort_key as version_key
 from services.scanner.advisories.database import AdvisoryDatabase, Meta
-from services.scanner.advisories.ecosystems import canonical_name, family, is_system, scheme_of
+from services.scanner.advisories.ecosystems import (
+    candidates,
+    canonical_name,
+    family,
+    is_system,
+    names_binaries,
+    scheme_of,
+)
 from services.scanner.advisories.merge import Vulnerability
+from services.scanner.advisories.modules import UNKNOWN, is_modular
 from services.scanner.catalogers.interface import Distribution
 from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ, coverage_of
+from services.scanner.pipeline.endoflife import end_of
+from services.scanner.pipeline.identity import foreign_channels
 
 NO_PACKAGES: Final = "NO_PACKAGES"
 NO_ADVISORIES: Final = "NO_ADVISORIES"
 SAMPLE_ADVISORIES: Final = "SAMPLE_ADVISORIES"
 STALE_ADVISORIES: Final = "STALE_ADVISORIES"
 VERSION_NOT_COMPARABLE: Final = "VERSION_NOT_COMPARABLE"
+END_OF_LIFE: Final = "END_OF_LIFE"
+BORROWED_ADVISORIES: Final = "BORROWED_ADVISORIES"
 
 _MAX_VERSION_WARNINGS: Final = 50
 _PAGES_OF_CVES: Final = {
@@ -82,16 +94,22 @@ def match(
     or judged, or only by a sample, by old advisories or by a version that does not follow its scheme, lowers the
     coverage and is told in the warnings.
     """
-    covered = [package for package in packages if _is_covered(package.ecosystem, database)]
+    judged = {each for each in {package.ecosystem for package in packages} if _is_covered(each, database)}
+    covered = [package for package in packages if package.ecosystem in judged]
     found: dict[FindingKey, Finding] = {}
-    judge = _Judge(database)
+    end = end_of(distribution) if distribution is not None else None
+    ended = end if end is not None and end < now.date() else None
+    judge = _Judge(database, unfixed=FixState.AFFECTED if ended is None else FixState.END_OF_LIFE)
     for package in packages:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
     unseen = [warning for warning in unread if warning.code == ECOSYSTEM_NOT_READ]
     warnings = (
         *(unseen or _emptiness(packages)),
-        *_uncovered(distribution, packages, database),
+        *_uncovered(distribution, packages, judged),
+        *_ended(distribution, ended),
+        *_borrowed(distribution, covered),
+        *_foreign(distribution),
         *_trust(database.meta, covered, now, max_age),
         *_odd_versions(covered),
         *(warning for warning in unread if warning.code != ECOSYSTEM_NOT_READ),
@@ -107,37 +125,60 @@ def match(
 
 def _is_covered(ecosystem: str, database: AdvisoryDatabase) -> bool:
     """A release is covered by advisories of its own: those that name no release are few."""
-    return scheme_of(ecosystem) is not None and ecosystem in database.meta.ecosystems
+    known = database.meta.ecosystems
+    if ecosystem in known:
+        return scheme_of(ecosystem) is not None
+    release = (each for group in candidates(ecosystem, known) for each in group if each != family(ecosystem))
+    return any(release)
 
 
 class _Judge:
     """Remembers the verdict on a version: the many binaries of one source share it."""
 
-    def __init__(self, database: AdvisoryDatabase) -> None:
+    def __init__(self, database: AdvisoryDatabase, *, unfixed: FixState) -> None:
         self._database = database
-        self._verdicts: dict[tuple[str, str, str, bool], tuple[_Verdict, ...]] = {}
+        self._unfixed = unfixed
+        self._verdicts: dict[tuple[str, str, str, str], tuple[_Verdict, ...]] = {}
+        self._candidates: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     def findings(self, package: Package) -> Iterator[Finding]:
         """Everything that is wrong with one package."""
         system = is_system(package.ecosystem)
-        source = package.source
+        source = None if names_binaries(package.ecosystem) else package.source
         name, version = (source.name, source.version) if source else (package.name, package.version)
-        for verdict in self._verdict(package.ecosystem, name, version, binary=False):
-            yield _finding(package, verdict, system=system)
-        if system and self._database.meta.binaries:
-            for verdict in self._verdict(package.ecosystem, package.name, package.version, binary=True):
-                yield _finding(package, verdict, system=system)
+        unfixed = self._unfixed if system else FixState.AFFECTED
+        for verdict in self._verdict(package.ecosystem, name, version, _label(package)):
+            yield _finding(package, verdict, system=system, unfixed=unfixed)
 
-    def _verdict(self, ecosystem: str, name: str, version: str, *, binary: bool) -> tuple[_Verdict, ...]:
-        asked = (ecosystem, name, version, binary)
+    def _verdict(self, ecosystem: str, name: str, version: str, label: str) -> tuple[_Verdict, ...]:
+        asked = (ecosystem, name, version, label)
         known = self._verdicts.get(asked)
         if known is None:
-            known = self._verdicts[asked] = tuple(_verdicts(self._database, *asked))
+            known = self._verdicts[asked] = tuple(self._verdicts_on(*asked))
         return known
+
+    def _verdicts_on(self, ecosystem: str, name: str, version: str, label: str) -> Iterator[_Verdict]:
+        groups = self._candidates.get(ecosystem)
+        if groups is None:
+            groups = self._candidates[ecosystem] = candidates(ecosystem, self._database.meta.ecosystems)
+        spoken: set[str] = set()
+        for number, group in enumerate(groups, start=1):
+            for each in group:
+                for verdict in _verdicts(self._database, each, name, version, label):
+                    if verdict.vulnerability.id not in spoken:
+                        yield verdict
+            if number < len(groups):
+                named = (self._database.vulnerabilities(each, canonical_name(each, name)) for each in group)
+                spoken |= {vulnerability.id for several in named for vulnerability in several}
+
+
+def _label(package: Package) -> str:
+    """The module that a package is of; its release tells that it is of one where its label is lost."""
+    return package.module or (UNKNOWN if is_modular(package.version) else "")
 
 
 def _verdicts(
-    database: AdvisoryDatabase, ecosystem: str, name: str, version: str, binary: bool
+    database: AdvisoryDatabase, ecosystem: str, name: str, version: str, label: str
 ) -> Iterator[_Verdict]:
     scheme = scheme_of(ecosystem)
     if scheme is None:
@@ -145,22 +186,19 @@ def _verdicts(
     key = partial(version_key, scheme)
     installed = key(version)
     of_family = family(ecosystem)
-    # A record without a release, plain "Debian", speaks of every release.
-    known = database.meta.ecosystems
-    for each in (name for name in dict.fromkeys((ecosystem, of_family)) if name in known):
-        for vulnerability in database.vulnerabilities(each, canonical_name(each, name), binary=binary):
-            ceiling = key(vulnerability.ceiling) if vulnerability.ceiling else None
-            if ceiling is not None and ceiling < installed:
-                break  # sorted: no later one reaches up to the installed version
-            if vulnerability.plain:
-                if installed < ceiling:
-                    yield _Verdict(vulnerability, vulnerability.ceiling, _link(vulnerability.id, of_family))
-            elif vulnerability.affects(installed, key):
-                fixed = vulnerability.fixed_above(installed, key)
-                yield _Verdict(vulnerability, fixed, _link(vulnerability.id, of_family))
+    for vulnerability in database.vulnerabilities(ecosystem, canonical_name(ecosystem, name)):
+        ceiling = key(vulnerability.ceiling) if vulnerability.ceiling else None
+        if ceiling is not None and ceiling < installed:
+            break  # sorted: no later one reaches up to the installed version
+        if vulnerability.plain:
+            if installed < ceiling and not label:
+                yield _Verdict(vulnerability, vulnerability.ceiling, _link(vulnerability.id, of_family))
+        elif vulnerability.affects(installed, key, label):
+            fixed = vulnerability.fixed_above(installed, key, label)
+            yield _Verdict(vulnerability, fixed, _link(vulnerability.id, of_family))
 
 
-def _finding(package: Package, verdict: _Verdict, *, system: bool) -> Finding:
+def _finding(package: Package, verdict: _Verdict, *, system: bool, unfixed: FixState) -> Finding:
     vulnerability = verdict.vulnerability
     return Finding(
         kind=_kind(vulnerability, system=system),
@@ -174,7 +212,7 @@ def _finding(package: Package, verdict: _Verdict, *, system: bool) -> Finding:
         fixed_version=verdict.fixed,
         path=package.path,
         layer=package.layer,
-        fix_state=FixState.FIXED if verdict.fixed else FixState.AFFECTED,
+        fix_state=FixState.FIXED if verdict.fixed else unfixed,
     )
 
 
@@ -200,9 +238,9 @@ def _emptiness(packages: Sequence[Package]) -> Iterator[ReportWarning]:
 
 
 def _uncovered(
-    distribution: Distribution | None, packages: Sequence[Package], database: AdvisoryDatabase
+    distribution: Distribution | None, packages: Sequence[Package], judged: Collection[str]
 ) -> Iterator[ReportWarning]:
-    missing = Counter(each.ecosystem for each in packages if not _is_covered(each.ecosystem, database))
+    missing = Counter(each.ecosystem for each in packages if each.ecosystem not in judged)
     for ecosystem, count in sorted(missing.items()):
         named = ecosystem or _named(distribution)
         yield ReportWarning(
@@ -215,6 +253,33 @@ def _uncovered(
             code=NO_ADVISORIES,
             message=f"The packages of {_named(distribution)} were not read: no record of them was found that "
             "Drydock can read.",
+        )
+
+
+def _ended(distribution: Distribution | None, ended: date | None) -> Iterator[ReportWarning]:
+    if ended is not None:
+        yield ReportWarning(
+            code=END_OF_LIFE,
+            message=f"Security updates of {_named(distribution)} ended on {ended:%Y-%m-%d}: what became known "
+            "after it may be in no advisory, and will not be fixed.",
+        )
+
+
+def _borrowed(distribution: Distribution | None, covered: Sequence[Package]) -> Iterator[ReportWarning]:
+    if distribution is not None and distribution.id == "centos" and any(is_system(p.ecosystem) for p in covered):
+        yield ReportWarning(
+            code=BORROWED_ADVISORIES,
+            message=f"CentOS {distribution.version_id} has no advisories of its own: those of Red Hat, whose "
+            "packages it rebuilt, were used. Whether it ever shipped a fix that they name is not known.",
+        )
+
+
+def _foreign(distribution: Distribution | None) -> Iterator[ReportWarning]:
+    if distribution is not None and (channels := foreign_channels(distribution)):
+        yield ReportWarning(
+            code=NO_ADVISORIES,
+            message=f"Packages come from {len(channels)} content sets of products beside Red Hat Enterprise Linux "
+            f"({channels[0][:80]}), whose advisories were not used.",
         )
 
 

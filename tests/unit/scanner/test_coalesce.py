@@ -22,6 +22,7 @@ from tests.builders.records import (
     dpkg_status,
     metadata,
 )
+from tests.builders.rpmdb import hash_form, header, ndb_form, sqlite_form
 
 OPENSSL = apk_installed(openssl="3.1.4-r0")
 
@@ -113,6 +114,49 @@ def test_os_release_reached_by_a_link_is_read_at_its_real_path(tmp_path: Path) -
     assert result.distribution is not None
     assert result.distribution.version_id == "12"
     assert result.warnings == ()
+
+
+PRO = "var/lib/ubuntu-advantage/status.json"
+BASH = header("bash", "5.1.8", "9.el9", source="bash-5.1.8-9.el9.src.rpm")
+
+
+def test_what_several_databases_of_rpm_tell_of_is_told_once_by_the_one_that_rpm_prefers(tmp_path: Path) -> None:
+    base = (
+        LayerBuilder()
+        .file("etc/os-release", 'ID=almalinux\nVERSION_ID="9.4"\n')
+        .file("var/lib/rpm/Packages", hash_form([BASH, header("only-old", "1")]))
+        .file("usr/lib/sysimage/rpm/Packages.db", ndb_form([BASH]))
+    )
+    upper = LayerBuilder().file(
+        "var/lib/rpm/rpmdb.sqlite", sqlite_form([BASH, header("new", "1", module="new:1:2:3")])
+    )
+
+    result, digests = coalesced([base, upper], tmp_path)
+
+    assert [(each.name, each.path, each.layer == digests[1], each.module) for each in result.packages] == [
+        ("only-old", "/var/lib/rpm/Packages", False, ""),
+        ("bash", "/var/lib/rpm/rpmdb.sqlite", True, ""),
+        ("new", "/var/lib/rpm/rpmdb.sqlite", True, "new:1"),
+    ]
+    assert {each.ecosystem for each in result.packages} == {"AlmaLinux:9"}
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [
+        {PRO: '{"attached": true, "services": [{"name": "esm-apps", "status": "enabled"}]}'},
+        {STATUS: dpkg_status(bash="5.2", openssl="1.0+esm2")},
+    ],
+    ids=["state", "package"],
+)
+def test_ubuntu_pro_is_seen_by_its_state_or_by_a_package_that_only_it_has(
+    trace: dict[str, str], tmp_path: Path
+) -> None:
+    layer = LayerBuilder().file("etc/os-release", 'ID=ubuntu\nVERSION_ID="22.04"\n')
+    for path, content in {STATUS: dpkg_status(bash="5.2"), **trace}.items():
+        layer.file(path, content)
+
+    assert {each.ecosystem for each in coalesced([layer], tmp_path)[0].packages} == {"Ubuntu:Pro:22.04:LTS"}
 
 
 @pytest.mark.parametrize(

@@ -156,14 +156,6 @@ def test_binaries_are_judged_by_their_source(tmp_path: Path) -> None:
     assert [each.key.package for each in matched(database, old, new).findings] == ["libssl3"]
 
 
-def test_a_record_of_a_binary_package_is_matched_by_the_binary(tmp_path: Path) -> None:
-    entry = affected("Debian:12", "libssl3", *before("2"))
-    entry["package"]["purl"] = "pkg:deb/debian/libssl3?arch=amd64"
-    database = compiled(tmp_path, record("CVE-1-1", entry))
-    package = debian("libssl3", "1", source="openssl", source_version="3")
-    assert found(matched(database, package)) == [("CVE-1-1", "2")]
-
-
 def test_python_names_are_compared_normalised(tmp_path: Path) -> None:
     database = compiled(tmp_path, record("CVE-1-1", affected("PyPI", "Zope.Interface_X", *before("2"))))
     assert found(matched(database, python("zope-interface.x", "1"))) == [("CVE-1-1", "2")]

@@ -203,8 +203,8 @@ def test_the_list_of_images_without_rpm_is_read() -> None:
     ],
 )
 def test_values_that_cannot_be_are_complained_of(change: dict[str, str], why: str) -> None:
-    texts = {"name": "x", "version": "1", **change}
-    made = header(texts.pop("name"), texts.pop("version"), **texts)
+    name, version = change.pop("name", "x"), change.pop("version", "1")
+    made = header(name, version, "1", epoch=None, **change)
 
     (warning,) = read(sqlite_form([made])).warnings
 

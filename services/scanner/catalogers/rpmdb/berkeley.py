@@ -1,7 +1,7 @@
-"""`Packages`: a hash of Berkeley DB, as rpm kept it before 4.16 (Berkeley DB's source, `dbinc/db_page.h`; read 2026-11).
+"""`Packages`: a hash of Berkeley DB, as rpm kept it before 4.16 (its source, `dbinc/db_page.h`; read 2026-11).
 
-Pages of pairs: a number of four bytes and a header, which nearly always lies in a chain of pages of its own. Pages are
-read as they lie: which bucket they belong to does not matter. The file's magic tells the order of its bytes.
+Pages of pairs: a number of four bytes and a header, which nearly always lies in a chain of pages of its own. Pages
+are read as they lie: which bucket they belong to does not matter. The file's magic tells the order of its bytes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Headers: what rpm knows of one package (rpm.org, "RPM V4 Package format", "Header"; read 2026-11).
 
-A header in a database has no magic of its own: the number of its entries and the size of its data, both big-endian,
-then the entries of 16 bytes, then the data that they point into.
+A header in a database has no magic of its own: the number of its entries and the size of its data, both
+big-endian, then the entries of 16 bytes, then the data that they point into.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`Packages.db`: rpm's own database since 4.14 (rpm's source, `lib/backend/ndb/rpmpkg.c`; read 2026-11).
 
-Slots tell where the headers lie, in blocks of 16 bytes; each header stands between a head and a tail. All numbers are
-little-endian.
+Slots tell where the headers lie, in blocks of 16 bytes; each header stands between a head and a tail. All numbers
+are little-endian.
 """
 
 from __future__ import annotations

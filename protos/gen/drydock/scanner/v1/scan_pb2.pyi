@@ -300,6 +300,7 @@ class Package(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     ARCH_FIELD_NUMBER: _builtins.int
+    MODULE_FIELD_NUMBER: _builtins.int
     purl: _builtins.str
     """Package URL."""
     name: _builtins.str
@@ -314,6 +315,8 @@ class Package(_message.Message):
     """Digest of the layer that brought it."""
     arch: _builtins.str
     """Architecture; empty where the package database names none."""
+    module: _builtins.str
+    """Module and stream of a modular rpm, as in `nodejs:16`; empty for all others."""
     @_builtins.property
     def source(self) -> Global___SourcePackage:
         """Its source; unset where the package database names none."""
@@ -329,10 +332,11 @@ class Package(_message.Message):
         layer: _builtins.str = ...,
         source: Global___SourcePackage | None = ...,
         arch: _builtins.str = ...,
+        module: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arch", b"arch", "ecosystem", b"ecosystem", "layer", b"layer", "name", b"name", "path", b"path", "purl", b"purl", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arch", b"arch", "ecosystem", b"ecosystem", "layer", b"layer", "module", b"module", "name", b"name", "path", b"path", "purl", b"purl", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
