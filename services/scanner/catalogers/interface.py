@@ -42,6 +42,8 @@ class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     source: SourcePackage | None = None
     module: str = ""
     """Module and stream, as in `nodejs:16`, that a modular rpm is of; empty for all others."""
+    vendor: str = ""
+    """Who built it, where the record says so; fit to be shown."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

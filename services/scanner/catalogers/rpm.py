@@ -44,6 +44,7 @@ class _Record(NamedTuple):
     source: str
     """File name of the source package; empty where none is told."""
     module: str = ""
+    vendor: str = ""
 
 
 class RpmCataloger(Cataloger):
@@ -124,6 +125,7 @@ def _of_header(tags: dict[int, bytes | int]) -> _Record:
         arch=text(header.ARCH),
         source=text(header.SOURCE_RPM),
         module=text(header.MODULARITY_LABEL),
+        vendor=text(header.VENDOR),
     )
 
 
@@ -139,11 +141,11 @@ def _of_manifest(content: bytes, complaints: Complaints) -> Iterator[_Record]:
             damages += 1
             complaints.broken(f"Record {number}", "has not the ten columns of a package")
             continue
-        name, version, _, _, _, _, _, arch, epoch, source = columns[:10]
+        name, version, _, _, vendor, _, _, arch, epoch, source = columns[:10]
         is_number = epoch.isascii() and epoch.isdecimal() and len(epoch) < 10
         if not is_number and epoch not in ("", _NONE):
             complaints.broken(f"The record of {name}", f"has no epoch that could be one: {shown(epoch)!r}")
-        yield _Record(name, int(epoch) if is_number else 0, version, arch, source)
+        yield _Record(name, int(epoch) if is_number else 0, version, arch, source, vendor=vendor)
 
 
 def _packages(records: Sequence[_Record], complaints: Complaints) -> tuple[FoundPackage, ...]:
@@ -194,6 +196,7 @@ def _package(record: _Record, number: int, epochs: dict[str, int], complaints: C
         arch=arch,
         source=_source(record.source, epochs, label, complaints),
         module=_module(record.module, label, complaints),
+        vendor="" if record.vendor == _NONE else shown(record.vendor),
     )
 
 

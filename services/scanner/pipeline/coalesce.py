@@ -28,6 +28,7 @@ from services.scanner.layers.ways import links_that_matter
 from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 from services.scanner.pipeline.missing import missing
+from services.scanner.pipeline.vendors import foreign_packages
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
 _MAX_UNKNOWN: Final = 50
@@ -86,6 +87,7 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
         warnings=(
             *(_of_layer(warning, layer) for layer, analysis in layers for warning in analysis.warnings),
             *_warnings(overlay, visible, [layer for layer, _ in layers], told),
+            *foreign_packages(distribution, (found for _, found in _told_once(visible))),
         ),
     )
 

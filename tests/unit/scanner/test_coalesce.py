@@ -142,6 +142,31 @@ def test_what_several_databases_of_rpm_tell_of_is_told_once_by_the_one_that_rpm_
 
 
 @pytest.mark.parametrize(
+    ("vendor", "release", "messages"),
+    [
+        ("AlmaLinux", "almalinux", []),
+        ("", "almalinux", []),
+        ("Fedora Project", "fedora", []),
+        (
+            "Fedora Project",
+            "almalinux",
+            ["Packages by others than almalinux: 1, by Fedora Project. No advisory that was used speaks of them."],
+        ),
+    ],
+)
+def test_packages_that_another_vendor_built_are_told(
+    vendor: str, release: str, messages: list[str], tmp_path: Path
+) -> None:
+    layer = (
+        LayerBuilder()
+        .file("etc/os-release", f'ID={release}\nVERSION_ID="9"\n')
+        .file("var/lib/rpm/rpmdb.sqlite", sqlite_form([header("htop", "3", vendor=vendor)]))
+    )
+
+    assert [each.message for each in coalesced([layer], tmp_path)[0].warnings] == messages
+
+
+@pytest.mark.parametrize(
     "trace",
     [
         {PRO: '{"attached": true, "services": [{"name": "esm-apps", "status": "enabled"}]}'},

@@ -71,6 +71,7 @@ def test_a_package_is_read_with_its_source_and_architecture() -> None:
             version="5.1.8-9.el9",
             arch="x86_64",
             source=SourcePackage(name="bash", version="5.1.8-9.el9"),
+            vendor="AlmaLinux",
         ),
     )
 
