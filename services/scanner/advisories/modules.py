@@ -70,28 +70,31 @@ def build_of(version: str) -> str:
 
 
 def module_of(title: str, fixes: Mapping[str, str]) -> str:
-    """Returns the module that a record's modular fixes, by package, are of.
+    """Returns the modules that a record's modular fixes, by package, are of, with spaces between them.
 
-    It is `name:stream` where the title says so, `name@version` of the package that leads the module, or UNKNOWN.
+    Each is `name:stream` where the title says so, else `name@version` of a package that leads it; UNKNOWN without any.
     """
-    named = _IN_TITLE.search(title)
-    if named is not None:
-        return named[1]
-    for name, version in fixes.items():
-        if name in _LEADERS:
-            upstream = version.rpartition(":")[2].partition("-")[0]
-            return f"{_LEADERS[name]}@{upstream}"
-    return UNKNOWN
+    named = _IN_TITLE.findall(title)
+    led = (f"{_LEADERS[name]}@{_upstream(version)}" for name, version in fixes.items() if name in _LEADERS)
+    return " ".join(named or led) or UNKNOWN
 
 
 def fits(module: str, label: str) -> bool:
-    """Tells whether a fix of a module concerns a package with a label.
+    """Tells whether a fix of modules, as `module_of` has them, concerns a package with a label.
 
     Either is empty where it is not modular, and UNKNOWN where it is and nobody says of which module.
     """
     if not module or not label:
         return module == label
-    if UNKNOWN in (module, label) or module == label:
+    return UNKNOWN in (module, label) or any(_is_of(each, label) for each in module.split())
+
+
+def _upstream(version: str) -> str:
+    return version.rpartition(":")[2].partition("-")[0]
+
+
+def _is_of(module: str, label: str) -> bool:
+    if module == label:
         return True
     name, led, version = module.partition("@")
     if not led:

@@ -32,6 +32,9 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
         "16.04": date(2021, 4, 30),
         "18.04": date(2023, 5, 31),
         "20.04": date(2025, 5, 31),
+        "20.10": date(2021, 7, 22),
+        "21.04": date(2022, 1, 20),
+        "21.10": date(2022, 7, 14),
         "22.04": date(2027, 4, 30),
         "22.10": date(2023, 7, 20),
         "23.04": date(2024, 1, 25),
@@ -44,7 +47,15 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
     },
     # alpinelinux.org/releases
     "alpine": {
-        **{f"3.{minor}": date(2020, 5, 1) for minor in range(9)},
+        "3.0": date(2016, 5, 1),
+        "3.1": date(2016, 11, 1),
+        "3.2": date(2017, 5, 1),
+        "3.3": date(2017, 11, 1),
+        "3.4": date(2018, 5, 1),
+        "3.5": date(2018, 11, 1),
+        "3.6": date(2019, 5, 1),
+        "3.7": date(2019, 11, 1),
+        "3.8": date(2020, 5, 1),
         "3.9": date(2020, 11, 1),
         "3.10": date(2021, 5, 1),
         "3.11": date(2021, 11, 1),
@@ -72,14 +83,23 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
     },
     # centos.org/centos-linux-eol, centos.org/cl-vs-cs
     "centos": {"5": date(2017, 3, 31), "6": date(2020, 11, 30), "7": date(2024, 6, 30), "8": date(2021, 12, 31)},
-    "centos-stream": {"8": date(2024, 5, 31), "9": date(2027, 5, 31), "10": date(2030, 1, 1)},
+    "centos-stream": {"8": date(2024, 5, 31), "9": date(2027, 5, 31)},
     # wiki.almalinux.org/release-notes
     "almalinux": {"8": date(2029, 3, 1), "9": date(2032, 5, 31), "10": date(2035, 5, 31)},
     # wiki.rockylinux.org/rocky/version
     "rocky": {"8": date(2029, 5, 31), "9": date(2032, 5, 31), "10": date(2035, 5, 31)},
     # fedorapeople.org/groups/schedule
     "fedora": {
-        **{str(release): date(2023, 12, 5) for release in range(20, 38)},
+        "28": date(2019, 5, 28),
+        "29": date(2019, 11, 26),
+        "30": date(2020, 5, 26),
+        "31": date(2020, 11, 24),
+        "32": date(2021, 5, 25),
+        "33": date(2021, 11, 30),
+        "34": date(2022, 6, 7),
+        "35": date(2022, 12, 13),
+        "36": date(2023, 5, 16),
+        "37": date(2023, 12, 5),
         "38": date(2024, 5, 21),
         "39": date(2024, 11, 26),
         "40": date(2025, 5, 13),
@@ -100,7 +120,6 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
     # suse.com/lifecycle: general support
     "sles": {
         "11.4": date(2019, 3, 31),
-        "12.0": date(2016, 6, 30),
         "12": date(2016, 6, 30),
         "12.1": date(2017, 5, 31),
         "12.2": date(2018, 3, 31),
@@ -115,6 +134,7 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
         "15.5": date(2024, 12, 31),
         "15.6": date(2025, 12, 31),
         "15.7": date(2031, 7, 31),
+        "16.0": date(2027, 11, 30),
     },
     # en.opensuse.org/Lifetime
     "opensuse-leap": {
@@ -126,12 +146,17 @@ _ENDS: Final[Mapping[str, Mapping[str, date]]] = {
         "15.4": date(2023, 12, 7),
         "15.5": date(2024, 12, 31),
         "15.6": date(2026, 4, 30),
+        "16.0": date(2027, 10, 31),
     },
     # github.com/vmware/photon/wiki
-    "photon": {"1.0": date(2022, 2, 28), "2.0": date(2022, 12, 31), "3.0": date(2024, 3, 1)},
-    # learn.microsoft.com/azure/azure-linux: releases are kept for three years
+    "photon": {
+        "1.0": date(2022, 2, 28),
+        "2.0": date(2022, 12, 31),
+        "3.0": date(2024, 3, 31),
+        "4.0": date(2026, 3, 31),
+    },
+    # github.com/microsoft/azurelinux, issue 13555; no day is told for Azure Linux 3
     "mariner": {"1.0": date(2023, 7, 31), "2.0": date(2025, 7, 31)},
-    "azurelinux": {"3.0": date(2027, 8, 31)},
 }
 _PRO_ENDS: Final[Mapping[str, date]] = {
     "14.04": date(2024, 4, 25),

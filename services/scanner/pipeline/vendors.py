@@ -36,6 +36,6 @@ def foreign_packages(
         named = ", ".join(shown(vendor) for vendor, _ in vendors.most_common(3))
         yield ReportWarning(
             code=FOREIGN_PACKAGES,
-            message=f"Packages by others than {distribution.id}: {vendors.total()}, by {named}. No advisory that was "
-            "used speaks of them.",
+            message=f"Packages by others than {distribution.id}: {vendors.total()}, by {named}. "
+            "No advisory that was used speaks of them.",
         )
