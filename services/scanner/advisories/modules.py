@@ -72,7 +72,7 @@ def build_of(version: str) -> str:
 def module_of(title: str, fixes: Mapping[str, str]) -> str:
     """Returns the modules that a record's modular fixes, by package, are of, with spaces between them.
 
-    Each is `name:stream` where the title says so, else `name@version` of a package that leads it; UNKNOWN without any.
+    Each is `name:stream` where the title says so, else `name@version` of a package that leads it; UNKNOWN if none.
     """
     named = _IN_TITLE.findall(title)
     led = (f"{_LEADERS[name]}@{_upstream(version)}" for name, version in fixes.items() if name in _LEADERS)
