@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -14,6 +16,7 @@ class Sample(NamedTuple):
     content: bytes
 
 
+_RPM: Final = Path(__file__).parents[1] / "fixtures" / "rpm"
 _DPKG: Final = b"""Package: libssl3
 Status: install ok installed
 Architecture: amd64
@@ -46,6 +49,20 @@ SAMPLES: Final[Mapping[str, tuple[Sample, ...]]] = MappingProxyType(
     {
         "osrelease": (
             Sample("etc/os-release", b'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n'),
+        ),
+        "channels": (
+            Sample(
+                "var/lib/ubuntu-advantage/status.json",
+                b'{"attached": true, "services": [{"name": "esm-infra", "status": "enabled"}]}',
+            ),
+            Sample(
+                "root/buildinfo/content_manifests/ubi9.json",
+                b'{"content_sets": ["ubi-9-baseos-rpms", "ubi-9-appstream-rpms"]}',
+            ),
+        ),
+        "rpm": (
+            Sample("var/lib/rpm/rpmdb.sqlite", gzip.decompress((_RPM / "rpmdb.sqlite.gz").read_bytes())),
+            Sample("var/lib/rpm/Packages", gzip.decompress((_RPM / "Packages.gz").read_bytes())),
         ),
         "dpkg": (Sample("var/lib/dpkg/status", _DPKG), Sample("var/lib/dpkg/status.d/bash", _DPKG)),
         "apk": (Sample("lib/apk/db/installed", _APK),),

@@ -223,7 +223,7 @@ async def test_a_clock_that_was_set_back_freezes_no_tag(scene: Scene) -> None:
 
 async def test_requests_and_events_end_at_the_same_in_every_order(scene: Scene) -> None:
     for order in itertools.permutations(("event new", "event old", "request new", "request old")):
-        await scene.scanner.pool.execute("TRUNCATE scanner.tag, scanner.task, scanner.scan, scanner.work")
+        await scene.scanner.pool.execute("TRUNCATE scanner.tag, scanner.task, scanner.scan, scanner.work CASCADE")
         tasks: dict[str, str] = {}
         for step in order:
             what, _, which = step.partition(" ")
