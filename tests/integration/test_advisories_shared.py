@@ -63,8 +63,7 @@ def test_verdicts_are_those_of_the_schemas_own_algorithm(database: Database, nam
     """A sample: a hundred packages of each zip at the versions where verdicts turn.
 
     Every record that claims a version is among what is found, and all that is found some record claims. AlmaLinux'
-    bug fixes and enhancements are no vulnerabilities, and what it says of modules is left to tests of their own: the
-    schema knows no modules.
+    bug fixes and enhancements are no vulnerabilities, and modules have tests of their own: the schema knows none.
     """
     chosen = Random(name)
     claims: dict[tuple[str, str], list[tuple[str, Json]]] = {}

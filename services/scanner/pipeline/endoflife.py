@@ -1,8 +1,8 @@
 """When releases of distributions end: after it nobody writes advisories for them, so that silence means nothing.
 
-The days on which security updates for everybody end, as each distribution says it (the pages named beside them,
-and endoflife.date, which gathers them; read 2026-11). Support that is paid for (ELS of Red Hat,
-LTSS of SUSE, ESM of Ubuntu without Pro) does not count: advisories may go on, but fixes do not reach the image.
+The days on which security updates for everybody end, after the pages named beside them and the table that Trivy
+0.72 keeps; those of Fedora, Amazon Linux and Ubuntu Pro were not looked up again. Support that is paid for (ELS of
+Red Hat, LTSS of SUSE, ESM of Ubuntu without Pro) does not count: fixes may go on, but do not reach the image.
 """
 
 from __future__ import annotations
