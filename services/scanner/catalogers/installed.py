@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from services.scanner.catalogers.apk import ApkCataloger
+from services.scanner.catalogers.cargo_lock import CargoLockCataloger
 from services.scanner.catalogers.channels import ChannelsCataloger
 from services.scanner.catalogers.dpkg import DpkgCataloger
-from services.scanner.catalogers.executables import GoExecutableCataloger, RustExecutableCataloger
+from services.scanner.catalogers.go_executable import GoExecutableCataloger
+from services.scanner.catalogers.go_mod import GoModCataloger
 from services.scanner.catalogers.interface import Cataloger, versions_key
 from services.scanner.catalogers.osrelease import OsReleaseCataloger
 from services.scanner.catalogers.python import PythonCataloger
 from services.scanner.catalogers.rpm import RpmCataloger
+from services.scanner.catalogers.rust_executable import RustExecutableCataloger
 from services.scanner.catalogers.unread import UnreadCataloger
 from services.scanner.layers.analysis import WALKER_VERSION
 
@@ -23,6 +26,8 @@ CATALOGERS: Final[tuple[Cataloger, ...]] = (
     RpmCataloger(),
     PythonCataloger(),
     UnreadCataloger(),
+    GoModCataloger(),
+    CargoLockCataloger(),
     GoExecutableCataloger(),
     RustExecutableCataloger(),
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar, NamedTuple, Protocol
 
 import msgspec
 
@@ -38,12 +38,15 @@ class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     format: PackageFormat
     name: str
     version: str
+    """Empty where nothing tells it: the package is listed, and judged only by whether advisories speak of it."""
     arch: str = ""
     source: SourcePackage | None = None
     module: str = ""
     """Module and stream, as in `nodejs:16`, that a modular rpm is of; empty for all others."""
     vendor: str = ""
     """Who built it, where the record says so; fit to be shown."""
+    inner: str = ""
+    """Where in the file it is, as in `WEB-INF/lib/y.jar`, if the file is an archive of several."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,7 +101,8 @@ class Reads(enum.Enum):
     NAME = enum.auto()
     """The name alone: `read` is given no bytes."""
     MARK = enum.auto()
-    """A mark inside an executable of any name: `read` is given no bytes, and only where the mark was found."""
+    """A mark inside an executable of any name: `read` is given what the mark leads to, no bytes where that could
+    not be had."""
 
 
 class Mark(NamedTuple):
@@ -107,6 +111,36 @@ class Mark(NamedTuple):
     text: bytes
     loaded: bool
     """Whether they are of what the running program has in memory; otherwise they are of the file alone."""
+
+
+class Section(NamedTuple):
+    """A named range of an executable's file."""
+
+    start: int
+    size: int
+
+
+class Program(Protocol):
+    """An executable, of which a part is held: what passed lately, and no machine code."""
+
+    whole: bool
+    """Whether it has passed to its end: nobody asks again."""
+
+    def read(self, start: int, size: int) -> bytes:
+        """Returns a range of the file; less of it, or nothing, from the first byte that is not held."""
+        ...
+
+    def offset(self, address: int) -> int | None:
+        """Returns where in the file that is which the running program has at an address."""
+        ...
+
+    def section(self, name: bytes) -> Section | None:
+        """Returns where a section lies; None where there is none, or none is known yet."""
+        ...
+
+
+Follow = Callable[[Program, int], bytes | None]
+"""Returns what the mark at an offset leads to; None where that is not held, or the mark is none."""
 
 
 class Hints(NamedTuple):
@@ -151,6 +185,13 @@ class Cataloger(ABC):
         What lies where the link leads has other names, by which nobody wanted it when its layer was read.
         """
         return False
+
+    def follow(self, program: Program, at: int) -> bytes | None:
+        """Returns what the mark at an offset leads to; None where that is not held, or the mark is none.
+
+        Asked again as more of the file passes, until it answers.
+        """
+        return None
 
     @abstractmethod
     def read(self, path: str, content: bytes) -> Evidence:

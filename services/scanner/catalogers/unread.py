@@ -58,8 +58,6 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     ".modules.yaml": _in(r"node_modules/[^/]+", "npm"),
     "gradle.lockfile": (None, "Maven"),
     "pom.properties": _in(r"META-INF/maven/[^/]+/[^/]+/[^/]+", "Maven"),
-    "go.mod": (None, "Go"),
-    "Cargo.lock": (None, "crates.io"),
     "Gemfile.lock": (None, "RubyGems"),
     "gems.locked": (None, "RubyGems"),
     "composer.lock": (None, "Packagist"),

@@ -146,15 +146,18 @@ class _Analyser:
             else:
                 passing = self._inspector.passing(path, self._walker.pieces())
         head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
+        marking: dict[Cataloger, bytes] = {}
         if is_executable(head) or kind is EntryKind.SPARSE_FILE:
             pieces = passing or ((memoryview(content),) if content else self._walker.pieces())
-            wanting += self._marking(pieces, kind)
+            marking = self._marking(pieces, kind)
         told = self._told(path, content, passing)
-        if not wanting and told is None:
+        if not wanting and not marking and told is None:
             return
         first = len(self._evidence)
         for cataloger in wanting:
             self._add_evidence(_evidence(path, kind, size, cataloger, content))
+        for cataloger, found in marking.items():
+            self._add_evidence(cataloger.read(path, found))
         if told is not None:
             self._add_evidence(told)
         self._remembered.append(
@@ -162,7 +165,7 @@ class _Analyser:
                 position=position,
                 kind=NodeKind.FILE,
                 path=path,
-                wanted=any(cataloger.reads is not Reads.MARK for cataloger in wanting),
+                wanted=bool(wanting),
                 evidence=tuple(range(first, len(self._evidence))),
             )
         )
@@ -188,12 +191,13 @@ class _Analyser:
             return None
         return Evidence(path=path, cataloger=CONTENT, sightings=sightings, warnings=warnings)
 
-    def _marking(self, pieces: Iterable[memoryview], kind: EntryKind) -> list[Cataloger]:
-        """Returns the catalogers whose mark is in an executable."""
+    def _marking(self, pieces: Iterable[memoryview], kind: EntryKind) -> dict[Cataloger, bytes]:
+        """Returns the catalogers whose mark is in an executable, and what it leads to."""
         if not self._by_mark:
-            return []
-        found = find_marks(pieces, tuple(self._by_mark), whole=kind is EntryKind.SPARSE_FILE)
-        return [self._by_mark[mark] for mark in found]
+            return {}
+        follows = {mark: cataloger.follow for mark, cataloger in self._by_mark.items()}
+        found = find_marks(pieces, follows, whole=kind is EntryKind.SPARSE_FILE)
+        return {self._by_mark[mark]: each for mark, each in found.items()}
 
     def _add_evidence(self, evidence: Evidence) -> None:
         limits = self._limits

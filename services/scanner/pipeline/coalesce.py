@@ -116,7 +116,12 @@ def _is_system(package: Package) -> bool:
 
 
 def _origin(found: FoundPackage, path: str) -> _Origin:
-    return (found.name, found.version, found.arch, path)
+    return (found.name, found.version, found.arch, _place(found, path))
+
+
+def _place(found: FoundPackage, path: str) -> str:
+    """Returns where a package is told of: `opt/x.war:WEB-INF/lib/y.jar` for one within an archive."""
+    return f"{path}:{found.inner}" if found.inner else path
 
 
 def _visible(overlay: Overlay) -> Iterator[tuple[str, tuple[Evidence, ...]]]:
@@ -169,7 +174,7 @@ def _packages(
             name=found.name,
             version=found.version,
             ecosystem=ecosystem_of(found.format, distribution),
-            path=f"/{path}",
+            path=f"/{_place(found, path)}",
             layer=origins[_origin(found, path)],
             source=found.source,
             arch=found.arch,

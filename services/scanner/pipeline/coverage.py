@@ -6,6 +6,8 @@ Every warning lowers it, because each tells of something that findings may be mi
 - NO_PACKAGES, NO_ADVISORIES: packages that were not read, or that no advisory speaks of.
 - SAMPLE_ADVISORIES, STALE_ADVISORIES: advisories that do not know what is known today.
 - VERSION_NOT_COMPARABLE, PACKAGE_RECORD_BROKEN: a package that is left out, or judged by a guess.
+- VERSION_UNKNOWN, PACKAGE_NOT_IDENTIFIED: a package that advisories may speak of, of which nothing tells the
+  version or the whole name.
 - FILE_TOO_LARGE, FILE_NOT_READ: a package record that was seen and not read.
 - END_OF_LIFE: a release for which advisories stop, so that their silence means nothing.
 - BORROWED_ADVISORIES: packages judged by those of another distribution, which they were rebuilt from.

@@ -40,6 +40,7 @@ STALE_ADVISORIES: Final = "STALE_ADVISORIES"
 VERSION_NOT_COMPARABLE: Final = "VERSION_NOT_COMPARABLE"
 END_OF_LIFE: Final = "END_OF_LIFE"
 BORROWED_ADVISORIES: Final = "BORROWED_ADVISORIES"
+VERSION_UNKNOWN: Final = "VERSION_UNKNOWN"
 
 _MAX_VERSION_WARNINGS: Final = 50
 _PAGES_OF_CVES: Final = {
@@ -112,6 +113,7 @@ def match(
         *_foreign(distribution),
         *_trust(database.meta, covered, now, max_age),
         *_odd_versions(covered),
+        *_unknown_versions(covered, database),
         *(warning for warning in unread if warning.code != ECOSYSTEM_NOT_READ),
     )
     coverage, reason = coverage_of(warnings, judged=bool(covered))
@@ -142,7 +144,9 @@ class _Judge:
         self._candidates: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     def findings(self, package: Package) -> Iterator[Finding]:
-        """Everything that is wrong with one package."""
+        """Everything that is wrong with one package; nothing of one whose version nobody knows."""
+        if not package.version:
+            return
         system = is_system(package.ecosystem)
         source = None if names_binaries(package.ecosystem) else package.source
         name, version = (source.name, source.version) if source else (package.name, package.version)
@@ -312,7 +316,7 @@ def _age(moment: datetime | None, now: datetime) -> str:
 
 
 def _odd_versions(packages: Sequence[Package]) -> Iterator[ReportWarning]:
-    odd = [package for package in packages if not _is_comparable(package)]
+    odd = [package for package in packages if package.version and not _is_comparable(package)]
     for package in odd[:_MAX_VERSION_WARNINGS]:
         yield ReportWarning(
             code=VERSION_NOT_COMPARABLE,
@@ -325,6 +329,29 @@ def _odd_versions(packages: Sequence[Package]) -> Iterator[ReportWarning]:
         yield ReportWarning(
             code=VERSION_NOT_COMPARABLE,
             message=f"{len(odd) - _MAX_VERSION_WARNINGS} more packages have versions that cannot be compared.",
+        )
+
+
+def _unknown_versions(packages: Sequence[Package], database: AdvisoryDatabase) -> Iterator[ReportWarning]:
+    """Yields packages without a version of which advisories speak: of others nothing is known whatever it is."""
+    unknown = [
+        package
+        for package in packages
+        if not package.version
+        and database.vulnerabilities(package.ecosystem, canonical_name(package.ecosystem, package.name))
+    ]
+    for package in unknown[:_MAX_VERSION_WARNINGS]:
+        yield ReportWarning(
+            code=VERSION_UNKNOWN,
+            message=f"Advisories speak of {package.name[:80]}, but {package.path[:200]} does not tell its "
+            "version: whether it is affected is not known.",
+            path=package.path,
+            layer=package.layer,
+        )
+    if len(unknown) > _MAX_VERSION_WARNINGS:
+        yield ReportWarning(
+            code=VERSION_UNKNOWN,
+            message=f"The versions of {len(unknown) - _MAX_VERSION_WARNINGS} more packages are not known.",
         )
 
 

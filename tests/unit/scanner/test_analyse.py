@@ -126,9 +126,9 @@ def test_executables_tell_of_their_ecosystem_by_a_mark(tmp_path: Path) -> None:
 def test_an_executable_larger_than_any_buffer_is_searched_to_its_end(tmp_path: Path) -> None:
     large = b"\x7fELF" + bytes((3 << 20) - 9) + b"\xff Go buildinf:" + bytes(3 << 20)
 
-    layer = LayerBuilder().file("before", bytes(700)).file("tool", large).file("go.mod", b"module x")
+    layer = LayerBuilder().file("before", bytes(700)).file("tool", large).file("pubspec.lock", b"x")
 
-    assert unread(tmp_path, layer) == [("tool", "Go"), ("go.mod", "Go")]
+    assert unread(tmp_path, layer) == [("tool", "Go"), ("pubspec.lock", "Pub")]
 
 
 def test_an_executable_that_a_cataloger_reads_by_name_is_searched_too(tmp_path: Path) -> None:

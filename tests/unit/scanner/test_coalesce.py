@@ -419,8 +419,8 @@ def test_a_system_whose_packages_or_name_are_known_is_not_told_again(tmp_path: P
 
 
 def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Path) -> None:
-    base = LayerBuilder().file("z/package-lock.json", b"{}").file("usr/lib/go.mod").file(TOOL, GO)
-    upper = LayerBuilder().file("app/yarn.lock").file("b/Cargo.lock")
+    base = LayerBuilder().file("z/package-lock.json", b"{}").file("usr/lib/tool", GO).file(TOOL, GO)
+    upper = LayerBuilder().file("app/yarn.lock").file("b/pubspec.lock")
 
     result, digests = coalesced([base, upper], tmp_path)
 
@@ -433,8 +433,8 @@ def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Pa
         ),
         (
             "ECOSYSTEM_NOT_READ",
-            "Packages of crates.io were seen and not read: 1 file tells of them (/b/Cargo.lock).",
-            "/b/Cargo.lock",
+            "Packages of Pub were seen and not read: 1 file tells of them (/b/pubspec.lock).",
+            "/b/pubspec.lock",
             digests[1],
         ),
         (

@@ -500,3 +500,11 @@ def test_the_verdict_is_that_of_reading_every_record(
     result = matched(compiled(tmp_path_factory.mktemp("db"), *records), debian("x", str(installed)))
     expected = {f"CVE-2020-{n}" for n, each in enumerate(spans) if any(covers(span) for span in each)}
     assert {each.id for each in result.findings} == expected
+
+
+def test_a_package_without_a_version_is_not_judged_but_told_if_advisories_speak_of_it(tmp_path: Path) -> None:
+    database = compiled(tmp_path, record("CVE-1-2", affected("PyPI", "flask", *before("1.0"))))
+    result = matched(database, python("flask", ""), python("jinja2", ""))
+    assert (result.findings, result.coverage) == ((), Coverage.PARTIAL)
+    assert [(each.code, each.path) for each in result.warnings] == [("VERSION_UNKNOWN", python("flask", "").path)]
+    assert "Advisories speak of flask" in result.warnings[0].message

@@ -36,8 +36,6 @@ SIGNS = [
     *(("Maven", f"opt/app/x.{end}") for end in ("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg")),
     ("Maven", "opt/app/X.JAR"),
     ("Maven", "opt/app/gradle.lockfile"),
-    ("Go", "src/go.mod"),
-    ("crates.io", "src/Cargo.lock"),
     ("RubyGems", "usr/lib/ruby/gems/3.1.0/specifications/rack-2.0.gemspec"),
     ("RubyGems", "usr/lib/ruby/gems/3.1.0/specifications/default/json-2.6.gemspec"),
     ("RubyGems", "app/Gemfile.lock"),
