@@ -10,8 +10,11 @@ from services.scanner.catalogers.channels import ChannelsCataloger
 from services.scanner.catalogers.dpkg import DpkgCataloger
 from services.scanner.catalogers.go_executable import GoExecutableCataloger
 from services.scanner.catalogers.go_mod import GoModCataloger
+from services.scanner.catalogers.gradle_lock import GradleLockCataloger
 from services.scanner.catalogers.interface import Cataloger, versions_key
+from services.scanner.catalogers.java_archive import JavaArchiveCataloger
 from services.scanner.catalogers.osrelease import OsReleaseCataloger
+from services.scanner.catalogers.pom_properties import PomPropertiesCataloger
 from services.scanner.catalogers.python import PythonCataloger
 from services.scanner.catalogers.rpm import RpmCataloger
 from services.scanner.catalogers.rust_executable import RustExecutableCataloger
@@ -28,6 +31,9 @@ CATALOGERS: Final[tuple[Cataloger, ...]] = (
     UnreadCataloger(),
     GoModCataloger(),
     CargoLockCataloger(),
+    JavaArchiveCataloger(),
+    PomPropertiesCataloger(),
+    GradleLockCataloger(),
     GoExecutableCataloger(),
     RustExecutableCataloger(),
 )

@@ -56,8 +56,6 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     ".pnp.js": (None, "npm"),
     ".pnp.data.json": (None, "npm"),
     ".modules.yaml": _in(r"node_modules/[^/]+", "npm"),
-    "gradle.lockfile": (None, "Maven"),
-    "pom.properties": _in(r"META-INF/maven/[^/]+/[^/]+/[^/]+", "Maven"),
     "Gemfile.lock": (None, "RubyGems"),
     "gems.locked": (None, "RubyGems"),
     "composer.lock": (None, "Packagist"),
@@ -82,9 +80,6 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "DESCRIPTION": _in(r"(?:site-)?library/[^/]+/DESCRIPTION", "CRAN"),
 }
 _ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
-    **dict.fromkeys(
-        ("jar", "war", "ear", "jpi", "hpi", "par", "sar", "nar", "lpkg", "aar", "rar", "kar"), ((None, "Maven"),)
-    ),
     **dict.fromkeys(("egg", "pex", "pyz"), ((None, "PyPI"),)),
     "gemspec": (_in(r"specifications/(?:default/)?[^/]+", "RubyGems"),),
     "json": (_in(r"[^/]+\.deps\.json", "NuGet"), _in(r"conda-meta/[^/]+", "conda")),
@@ -101,7 +96,6 @@ _FOLDERS: Final[tuple[_Sign, ...]] = (
     _at(r"nix(?:/store)?", "Nix"),
     _at(r"gnu(?:/store)?", "Guix"),
     _in(r"node_modules(?:/(?:@[^/]+/)?[^./@][^/]*|/@[^/]+)?", "npm"),
-    _in(r"META-INF/maven", "Maven"),
     _in(r"specifications(?:/default)?", "RubyGems"),
     _in(r"vendor/composer", "Packagist"),
     _in(r"conda-meta", "conda"),

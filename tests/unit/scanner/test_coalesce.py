@@ -11,6 +11,7 @@ from services.kernel.model.finding import SourcePackage
 from services.lab.layer import LayerBuilder
 from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
+from tests.builders.jars import jar, properties
 from tests.builders.records import (
     ALPINE,
     APK,
@@ -569,7 +570,7 @@ def test_hard_link_from_one_kind_of_record_to_another_counts_as_both(tmp_path: P
 @pytest.mark.parametrize(
     "link",
     [
-        LayerBuilder().file("data/blob").symlink("srv/app.jar", "../data/blob"),
+        LayerBuilder().file("data/blob").symlink("srv/app.egg", "../data/blob"),
         LayerBuilder().file("data/modules/x/index.js").symlink("srv/node_modules", "/data/modules"),
     ],
     ids=["record", "directory"],
@@ -705,10 +706,22 @@ def test_installed_wheel_without_its_metadata_is_told(tmp_path: Path) -> None:
 
 
 def test_symbolic_link_to_what_was_seen_is_not_counted_again(tmp_path: Path) -> None:
-    base = LayerBuilder().file("java/x-1.jar").symlink("java/x.jar", "x-1.jar").symlink("usr/share/java", "/java")
+    base = LayerBuilder().file("lib/x-1.egg").symlink("lib/x.egg", "x-1.egg").symlink("usr/share/eggs", "/lib")
 
     assert "1 file tells" in coalesced([base], tmp_path)[0].warnings[0].message
 
 
 def test_no_layers_give_no_packages() -> None:
     assert coalesce([]) == Coalesced(distribution=None, packages=(), seen=(), warnings=())
+
+
+def test_a_package_in_an_archive_says_where_it_lies_in_it(tmp_path: Path) -> None:
+    war = jar({"WEB-INF/lib/x.jar": jar(properties("a.b", "x", "1.0")), **properties("a.b", "app", "2.0")})
+    upper = LayerBuilder().file("srv/other").file("etc/z")
+
+    result, digests = coalesced([LayerBuilder().file("srv/app.war", war), upper], tmp_path)
+
+    assert [(each.name, each.path, each.layer) for each in result.packages] == [
+        ("a.b:app", "/srv/app.war", digests[0]),
+        ("a.b:x", "/srv/app.war:WEB-INF/lib/x.jar", digests[0]),
+    ]
