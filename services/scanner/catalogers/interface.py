@@ -47,6 +47,8 @@ class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Who built it, where the record says so; fit to be shown."""
     inner: str = ""
     """Where in the file it is, as in `WEB-INF/lib/y.jar`, if the file is an archive of several."""
+    guessed: bool = False
+    """Whether nothing tells its whole name for certain: advisories may know it by another one."""
 
 
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,10 +7,9 @@ Executable Jar Format" (`BOOT-INF/lib`).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.complaints import Complaints, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 from services.scanner.catalogers.java_names import (
@@ -23,8 +22,6 @@ from services.scanner.catalogers.java_names import (
 )
 from services.scanner.catalogers.zips import Budget, Entry, Zip, ZipBroken
 
-PACKAGE_NOT_IDENTIFIED: Final = "PACKAGE_NOT_IDENTIFIED"
-
 _ENDS: Final = frozenset(("jar", "war", "ear", "par", "sar", "nar", "jpi", "hpi", "kar", "lpkg", "aar", "rar"))
 _MAYBE: Final = frozenset(("par", "sar", "nar", "kar", "rar", "lpkg"))
 """Other things have these names, too."""
@@ -36,7 +33,6 @@ _MAX_DEPTH: Final = 6
 _MAX_RECORD: Final = 1 << 20
 _MAX_NESTED: Final = 128 << 20
 _MAX_NAME: Final = 1024
-_MAX_UNKNOWN: Final = 20
 
 
 class JavaArchiveCataloger(Cataloger):
@@ -54,7 +50,7 @@ class JavaArchiveCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """Every package that Maven's files or, for want of these, manifest and file name tell of an archive.
 
-        Where nothing says which group it is of, it is listed by its name alone, and that is told.
+        Where nothing says for certain which group it is of, that is a guess, or its name alone.
         """
         reading = _Reading(path)
         if content:
@@ -63,7 +59,7 @@ class JavaArchiveCataloger(Cataloger):
             path=path,
             cataloger=self.name,
             packages=tuple(reading.found),
-            warnings=(*reading.complaints.warnings(), *reading.unknown()),
+            warnings=reading.complaints.warnings(),
         )
 
 
@@ -83,8 +79,6 @@ class _Reading:
     def __init__(self, path: str) -> None:
         self.complaints = Complaints(path)
         self.found: dict[FoundPackage, None] = {}
-        self._path = path
-        self._unknown: dict[str, None] = {}
         self._budget = Budget(entries=500_000, bytes_=512 << 20)
 
     def archive(self, file: str, inner: str, content: memoryview, depth: int) -> None:
@@ -110,22 +104,6 @@ class _Reading:
         self._tell(file, inner, seen)
         for entry in seen.nested:
             self._nested(archive, entry, inner, depth)
-
-    def unknown(self) -> Iterator[ReportWarning]:
-        """Yields what is known of by name only: first one by one, then their number."""
-        names = tuple(self._unknown)
-        for name in names[:_MAX_UNKNOWN]:
-            yield self._warning(f"Of {shown(name, 200)} in /{shown(self._path, 200)}")
-        if len(names) > _MAX_UNKNOWN:
-            yield self._warning(f"Of {len(names) - _MAX_UNKNOWN} more archives in /{shown(self._path, 200)}")
-
-    def _warning(self, of_what: str) -> ReportWarning:
-        return ReportWarning(
-            code=PACKAGE_NOT_IDENTIFIED,
-            message=f"{of_what} nothing says for certain which package of Maven it is: what advisories say of it "
-            "may be missing.",
-            path=f"/{self._path}",
-        )
 
     def _look(self, archive: Zip, entry: Entry, inner: str, seen: _Seen) -> None:
         name = entry.name
@@ -178,20 +156,27 @@ class _Reading:
             self._add(record._replace(version=own.version) if completes and own else record, inner)
         if own is None or any(_is_own(record, own, records) for record in records):
             return
-        self._add(own, inner)
-        if not own.sure or not own.group:
-            contains = records or seen.nested or _end(file) in _CONTAINERS
-            if seen.classes and not contains and not is_of_java(manifest):
-                self._unknown[inner or file] = None
+        # What only holds others, and what Java itself is made of, are no packages that advisories could speak of.
+        # A library that has others shaded into it has its version in its name, an application seldom.
+        library = own.version and own.version in file
+        holds = (records and not library) or seen.nested or _end(file) in _CONTAINERS
+        counts = seen.classes and not holds and not is_of_java(manifest)
+        self._add(own, inner, guessed=counts and not (own.sure and own.group))
 
-    def _add(self, own: Coordinates, inner: str) -> None:
+    def _add(self, own: Coordinates, inner: str, *, guessed: bool = False) -> None:
         name = f"{own.group}:{own.artifact}" if own.group else own.artifact
-        self.found[FoundPackage(format=PackageFormat.MAVEN, name=name, version=own.version, inner=inner)] = None
+        package = FoundPackage(
+            format=PackageFormat.MAVEN, name=name, version=own.version, inner=inner, guessed=guessed
+        )
+        self.found[package] = None
 
 
 def _is_own(record: Coordinates, own: Coordinates, records: Sequence[Coordinates]) -> bool:
-    """Tells whether Maven's files are of the archive itself: they have its name, or there are no others."""
-    return record.artifact == own.artifact or len(records) == 1
+    """Tells whether Maven's files are of the archive itself.
+
+    They have its name; or there are no others, and nothing says that it has another version: it was renamed.
+    """
+    return record.artifact == own.artifact or (len(records) == 1 and own.version in ("", record.version))
 
 
 def _place(inner: str, name: str) -> str:

@@ -26,6 +26,11 @@ _GROOVY: Final = (
     "all ant cli-commons cli-picocli console contracts datetime dateutil docgenerator ginq groovydoc groovysh jmx "
     "json jsr223 macro nio servlet sql swing templates test test-junit5 testng toml typecheckers xml yaml"
 )
+_MICRONAUT: Final = (
+    "aop buffer-netty context core core-processor core-reactive http http-client http-client-core http-netty "
+    "http-server http-server-netty inject jackson-core jackson-databind json-core management messaging retry "
+    "router runtime validation websocket"
+)
 _EXACT: Final[Mapping[str, str]] = {
     **{f"spring-{part}": _SPRING for part in _SPRING_PARTS.split()},
     **{f"spring-{project}": f"{_SPRING}.{project}" for project in _SPRING_PROJECTS.split()},
@@ -33,13 +38,32 @@ _EXACT: Final[Mapping[str, str]] = {
     "spring-rabbit": f"{_SPRING}.amqp",
     "spring-binding": f"{_SPRING}.webflow",
     "spring-xml": f"{_SPRING}.ws",
+    **{
+        f"jackson-{part}": "org.codehaus.jackson"
+        for part in ("core-asl", "core-lgpl", "jaxrs", "mapper-asl", "mapper-lgpl", "smile", "xc")
+    },
+    **{f"micronaut-{part}": "io.micronaut" for part in _MICRONAUT.split()},
+    "RoaringBitmap": "org.roaringbitmap",
+    "activation": "javax.activation",
     "antlr": "antlr",
     "asm": "org.ow2.asm",
     "caffeine": "com.github.ben-manes.caffeine",
     "checker-qual": "org.checkerframework",
     "elasticsearch": "org.elasticsearch",
+    "ecj": "org.eclipse.jdt",
     "freemarker": "org.freemarker",
+    "graphql-java": "com.graphql-java",
+    "gson": "com.google.code.gson",
     "h2": "com.h2database",
+    "ivy": "org.apache.ivy",
+    "java-dataloader": "com.graphql-java",
+    "javax.inject": "javax.inject",
+    "jaxb-impl": "com.sun.xml.bind",
+    "jna": "net.java.dev.jna",
+    "jna-platform": "net.java.dev.jna",
+    "jsp-api": "javax.servlet.jsp",
+    "jython": "org.python",
+    "jython-standalone": "org.python",
     "kafka-clients": "org.apache.kafka",
     "kafka-streams": "org.apache.kafka",
     "lz4-java": "org.lz4",
@@ -52,7 +76,10 @@ _EXACT: Final[Mapping[str, str]] = {
     "perfmark-api": "io.perfmark",
     "postgresql": "org.postgresql",
     "reactor-core": "io.projectreactor",
+    "servlet-api": "javax.servlet",
     "snakeyaml": "org.yaml",
+    "velocity": "org.apache.velocity",
+    "woodstox-core-asl": "org.codehaus.woodstox",
     "xalan": "xalan",
     "xercesImpl": "xerces",
     "xml-apis": "xml-apis",
@@ -63,15 +90,24 @@ _EXACT: Final[Mapping[str, str]] = {
 _BEGINNINGS: Final = (
     (re.compile(r"spring-security-(?:oauth2?|jwt)"), f"{_SPRING}.security.oauth"),
     *((re.compile(rf"spring-{project}-.+"), f"{_SPRING}.{project}") for project in _SPRING_PROJECTS.split()),
+    (
+        re.compile(r"ant(?:-(?:apache-.+|commons-.+|j.+|launcher|netrexx|nodeps|swing|testutil|xz))?"),
+        "org.apache.ant",
+    ),
     (re.compile(r"bc(?:fips|jmail|mail|pg|pkix|prov|tls|util)(?:-ext)?-(?:jdk|fips|lts).+"), "org.bouncycastle"),
+    (re.compile(r"elasticsearch-.+"), "org.elasticsearch"),
     (re.compile(r"grpc-.+"), "io.grpc"),
     (re.compile(r"kafka_2\.1\d"), "org.apache.kafka"),
     (re.compile(r"kotlin-(?:stdlib|reflect|script-runtime).*"), "org.jetbrains.kotlin"),
     (re.compile(r"kotlinx-.+"), "org.jetbrains.kotlinx"),
+    (re.compile(r"ktor-.+"), "io.ktor"),
     (re.compile(r"lucene-.+"), "org.apache.lucene"),
     (re.compile(r"micrometer-.+"), "io.micrometer"),
     (re.compile(r"opentelemetry-.+"), "io.opentelemetry"),
     (re.compile(r"reactor-netty.*"), "io.projectreactor.netty"),
+    (re.compile(r"scala-(?:compiler|library|reflect)"), "org.scala-lang"),
+    (re.compile(r"scala-(?:collection-compat|java8-compat|parser-combinators|xml)_.+"), "org.scala-lang.modules"),
+    (re.compile(r"solr-.+"), "org.apache.solr"),
     (re.compile(r"tomcat-embed-.+"), "org.apache.tomcat.embed"),
     (re.compile(r"tomcat-.+"), "org.apache.tomcat"),
 )

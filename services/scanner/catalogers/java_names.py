@@ -105,13 +105,13 @@ def _group(artifact: str, version: str, symbol: str, manifest: Mapping[str, str]
     # Bundles are named after group and artifact; who has no hyphen in the name may have it in the group already.
     if "-" in artifact and symbol.endswith(f".{artifact}"):
         return symbol.removesuffix(f".{artifact}"), "", True
-    for field in ("Implementation-Vendor-Id", "Automatic-Module-Name"):
-        if _DOMAIN.fullmatch(value := manifest.get(field, "")):
-            return value, "", False
-    parent, _, last = symbol.rpartition(".")
-    if _DOMAIN.fullmatch(parent) and artifact.endswith(last):
-        return parent, "", False
-    return (symbol if _DOMAIN.fullmatch(symbol) else ""), "", False
+    if _DOMAIN.fullmatch(vendor := manifest.get("Implementation-Vendor-Id", "")):
+        return vendor, "", False
+    for name in (symbol, manifest.get("Automatic-Module-Name", "")):
+        parent, _, last = name.rpartition(".")
+        if _DOMAIN.fullmatch(parent) and artifact.endswith(last):
+            return parent, "", False
+    return "", "", False
 
 
 def _checked(group: str, artifact: str, version: str) -> Coordinates | None:

@@ -31,8 +31,11 @@ from services.scanner.pipeline.missing import missing
 from services.scanner.pipeline.vendors import foreign_packages
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
+PACKAGE_NOT_IDENTIFIED: Final = "PACKAGE_NOT_IDENTIFIED"
 _MAX_UNKNOWN: Final = 50
 """Records whose content is not known that are named in a report."""
+_NAMED: Final = 3
+"""Packages that one warning names."""
 
 _DEB: Final = PackageFormat.DEB
 _ESM = re.compile(r"[+~]esm[0-9]")
@@ -232,6 +235,28 @@ def _warnings(
     signs.pop(told, None)
     for ecosystem, files in sorted(signs.items()):
         yield _ecosystem_not_read(ecosystem, files)
+    yield from _not_identified(visible)
+
+
+def _not_identified(visible: Mapping[str, tuple[Evidence, ...]]) -> Iterator[ReportWarning]:
+    """Yields one warning for all packages whose names are guesses."""
+    guessed = [
+        (found.name, f"/{_place(found, path)}")
+        for path, several in visible.items()
+        for evidence in several
+        for found in evidence.packages
+        if found.guessed
+    ]
+    if not guessed:
+        return
+    names = ", ".join(f"{shown(name)} ({shown(place, 200)})" for name, place in guessed[:_NAMED])
+    more = f" and {len(guessed) - _NAMED} more" if len(guessed) > _NAMED else ""
+    yield ReportWarning(
+        code=PACKAGE_NOT_IDENTIFIED,
+        message=f"Nothing says for certain by which name advisories know {names}{more}: what they say may be "
+        "missing.",
+        path=guessed[0][1],
+    )
 
 
 def _is_moot(evidence: Evidence, path: str, overlay: Overlay) -> bool:

@@ -725,3 +725,17 @@ def test_a_package_in_an_archive_says_where_it_lies_in_it(tmp_path: Path) -> Non
         ("a.b:app", "/srv/app.war", digests[0]),
         ("a.b:x", "/srv/app.war:WEB-INF/lib/x.jar", digests[0]),
     ]
+
+
+def test_packages_whose_names_are_guesses_give_one_warning(tmp_path: Path) -> None:
+    layer = LayerBuilder().file("z/known.jar", jar(properties("a.b", "x", "1.0")))
+    for number in range(5):
+        layer.file(f"lib/name{number}-1.0.jar", jar())
+
+    result, _ = coalesced([layer], tmp_path)
+
+    assert [(each.code, each.path) for each in result.warnings] == [
+        ("PACKAGE_NOT_IDENTIFIED", "/lib/name0-1.0.jar")
+    ]
+    assert "name0 (/lib/name0-1.0.jar), name1" in result.warnings[0].message
+    assert "and 2 more" in result.warnings[0].message

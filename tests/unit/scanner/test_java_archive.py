@@ -20,7 +20,7 @@ LOG4J = properties("org.apache.logging.log4j", "log4j-core", "2.14.1")
 LOG4J_TOLD = ("org.apache.logging.log4j:log4j-core", "2.14.1")
 
 
-def read(content: bytes, path: str = "app/x-1.0.jar") -> Evidence:
+def read(content: bytes, path: str = "app/x.jar") -> Evidence:
     return JavaArchiveCataloger().read(path, content)
 
 
@@ -34,8 +34,14 @@ def codes(evidence: Evidence) -> list[str]:
 
 
 def told(files: Files, path: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """Names and versions, and the names that are guesses."""
     evidence = read(jar(files), path)
-    return [(name, version) for name, version, _ in packages(evidence)], codes(evidence)
+    assert evidence.warnings == ()
+    return [(name, version) for name, version, _ in packages(evidence)], guessed(evidence)
+
+
+def guessed(evidence: Evidence) -> list[str]:
+    return [each.name for each in evidence.packages if each.guessed]
 
 
 @pytest.mark.parametrize("path", ["lib/log4j-core-2.14.1.jar", "lib/renamed.jar", "lib/log4j-core.jar"])
@@ -47,6 +53,15 @@ def test_a_shaded_jar_is_what_it_is_and_what_is_shaded_into_it() -> None:
     files = {**LOG4J, **properties("com.example", "tool", "1.0")}
 
     assert told(files, "tool-1.0-all.jar") == ([LOG4J_TOLD, ("com.example:tool", "1.0")], [])
+
+
+def test_a_jar_with_a_single_package_shaded_into_it_is_not_that_package() -> None:
+    files = properties("com.google.guava", "guava", "30.0-jre")
+
+    assert told(files, "some-library-16.2.jar") == (
+        [("com.google.guava:guava", "30.0-jre"), ("some-library", "16.2")],
+        ["some-library"],
+    )
 
 
 def test_a_shaded_jar_that_is_none_of_its_packages_is_listed_by_its_name() -> None:
@@ -83,7 +98,7 @@ def test_a_pom_with_a_document_type_is_not_expanded() -> None:
 
     assert told({"META-INF/maven/a.b/c/pom.xml": bomb}, "c-3.0.jar") == (
         [("c", "3.0")],
-        ["PACKAGE_NOT_IDENTIFIED"],
+        ["c"],
     )
 
 
@@ -113,7 +128,7 @@ def test_a_pom_with_a_document_type_is_not_expanded() -> None:
         ),
         ({"Implementation_Vendor_Id": "org.x"}, "y-1.0.jar", "org.x:y", "1.0", 0),
         ({"Bundle_SymbolicName": "org.x.y", "Bundle_Version": "1.2.0"}, "y.jar", "org.x:y", "1.2.0", 0),
-        ({"Automatic_Module_Name": "org.x.y"}, "y_1.2.3.jar", "org.x.y:y", "1.2.3", 0),
+        ({"Automatic_Module_Name": "org.x.y"}, "y_1.2.3.jar", "org.x:y", "1.2.3", 0),
         ({"Implementation_Vendor": "The X Team"}, "y-1.0-jre.jar", "y", "1.0-jre", 0),
         ({"Bundle_Name": "%name"}, "my-http2-server.jar", "my-http2-server", "", 0),
     ],
@@ -121,7 +136,7 @@ def test_a_pom_with_a_document_type_is_not_expanded() -> None:
 def test_a_jar_without_maven_files_is_what_manifest_and_name_say(
     fields: dict[str, str], path: str, name: str, version: str, sure: int
 ) -> None:
-    assert told(manifest(**fields), path) == ([(name, version)], [] if sure else ["PACKAGE_NOT_IDENTIFIED"])
+    assert told(manifest(**fields), path) == ([(name, version)], [] if sure else [name])
 
 
 @pytest.mark.parametrize(
@@ -139,7 +154,7 @@ def test_what_holds_others_or_is_java_itself_is_no_package_that_somebody_could_m
 
 
 def test_a_jar_without_classes_is_no_package_that_somebody_could_miss() -> None:
-    assert codes(read(jar({"readme.txt": "x"}, class_=False), "x-sources.jar")) == []
+    assert guessed(read(jar({"readme.txt": "x"}, class_=False), "x-sources.jar")) == []
 
 
 def test_a_manifest_goes_on_where_a_line_ended() -> None:
