@@ -275,10 +275,10 @@ class Document(msgspec.Struct):
     artifacts: list[Artifact]
 
 
-def run_syft(layout: Path, home: Path) -> Document:
+def run_syft(layout: Path, home: Path, *options: str) -> Document:
     program = Path(sys.executable).with_name("syft")
     ran = subprocess.run(
-        [program, "scan", "-q", f"oci-dir:{layout}", "-o", "json"],
+        [program, "scan", "-q", f"oci-dir:{layout}", "-o", "json", *options],
         check=True,
         capture_output=True,
         timeout=100,

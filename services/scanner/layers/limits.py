@@ -21,8 +21,9 @@ class LayerLimits:
     """LAYER_TOO_MANY_ENTRIES when links and whiteouts, which are kept by name, take more than this."""
     evidence_files: int = 200_000
     """LAYER_TOO_MANY_ENTRIES when more files than these want reading."""
-    evidence_bytes: int = 1 << 30
-    """LAYER_TOO_MANY_ENTRIES when the files that want reading have more bytes than these together."""
+    evidence_bytes: int = 8 << 30
+    """LAYER_TOO_MANY_ENTRIES when the files that want reading have more bytes than these together. They are held
+    one at a time; of Java's archives there may be gigabytes."""
     packages: int = 1_000_000
     """LAYER_TOO_MANY_ENTRIES when those files tell of more packages, and warnings, than these."""
     path_bytes: int = 16 << 10
