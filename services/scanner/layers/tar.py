@@ -11,6 +11,7 @@ import enum
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from io import BytesIO
 from typing import Final, NamedTuple, Protocol
 
 from services.scanner.layers.corrupt import corrupt
@@ -138,7 +139,10 @@ class TarWalker:
             self._content_left = 0
             self._at += left
             return bytes(self._chunk[self._at - left : self._at])
-        return b"".join(map(bytes, self.pieces()))
+        content = BytesIO()  # to join pieces would hold all of it twice
+        for piece in self.pieces():
+            content.write(piece)
+        return content.getvalue()
 
     def pieces(self) -> Iterator[memoryview]:
         """Yields what is left of the present entry's content as it passes; each piece is valid until the next."""
