@@ -276,6 +276,7 @@ def to_package(package: Package) -> pb.Package:
         source=pb.SourcePackage(name=source.name, version=source.version) if source is not None else None,
         arch=package.arch,
         module=package.module,
+        owner=package.owner,
     )
 
 
@@ -293,6 +294,7 @@ def from_package(said: pb.Package) -> Package:
         else None,
         arch=said.arch,
         module=said.module,
+        owner=said.owner,
     )
 
 

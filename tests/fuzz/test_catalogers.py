@@ -23,7 +23,7 @@ def test_every_cataloger_has_a_sample_that_it_reads(cataloger: Cataloger) -> Non
     for path, content in SAMPLES[cataloger.name]:
         assert cataloger.wants(path)
         evidence = cataloger.read(path, content)
-        assert evidence.packages or evidence.distribution or evidence.channels
+        assert evidence.packages or evidence.distribution or evidence.channels or evidence.owned
         assert evidence.warnings == ()
 
 

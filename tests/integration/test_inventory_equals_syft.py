@@ -25,12 +25,27 @@ from tests.builders.rpmdb import ndb_form, recorded
 pytestmark = pytest.mark.slow
 
 RECORDS = Path(__file__).parent.parent / "fixtures" / "packages"
+LOCKS = RECORDS.parent / "locks"
+GEMSPEC = """Gem::Specification.new do |s|
+  s.name = "rack".freeze
+  s.version = "2.2.6"
+end
+"""
+INSTALLED = '{"packages": [{"name": "monolog/monolog", "version": "2.0.0"}], "dev": false}'
 DEBIAN_STATUS = (RECORDS / "debian-12.status").read_text()
 ALPINE_INSTALLED = (RECORDS / "alpine-made.installed").read_text()
 ALPINE_UPGRADED = ALPINE_INSTALLED.replace("V:1.36.1-r2", "V:1.36.1-r5")
 DEBIAN_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
 ALPINE_RELEASE = 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.18.4\n'
-TYPES = {"deb": "deb", "apk": "apk", "rpm": "rpm", "python": "pypi"}
+TYPES = {
+    "deb": "deb",
+    "apk": "apk",
+    "rpm": "rpm",
+    "python": "pypi",
+    "npm": "npm",
+    "gem": "gem",
+    "php-composer": "composer",
+}
 OTHER_SYSTEM_STATUS = Path("/var/lib/dpkg/status")
 
 
@@ -116,6 +131,35 @@ def test_a_python_image_with_the_wheels_of_this_environment(tmp_path: Path) -> N
     ours = assert_equal_to_syft(image, tmp_path)
 
     assert sum(each.type == "pypi" for each in ours) > 50
+
+
+def test_an_image_of_several_languages(tmp_path: Path) -> None:
+    modules = "app/node_modules"
+    layer = (
+        a_debian_base(DEBIAN_STATUS)
+        .file(f"{modules}/lodash/package.json", '{"name": "lodash", "version": "4.17.15"}')
+        .file(f"{modules}/@babel/core/package.json", '{"name": "@babel/core", "version": "7.0.0"}')
+        .file(f"{modules}/a/package.json", '{"name": "a", "version": "1.0.0"}')
+        .file(f"{modules}/a/node_modules/lodash/package.json", '{"name": "lodash", "version": "3.10.1"}')
+        .file(f"{modules}/a/esm/package.json", '{"type": "module"}')
+        .file("app/package-lock.json", (LOCKS / "npm-3" / "package-lock.json").read_bytes())
+        .file("srv/gems/specifications/rack-2.2.6.gemspec", GEMSPEC)
+        .file("srv/web/vendor/composer/installed.json", INSTALLED)
+    )
+
+    ours = assert_equal_to_syft(build_image([layer.build()]), tmp_path)
+
+    assert {"npm", "gem", "composer"} < {each.type for each in ours}
+
+
+@pytest.mark.parametrize("lock", ["yarn-1/yarn.lock", "npm-3/package-lock.json"])
+def test_a_lock_without_its_packages_is_read_by_us_alone(lock: str, tmp_path: Path) -> None:
+    layer = a_debian_base(DEBIAN_STATUS).file(f"app/{Path(lock).name}", (LOCKS / lock).read_bytes())
+
+    ours, theirs = both(build_image([layer.build()]), tmp_path)
+
+    assert ("npm", "left-pad", "1.3.0") in {each[:3] for each in ours - theirs}
+    assert {each.type for each in theirs} == {"deb"}
 
 
 def test_an_alpine_image_that_was_upgraded_in_an_upper_layer(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     arch: str = ""
     module: str = ""
     """Module and stream of a modular rpm, as in `nodejs:16`; empty for all others."""
+    owner: str = ""
+    """Name of the system's package that brought the file; where advisories speak of it, it alone is judged."""
 
 
 class FindingKey(NamedTuple):

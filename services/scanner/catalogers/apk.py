@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.catalogers.interface import (
+    Cataloger,
+    Evidence,
+    FoundPackage,
+    Hints,
+    OwnedFile,
+    PackageFormat,
+)
+from services.scanner.catalogers.ownership import owned_files
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 """The second one since /lib became a link to /usr/lib."""
@@ -16,13 +25,14 @@ _FOLDERS: Final = frozenset({"lib/apk", "lib/apk/db", "usr/lib/apk", "usr/lib/ap
 
 _BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
 _FIELD = re.compile(rb"^([PVAo]):(.*)$", re.MULTILINE)
+_FILE = re.compile(rb"^R:(.*)$", re.MULTILINE)
 
 
 class ApkCataloger(Cataloger):
     """Reads the installed database."""
 
     name = "apk"
-    version = 2
+    version = 3
     hints = Hints(names=("installed",))
     max_bytes = 256 << 20
 
@@ -38,12 +48,20 @@ class ApkCataloger(Cataloger):
         """Every record with a name and a version; virtual packages (`.build-deps`) are packages too."""
         complaints = Complaints(path)
         found: dict[FoundPackage, None] = {}
+        owned: list[OwnedFile] = []
         for number, record in enumerate(_BLANK_LINE.split(content), start=1):
             if record.strip():
                 package = _package(record, number, complaints)
                 if package is not None:
                     found[package] = None
-        return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
+                    owned.extend(owned_files(package.name, _folders(record)))
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            packages=tuple(found),
+            warnings=complaints.warnings(),
+            owned=tuple(owned),
+        )
 
 
 def _package(record: bytes, number: int, complaints: Complaints) -> FoundPackage | None:
@@ -69,3 +87,10 @@ def _package(record: bytes, number: int, complaints: Complaints) -> FoundPackage
         arch=arch if is_word(arch) else "",
         source=SourcePackage(name=origin, version=version) if is_word(origin) else None,
     )
+
+
+def _folders(record: bytes) -> Iterator[tuple[str, Iterator[str]]]:
+    """Yields each folder of a package (F:) with the files in it (R:), which follow."""
+    for block in record.split(b"\nF:")[1:]:
+        folder, _, rest = block.partition(b"\n")
+        yield to_text(folder), map(to_text, _FILE.findall(rest))

@@ -51,6 +51,15 @@ class FoundPackage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Whether nothing tells its whole name for certain: advisories may know it by another one."""
 
 
+class OwnedFile(msgspec.Struct, frozen=True, array_like=True):
+    """A record of a language's package that a package of the system brought (`catalogers.ownership`)."""
+
+    path: str
+    """As the system's database names it, without a leading slash."""
+    owner: str
+    """Name of the system's package."""
+
+
 class Distribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an os-release file says (os-release(5))."""
 
@@ -92,7 +101,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sightings: tuple[Sighting, ...] = ()
     """What rules saw in the file's content."""
     moot_beside: str = ""
-    """Name of a record that tells of the same packages: where it lies beside the file, `unread` says nothing."""
+    """What tells of the same packages, a record or a folder of such: where it lies beside the file, `unread` says
+    nothing."""
+    pinned: bool = False
+    """Whether the packages are what was to be installed, not what is: `pipeline.pinned` says when they count."""
+    owned: tuple[OwnedFile, ...] = ()
+    """What packages of the system brought."""
 
 
 class Reads(enum.Enum):
@@ -180,6 +194,13 @@ class Cataloger(ABC):
 
         Where a mark makes the evidence, any name does.
         """
+
+    def counts(self, path: str) -> bool:
+        """Tells by path alone whether a file of that name is evidence, once all links are known.
+
+        It is what `wants` says, unless a file is worth reading for a name that only a link may give it.
+        """
+        return self.wants(path)
 
     def holds(self, path: str) -> bool:
         """Tells by path alone whether a folder there is one of evidence: a link in its place may hide some.

@@ -39,7 +39,7 @@ class PythonCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """One package; metadata without a name or a version gives a warning in its place."""
         complaints = Complaints(path)
-        package = _package(content, complaints)
+        package = package_of(content, complaints)
         return Evidence(
             path=path,
             cataloger=self.name,
@@ -48,7 +48,8 @@ class PythonCataloger(Cataloger):
         )
 
 
-def _package(content: bytes, complaints: Complaints) -> FoundPackage | None:
+def package_of(content: bytes, complaints: Complaints) -> FoundPackage | None:
+    """Reads the headers of metadata; what has no name or no version is complained of."""
     # The headers end at the first empty line; what follows is the long description, which may say anything.
     headers = _BLANK_LINE.split(content.lstrip(b"\xef\xbb\xbf\r\n"), maxsplit=1)[0]
     fields: dict[bytes, str] = {}

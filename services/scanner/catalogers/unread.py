@@ -1,7 +1,7 @@
 """Files that tell of packages which no cataloger reads: seen by name, so that nobody takes the image for clean.
 
 A record of what is installed counts, and so does a list that pins versions. A wish does not, because what came
-of it is a record of its own (`requirements.txt`, `pom.xml`, a `package.json` outside `node_modules`), and neither
+of it is a record of its own (`pom.xml`, `Gemfile`, a `package.json` outside `node_modules`), and neither
 does an archive to install from (`*.whl`, `*.gem`, `*.deb`). Why: decision 0006.
 
 Sources of the names: the documentation of each tool; ecosystems are in the words of the OSV schema, "Defined
@@ -30,6 +30,7 @@ def _at(pattern: str, ecosystem: str) -> _Sign:
 
 SYSTEM: Final = "the operating system"
 """Files of a distribution; they count where no record of its packages was read, nor which one it is."""
+_PNP: Final = (".pnp.cjs", ".pnp.js", ".pnp.data.json")
 _NAMES: Final[Mapping[str, _Sign]] = {
     # Systems
     "libc.so.6": _in(r"lib[^/]*/(?:[^/]+/)?libc\.so\.6", SYSTEM),
@@ -43,29 +44,9 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "pkgdb-0.38.plist": _at(r"var/db/xbps/[^/]+", "xbps"),
     "INSTALL_RECEIPT.json": _in(r"Cellar/[^/]+/[^/]+/[^/]+", "Homebrew"),
     # Languages
-    "package.json": _in(r"node_modules/(?:@[^/]+/)?[^/]+/package\.json", "npm"),
-    "package-lock.json": (None, "npm"),
-    ".package-lock.json": (None, "npm"),
-    "npm-shrinkwrap.json": (None, "npm"),
-    "yarn.lock": (None, "npm"),
-    "pnpm-lock.yaml": (None, "npm"),
-    "bun.lock": (None, "npm"),
     "bun.lockb": (None, "npm"),
     "deno.lock": (None, "npm"),
-    ".pnp.cjs": (None, "npm"),
-    ".pnp.js": (None, "npm"),
-    ".pnp.data.json": (None, "npm"),
-    ".modules.yaml": _in(r"node_modules/[^/]+", "npm"),
-    "Gemfile.lock": (None, "RubyGems"),
-    "gems.locked": (None, "RubyGems"),
-    "composer.lock": (None, "Packagist"),
-    "installed.json": _in(r"composer/installed\.json", "Packagist"),
-    "packages.lock.json": (None, "NuGet"),
-    "poetry.lock": (None, "PyPI"),
-    "Pipfile.lock": (None, "PyPI"),
-    "uv.lock": (None, "PyPI"),
-    "pdm.lock": (None, "PyPI"),
-    "pylock.toml": (None, "PyPI"),
+    **dict.fromkeys(_PNP, (None, "npm")),
     "RECORD": _in(r"[^/]+\.dist-info/RECORD", "PyPI"),
     "conan.lock": (None, "ConanCenter"),
     "Podfile.lock": (None, "CocoaPods"),
@@ -80,12 +61,10 @@ _NAMES: Final[Mapping[str, _Sign]] = {
     "DESCRIPTION": _in(r"(?:site-)?library/[^/]+/DESCRIPTION", "CRAN"),
 }
 _ENDS: Final[Mapping[str, tuple[_Sign, ...]]] = {
-    **dict.fromkeys(("egg", "pex", "pyz"), ((None, "PyPI"),)),
-    "gemspec": (_in(r"specifications/(?:default/)?[^/]+", "RubyGems"),),
-    "json": (_in(r"[^/]+\.deps\.json", "NuGet"), _in(r"conda-meta/[^/]+", "conda")),
+    **dict.fromkeys(("pex", "pyz"), ((None, "PyPI"),)),
+    "zip": (_in(r"\.yarn/cache/[^/]+", "npm"),),
     "nuspec": (_in(r"packages/(?:[^/]+/){1,2}[^/]+", "NuGet"),),
     "reg": (_in(r"\.registry/(?:[^/]+/)?[^/]+", "PEAR"),),
-    "spdx": (_at(r"opt/bitnami/(?:.*/)?\.spdx-[^/]+", "Bitnami"),),
 }
 """By what follows the last dot, in lower case."""
 _FOLDERS: Final[tuple[_Sign, ...]] = (
@@ -95,15 +74,13 @@ _FOLDERS: Final[tuple[_Sign, ...]] = (
     _at(r"var/db/xbps", "xbps"),
     _at(r"nix(?:/store)?", "Nix"),
     _at(r"gnu(?:/store)?", "Guix"),
-    _in(r"node_modules(?:/(?:@[^/]+/)?[^./@][^/]*|/@[^/]+)?", "npm"),
-    _in(r"specifications(?:/default)?", "RubyGems"),
-    _in(r"vendor/composer", "Packagist"),
-    _in(r"conda-meta", "conda"),
     _in(r"\.nuget/packages", "NuGet"),
 )
 """Folders that hold such files: as links only, what these lead to has other names."""
-_MOOT: Final = {"RECORD": "METADATA"}
-"""What says nothing beside a record that is read."""
+_MOOT: Final = {"RECORD": "METADATA", "bun.lockb": "node_modules", **dict.fromkeys(_PNP, "yarn.lock")}
+"""What says nothing beside a record that is read, or a folder of them."""
+_MOOT_IN: Final = {".yarn/cache/": "../../yarn.lock"}
+"""The same by the folder that a file is in."""
 _STORES: Final = {"nix/store/": "Nix", "gnu/store/": "Guix"}
 _STORED: Final = re.compile(r"((?:nix|gnu)/store/)[^/]+/(?:bin|sbin|lib|libexec)/[^/]+", re.DOTALL)
 """A package of theirs is a folder; whatever is in it to be run tells of it."""
@@ -128,11 +105,12 @@ class UnreadCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """The ecosystem; of which packages is not known."""
         name = path[path.rfind("/") + 1 :]
+        moot = next((beside for folder, beside in _MOOT_IN.items() if f"{folder}{name}" in path), "")
         return Evidence(
             path=path,
             cataloger=self.name,
             unread=ecosystem_of(path) or _ecosystem_in(path),
-            moot_beside=_MOOT.get(name, ""),
+            moot_beside=_MOOT.get(name, moot),
         )
 
 

@@ -203,7 +203,7 @@ class _Analyser:
         limits = self._limits
         if len(self._evidence) >= limits.evidence_files:
             raise _too_many(f"more than {limits.evidence_files} files with package records", limits.evidence_files)
-        self._packages += len(evidence.packages) + len(evidence.warnings)
+        self._packages += len(evidence.packages) + len(evidence.warnings) + len(evidence.owned)
         if self._packages > limits.packages:
             raise _too_many(f"more than {limits.packages} packages", limits.packages)
         self._evidence.append(evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -28,6 +29,7 @@ from services.scanner.layers.ways import links_that_matter
 from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 from services.scanner.pipeline.missing import missing
+from services.scanner.pipeline.pinned import without_moot_pins
 from services.scanner.pipeline.vendors import foreign_packages
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
@@ -78,9 +80,9 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
             for evidence in overlay.files[path].evidence:
                 for found in evidence.packages:
                     origins.setdefault(_origin(found, path), layer.digest)
-    visible = dict(_visible(overlay))
+    visible = without_moot_pins(dict(_visible(overlay)))
     distribution = _with_channels(_distribution(overlay, visible), visible)
-    packages = _packages(visible, distribution, origins)
+    packages = _packages(visible, distribution, origins, _owners(visible, overlay))
     # What is a system's and not judged is told when it is matched, once it is known which system that is.
     told = SYSTEM if distribution is not None or any(_is_system(each) for each in packages) else ""
     return Coalesced(
@@ -140,7 +142,7 @@ def _is_wanted(evidence: Evidence, path: str, names: Names) -> bool:
     if evidence.cataloger == CONTENT:
         return True
     cataloger = _CATALOGERS[evidence.cataloger]
-    return cataloger.wants(path) or any(cataloger.wants(name) for name in names.of(path))
+    return any(cataloger.counts(name) for name in names.of(path))
 
 
 def _distribution(overlay: Overlay, visible: Mapping[str, tuple[Evidence, ...]]) -> Distribution | None:
@@ -166,10 +168,21 @@ def _with_channels(
     return msgspec.structs.replace(distribution, channels=tuple(sorted(channels)))
 
 
+def _owners(visible: Mapping[str, tuple[Evidence, ...]], overlay: Overlay) -> dict[str, str]:
+    """Returns which package of the system brought a record, by the record's real path."""
+    return {
+        real_path(owned.path, overlay.links) or "": owned.owner
+        for several in visible.values()
+        for evidence in several
+        for owned in evidence.owned
+    }
+
+
 def _packages(
     visible: Mapping[str, tuple[Evidence, ...]],
     distribution: Distribution | None,
     origins: Mapping[_Origin, str],
+    owners: Mapping[str, str],
 ) -> tuple[Package, ...]:
     packages = {
         Package(
@@ -182,6 +195,7 @@ def _packages(
             source=found.source,
             arch=found.arch,
             module=found.module,
+            owner=owners.get(path, ""),
         ): None
         for path, found in _told_once(visible)
     }
@@ -262,8 +276,9 @@ def _not_identified(visible: Mapping[str, tuple[Evidence, ...]]) -> Iterator[Rep
 def _is_moot(evidence: Evidence, path: str, overlay: Overlay) -> bool:
     if not evidence.moot_beside:
         return False
-    beside = real_path(f"{path.rpartition('/')[0]}/{evidence.moot_beside}", overlay.links)
-    return beside in overlay.files or beside in overlay.links
+    place = posixpath.normpath(f"{path.rpartition('/')[0]}/{evidence.moot_beside}").lstrip("/")
+    beside = real_path(place, overlay.links)
+    return beside in overlay.files or beside in overlay.links or overlay.is_directory(beside or "")
 
 
 def _ecosystem_not_read(ecosystem: str, files: Mapping[str, Layer]) -> ReportWarning:

@@ -16,6 +16,7 @@ from services.scanner.catalogers.interface import Distribution, FoundPackage, Pa
 
 _LANGUAGES: Final = {
     PackageFormat.PYPI: "PyPI",
+    PackageFormat.CONDA: "conda",
     PackageFormat.NPM: "npm",
     PackageFormat.MAVEN: "Maven",
     PackageFormat.GO: "Go",

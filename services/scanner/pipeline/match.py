@@ -96,18 +96,19 @@ def match(
     coverage and is told in the warnings.
     """
     judged = {each for each in {package.ecosystem for package in packages} if _is_covered(each, database)}
-    covered = [package for package in packages if package.ecosystem in judged]
+    alone = _on_their_own(packages, judged)
+    covered = [package for package in alone if package.ecosystem in judged]
     found: dict[FindingKey, Finding] = {}
     end = end_of(distribution) if distribution is not None else None
     ended = end if end is not None and end < now.date() else None
     judge = _Judge(database, unfixed=FixState.AFFECTED if ended is None else FixState.END_OF_LIFE)
-    for package in packages:
+    for package in alone:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
     unseen = [warning for warning in unread if warning.code == ECOSYSTEM_NOT_READ]
     warnings = (
         *(unseen or _emptiness(packages)),
-        *_uncovered(distribution, packages, judged),
+        *_uncovered(distribution, alone, judged),
         *_ended(distribution, ended),
         *_borrowed(distribution, covered),
         *_foreign(distribution),
@@ -132,6 +133,15 @@ def _is_covered(ecosystem: str, database: AdvisoryDatabase) -> bool:
         return scheme_of(ecosystem) is not None
     release = (each for group in candidates(ecosystem, known) for each in group if each != family(ecosystem))
     return any(release)
+
+
+def _on_their_own(packages: Sequence[Package], judged: Collection[str]) -> list[Package]:
+    """Leaves out what came with a package of the system, if that one is there and advisories speak of its release.
+
+    They know what the distribution mended without a new version, which those of the language do not.
+    """
+    systems = {package.name: package.ecosystem for package in packages if is_system(package.ecosystem)}
+    return [each for each in packages if not (each.owner and systems.get(each.owner) in judged)]
 
 
 class _Judge:

@@ -22,7 +22,7 @@ def missing(overlay: Overlay) -> Iterator[tuple[str, Cataloger, str, int]]:
         seen = {evidence.cataloger for evidence in node.evidence}
         for name in names.of(path):
             for cataloger in _BY_NAME:
-                if not cataloger.wants(name):
+                if not cataloger.counts(name):
                     continue
                 used.update((cataloger.name, link) for link in _links_that_make(name, cataloger, overlay))
                 if cataloger.name not in seen:
@@ -39,7 +39,7 @@ def _links_that_make(name: str, cataloger: Cataloger, overlay: Overlay) -> Itera
     """Yields the links on the way of a name without whose own names it would be none of a record."""
     link = name if overlay.links else ""
     while link := link.rpartition("/")[0]:
-        if link in overlay.links and not cataloger.wants(name[len(link) + 1 :]):
+        if link in overlay.links and not cataloger.counts(name[len(link) + 1 :]):
             yield link
 
 
@@ -49,7 +49,7 @@ def _leads_nowhere(link: str, cataloger: Cataloger, overlay: Overlay) -> bool:
     Of a folder that is so too when records are in there which would be some under any folder.
     """
     holds = cataloger.holds(link)
-    if not holds and not cataloger.wants(link):
+    if not holds and not cataloger.counts(link):
         return False
     end = real_path(link, overlay.links, last=True)
     return end is None or (end not in overlay.files and (holds or not overlay.is_directory(end)))

@@ -386,7 +386,7 @@ def test_link_on_the_way_of_another_link_s_target_is_followed(tmp_path: Path) ->
     assert installed(coalesced([base, upper], tmp_path)[0]) == [("x", "1", "/c/deep/x-1.dist-info/METADATA")]
 
 
-NPM = "app/node_modules/lodash/package.json"
+NPM = "app/part/deno.lock"
 GO = b"\x7fELF" + bytes(100) + b"\xff Go buildinf:"
 TOOL = "usr/bin/tool"
 
@@ -420,8 +420,8 @@ def test_a_system_whose_packages_or_name_are_known_is_not_told_again(tmp_path: P
 
 
 def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Path) -> None:
-    base = LayerBuilder().file("z/package-lock.json", b"{}").file("usr/lib/tool", GO).file(TOOL, GO)
-    upper = LayerBuilder().file("app/yarn.lock").file("b/pubspec.lock")
+    base = LayerBuilder().file("z/deno.lock", b"{}").file("usr/lib/tool", GO).file(TOOL, GO)
+    upper = LayerBuilder().file("app/deno.lock").file("b/pubspec.lock")
 
     result, digests = coalesced([base, upper], tmp_path)
 
@@ -440,8 +440,8 @@ def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Pa
         ),
         (
             "ECOSYSTEM_NOT_READ",
-            "Packages of npm were seen and not read: 2 files tell of them (/app/yarn.lock).",
-            "/app/yarn.lock",
+            "Packages of npm were seen and not read: 2 files tell of them (/app/deno.lock).",
+            "/app/deno.lock",
             digests[1],
         ),
     ]
@@ -452,7 +452,7 @@ def test_ecosystem_that_is_not_read_gives_one_warning_for_the_image(tmp_path: Pa
     [
         LayerBuilder().whiteout(NPM).whiteout(TOOL),
         LayerBuilder().whiteout("app").whiteout("usr"),
-        LayerBuilder().opaque("app/node_modules").opaque("usr/bin"),
+        LayerBuilder().opaque("app/part").opaque("usr/bin"),
         LayerBuilder().opaque(""),
         LayerBuilder().whiteout(NPM).file(TOOL, b"\x7fELF without a mark"),
         LayerBuilder().file("app", b"a file where the directory was").symlink("usr/bin", "/bin"),
@@ -552,26 +552,26 @@ def test_link_that_a_hard_link_keeps_leads_on(tmp_path: Path) -> None:
 
 def test_hard_link_to_a_file_of_another_name_tells_of_the_ecosystem(tmp_path: Path) -> None:
     store = LayerBuilder().file("store/ab/cdef", b"{}")
-    upper = LayerBuilder().hard_link(NPM, "store/ab/cdef").hard_link("app/yarn.lock", "store/ab/cdef")
+    upper = LayerBuilder().hard_link(NPM, "store/ab/cdef").hard_link("app/deno.lock", "store/ab/cdef")
 
-    assert unread([store, upper], tmp_path) == [("npm", f"/{NPM}", 1)]
+    assert unread([store, upper], tmp_path) == [("npm", "/app/deno.lock", 1)]
 
 
 def test_hard_link_from_one_kind_of_record_to_another_counts_as_both(tmp_path: Path) -> None:
     base = LayerBuilder().file("x-1.dist-info/METADATA", metadata("x", "1"))
-    upper = LayerBuilder().hard_link("app/Gemfile.lock", "x-1.dist-info/METADATA")
+    upper = LayerBuilder().hard_link("app/pubspec.lock", "x-1.dist-info/METADATA")
 
     result, digests = coalesced([base, upper], tmp_path)
 
     assert installed(result) == [("x", "1", "/x-1.dist-info/METADATA")]
-    assert [(each.path, each.layer) for each in result.warnings] == [("/app/Gemfile.lock", digests[1])]
+    assert [(each.path, each.layer) for each in result.warnings] == [("/app/pubspec.lock", digests[1])]
 
 
 @pytest.mark.parametrize(
     "link",
     [
-        LayerBuilder().file("data/blob").symlink("srv/app.egg", "../data/blob"),
-        LayerBuilder().file("data/modules/x/index.js").symlink("srv/node_modules", "/data/modules"),
+        LayerBuilder().file("data/blob").symlink("srv/pubspec.lock", "../data/blob"),
+        LayerBuilder().file("data/modules/x/index.js").symlink("srv/.nuget/packages", "/data/modules"),
     ],
     ids=["record", "directory"],
 )
@@ -595,6 +595,12 @@ RACK = "opt/x/rack-2.gemspec"
         ("opt/x/lib/dpkg/status", "var"),
         ("opt/x/db/installed", "lib/apk"),
         ("opt/x/installed", "usr/lib/apk/db"),
+        ("opt/x/index.js", "app/node_modules/lodash"),
+        ("opt/x/core/index.js", "app/node_modules/@babel"),
+        (RACK, "usr/lib/ruby/specifications"),
+        (RACK, "usr/lib/ruby/specifications/default"),
+        ("opt/x/installed.json", "app/vendor/composer"),
+        ("opt/x/numpy-1.json", "opt/conda/conda-meta"),
     ],
 )
 def test_link_in_place_of_a_folder_of_records_that_nobody_read_is_told(
@@ -613,14 +619,6 @@ def test_link_in_place_of_a_folder_of_records_that_nobody_read_is_told(
 @pytest.mark.parametrize(
     ("ecosystem", "record", "link"),
     [
-        ("npm", "opt/x/package.json", "app/node_modules/lodash"),
-        ("npm", "opt/x/package.json", "app/node_modules/@babel/core"),
-        ("npm", "opt/x/core/package.json", "app/node_modules/@babel"),
-        ("npm", "opt/x/lodash/package.json", "app/node_modules"),
-        ("RubyGems", RACK, "usr/lib/ruby/specifications"),
-        ("RubyGems", RACK, "usr/lib/ruby/specifications/default"),
-        ("Packagist", "opt/x/installed.json", "app/vendor/composer"),
-        ("conda", "opt/x/numpy-1.json", "opt/conda/conda-meta"),
         ("pacman", "opt/x/acl-2/desc", "var/lib/pacman/local"),
         ("Portage", "opt/x/sys-libs/glibc-2/CONTENTS", "var/db/pkg"),
         ("Nix", "opt/x/0c1d-bash-5.2/bin/bash", "nix/store"),
@@ -663,17 +661,37 @@ def test_link_to_a_folder_whose_records_were_read_gives_no_warning(layer: LayerB
     assert coalesced([layer], tmp_path)[0].warnings == ()
 
 
-def test_link_to_a_folder_whose_records_were_seen_is_not_counted(tmp_path: Path) -> None:
+def test_link_to_a_package_of_npm_is_no_other_package(tmp_path: Path) -> None:
     layer = (
         LayerBuilder()
-        .file("app/node_modules/.pnpm/a@1/node_modules/a/package.json", b"{}")
+        .file("app/node_modules/.pnpm/a@1/node_modules/a/package.json", '{"name": "a", "version": "1.0.0"}')
         .symlink("app/node_modules/a", ".pnpm/a@1/node_modules/a")
         .symlink("srv/node_modules", "/app/node_modules")
         .symlink("app/node_modules/.bin", "/nowhere")
     )
 
-    (told,) = coalesced([layer], tmp_path)[0].warnings
-    assert "1 file tells" in told.message
+    result, _ = coalesced([layer], tmp_path)
+
+    assert installed(result) == [("a", "1.0.0", "/app/node_modules/.pnpm/a@1/node_modules/a/package.json")]
+    assert result.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "link"),
+    [
+        ("opt/x", "app/node_modules/lodash"),
+        ("opt/x", "app/node_modules/@babel/core"),
+        ("opt/x/core", "app/node_modules/@babel"),
+        ("opt/x/lodash", "app/node_modules"),
+    ],
+)
+def test_package_that_a_link_puts_among_the_installed_is_one(place: str, link: str, tmp_path: Path) -> None:
+    base = LayerBuilder().file(f"{place}/package.json", '{"name": "a", "version": "1.0.0"}')
+
+    assert installed(coalesced([base], tmp_path)[0]) == []
+    assert installed(coalesced([base, LayerBuilder().symlink(link, "/opt/x")], tmp_path)[0]) == [
+        ("a", "1.0.0", f"/{place}/package.json")
+    ]
 
 
 def test_of_very_many_records_that_are_not_known_the_first_are_named(tmp_path: Path) -> None:
@@ -706,7 +724,7 @@ def test_installed_wheel_without_its_metadata_is_told(tmp_path: Path) -> None:
 
 
 def test_symbolic_link_to_what_was_seen_is_not_counted_again(tmp_path: Path) -> None:
-    base = LayerBuilder().file("lib/x-1.egg").symlink("lib/x.egg", "x-1.egg").symlink("usr/share/eggs", "/lib")
+    base = LayerBuilder().file("lib/x-1.pex").symlink("lib/x.pex", "x-1.pex").symlink("usr/share/pexes", "/lib")
 
     assert "1 file tells" in coalesced([base], tmp_path)[0].warnings[0].message
 

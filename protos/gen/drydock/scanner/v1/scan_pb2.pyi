@@ -301,6 +301,7 @@ class Package(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     ARCH_FIELD_NUMBER: _builtins.int
     MODULE_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     purl: _builtins.str
     """Package URL."""
     name: _builtins.str
@@ -317,6 +318,8 @@ class Package(_message.Message):
     """Architecture; empty where the package database names none."""
     module: _builtins.str
     """Module and stream of a modular rpm, as in `nodejs:16`; empty for all others."""
+    owner: _builtins.str
+    """Package of the system that brought the file; empty where none is known to have done so."""
     @_builtins.property
     def source(self) -> Global___SourcePackage:
         """Its source; unset where the package database names none."""
@@ -333,10 +336,11 @@ class Package(_message.Message):
         source: Global___SourcePackage | None = ...,
         arch: _builtins.str = ...,
         module: _builtins.str = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arch", b"arch", "ecosystem", b"ecosystem", "layer", b"layer", "module", b"module", "name", b"name", "path", b"path", "purl", b"purl", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arch", b"arch", "ecosystem", b"ecosystem", "layer", b"layer", "module", b"module", "name", b"name", "owner", b"owner", "path", b"path", "purl", b"purl", "source", b"source", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,100 @@
+"""Records: names and versions become packages, and what cannot be one becomes a complaint."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Iterator
+from typing import ClassVar, Final, NamedTuple
+
+from services.scanner.catalogers.complaints import Complaints, is_scoped, is_word, shown
+from services.scanner.catalogers.documents import Unreadable
+from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+
+MAX_LOCK_BYTES: Final = 16 << 20
+"""Locks of very large projects have 6 MB; read, a file takes up to forty times its size."""
+MAX_RECORDS: Final = 100_000
+"""In one file; the largest projects have a tenth of it."""
+_SCOPED: Final = frozenset({PackageFormat.NPM, PackageFormat.COMPOSER})
+_INSTALLED = re.compile(
+    r"(?:^|/)(?:node_modules|share/nodejs|site-packages|dist-packages|gems/[^/]+-\d[^/]*|vendor/[^/]+/[^/]+)/"
+)
+"""Folders of installed packages: a lock in there is one that a package was published with, for its developers."""
+
+
+class Record(NamedTuple):
+    """What a file says of one package."""
+
+    name: str
+    version: str
+
+
+def packages_of(
+    records: Iterable[Record | Unreadable], kind: PackageFormat, complaints: Complaints
+) -> tuple[FoundPackage, ...]:
+    """Returns the packages, none twice, in the order of the file; an Unreadable on the way is complained of."""
+    found: dict[FoundPackage, None] = {}
+    try:
+        for record in records:
+            if isinstance(record, Unreadable):
+                complaints.broken("A record", record.why)
+            elif len(found) == MAX_RECORDS:
+                raise Unreadable(f"tells of more than {MAX_RECORDS} packages")
+            elif is_record(record, kind, complaints):
+                found[FoundPackage(format=kind, name=record.name, version=record.version)] = None
+    except Unreadable as error:
+        complaints.broken("The document", error.why)
+    return tuple(found)
+
+
+def is_record(record: Record, kind: PackageFormat, complaints: Complaints) -> bool:
+    """Tells whether it can be a package; complains of it otherwise."""
+    name, version = record
+    if not (is_scoped(name) if kind in _SCOPED else is_word(name)):
+        complaints.broken("A record", f"has no name that could be one: {shown(name)!r}")
+        return False
+    if not is_word(version):
+        complaints.broken(f"The record of {name}", f"has no version that could be one: {shown(version)!r}")
+        return False
+    return True
+
+
+class LockCataloger(Cataloger):
+    """Reads files of certain names that pin packages."""
+
+    names: ClassVar[Collection[str]]
+    kind: ClassVar[PackageFormat]
+    max_bytes = MAX_LOCK_BYTES
+
+    def __init_subclass__(cls) -> None:
+        """Looks its files up by their names."""
+        cls.hints = Hints(names=cls.names)
+
+    def wants(self, path: str) -> bool:
+        """Files of its names that are a project's own."""
+        return path[path.rfind("/") + 1 :] in self.names and not is_published(path)
+
+    def read(self, path: str, content: bytes) -> Evidence:
+        """What production needs, as far as the file tells that apart."""
+        complaints = Complaints(path)
+        packages = packages_of(self._begun(path[path.rfind("/") + 1 :], content), self.kind, complaints)
+        return Evidence(
+            path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=True
+        )
+
+    @abstractmethod
+    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+        """Yields what the file of that name pins.
+
+        Raises:
+            Unreadable: nothing more can be read.
+        """
+
+    def _begun(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+        """Raises what `records` raises only when it is asked for the first one."""
+        yield from self.records(name, content)
+
+
+def is_published(path: str) -> bool:
+    """Tells whether a path lies in a folder of installed packages."""
+    return _INSTALLED.search(path) is not None
