@@ -23,7 +23,7 @@ class ScannerSettings(BaseSettings):
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
     worker_processes: int = Field(default=2, ge=1, le=128)
     """Processes that read layers and match; one for each core."""
-    worker_memory_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    worker_memory_bytes: int = Field(default=2 << 30, ge=512 << 20)
     """Address space of each worker process."""
     lease_seconds: float = Field(default=30.0, ge=3)
     """How long a silent worker keeps a scan; heartbeats come three times as often."""

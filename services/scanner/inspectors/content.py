@@ -37,7 +37,6 @@ class ContentInspector:
         self._unpacked = inspection.limits.layer_unpacked_bytes
         self._counts: Counter[str] = Counter()
         self._skipped: list[ReportWarning] = []
-        self._scanners = self._engine.scanners(inspection.limits.scan_seconds)
 
     def holds_whole(self, size: int, head: bytes) -> bool:
         """Tells whether a file is to be given to `file` as one; else it goes through `passing`."""
@@ -89,7 +88,7 @@ class ContentInspector:
     def _scan(self, path: str, content: bytes, *, whole: bool = True) -> Sequence[Sighting]:
         """Returns what rules about any file see."""
         try:
-            matching = self._scanners.scan(content)
+            matching = self._engine.scan(content)
         except (yara_x.TimeoutError, yara_x.ScanError):
             self._skip(path, f"the rules took longer than {self.limits.scan_seconds} seconds")
             return ()

@@ -45,7 +45,7 @@ class _Form(enum.Enum):
 
 
 class Engine:
-    """The rules, and scanners that run them."""
+    """The rules, and the scanners that run them: each of these takes 80 MB of address space."""
 
     def __init__(self, inspection: Inspection) -> None:
         rules = baseline_rules()
@@ -55,39 +55,10 @@ class Engine:
         self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
         """Files that are full of what rules look for."""
         self._inspection = inspection
-        self._rules: dict[_Form, yara_x.Rules] = {}
-
-    def scanners(self, seconds: int) -> Scanners:
-        """Returns scanners for one layer, which give up a file after so many seconds."""
-        return Scanners(self._compiled, seconds)
-
-    def _compiled(self, form: _Form) -> yara_x.Rules:
-        if form not in self._rules:
-            name = f"{self._inspection.rules}-{form.value}"
-            self._rules[form] = compiled(self._inspection.folder, name, partial(self._compile, form))
-        return self._rules[form]
-
-    def _compile(self, form: _Form) -> yara_x.Rules:
-        made = compiler(self._inspection.files, programs=form is _Form.DATA)
-        if form is _Form.DATA:
-            made.new_namespace(_GATE)
-            made.add_source(_SCRIPT_WITHIN)
-        elif form is _Form.TEXT:
-            made.new_namespace(NAMESPACE)
-            made.add_source(self.text.source())
-        return made.build()
-
-
-class Scanners:
-    """Scans content with the rules for its form."""
-
-    def __init__(self, rules: Callable[[_Form], yara_x.Rules], seconds: int) -> None:
-        self._rules = rules
-        self._seconds = seconds
-        self._made: dict[_Form, yara_x.Scanner] = {}
+        self._scanners: dict[_Form, yara_x.Scanner] = {}
 
     def scan(self, content: bytes) -> Sequence[yara_x.Rule]:
-        """Returns the rules that match.
+        """Returns the rules that match, those for the content's form alone.
 
         Raises:
             yara_x.TimeoutError, yara_x.ScanError: they did not come to an end.
@@ -102,15 +73,27 @@ class Scanners:
         return matching
 
     def _scan(self, form: _Form, content: bytes) -> Sequence[yara_x.Rule]:
-        scanner = self._made.get(form)
+        scanner = self._scanners.get(form)
         if scanner is None:
-            scanner = self._made[form] = yara_x.Scanner(self._rules(form))
-            scanner.set_timeout(self._seconds)
+            name = f"{self._inspection.rules}-{form.value}"
+            rules = compiled(self._inspection.folder, name, partial(self._compile, form))
+            scanner = self._scanners[form] = yara_x.Scanner(rules)
+            scanner.set_timeout(self._inspection.limits.scan_seconds)
             scanner.max_matches_per_pattern(_MAX_MATCHES)
         return scanner.scan(content).matching_rules
 
+    def _compile(self, form: _Form) -> yara_x.Rules:
+        made = compiler(self._inspection.files, programs=form is _Form.DATA)
+        if form is _Form.DATA:
+            made.new_namespace(_GATE)
+            made.add_source(_SCRIPT_WITHIN)
+        elif form is _Form.TEXT:
+            made.new_namespace(NAMESPACE)
+            made.add_source(self.text.source())
+        return made.build()
 
-@lru_cache(maxsize=2)
+
+@lru_cache(maxsize=1)
 def engine_of(inspection: Inspection) -> Engine:
     """Returns the process's engine for an inspection."""
     return Engine(inspection)
