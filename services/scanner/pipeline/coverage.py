@@ -12,6 +12,8 @@ Every warning lowers it, because each tells of something that findings may be mi
 - END_OF_LIFE: a release for which advisories stop, so that their silence means nothing.
 - BORROWED_ADVISORIES: packages judged by those of another distribution, which they were rebuilt from.
 - FOREIGN_PACKAGES: packages of an rpm distribution that others built, of whom its advisories do not speak.
+- CONTENT_NOT_READ, TOO_MANY_FINDINGS: files that rules did not look into, or findings that were left out.
+- RULE_FILE_BROKEN: rules of the operator that are not used.
 - TAR_PATH_ESCAPES: what unpacks the image may put the entry inside it, as a package record too.
 
 A code that comes to be later lowers it as well, unless somebody decides otherwise here.
