@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.callback()
 def advisories() -> None:
-    """The advisory file: import, update, status. A failed import leaves the old file serving.
+    """The advisory file: import, update, status, export. A failed import leaves the old file serving.
 
     With DRYDOCK_DATABASE_URL, the youngest import is shared with every node of that database.
     """
@@ -87,6 +87,22 @@ def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
         shared = _share(data)
         with AdvisoryFiles(data.expanduser()).open() as database:
             show_record(output, _record(database.meta, data, shared))
+
+
+@app.command()
+def export(data: DataOption = DEFAULT_DATA) -> None:
+    """Writes every fact of the current advisories to standard output, a line of JSON for each.
+
+    docs/advisories-export.md tells what the lines hold; deploy/trivy makes a database of Trivy's of them.
+
+    Example: drydock advisories export > advisories.ndjson
+    """
+    from services.scanner.advisories.export import export_lines
+    from services.scanner.advisories.files import AdvisoryFiles
+
+    with _reported(Output.TABLE), AdvisoryFiles(data.expanduser()).open() as database:
+        sys.stdout.buffer.writelines(export_lines(database))
+        sys.stdout.buffer.flush()
 
 
 @contextmanager

@@ -44,8 +44,8 @@ def reported(output: Output, *, otherwise: Exit = Exit.FAILED) -> Iterator[None]
     except ServiceError as error:
         tell(output, error)
         raise typer.Exit(int(_status(error, otherwise))) from error
-    except (typer.Exit, typer.Abort, typer.BadParameter):
-        raise
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise  # whoever read our output has gone: `main` ends for it
     except Exception as error:
         # Left alone, a fault of ours would end a gate with 1, which speaks of the image (decision 0016).
         if output is Output.TABLE:

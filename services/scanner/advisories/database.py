@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 import lmdb
 import msgspec
@@ -87,6 +88,15 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
         return not self.families or bool(self.stale_families(now, max_age))
 
 
+class KnownPackage(NamedTuple):
+    """A package, and what is known about it."""
+
+    ecosystem: str
+    name: str
+    binary: bool
+    vulnerabilities: tuple[Vulnerability, ...]
+
+
 class AdvisoryDatabase(Protocol):
     """What matching needs of advisories."""
 
@@ -141,6 +151,19 @@ class Database:
             if len(self._remembered) > _REMEMBERED:
                 self._remembered.popitem(last=False)
         return known
+
+    def packages(self) -> Iterator[KnownPackage]:
+        """Gives every package and all that is known about it, sorted by ecosystem and name.
+
+        A name too long for a key is not in the file: its package has the hash in place of it.
+        """
+        with self._environment.begin(buffers=True) as transaction:
+            for key, content in transaction.cursor():
+                if bytes(key) == META_KEY:
+                    continue
+                ecosystem, _, rest = bytes(key).decode().partition("\0")
+                name, _, kind = rest.rpartition("\0")
+                yield KnownPackage(ecosystem, name, kind == "b", self._decoder.decode(content))
 
     def _read_meta(self) -> Meta:
         try:

@@ -77,3 +77,9 @@ def test_the_failure_of_ours_is_found_among_those_of_a_task_group() -> None:
 def test_a_group_without_a_failure_of_ours_stays_as_it_is() -> None:
     with pytest.raises(ExceptionGroup), flattened():
         raise ExceptionGroup("tasks", [ValueError("other")])
+
+
+def test_a_reader_that_went_away_is_no_failure_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(BrokenPipeError), reported(Output.TABLE):
+        raise BrokenPipeError
+    assert capsys.readouterr().err == ""
