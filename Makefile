@@ -8,7 +8,7 @@ PYTEST := $(BIN)/python -m pytest
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help setup kafka demo test test-fast test-root bench chaos fuzz lint protos clean
+.PHONY: help setup kafka demo test test-fast test-root bench trivy quality chaos fuzz lint protos clean
 .DEFAULT_GOAL := help
 
 help: ## Lists these targets
@@ -50,6 +50,12 @@ bench: $(DEV) ## Measures ratios in one run and writes them to docs/benchmarks.m
 
 fuzz: $(DEV) ## Feeds every parser with damage for hours (FUZZ_EXAMPLES=20000, each of the tests in tests/fuzz)
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(PYTEST) --timeout=0 tests/fuzz $(FUZZ)
+
+trivy: $(DEV) ## Builds real Trivy, and the writer of its database, outside the work tree; ten minutes, once
+	@./deploy/trivy/build.sh "$(CURDIR)/$(BIN)/python"
+
+quality: $(DEV) ## Holds inventories against Syft's and findings against Trivy's, over images made here
+	GRPC_VERBOSITY=error $(BIN)/python -m tests.quality --record
 
 chaos: $(DEV) ## Kills and stalls everything while 1,000 pushes arrive, and looks what was lost (CHAOS="--bus postgres")
 	GRPC_VERBOSITY=error $(BIN)/python -m tests.chaos $(CHAOS)

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/aquasecurity/trivy-db/pkg/db"
+	"github.com/aquasecurity/trivy-db/pkg/types"
+	"github.com/aquasecurity/trivy-db/pkg/vulnsrc/vulnerability"
+	bolt "go.etcd.io/bbolt"
+)
+
+// store puts advisories where Trivy looks for them.
+type store struct {
+	db     db.Config
+	places map[string]*place // nil: Trivy looks nowhere
+	known  map[string]types.Vulnerability
+	tally  *tally
+}
+
+func newStore(config db.Config) *store {
+	return &store{
+		db:     config,
+		places: map[string]*place{},
+		known:  map[string]types.Vulnerability{},
+		tally:  &tally{leftOut: map[string]int{}},
+	}
+}
+
+// putAll writes the lines in one transaction.
+func (s *store) putAll(lines []line) error {
+	return s.db.Connection().Update(func(tx *bolt.Tx) error {
+		for i := range lines {
+			if err := s.put(tx, &lines[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *store) put(tx *bolt.Tx, one *line) error {
+	at, err := s.place(tx, one.Ecosystem)
+	if err != nil {
+		return err
+	}
+	if at == nil {
+		s.tally.leftOut["Trivy does not look for "+one.Ecosystem]++
+		return nil
+	}
+	if one.Binary && at.system {
+		s.tally.leftOut["it names a binary package, Trivy asks by source"]++
+		return nil
+	}
+	advisory, reason := toAdvisory(at, one)
+	if reason != "" {
+		s.tally.leftOut[reason]++
+		return nil
+	}
+	name := one.Package
+	if !at.system {
+		name = vulnerability.NormalizePkgName(at.eco, name)
+	}
+	if err := s.db.PutAdvisory(tx, []string{at.name, name}, one.ID, &advisory); err != nil {
+		return err
+	}
+	s.remember(at.source.ID, one)
+	s.tally.written++
+	return nil
+}
+
+// place returns where an ecosystem's advisories go, and says who speaks there when it is met first.
+func (s *store) place(tx *bolt.Tx, ecosystem string) (*place, error) {
+	if at, met := s.places[ecosystem]; met {
+		return at, nil
+	}
+	found, known := placeOf(ecosystem)
+	if !known {
+		s.places[ecosystem] = nil
+		return nil, nil
+	}
+	s.places[ecosystem] = &found
+	return &found, s.db.PutDataSource(tx, found.name, found.source)
+}
+
+// toAdvisory returns the advisory, or why Trivy could not be told.
+func toAdvisory(at *place, one *line) (types.Advisory, string) {
+	if !at.system {
+		return types.Advisory{VendorIDs: one.Aliases, VulnerableVersions: constraints(one)}, ""
+	}
+	advisory := types.Advisory{VendorIDs: one.Aliases}
+	if len(one.Versions) > 0 {
+		return advisory, "single versions of a system's package"
+	}
+	for _, each := range one.Affected {
+		if each.Introduced != "0" && !(at.since && len(one.Affected) == 1) {
+			return advisory, "a first affected version of a system's package"
+		}
+		if each.LastAffected != "" || each.Limit != "" {
+			return advisory, "a last affected version of a system's package"
+		}
+		if each.Introduced != "0" {
+			advisory.AffectedVersion = each.Introduced
+		}
+	}
+	if one.Ceiling == "" && !at.unfixed {
+		return advisory, "a vulnerability without a fix where Trivy wants one"
+	}
+	advisory.FixedVersion = one.Ceiling
+	return advisory, ""
+}
+
+// constraints says in the words of Trivy's own OSV importer which versions are affected.
+func constraints(one *line) []string {
+	found := make([]string, 0, len(one.Affected)+len(one.Versions))
+	for _, each := range one.Affected {
+		var parts []string
+		if each.Introduced != "0" {
+			parts = append(parts, ">="+each.Introduced)
+		}
+		switch {
+		case each.Fixed != "":
+			parts = append(parts, "<"+each.Fixed)
+		case each.LastAffected != "":
+			parts = append(parts, "<="+each.LastAffected)
+		case each.Limit != "":
+			parts = append(parts, "<"+each.Limit)
+		case len(parts) == 0:
+			parts = append(parts, ">=0")
+		}
+		found = append(found, strings.Join(parts, ", "))
+	}
+	for _, version := range one.Versions {
+		found = append(found, "="+version)
+	}
+	return found
+}
+
+// remember keeps title and severity of an id; where packages disagree, the worst counts, as Trivy has room for one.
+func (s *store) remember(source types.SourceID, one *line) {
+	known, met := s.known[one.ID]
+	if !met {
+		known = types.Vulnerability{VendorSeverity: types.VendorSeverity{}, CVSS: types.VendorCVSS{}}
+	}
+	if known.Title == "" {
+		known.Title = one.Title
+	}
+	if severity, err := types.NewSeverity(one.Severity); err == nil && severity > known.VendorSeverity[source] {
+		known.VendorSeverity[source] = severity
+	}
+	if one.Score != nil && *one.Score > known.CVSS[source].V3Score {
+		known.CVSS[source] = types.CVSS{V3Score: *one.Score}
+	}
+	s.known[one.ID] = known
+}
+
+// putVulnerabilities writes what is known of each id; Trivy shows none that has no such entry.
+func (s *store) putVulnerabilities() error {
+	return s.db.Connection().Update(func(tx *bolt.Tx) error {
+		for id, known := range s.known {
+			if err := s.db.PutVulnerability(tx, id, known); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
