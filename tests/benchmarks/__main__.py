@@ -16,6 +16,7 @@ import uvloop
 from services.kernel.log import configure_logs
 from tests.benchmarks import (
     advisories,
+    against_trivy,
     complete_to_told,
     large_layers,
     layer_reading,
@@ -37,6 +38,7 @@ BENCHMARKS: Mapping[str, Measure] = MappingProxyType(
         "rule-matching": rule_matching.measure,
         "outbox-relay": outbox_relay.measure,
         "advisories": advisories.measure,
+        "against-trivy": against_trivy.measure,
     }
 )
 """Each name and the one function behind it, in the order in which all are run."""

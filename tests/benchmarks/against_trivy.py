@@ -1,0 +1,208 @@
+"""Drydock against real Trivy: the same image, the same advisories, layers that neither has seen, turn by turn.
+
+A process of its own answers as the warm worker, so that this one's load is in nobody's figures:
+`python -m tests.benchmarks.against_trivy LAYOUT DATA` scans once for each line that it reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from services.kernel.clock import SystemClock
+from services.kernel.model.reference import parse_reference
+from services.kernel.workers import WorkerPool
+from services.lab.image import build_image, write_layout
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.engine import ENGINE
+from services.scanner.images.open import name_in_source, open_source
+from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.library import RememberedAnalyses
+from services.scanner.pipeline.catalog import CatalogStep
+from services.scanner.pipeline.scan import ScanPipeline
+from services.scanner.records import ScannedImage
+from services.scanner.reports import unpack_report
+from services.scanner.settings import ScannerSettings
+from tests.benchmarks.figures import Figure, Result, ratio
+from tests.benchmarks.memory import peak_pss
+from tests.quality.corpus.all import PYAPP
+from tests.quality.corpus.fetch import default_cache
+from tests.quality.corpus.image import Unavailable
+from tests.quality.judges import trivy
+
+_ROUNDS: Final = 7
+_MEMORY_ROUNDS: Final = 3
+_OSV = Path(os.environ.get("DRYDOCK_OSV_DIR", Path(__file__).parents[3] / "shared" / "osv"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Stage:
+    layout: Path
+    data: Path
+    judge: trivy.Trivy
+    scratch: Path
+
+
+async def measure() -> Result:
+    """Makes the image and scans it again and again; takes about two minutes once Trivy is built."""
+    return await asyncio.to_thread(_measure)
+
+
+def _measure() -> Result:
+    zips = sorted(_OSV.glob("*.zip"))
+    if not zips:
+        return _not_measured(f"there are no OSV zips in {_OSV.name}; set DRYDOCK_OSV_DIR")
+    with tempfile.TemporaryDirectory(prefix="drydock-bench-") as folder:
+        root = Path(folder)
+        try:
+            layers = PYAPP.build(default_cache())
+            write_layout(root / "image", {"bench": build_image(layers)})
+            command: list[str | Path] = [_drydock(), "advisories", "import", *zips, "--data", root / "data"]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            judge = trivy.with_advisories(root / "data", root / "trivy")
+        except (Unavailable, trivy.TrivyMissing) as error:
+            return _not_measured(str(error))
+        stage = _Stage(layout=root / "image", data=root / "data", judge=judge, scratch=root)
+        figures = _measured(stage)
+    stored = sum(len(layer.content) for layer in layers) / 1e6
+    return Result(
+        question=(
+            f"An image of {len(layers)} layers ({stored:.0f} MB gzip: Debian, Python, six old wheels) as an OCI "
+            "layout on disk, layers cold, files in the page cache: vulnerabilities only, against "
+            "`trivy image --scanners vuln` of version 0.72.0 on the same advisories. Shell command: from its "
+            "start to its end, as `drydock scan --format json`. Warm worker: its processes are up. Memory: "
+            "the highest sum of PSS over the process tree."
+        ),
+        figures=figures,
+    )
+
+
+def _measured(stage: _Stage) -> tuple[Figure, ...]:
+    with _warm_worker(stage) as warm:
+        works: dict[str, Callable[[], None]] = {
+            "warm": warm,
+            "shell": functools.partial(_shell, stage),
+            "trivy": functools.partial(_trivy, stage),
+        }
+        for work in works.values():
+            work()
+        rounds: dict[str, list[float]] = {name: [] for name in works}
+        for number in range(_ROUNDS):
+            order = list(works) if number % 2 else list(works)[::-1]
+            for name in order:
+                began = time.perf_counter()
+                works[name]()
+                rounds[name].append(time.perf_counter() - began)
+    seconds = {name: Figure(what=name, rounds=tuple(took), unit="s") for name, took in rounds.items()}
+    memory = {
+        name: Figure(
+            what=f"{name}, memory",
+            rounds=tuple(peak_pss(make(stage)) / 1e6 for _ in range(_MEMORY_ROUNDS)),
+            unit="MB",
+        )
+        for name, make in {"warm": _three_warm, "shell": _shell_command, "trivy": _cold_trivy_command}.items()
+    }
+    return (
+        ratio("vulnerabilities only: warm worker / Trivy", seconds["warm"], seconds["trivy"], bar="<= 0.5"),
+        ratio("vulnerabilities only: shell command / Trivy", seconds["shell"], seconds["trivy"], bar="<= 0.8"),
+        ratio("memory: warm worker / Trivy", memory["warm"], memory["trivy"], bar="<= 1"),
+        ratio("memory: shell command / Trivy", memory["shell"], memory["trivy"], bar="<= 1"),
+        dataclasses.replace(seconds["warm"], what="Drydock, warm worker"),
+        dataclasses.replace(seconds["shell"], what="Drydock, shell command"),
+        dataclasses.replace(seconds["trivy"], what="Trivy"),
+        dataclasses.replace(memory["warm"], what="Drydock, warm worker, memory"),
+        dataclasses.replace(memory["shell"], what="Drydock, shell command, memory"),
+        dataclasses.replace(memory["trivy"], what="Trivy, memory"),
+    )
+
+
+def _shell(stage: _Stage) -> None:
+    subprocess.run(_shell_command(stage), check=True, stdout=subprocess.DEVNULL)
+
+
+def _trivy(stage: _Stage) -> None:
+    subprocess.run(_cold_trivy_command(stage), check=True, stdout=subprocess.DEVNULL)
+
+
+def _shell_command(stage: _Stage) -> Sequence[str | Path]:
+    return [_drydock(), "scan", f"oci:{stage.layout}", "--data", stage.data, "--format", "json"]
+
+
+def _cold_trivy_command(stage: _Stage) -> Sequence[str | Path]:
+    """In memory it keeps nothing of the layers from run to run, and need not write it either."""
+    return [
+        *(stage.judge.program, "image", "--input", stage.layout, "--cache-dir", stage.judge.cache),
+        *(*trivy.OFFLINE, "--cache-backend", "memory", "--scanners", "vuln", "--format", "json"),
+    ]
+
+
+def _three_warm(stage: _Stage) -> Sequence[str | Path]:
+    """The warm worker on its own, with three scans to do."""
+    serve = shlex.join([sys.executable, "-m", __name__, *map(str, (stage.layout, stage.data, stage.scratch))])
+    return ["sh", "-c", f"yes scan | head -3 | {serve}"]
+
+
+@contextlib.contextmanager
+def _warm_worker(stage: _Stage) -> Iterator[Callable[[], None]]:
+    """Starts the process that scans on demand; gives what has it scan once."""
+    command: list[str | Path] = [sys.executable, "-m", __name__, stage.layout, stage.data, stage.scratch]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        to, by = process.stdin, process.stdout
+        assert to is not None
+        assert by is not None
+
+        def scan() -> None:
+            to.write("scan\n")
+            to.flush()
+            assert by.readline() == "scanned\n"
+
+        yield scan
+        to.close()
+
+
+async def _serve(layout: Path, data: Path, scratch: Path) -> None:
+    """Each scan has a library of its own, so that no layer was ever read; processes and spool stay."""
+    settings = ScannerSettings()
+    workers = WorkerPool(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
+    reference = parse_reference(f"oci:{layout}")
+    async with LayerSpool(scratch / "spool", settings.spool_bytes) as spool:
+        while await asyncio.to_thread(sys.stdin.readline):
+            pipeline = ScanPipeline(
+                library=RememberedAnalyses(),
+                spool=spool,
+                workers=workers,
+                cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
+                engine=ENGINE,
+                data=data,
+                settings=settings,
+                advisory_settings=AdvisorySettings(),
+                clock=SystemClock(),
+            )
+            async with open_source(reference, None, settings.source) as source:
+                found = await pipeline.scan(source, name=name_in_source(reference), reference=str(reference))
+            assert isinstance(found, ScannedImage)
+            assert unpack_report(found.report).findings
+            print("scanned", flush=True)
+
+
+def _not_measured(why: str) -> Result:
+    return Result(question=f"Not measured: {why}.", figures=())
+
+
+def _drydock() -> Path:
+    return Path(sys.executable).with_name("drydock")
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(*(Path(argument) for argument in sys.argv[1:])))
