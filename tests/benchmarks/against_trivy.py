@@ -22,18 +22,14 @@ from typing import Final
 
 from services.kernel.clock import SystemClock
 from services.kernel.model.reference import parse_reference
-from services.kernel.workers import WorkerPool
+from services.kernel.workers.spawned import SpawnedWorkers
 from services.lab.image import build_image, write_layout
-from services.scanner.advisories.settings import AdvisorySettings
-from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
-from services.scanner.pipeline.catalog import CatalogStep
-from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.settings import ScannerSettings
+from services.scanner.wiring.pipeline import open_pipeline
 from tests.benchmarks.figures import Figure, Result, ratio
 from tests.benchmarks.memory import peak_pss
 from tests.quality.corpus.all import PYAPP
@@ -172,28 +168,26 @@ def _warm_worker(stage: _Stage) -> Iterator[Callable[[], None]]:
 
 
 async def _serve(layout: Path, data: Path, scratch: Path) -> None:
-    """Each scan has a library of its own, so that no layer was ever read; processes and spool stay."""
+    """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
     settings = ScannerSettings()
-    workers = WorkerPool(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
+    workers = SpawnedWorkers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
     reference = parse_reference(f"oci:{layout}")
-    async with LayerSpool(scratch / "spool", settings.spool_bytes) as spool:
-        while await asyncio.to_thread(sys.stdin.readline):
-            pipeline = ScanPipeline(
+    while await asyncio.to_thread(sys.stdin.readline):
+        async with (
+            open_pipeline(
+                scratch / "spool",
                 library=RememberedAnalyses(),
-                spool=spool,
                 workers=workers,
-                cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
-                engine=ENGINE,
                 data=data,
                 settings=settings,
-                advisory_settings=AdvisorySettings(),
                 clock=SystemClock(),
-            )
-            async with open_source(reference, None, settings.source) as source:
-                found = await pipeline.scan(source, name=name_in_source(reference), reference=str(reference))
-            assert isinstance(found, ScannedImage)
-            assert unpack_report(found.report).findings
-            print("scanned", flush=True)
+            ) as pipeline,
+            open_source(reference, None, settings.source) as source,
+        ):
+            found = await pipeline.scan(source, name=name_in_source(reference), reference=str(reference))
+        assert isinstance(found, ScannedImage)
+        assert unpack_report(found.report).findings
+        print("scanned", flush=True)
 
 
 def _not_measured(why: str) -> Result:
