@@ -34,7 +34,7 @@ def ask(image: str, layout: Path, data: Path) -> Said:
     findings: set[Fact] = set()
     fixes: dict[Fact, str] = {}
     for finding in report.findings:
-        if finding.kind.value.endswith("VULNERABILITY"):
+        if finding.package is not None and finding.kind.value.endswith("VULNERABILITY"):
             fact = fact_of(image, finding.package.purl, finding.package.version, finding.id)
             findings.add(fact)
             if finding.fixed_version:
