@@ -83,7 +83,7 @@ def _listen(images: Sequence[CorpusImage], scratch: Path) -> _Heard:
             print(f"  {warning}", file=sys.stderr)
         heard.images.append(image)
         heard.ours["syft"] |= ours.packages
-        heard.theirs["syft"] |= syft.ask(image.name, layout, scratch, locks=image.locks).packages
+        heard.theirs["syft"] |= syft.ask(image.name, layout, scratch).packages
         if judge is not None:
             target = _unpacked(layers, scratch / f"{image.name}-files") if image.locks else layout
             heard.ours["trivy"] |= ours.findings

@@ -43,6 +43,8 @@ def fact_of(image: str, purl: str, version: str, what: str) -> Fact:
     url = PackageURL.from_string(purl)
     spaced = url.namespace and url.type not in ("deb", "apk", "rpm")
     name = f"{url.namespace}/{url.name}" if spaced else url.name
+    if url.type == "golang" and url.subpath:
+        name = f"{name}/{url.subpath}"  # Syft puts there what is behind the third slash of a module's path
     return Fact(
         image=image, type=url.type, name=_plain(url.type, name), version=_bare(url.type, version), what=what
     )

@@ -23,15 +23,15 @@ class CorpusImage:
     build: Callable[[Path], Sequence[BuiltLayer]]
     """Makes its layers, from the base upward; is given the cache for what it downloads. May raise Unavailable."""
     locks: bool = False
-    """True when it holds lock files, which the judges read as folders only."""
+    """True when it holds lock files, which Trivy reads in folders only."""
 
 
-def layer_of(files: Mapping[str, bytes | str]) -> BuiltLayer:
+def layer_of(files: Mapping[str, bytes | str], *, mode: int = 0o644) -> BuiltLayer:
     """Makes one layer of some files, with the folders that they lie in."""
     layer = LayerBuilder()
     folders = {str(parent) for path in files for parent in Path(path).parents if str(parent) != "."}
     for folder in sorted(folders):
         layer.directory(folder)
     for path, content in files.items():
-        layer.file(path, content)
+        layer.file(path, content, mode=mode)
     return layer.build()

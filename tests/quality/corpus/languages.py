@@ -31,7 +31,7 @@ def python(cache: Path) -> tuple[BuiltLayer, ...]:
 def node(cache: Path) -> tuple[BuiltLayer, ...]:
     """What `npm ci` installs."""
     root = node_modules(cache)
-    return (layer_of({f"app/{path}": content for path, content in _tree(root, "node_modules")}),)
+    return (layer_of({f"app/{path}": content for path, content in _tree(root, "node_modules")}, mode=0o755),)
 
 
 def java(cache: Path) -> tuple[BuiltLayer, ...]:
@@ -56,7 +56,7 @@ def programs(cache: Path) -> tuple[BuiltLayer, ...]:
     }
     if missing := [name for name, place in places.items() if not place.is_file()]:
         raise Unavailable(f"the programs {', '.join(missing)} are not installed")
-    return (layer_of({f"usr/local/bin/{name}": place.read_bytes() for name, place in places.items()}),)
+    return (layer_of({f"usr/local/bin/{name}": place.read_bytes() for name, place in places.items()}, mode=0o755),)
 
 
 def _tree(root: Path, folder: str) -> Iterator[tuple[str, bytes]]:

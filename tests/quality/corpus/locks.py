@@ -30,7 +30,9 @@ def locks(cache: Path) -> tuple[BuiltLayer, ...]:
                     indent=4,
                 ),
                 "srv/uv/uv.lock": (
-                    'version = 1\nrequires-python = ">=3.11"\n\n[[package]]\nname = "jinja2"\nversion = "2.10"\n'
+                    'version = 1\nrequires-python = ">=3.11"\n\n[[package]]\nname = "made"\nversion = "0.1.0"\n'
+                    'source = { virtual = "." }\ndependencies = [\n    { name = "jinja2" },\n]\n\n'
+                    '[[package]]\nname = "jinja2"\nversion = "2.10"\n'
                     'source = { registry = "https://example.org/simple" }\n'
                 ),
                 "srv/npm/package-lock.json": json.dumps(

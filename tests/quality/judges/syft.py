@@ -35,11 +35,18 @@ class _Document(msgspec.Struct):
     artifacts: list[_Artifact]
 
 
-def ask(image: str, layout: Path, home: Path, *, locks: bool) -> Said:
-    """Lists the packages of an image; with `locks` those of lock files, too, which Syft reads in folders only."""
-    catalogers = ["--override-default-catalogers", "image,directory"] if locks else []
+def ask(image: str, layout: Path, home: Path) -> Said:
+    """Lists the packages of an image; those of lock files, too, which Syft by itself reads in folders only."""
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("syft"),
+        "scan",
+        "-q",
+        f"oci-dir:{layout}",
+        "-o",
+        "json",
+    ]
     ran = subprocess.run(
-        [Path(sys.executable).with_name("syft"), "scan", "-q", f"oci-dir:{layout}", "-o", "json", *catalogers],
+        [*command, "--override-default-catalogers", "image,directory"],
         check=True,
         capture_output=True,
         timeout=_PATIENCE_SECONDS,
