@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -24,7 +25,6 @@ type head struct {
 type line struct {
 	Ecosystem string   `json:"ecosystem"`
 	Package   string   `json:"package"`
-	Binary    bool     `json:"binary"`
 	ID        string   `json:"id"`
 	Aliases   []string `json:"aliases"`
 	Severity  string   `json:"severity"`
@@ -42,6 +42,31 @@ type interval struct {
 	Fixed        string `json:"fixed"`
 	LastAffected string `json:"last_affected"`
 	Limit        string `json:"limit"`
+	// Module names modules of an rpm distribution, see streams; unknownModule where nobody says which.
+	Module string `json:"module"`
+}
+
+const unknownModule = "*"
+
+// streams returns `module:stream` for each that a Module may mean; `nodejs@16.20.2` is of 16, 16.20 and 16.20.2.
+func streams(module string) []string {
+	if module == "" {
+		return []string{""}
+	}
+	var found []string
+	for _, word := range strings.Fields(module) {
+		name, version, led := strings.Cut(word, "@")
+		if !led {
+			found = append(found, word)
+			continue
+		}
+		for i, letter := range version + "." {
+			if letter == '.' {
+				found = append(found, name+":"+version[:i])
+			}
+		}
+	}
+	return found
 }
 
 type lineReader struct {

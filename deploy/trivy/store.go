@@ -47,20 +47,39 @@ func (s *store) put(tx *bolt.Tx, one *line) error {
 		s.tally.leftOut["Trivy does not look for "+one.Ecosystem]++
 		return nil
 	}
-	if one.Binary && at.system {
-		s.tally.leftOut["it names a binary package, Trivy asks by source"]++
-		return nil
-	}
-	advisory, reason := toAdvisory(at, one)
-	if reason != "" {
-		s.tally.leftOut[reason]++
-		return nil
-	}
-	name := one.Package
 	if !at.system {
-		name = vulnerability.NormalizePkgName(at.eco, name)
+		name := vulnerability.NormalizePkgName(at.eco, one.Package)
+		advisory := types.Advisory{VendorIDs: one.Aliases, VulnerableVersions: constraints(one)}
+		return s.write(tx, at, one, name, &advisory)
 	}
-	if err := s.db.PutAdvisory(tx, []string{at.name, name}, one.ID, &advisory); err != nil {
+	modules := map[string][]interval{}
+	for _, each := range one.Affected {
+		modules[each.Module] = append(modules[each.Module], each)
+	}
+	for module, intervals := range modules {
+		advisory, reason := toAdvisory(at, one, intervals)
+		if module == unknownModule {
+			reason = "a fix in a module that nobody names"
+		}
+		if reason != "" {
+			s.tally.leftOut[reason]++
+			continue
+		}
+		for _, stream := range streams(module) {
+			name := one.Package
+			if stream != "" {
+				name = stream + "::" + name
+			}
+			if err := s.write(tx, at, one, name, &advisory); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *store) write(tx *bolt.Tx, at *place, one *line, name string, advisory *types.Advisory) error {
+	if err := s.db.PutAdvisory(tx, []string{at.name, name}, one.ID, advisory); err != nil {
 		return err
 	}
 	s.remember(at.source.ID, one)
@@ -82,17 +101,14 @@ func (s *store) place(tx *bolt.Tx, ecosystem string) (*place, error) {
 	return &found, s.db.PutDataSource(tx, found.name, found.source)
 }
 
-// toAdvisory returns the advisory, or why Trivy could not be told.
-func toAdvisory(at *place, one *line) (types.Advisory, string) {
-	if !at.system {
-		return types.Advisory{VendorIDs: one.Aliases, VulnerableVersions: constraints(one)}, ""
-	}
+// toAdvisory returns the advisory of a system's package, or why Trivy could not be told.
+func toAdvisory(at *place, one *line, intervals []interval) (types.Advisory, string) {
 	advisory := types.Advisory{VendorIDs: one.Aliases}
 	if len(one.Versions) > 0 {
 		return advisory, "single versions of a system's package"
 	}
-	for _, each := range one.Affected {
-		if each.Introduced != "0" && !(at.since && len(one.Affected) == 1) {
+	for _, each := range intervals {
+		if each.Introduced != "0" && !(at.since && len(intervals) == 1) {
 			return advisory, "a first affected version of a system's package"
 		}
 		if each.LastAffected != "" || each.Limit != "" {
@@ -102,10 +118,17 @@ func toAdvisory(at *place, one *line) (types.Advisory, string) {
 			advisory.AffectedVersion = each.Introduced
 		}
 	}
-	if one.Ceiling == "" && !at.unfixed {
+	switch {
+	case len(intervals) == len(one.Affected): // of all fixes the highest
+		advisory.FixedVersion = one.Ceiling
+	case len(intervals) == 1:
+		advisory.FixedVersion = intervals[0].Fixed
+	default:
+		return advisory, "several fixes in one module"
+	}
+	if advisory.FixedVersion == "" && !at.unfixed {
 		return advisory, "a vulnerability without a fix where Trivy wants one"
 	}
-	advisory.FixedVersion = one.Ceiling
 	return advisory, ""
 }
 

@@ -1,7 +1,7 @@
 """Drydock against real Trivy: the same image, the same advisories, layers that neither has seen, turn by turn.
 
 A process of its own answers as the warm worker, so that this one's load is in nobody's figures:
-`python -m tests.benchmarks.against_trivy LAYOUT DATA` scans once for each line that it reads.
+`python -m tests.benchmarks.against_trivy LAYOUT DATA SCRATCH KINDS` scans once for each line that it reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from services.cli.kind import KindWord
 from services.kernel.clock import SystemClock
+from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.reference import parse_reference
 from services.kernel.workers.spawned import SpawnedWorkers
 from services.lab.image import build_image, write_layout
@@ -28,6 +30,7 @@ from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
+from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
 from tests.benchmarks.figures import Figure, Result, ratio
@@ -37,9 +40,27 @@ from tests.quality.corpus.fetch import default_cache
 from tests.quality.corpus.image import Unavailable
 from tests.quality.judges import trivy
 
-_ROUNDS: Final = 7
+_ROUNDS: Final = 5
 _MEMORY_ROUNDS: Final = 3
 _OSV = Path(os.environ.get("DRYDOCK_OSV_DIR", Path(__file__).parents[3] / "shared" / "osv"))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Comparison:
+    name: str
+    kinds: frozenset[FindingKind]
+    scanners: str
+    """What Trivy has that comes nearest."""
+    warm_bar: float
+    shell_bar: float
+
+
+_COMPARISONS: Final = (
+    _Comparison(name="vulnerabilities only", kinds=VULNERABILITIES, scanners="vuln", warm_bar=0.5, shell_bar=0.8),
+    _Comparison(
+        name="all four kinds", kinds=frozenset(FindingKind), scanners="vuln,secret", warm_bar=0.5, shell_bar=0.7
+    ),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +96,9 @@ def _measure() -> Result:
     return Result(
         question=(
             f"An image of {len(layers)} layers ({stored:.0f} MB gzip: Debian, Python, six old wheels) as an OCI "
-            "layout on disk, layers cold, files in the page cache: vulnerabilities only, against "
-            "`trivy image --scanners vuln` of version 0.72.0 on the same advisories. Shell command: from its "
+            "layout on disk, layers cold, files in the page cache: vulnerabilities only against `trivy image "
+            "--scanners vuln`, all four kinds against `--scanners vuln,secret`, of version 0.72.0 on the same "
+            "advisories. Shell command: from its "
             "start to its end, as `drydock scan --format json`. Warm worker: its processes are up. Memory: "
             "the highest sum of PSS over the process tree."
         ),
@@ -85,75 +107,91 @@ def _measure() -> Result:
 
 
 def _measured(stage: _Stage) -> tuple[Figure, ...]:
-    with _warm_worker(stage) as warm:
+    return tuple(figure for each in _COMPARISONS for figure in _compared(stage, each))
+
+
+def _compared(stage: _Stage, what: _Comparison) -> tuple[Figure, ...]:
+    with _warm_worker(stage, what) as warm:
         works: dict[str, Callable[[], None]] = {
-            "warm": warm,
-            "shell": functools.partial(_shell, stage),
-            "trivy": functools.partial(_trivy, stage),
+            "warm worker": warm,
+            "shell command": functools.partial(_run, _shell_command(stage, what)),
+            "Trivy": functools.partial(_run, _trivy_command(stage, what)),
         }
         for work in works.values():
             work()
         rounds: dict[str, list[float]] = {name: [] for name in works}
         for number in range(_ROUNDS):
-            order = list(works) if number % 2 else list(works)[::-1]
-            for name in order:
+            for name in works if number % 2 else reversed(works):
                 began = time.perf_counter()
                 works[name]()
                 rounds[name].append(time.perf_counter() - began)
-    seconds = {name: Figure(what=name, rounds=tuple(took), unit="s") for name, took in rounds.items()}
+    seconds = {
+        name: Figure(what=f"{what.name}: {name}", rounds=tuple(took), unit="s") for name, took in rounds.items()
+    }
+    commands = {"warm worker": _three_warm, "shell command": _shell_command, "Trivy": _trivy_command}
     memory = {
         name: Figure(
-            what=f"{name}, memory",
-            rounds=tuple(peak_pss(make(stage)) / 1e6 for _ in range(_MEMORY_ROUNDS)),
+            what=f"{what.name}: {name}, memory",
+            rounds=tuple(peak_pss(command(stage, what)) / 1e6 for _ in range(_MEMORY_ROUNDS)),
             unit="MB",
         )
-        for name, make in {"warm": _three_warm, "shell": _shell_command, "trivy": _cold_trivy_command}.items()
+        for name, command in commands.items()
     }
+    bars = {"warm worker": what.warm_bar, "shell command": what.shell_bar}
     return (
-        ratio("vulnerabilities only: warm worker / Trivy", seconds["warm"], seconds["trivy"], bar="<= 0.5"),
-        ratio("vulnerabilities only: shell command / Trivy", seconds["shell"], seconds["trivy"], bar="<= 0.8"),
-        ratio("memory: warm worker / Trivy", memory["warm"], memory["trivy"], bar="<= 1"),
-        ratio("memory: shell command / Trivy", memory["shell"], memory["trivy"], bar="<= 1"),
-        dataclasses.replace(seconds["warm"], what="Drydock, warm worker"),
-        dataclasses.replace(seconds["shell"], what="Drydock, shell command"),
-        dataclasses.replace(seconds["trivy"], what="Trivy"),
-        dataclasses.replace(memory["warm"], what="Drydock, warm worker, memory"),
-        dataclasses.replace(memory["shell"], what="Drydock, shell command, memory"),
-        dataclasses.replace(memory["trivy"], what="Trivy, memory"),
+        *(
+            ratio(f"{what.name}: {name} / Trivy", seconds[name], seconds["Trivy"], bar=f"<= {bar}")
+            for name, bar in bars.items()
+        ),
+        *(
+            ratio(f"{what.name}: {name} / Trivy, memory", memory[name], memory["Trivy"], bar="<= 1")
+            for name in bars
+        ),
+        *seconds.values(),
+        *memory.values(),
     )
 
 
-def _shell(stage: _Stage) -> None:
-    subprocess.run(_shell_command(stage), check=True, stdout=subprocess.DEVNULL)
+def _run(command: Sequence[str | Path]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def _trivy(stage: _Stage) -> None:
-    subprocess.run(_cold_trivy_command(stage), check=True, stdout=subprocess.DEVNULL)
+def _shell_command(stage: _Stage, what: _Comparison) -> Sequence[str | Path]:
+    command: list[str | Path] = [
+        _drydock(),
+        "scan",
+        f"oci:{stage.layout}",
+        "--data",
+        stage.data,
+        "--format",
+        "json",
+    ]
+    return [*command, *(f"--kind={word.value}" for word in KindWord if FindingKind[word.name] in what.kinds)]
 
 
-def _shell_command(stage: _Stage) -> Sequence[str | Path]:
-    return [_drydock(), "scan", f"oci:{stage.layout}", "--data", stage.data, "--format", "json"]
-
-
-def _cold_trivy_command(stage: _Stage) -> Sequence[str | Path]:
+def _trivy_command(stage: _Stage, what: _Comparison) -> Sequence[str | Path]:
     """In memory it keeps nothing of the layers from run to run, and need not write it either."""
     return [
         *(stage.judge.program, "image", "--input", stage.layout, "--cache-dir", stage.judge.cache),
-        *(*trivy.OFFLINE, "--cache-backend", "memory", "--scanners", "vuln", "--format", "json"),
+        *(*trivy.OFFLINE, "--cache-backend", "memory", "--scanners", what.scanners, "--format", "json"),
     ]
 
 
-def _three_warm(stage: _Stage) -> Sequence[str | Path]:
+def _serving(stage: _Stage, what: _Comparison) -> list[str]:
+    kinds = ",".join(kind.value for kind in what.kinds)
+    return [sys.executable, "-m", __name__, str(stage.layout), str(stage.data), str(stage.scratch), kinds]
+
+
+def _three_warm(stage: _Stage, what: _Comparison) -> Sequence[str | Path]:
     """The warm worker on its own, with three scans to do."""
-    serve = shlex.join([sys.executable, "-m", __name__, *map(str, (stage.layout, stage.data, stage.scratch))])
-    return ["sh", "-c", f"yes scan | head -3 | {serve}"]
+    return ["sh", "-c", f"yes scan | head -3 | {shlex.join(_serving(stage, what))}"]
 
 
 @contextlib.contextmanager
-def _warm_worker(stage: _Stage) -> Iterator[Callable[[], None]]:
+def _warm_worker(stage: _Stage, what: _Comparison) -> Iterator[Callable[[], None]]:
     """Starts the process that scans on demand; gives what has it scan once."""
-    command: list[str | Path] = [sys.executable, "-m", __name__, stage.layout, stage.data, stage.scratch]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(_serving(stage, what), stdin=pipe, stdout=pipe, text=True) as process:
         to, by = process.stdin, process.stdout
         assert to is not None
         assert by is not None
@@ -167,7 +205,7 @@ def _warm_worker(stage: _Stage) -> Iterator[Callable[[], None]]:
         to.close()
 
 
-async def _serve(layout: Path, data: Path, scratch: Path) -> None:
+async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[FindingKind]) -> None:
     """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
     settings = ScannerSettings()
     workers = SpawnedWorkers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
@@ -178,6 +216,7 @@ async def _serve(layout: Path, data: Path, scratch: Path) -> None:
                 scratch / "spool",
                 library=RememberedAnalyses(),
                 workers=workers,
+                search=open_search(settings, data, kinds),
                 data=data,
                 settings=settings,
                 clock=SystemClock(),
@@ -199,4 +238,9 @@ def _drydock() -> Path:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(*(Path(argument) for argument in sys.argv[1:])))
+    _, image, advisories, spool, words = sys.argv
+    asyncio.run(
+        _serve(
+            Path(image), Path(advisories), Path(spool), frozenset(FindingKind(word) for word in words.split(","))
+        )
+    )

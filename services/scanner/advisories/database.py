@@ -93,7 +93,6 @@ class KnownPackage(NamedTuple):
 
     ecosystem: str
     name: str
-    binary: bool
     vulnerabilities: tuple[Vulnerability, ...]
 
 
@@ -161,9 +160,8 @@ class Database:
             for key, content in transaction.cursor():
                 if bytes(key) == META_KEY:
                     continue
-                ecosystem, _, rest = bytes(key).decode().partition("\0")
-                name, _, kind = rest.rpartition("\0")
-                yield KnownPackage(ecosystem, name, kind == "b", self._decoder.decode(content))
+                ecosystem, _, name = bytes(key[:-1]).decode().partition("\0")
+                yield KnownPackage(ecosystem, name, self._decoder.decode(content))
 
     def _read_meta(self) -> Meta:
         try:

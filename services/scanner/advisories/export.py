@@ -36,6 +36,8 @@ class Affected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fixed: str = ""
     last_affected: str = ""
     limit: str = ""
+    module: str = ""
+    """The modules of an rpm distribution that it is of, as `modules.module_of` says; empty for all others."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     ecosystem: str
     package: str
-    binary: bool
     id: str
     aliases: tuple[str, ...]
     severity: Severity
@@ -72,26 +73,27 @@ def _line(package: KnownPackage, vulnerability: Vulnerability) -> Line:
     return Line(
         ecosystem=package.ecosystem,
         package=package.name,
-        binary=package.binary,
         id=vulnerability.id,
         aliases=vulnerability.aliases,
         severity=vulnerability.severity,
         score=vulnerability.score,
         title=vulnerability.title,
         ceiling=vulnerability.ceiling,
-        affected=tuple(dict.fromkeys(_affected(interval) for side in sides for interval in side.intervals)),
+        affected=tuple(
+            dict.fromkeys(_affected(interval, side.module) for side in sides for interval in side.intervals)
+        ),
         versions=tuple(dict.fromkeys(version for side in sides for version in side.versions)),
     )
 
 
-def _affected(interval: Interval) -> Affected:
+def _affected(interval: Interval, module: str) -> Affected:
     introduced = interval.lower or "0"
     match interval.kind:
         case Upper.OPEN:
-            return Affected(introduced=introduced)
+            return Affected(introduced=introduced, module=module)
         case Upper.FIXED:
-            return Affected(introduced=introduced, fixed=interval.upper)
+            return Affected(introduced=introduced, fixed=interval.upper, module=module)
         case Upper.LAST:
-            return Affected(introduced=introduced, last_affected=interval.upper)
+            return Affected(introduced=introduced, last_affected=interval.upper, module=module)
         case Upper.LIMIT:
-            return Affected(introduced=introduced, limit=interval.upper)
+            return Affected(introduced=introduced, limit=interval.upper, module=module)

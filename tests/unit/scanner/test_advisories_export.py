@@ -35,7 +35,6 @@ def test_a_line_holds_all_that_is_known_of_one_vulnerability_of_one_package(tmp_
     assert line == {
         "ecosystem": "PyPI",
         "package": "some-name",
-        "binary": False,
         "id": "CVE-1-1",
         "aliases": ["GHSA-1", "PYSEC-1"],
         "severity": "CRITICAL",
@@ -63,16 +62,22 @@ def test_every_way_that_an_interval_ends_is_told_apart(tmp_path: Path) -> None:
     assert [line["ceiling"] for line in lines] == ["", "3", "4"]
 
 
-def test_packages_of_all_ecosystems_are_there_and_sources_are_told_from_binaries(tmp_path: Path) -> None:
-    binary = affected("Debian:12", "libssl3", *before("3"))
-    binary["package"]["purl"] = "pkg:deb/debian/libssl3?arch=amd64"
+def test_packages_of_all_ecosystems_are_there(tmp_path: Path) -> None:
     _, lines = exported(
         tmp_path,
-        record("CVE-1-1", affected("Debian:12", "openssl", *before("3")), binary),
-        record("CVE-1-2", affected("npm", "@scope/x", *before("1"))),
+        record("CVE-1-1", affected("npm", "@scope/x", *before("1"))),
+        record(
+            "CVE-1-2", affected("Debian:12", "openssl", *before("3")), affected("Debian:12", "curl", *before("8"))
+        ),
     )
-    assert [(line["ecosystem"], line["package"], line["binary"]) for line in lines] == [
-        ("Debian:12", "libssl3", True),
-        ("Debian:12", "openssl", False),
-        ("npm", "@scope/x", False),
+    assert [(line["ecosystem"], line["package"]) for line in lines] == [
+        ("Debian:12", "curl"),
+        ("Debian:12", "openssl"),
+        ("npm", "@scope/x"),
     ]
+
+
+def test_fixes_in_modules_are_told_apart(tmp_path: Path) -> None:
+    fixed = "1:16.20.2-1.module_el8.9.0+3731+490e3ab5"
+    _, (line,) = exported(tmp_path, record("ALSA-1", affected("AlmaLinux:8", "nodejs", *before(fixed))))
+    assert line["affected"] == [{"introduced": "0", "fixed": fixed, "module": "nodejs@16.20.2"}]
