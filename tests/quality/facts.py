@@ -57,7 +57,7 @@ def _plain(kind: str, name: str) -> str:
 
 
 def _bare(kind: str, version: str) -> str:
-    """Go's versions have a `v` for some programs and none for others; an rpm's epoch 0 is told or not."""
+    """Go's versions have a `v` or `go` for some programs; an rpm's epoch 0 is told or not."""
     if kind == "golang":
-        return version.removeprefix("v")
+        return version.removeprefix("go" if version.startswith("go") else "v")
     return version.removeprefix("0:") if kind == "rpm" else version

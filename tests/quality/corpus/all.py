@@ -29,7 +29,8 @@ CORPUS: tuple[CorpusImage, ...] = (
     ),
     CorpusImage(
         name="alma",
-        origin="made: AlmaLinux 9 packages with real names and versions, the database written by Debian's rpm",
+        origin="made: AlmaLinux 9 packages with real names and versions, two of them modular; the database "
+        "written by Debian's rpm",
         build=systems.alma,
     ),
     CorpusImage(name="node", origin="real: a hundred npm packages, installed by npm", build=languages.node),

@@ -21,6 +21,8 @@ class Installed(NamedTuple):
     name: str
     version: str
     source: str = ""
+    module: str = ""
+    """The label of a modular rpm."""
 
 
 ALPINE: tuple[Installed, ...] = (
@@ -60,6 +62,10 @@ ALMA: tuple[Installed, ...] = (
     Installed("python3", "0:3.9.16-1.el9", "python3.9"),
     Installed("vim-minimal", "2:8.2.2637-20.el9", "vim"),
     Installed("tzdata", "0:2023c-1.el9"),
+    Installed("nodejs", "1:18.12.1-1.module_el9.1.0+35+a3a6b4f3", module="nodejs:18:9010020221213212118:rhel9"),
+    Installed(
+        "nodejs-nodemon", "0:2.0.20-1.module_el9.1.0+35+a3a6b4f3", module="nodejs:18:9010020221213212118:rhel9"
+    ),
 )
 
 
@@ -117,10 +123,14 @@ def _spec(package: Installed) -> str:
     epoch, _, rest = package.version.partition(":")
     version, _, release = rest.partition("-")
     source = package.source or package.name
-    main = f"Name: {source}\nEpoch: {epoch}\nVersion: {version}\nRelease: {release}\nSummary: made\nLicense: MIT\n"
+    module = f"ModularityLabel: {package.module}\n" if package.module else ""
+    main = (
+        f"Name: {source}\nEpoch: {epoch}\nVersion: {version}\nRelease: {release}\nSummary: made\nLicense: MIT\n"
+        f"Vendor: AlmaLinux\n{module}%description\nMade for the corpus.\n"
+    )
     if source == package.name:
-        return f"{main}Vendor: AlmaLinux\n%description\nMade for the corpus.\n%files\n"
+        return f"{main}%files\n"
     return (
-        f"{main}Vendor: AlmaLinux\n%description\nMade.\n%package -n {package.name}\nSummary: made\n"
+        f"{main}%package -n {package.name}\nSummary: made\n"
         f"%description -n {package.name}\nMade for the corpus.\n%files -n {package.name}\n"
     )
