@@ -119,7 +119,7 @@ def _judgements(verdict: Verdict) -> Iterator[str]:
 
 def _of_what(judged: Judged) -> str:
     parts = (judged.image, judged.type, judged.name, judged.version, judged.what)
-    return " ".join(f"`{part}`" for part in parts if part != "*") or "all"
+    return " ".join(f"`{part or '-'}`" for part in parts if part != "*") or "all"
 
 
 def _complaints(verdict: Verdict) -> Iterator[str]:
