@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
 from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,
@@ -17,6 +16,7 @@ from services.scanner.catalogers.interface import (
     PackageFormat,
 )
 from services.scanner.catalogers.ownership import owned_files
+from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 """The second one since /lib became a link to /usr/lib."""

@@ -9,10 +9,10 @@ import msgspec
 from packageurl import PackageURL
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import Complaints, is_word, to_text
-from services.scanner.catalogers.documents import Unreadable, read_json
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 from services.scanner.catalogers.records import Record, is_record
+from services.scanner.reading.complaints import Complaints, is_word, to_text
+from services.scanner.reading.documents import Unreadable, read_json
 
 _PLACE = re.compile(r"opt/bitnami/(?:.*/)?\.spdx-[^/]+\.spdx", re.DOTALL)
 _TAG = re.compile(rb"^ExternalRef:\s*PACKAGE[-_]MANAGER\s+purl\s+(\S+)", re.MULTILINE)

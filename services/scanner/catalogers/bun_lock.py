@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from services.scanner.catalogers.documents import Unreadable, read_each, read_json, read_jsonc
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
+from services.scanner.reading.documents import Unreadable, read_each, read_json, read_jsonc
 
 _Names = Mapping[str, msgspec.Raw]
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints, is_word, shown
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_word, shown
 
 _MAX_CRATES: Final = 100_000
 

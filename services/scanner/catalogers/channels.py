@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints, is_word, shown
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
+from services.scanner.reading.complaints import Complaints, is_word, shown
 
 _MANIFESTS: Final = ("root/buildinfo/content_manifests/", "usr/share/buildinfo/")
 _STATUS: Final = "var/lib/ubuntu-advantage/status.json"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints
-from services.scanner.catalogers.documents import Unreadable, read_each, read_json
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
 from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, packages_of
+from services.scanner.reading.complaints import Complaints
+from services.scanner.reading.documents import Unreadable, read_each, read_json
 
 _PLACE = re.compile(r"(?:.*/)?composer/installed\.json", re.DOTALL)
 _FOLDER = re.compile(r"(?:.*/)?vendor/composer", re.DOTALL)

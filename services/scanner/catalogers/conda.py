@@ -6,10 +6,10 @@ import re
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints
-from services.scanner.catalogers.documents import Unreadable, read_json
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
 from services.scanner.catalogers.records import Record, packages_of
+from services.scanner.reading.complaints import Complaints
+from services.scanner.reading.documents import Unreadable, read_json
 
 _RECORD = re.compile(r"(?:.*/)?conda-meta/[^/]+\.json", re.DOTALL)
 _FOLDER = re.compile(r"(?:.*/)?conda-meta", re.DOTALL)

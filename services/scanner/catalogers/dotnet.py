@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints, to_text
-from services.scanner.catalogers.documents import Unreadable, read_each, read_json
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
 from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, packages_of
+from services.scanner.reading.complaints import Complaints, to_text
+from services.scanner.reading.documents import Unreadable, read_each, read_json
 
 _ASSETS: Final = ("runtime", "native", "runtimeTargets", "resources")
 _ELEMENT = re.compile(rb"<package\s([^<>]*)>")

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _STATUS: Final = "var/lib/dpkg/status"
 _PARTS: Final = "var/lib/dpkg/status.d/"

@@ -8,9 +8,9 @@ import zipfile
 import zlib
 from typing import Final
 
-from services.scanner.catalogers.complaints import Complaints
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
 from services.scanner.catalogers.python import package_of
+from services.scanner.reading.complaints import Complaints
 
 _METADATA: Final = "EGG-INFO/PKG-INFO"
 _MAX_METADATA: Final = 1 << 20

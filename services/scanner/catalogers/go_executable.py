@@ -11,7 +11,6 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from services.scanner.catalogers.complaints import Complaints, to_text
 from services.scanner.catalogers.go_modules import Module, main_module, module, replacement, to_packages
 from services.scanner.catalogers.interface import (
     Cataloger,
@@ -22,6 +21,7 @@ from services.scanner.catalogers.interface import (
     Program,
     Reads,
 )
+from services.scanner.reading.complaints import Complaints, to_text
 
 _MAGIC: Final = b"\xff Go buildinf:"
 _ALIGNMENT: Final = 16

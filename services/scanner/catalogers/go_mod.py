@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from services.scanner.catalogers.complaints import Complaints, shown, to_text
 from services.scanner.catalogers.go_modules import Module, module, replacement, to_packages
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
+from services.scanner.reading.complaints import Complaints, shown, to_text
 
 _TOKEN = re.compile(r"\"[^\"]*\"|`[^`]*`|//.*|=>|[()]|(?:(?!//|=>)[^\s\"`()])+")
 _MAX_LINES: Final = 100_000

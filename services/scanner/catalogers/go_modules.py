@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from services.scanner.catalogers.complaints import Complaints, is_scoped, is_word, shown
 from services.scanner.catalogers.interface import FoundPackage, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_scoped, is_word, shown
 
 _DEVELOPMENT: Final = "(devel)"
 """In place of a version, where a module was built from its own sources."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _NAMES: Final = ("gradle.lockfile", "buildscript-gradle.lockfile")
 _EMPTY: Final = "empty"

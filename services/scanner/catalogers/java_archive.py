@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.scanner.catalogers.complaints import Complaints, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 from services.scanner.catalogers.java_names import (
     Coordinates,
@@ -20,7 +19,8 @@ from services.scanner.catalogers.java_names import (
     of_pom,
     of_properties,
 )
-from services.scanner.catalogers.zips import Budget, Entry, Zip, ZipBroken
+from services.scanner.reading.complaints import Complaints, shown, to_text
+from services.scanner.reading.zips import Budget, Entry, Zip, ZipBroken
 
 _ENDS: Final = frozenset(("jar", "war", "ear", "par", "sar", "nar", "jpi", "hpi", "kar", "lpkg", "aar", "rar"))
 _MAYBE: Final = frozenset(("par", "sar", "nar", "kar", "rar", "lpkg"))

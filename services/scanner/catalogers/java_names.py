@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from services.scanner.catalogers.complaints import is_word, to_text
 from services.scanner.catalogers.java_groups import group_of
+from services.scanner.reading.complaints import is_word, to_text
 
 _NAME = re.compile(
     r"(?P<artifact>[A-Za-z][\w.]*(?:-[A-Za-z][\w.]*)*?)(?:[-_.](?P<version>\d[\w.+-]*|r\d[\w.+-]*))?"

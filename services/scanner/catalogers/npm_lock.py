@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.documents import Unreadable, read_each, read_json
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record, is_published
+from services.scanner.reading.documents import Unreadable, read_each, read_json
 
 _FOLDER: Final = "node_modules/"
 _HIDDEN: Final = ".package-lock.json"

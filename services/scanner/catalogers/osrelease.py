@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from services.scanner.catalogers.complaints import Complaints, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Distribution, Evidence, Hints
+from services.scanner.reading.complaints import Complaints, shown, to_text
 
 ETC: Final = "etc/os-release"
 VENDOR: Final = "usr/lib/os-release"

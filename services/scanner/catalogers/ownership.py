@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from services.scanner.catalogers.complaints import to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, OwnedFile
+from services.scanner.reading.complaints import to_text
 
 _LANGUAGES: Final = r"(?:(?:python|pypy|php)[0-9.]*|nodejs|ruby|rubygems-integration|gems|java|maven-repo)"
 _PLACE: Final = rf"usr/(?:lib|lib64|share|lib/[a-z0-9_]+-linux-[a-z0-9]+)/{_LANGUAGES}/"

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.documents import Unreadable
-from services.scanner.catalogers.indented import read_indented
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
+from services.scanner.reading.documents import Unreadable
+from services.scanner.reading.indented import read_indented
 
 _SINCE_6 = re.compile(r"/?(@[^/@]+/[^/@]+|[^/@]+)@([^()]+)(?:\(.*\))?", re.DOTALL)
 _BEFORE_6 = re.compile(r"(?:[^/]*\.[^/]*)?/(@[^/]+/[^/]+|[^/@]+)/([^/_()]+)(?:_.*)?", re.DOTALL)

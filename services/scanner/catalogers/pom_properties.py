@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from services.scanner.catalogers.complaints import Complaints
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 from services.scanner.catalogers.java_names import of_properties
+from services.scanner.reading.complaints import Complaints
 
 _PLACE = re.compile(r"(?:.*/)?META-INF/maven/[^/]+/[^/]+/pom\.properties", re.DOTALL)
 _FOLDER = re.compile(r"(?:.*/)?META-INF/maven", re.DOTALL)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _ENDS: Final = ("/METADATA", "/PKG-INFO", ".egg-info")
 _DIRECTORIES: Final = {"METADATA": "dist-info", "PKG-INFO": "egg-info"}

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from services.scanner.catalogers.documents import Unreadable, read_each, read_json, read_toml
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
+from services.scanner.reading.documents import Unreadable, read_each, read_json, read_toml
 
 DEVELOPMENT: Final = frozenset({"dev", "develop", "development", "test", "tests", "testing", "lint", "docs"})
 """Groups of dependencies that no production has, by the names that projects give them."""

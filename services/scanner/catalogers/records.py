@@ -7,9 +7,9 @@ from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator
 from typing import ClassVar, Final, NamedTuple
 
-from services.scanner.catalogers.complaints import Complaints, is_scoped, is_word, shown
-from services.scanner.catalogers.documents import Unreadable
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.reading.complaints import Complaints, is_scoped, is_word, shown
+from services.scanner.reading.documents import Unreadable
 
 MAX_LOCK_BYTES: Final = 16 << 20
 """Locks of very large projects have 6 MB; read, a file takes up to forty times its size."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from services.scanner.catalogers.documents import Unreadable
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
+from services.scanner.reading.documents import Unreadable
 
 _PIN = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*\(?\s*={2,3}\s*([A-Za-z0-9][^\s,;#)*\\]*)\s*\)?\s*(?:$|[;#\\]|--)"

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import Complaints, is_word, shown, to_text
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
 from services.scanner.catalogers.rpmdb import berkeley, header, ndb, sqlite
 from services.scanner.catalogers.rpmdb.faults import Damaged
+from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 PREFERENCE: Final = ("rpmdb.sqlite", "Packages.db", "Packages", "container-manifest-2")
 """Names of the records; where several tell of one package, the first of them does."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from services.scanner.catalogers.complaints import Complaints, to_text
-from services.scanner.catalogers.documents import Unreadable
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record, packages_of
+from services.scanner.reading.complaints import Complaints, to_text
+from services.scanner.reading.documents import Unreadable
 
 _PLACE = re.compile(r"(?:.*/)?specifications/(?:default/)?[^/]+\.gemspec", re.DOTALL)
 _FOLDER = re.compile(r"(?:.*/)?specifications(?:/default)?", re.DOTALL)

@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.complaints import Complaints, is_word, shown
 from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,
@@ -20,6 +19,7 @@ from services.scanner.catalogers.interface import (
     Program,
     Reads,
 )
+from services.scanner.reading.complaints import Complaints, is_word, shown
 
 _SECTION: Final = b".dep-v0"
 _MAX_SECTION: Final = 8 << 20

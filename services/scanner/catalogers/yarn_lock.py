@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.documents import Unreadable
-from services.scanner.catalogers.indented import scalar
 from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
+from services.scanner.reading.documents import Unreadable
+from services.scanner.reading.indented import scalar
 
 _HEAD = re.compile(r'"?(@?[^@"\s,][^@",]*)@([^",]*)')
 """The first descriptor of a block: a name and a range."""

@@ -12,7 +12,6 @@ import yara_x
 
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
-from services.scanner.catalogers.complaints import shown
 from services.scanner.inspectors.archives import Bounds, Member, is_archive, members_of
 from services.scanner.inspectors.engine import engine_of
 from services.scanner.inspectors.inspection import Inspection
@@ -20,6 +19,7 @@ from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
 from services.scanner.inspectors.text import NAMESPACE
+from services.scanner.reading.complaints import shown
 
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
 TOO_MANY_FINDINGS: Final = "TOO_MANY_FINDINGS"

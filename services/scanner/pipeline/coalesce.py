@@ -13,7 +13,6 @@ import msgspec
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
 from services.scanner.advisories.ecosystems import is_system
-from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, PackageFormat, Reads
 from services.scanner.catalogers.osrelease import ETC, VENDOR
@@ -31,6 +30,7 @@ from services.scanner.pipeline.identity import ecosystem_of, purl_of
 from services.scanner.pipeline.missing import missing
 from services.scanner.pipeline.pinned import without_moot_pins
 from services.scanner.pipeline.vendors import foreign_packages
+from services.scanner.reading.complaints import shown
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
 PACKAGE_NOT_IDENTIFIED: Final = "PACKAGE_NOT_IDENTIFIED"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Reads
 from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
+from services.scanner.reading.complaints import shown
 
 _BY_NAME: Final = tuple(cataloger for cataloger in CATALOGERS if cataloger.reads is not Reads.MARK)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
-from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.interface import Distribution, FoundPackage
+from services.scanner.reading.complaints import shown
 
 FOREIGN_PACKAGES: Final = "FOREIGN_PACKAGES"
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.apk import ApkCataloger
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "lib/apk/db/installed"
 RECORD = b"""C:Q1qKcZ+j23xssAXmgQhkOO8dHnbWw=

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.interface import FoundPackage, PackageFormat
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read
 
 PATH = "opt/bitnami/redis/.spdx-redis.spdx"

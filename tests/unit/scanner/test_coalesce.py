@@ -9,8 +9,8 @@ import pytest
 
 from services.kernel.model.finding import SourcePackage
 from services.lab.layer import LayerBuilder
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.jars import jar, properties
 from tests.builders.records import (
     ALPINE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 
 INSTALLED = "app/vendor/composer/installed.json"

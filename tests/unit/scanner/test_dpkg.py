@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.dpkg import DpkgCataloger
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 STATUS = "var/lib/dpkg/status"
 PART = "var/lib/dpkg/status.d/libssl3"

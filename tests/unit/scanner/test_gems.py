@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
 from services.scanner.catalogers.records import MAX_RECORDS
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 
 PLACE = "usr/lib/ruby/gems/3.1.0/specifications"

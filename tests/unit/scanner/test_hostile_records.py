@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.complaints import is_scoped, is_word
-from services.scanner.catalogers.documents import read_jsonc
-from services.scanner.catalogers.indented import read_indented
+from services.scanner.reading.complaints import is_scoped, is_word
+from services.scanner.reading.documents import read_jsonc
+from services.scanner.reading.indented import read_indented
 from tests.builders.locks import read
 
 LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"

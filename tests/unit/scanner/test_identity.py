@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from packageurl import PackageURL
 
-from services.scanner.catalogers.complaints import is_scoped, is_word
 from services.scanner.catalogers.interface import Distribution, FoundPackage, PackageFormat
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
+from services.scanner.reading.complaints import is_scoped, is_word
 
 WORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1).filter(is_word)
 NAMES = WORDS | st.tuples(WORDS, WORDS).map("/".join)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
 from services.scanner.catalogers.node import NodeCataloger
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 
 LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.interface import Distribution, Evidence
 from services.scanner.catalogers.osrelease import OsReleaseCataloger
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "etc/os-release"
 UBUNTU = b"""# a comment

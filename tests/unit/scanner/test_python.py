@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
 from services.scanner.catalogers.python import PythonCataloger
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "usr/lib/python3/site-packages/Jinja2-3.1.2.dist-info/METADATA"
 METADATA = b"""Metadata-Version: 2.1

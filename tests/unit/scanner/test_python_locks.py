@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import PackageFormat, Reads
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 from tests.builders.records import metadata
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.complaints import PACKAGE_RECORD_BROKEN
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
 from services.scanner.catalogers.rpm import RpmCataloger
+from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.rpmdb import FIXTURES, hash_form, header, ndb_form, recorded, sqlite_form
 
 SQLITE = "var/lib/rpm/rpmdb.sqlite"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.complaints import to_text
+from services.scanner.reading.complaints import to_text
 
 _QUOTED = re.compile(r"""'(?:[^']|'')*+'|"(?:[^"\\]|\\.)*+\"""")
 _BLOCK = re.compile(r"[|>][-+0-9]*(?:\s+#.*)?")

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from services.scanner.catalogers.complaints import shown
+from services.scanner.reading.complaints import shown
 
 _T = TypeVar("_T")
 _BOM: Final = b"\xef\xbb\xbf"

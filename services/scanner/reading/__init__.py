@@ -1,0 +1,1 @@
+"""Readers of what images hold, bounded, that catalogers, inspectors and the pipeline share."""
