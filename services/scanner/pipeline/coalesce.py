@@ -15,8 +15,8 @@ from services.kernel.model.report import Layer, ReportWarning
 from services.scanner.advisories.ecosystems import is_system
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, PackageFormat, Reads
-from services.scanner.catalogers.osrelease import ETC, VENDOR
-from services.scanner.catalogers.rpm import PREFERENCE
+from services.scanner.catalogers.systems.osrelease import ETC, VENDOR
+from services.scanner.catalogers.systems.rpm import PREFERENCE
 from services.scanner.catalogers.unread import SYSTEM
 from services.scanner.inspectors.inspection import CONTENT
 from services.scanner.inspectors.interface import Sighting

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.apk import ApkCataloger
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.systems.apk import ApkCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "lib/apk/db/installed"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.cargo_lock import CargoLockCataloger
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.rust.cargo_lock import CargoLockCataloger
 
 PATH = "src/Cargo.lock"
 FIRST = """[root]

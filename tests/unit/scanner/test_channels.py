@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.channels import ChannelsCataloger
+from services.scanner.catalogers.systems.channels import ChannelsCataloger
 
 MANIFEST = "root/buildinfo/content_manifests/ubi9-container-9.4-1214.json"
 STATUS = "var/lib/ubuntu-advantage/status.json"

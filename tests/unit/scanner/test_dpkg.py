@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.dpkg import DpkgCataloger
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.systems.dpkg import DpkgCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 STATUS = "var/lib/dpkg/status"

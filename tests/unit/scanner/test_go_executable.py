@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.go_executable import GoExecutableCataloger
+from services.scanner.catalogers.go.executable import GoExecutableCataloger
 from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
 from services.scanner.layers.executables import find_marks
 from tests.builders.programs import go_program, modules

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.go_mod import GoModCataloger
+from services.scanner.catalogers.go.go_mod import GoModCataloger
 from services.scanner.catalogers.interface import Evidence, PackageFormat
 
 PATH = "src/go.mod"

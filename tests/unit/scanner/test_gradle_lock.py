@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.gradle_lock import GradleLockCataloger
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.java.gradle_lock import GradleLockCataloger
 
 FILE = b"""# This is a Gradle generated file for dependency locking.
 # Manual edits can break the build and are not advised.

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Evidence, PackageFormat
-from services.scanner.catalogers.java_archive import JavaArchiveCataloger
+from services.scanner.catalogers.java.archive import JavaArchiveCataloger
 from tests.builders.jars import CLASS, jar, manifest, pom, properties
 
 Files = dict[str, bytes | str]

@@ -8,7 +8,7 @@ import pytest
 
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
-from services.scanner.catalogers.node import NodeCataloger
+from services.scanner.catalogers.javascript.package_json import NodeCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 

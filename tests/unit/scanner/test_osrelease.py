@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Distribution, Evidence
-from services.scanner.catalogers.osrelease import OsReleaseCataloger
+from services.scanner.catalogers.systems.osrelease import OsReleaseCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "etc/os-release"

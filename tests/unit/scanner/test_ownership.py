@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.lab.layer import LayerBuilder
-from services.scanner.catalogers.apk import ApkCataloger
 from services.scanner.catalogers.interface import OwnedFile
-from services.scanner.catalogers.ownership import DpkgFilesCataloger
+from services.scanner.catalogers.systems.apk import ApkCataloger
+from services.scanner.catalogers.systems.ownership import DpkgFilesCataloger
 from services.scanner.pipeline.match import Matched, match
 from tests.builders.advisories import NOW, affected, before, compiled, record
 from tests.builders.records import ALPINE, APK, DEBIAN, STATUS, coalesced, dpkg_status, metadata

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
-from services.scanner.catalogers.python import PythonCataloger
+from services.scanner.catalogers.python.metadata import PythonCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "usr/lib/python3/site-packages/Jinja2-3.1.2.dist-info/METADATA"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
-from services.scanner.catalogers.rpm import RpmCataloger
+from services.scanner.catalogers.systems.rpm import RpmCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.rpmdb import FIXTURES, hash_form, header, ndb_form, recorded, sqlite_form
 

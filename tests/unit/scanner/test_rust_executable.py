@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
-from services.scanner.catalogers.rust_executable import RustExecutableCataloger
+from services.scanner.catalogers.rust.executable import RustExecutableCataloger
 from services.scanner.layers.executables import find_marks
 
 PROGRAM = (Path(__file__).parents[2] / "fixtures" / "executables" / "rust-auditable.so").read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
-from services.scanner.catalogers.java_names import of_properties
+from services.scanner.catalogers.java.names import of_properties
 from services.scanner.reading.complaints import Complaints
 
 _PLACE = re.compile(r"(?:.*/)?META-INF/maven/[^/]+/[^/]+/pom\.properties", re.DOTALL)

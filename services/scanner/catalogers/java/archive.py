@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
-from services.scanner.catalogers.java_names import (
+from services.scanner.catalogers.java.names import (
     Coordinates,
     is_of_java,
     manifest_of,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from services.scanner.catalogers.go_modules import Module, module, replacement, to_packages
+from services.scanner.catalogers.go.modules import Module, module, replacement, to_packages
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
 from services.scanner.reading.complaints import Complaints, shown, to_text
 

@@ -9,7 +9,7 @@ import zlib
 from typing import Final
 
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
-from services.scanner.catalogers.python import package_of
+from services.scanner.catalogers.python.metadata import package_of
 from services.scanner.reading.complaints import Complaints
 
 _METADATA: Final = "EGG-INFO/PKG-INFO"

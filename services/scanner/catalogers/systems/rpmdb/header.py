@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from services.scanner.catalogers.rpmdb.faults import Damaged
+from services.scanner.catalogers.systems.rpmdb.faults import Damaged
 
 NAME: Final = 1000
 VERSION: Final = 1001

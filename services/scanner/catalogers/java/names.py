@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from services.scanner.catalogers.java_groups import group_of
+from services.scanner.catalogers.java.groups import group_of
 from services.scanner.reading.complaints import is_word, to_text
 
 _NAME = re.compile(

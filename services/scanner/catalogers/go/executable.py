@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from services.scanner.catalogers.go_modules import Module, main_module, module, replacement, to_packages
+from services.scanner.catalogers.go.modules import Module, main_module, module, replacement, to_packages
 from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,

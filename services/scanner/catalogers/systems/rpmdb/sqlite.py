@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.rpmdb.faults import Damaged
+from services.scanner.catalogers.systems.rpmdb.faults import Damaged
 
 MAGIC: Final = b"SQLite format 3\0"
 

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
-from services.scanner.catalogers.rpmdb import berkeley, header, ndb, sqlite
-from services.scanner.catalogers.rpmdb.faults import Damaged
+from services.scanner.catalogers.systems.rpmdb import berkeley, header, ndb, sqlite
+from services.scanner.catalogers.systems.rpmdb.faults import Damaged
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 PREFERENCE: Final = ("rpmdb.sqlite", "Packages.db", "Packages", "container-manifest-2")

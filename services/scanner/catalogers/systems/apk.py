@@ -15,7 +15,7 @@ from services.scanner.catalogers.interface import (
     OwnedFile,
     PackageFormat,
 )
-from services.scanner.catalogers.ownership import owned_files
+from services.scanner.catalogers.systems.ownership import owned_files
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})

@@ -1,0 +1,1 @@
+"""Go: modules of programs and of go.mod."""

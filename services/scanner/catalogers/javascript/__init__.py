@@ -1,0 +1,1 @@
+"""JavaScript: what is installed, and what locks pin."""

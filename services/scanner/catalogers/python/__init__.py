@@ -1,0 +1,1 @@
+"""Python: what is installed, and what locks pin."""

@@ -1,0 +1,1 @@
+"""Rust: crates of programs and of Cargo.lock."""

@@ -1,0 +1,1 @@
+"""Packages of distributions, and what a distribution says of itself."""
