@@ -27,15 +27,15 @@ from services.scanner.api import (
     State,
     Task,
 )
-from services.scanner.ask import OpenSource, find_digest
 from services.scanner.events import ScanRequested
-from services.scanner.intake import Intake
-from services.scanner.lookup import Lookup
-from services.scanner.platforms import merge_findings
+from services.scanner.images.ask import OpenSource, find_digest
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
-from services.scanner.schedule import LANE_PERSON
 from services.scanner.store import ScannerStore
+from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.platforms import merge_findings
+from services.scanner.tasks.schedule import LANE_PERSON
 
 
 class ScannerApplication:

@@ -32,15 +32,15 @@ from services.kernel.wakeup import Wakeups
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
 from services.scanner.images.interface import ImageIndex
-from services.scanner.intake import Intake
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report
-from services.scanner.schedule import LANE_PERSON, LANE_PUSH, Scheduler
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
-from services.scanner.tell import TaskTeller
-from services.scanner.worker import Worker
+from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.tell import TaskTeller
+from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool
 
 Script = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]

@@ -18,8 +18,8 @@ from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
 from services.scanner.images.limits import SourceSettings
-from services.scanner.lookup import Lookup
-from services.scanner.tag_reads import open_tag_reads
+from services.scanner.tags.reads import open_tag_reads
+from services.scanner.tasks.lookup import Lookup
 from services.scanner.wiring.server import open_repository
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image

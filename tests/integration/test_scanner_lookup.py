@@ -11,9 +11,9 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
-from services.scanner.lookup import Lookup
 from services.scanner.records import ImageAddress, TaskRecord
-from services.scanner.tag_reads import open_tag_reads
+from services.scanner.tags.reads import open_tag_reads
+from services.scanner.tasks.lookup import Lookup
 from tests.builders.edge import real_rules
 from tests.builders.scanner import ScannerBench, good, image
 from tests.databases import migrated_pool

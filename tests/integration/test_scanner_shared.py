@@ -17,9 +17,9 @@ from services.kernel.model.reference import RepositoryName
 from services.scanner.api import State
 from services.scanner.images.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.pipeline.record import LeaseLost
-from services.scanner.puller import Puller
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
+from services.scanner.work.puller import Puller
 from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench
 
 

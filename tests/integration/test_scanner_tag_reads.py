@@ -11,7 +11,7 @@ import pytest
 from services.kernel.db import Connection
 from services.scanner.records import TaskRecord
 from services.scanner.store import ScannerStore
-from services.scanner.tag_reads import TagReads, open_tag_reads
+from services.scanner.tags.reads import TagReads, open_tag_reads
 from tests.builders.scanner import ScannerBench, image, scanner_bench
 
 

@@ -26,13 +26,13 @@ from services.kernel.model.repository_id import repository_id
 from services.kernel.wakeup import Wakeups
 from services.scanner.events import ScanRequested
 from services.scanner.images.interface import Descriptor
-from services.scanner.intake import Intake
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
-from services.scanner.schedule import LANE_PERSON, LANE_PUSH, Scheduler
-from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
-from services.scanner.tell import TaskTeller
+from services.scanner.tags.settle import Settler
+from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.tell import TaskTeller
 from tests.builders.rules import deletion_of_a_tag
 from tests.builders.scanner import ScannerBench, image, scanner_bench
 

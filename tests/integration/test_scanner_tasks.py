@@ -20,7 +20,7 @@ from services.scanner.api import State
 from services.scanner.events import ScanRequested
 from services.scanner.records import ScannedImage, ScanRecord
 from services.scanner.retention import Retention
-from services.scanner.schedule import LANE_PERSON, LANE_PUSH
+from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 
 

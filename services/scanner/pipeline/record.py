@@ -15,13 +15,13 @@ from services.kernel.db import Connection, Pool
 from services.kernel.model.reference import RepositoryName
 from services.scanner.api import State
 from services.scanner.images.interface import ImageIndex
-from services.scanner.platforms import merge_parts
 from services.scanner.reasons import ScanFailure
 from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord
 from services.scanner.reports import unpack_report
-from services.scanner.schedule import Scheduler
 from services.scanner.store import ScannerStore
-from services.scanner.tell import TaskTeller
+from services.scanner.tasks.platforms import merge_parts
+from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.tell import TaskTeller
 
 
 class LeaseLost(Exception):

@@ -29,21 +29,21 @@ from services.scanner.engine import EngineRelease
 from services.scanner.images.interface import ImageSource
 from services.scanner.images.limits import SourceSettings
 from services.scanner.images.open import open_source
-from services.scanner.intake import Intake
 from services.scanner.layers.stored import StoredAnalyses
-from services.scanner.lookup import Lookup
 from services.scanner.pipeline.record import Recorder
-from services.scanner.puller import Puller
 from services.scanner.retention import Retention
-from services.scanner.schedule import Scheduler
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
-from services.scanner.settle import Settler
 from services.scanner.store import ScannerStore
-from services.scanner.tag_reads import open_tag_reads
-from services.scanner.tell import TaskTeller
+from services.scanner.tags.reads import open_tag_reads
+from services.scanner.tags.settle import Settler
+from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.tell import TaskTeller
 from services.scanner.wiring.pipeline import open_pipeline
-from services.scanner.worker import Worker
+from services.scanner.work.puller import Puller
+from services.scanner.work.worker import Worker
 
 
 @asynccontextmanager

@@ -11,9 +11,9 @@ from services.scanner.api import State
 from services.scanner.convert_events import from_image_event, from_scan_request
 from services.scanner.events import ScanRequested
 from services.scanner.records import Outcome, ScanKey, TaskRecord
-from services.scanner.schedule import LANE_PUSH, Scheduler
 from services.scanner.store import ScannerStore
-from services.scanner.tell import TaskTeller
+from services.scanner.tasks.schedule import LANE_PUSH, Scheduler
+from services.scanner.tasks.tell import TaskTeller
 
 
 class Intake:

@@ -14,7 +14,7 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.reference import RepositoryName
 from services.kernel.wakeup import Wakeups, wait, wait_any
 from services.rules.api import RulesApi
-from services.scanner.ask import OpenSource
+from services.scanner.images.ask import OpenSource
 from services.scanner.reasons import INSTANCE_REFUSALS, Reason
 from services.scanner.records import DoubtedTag
 from services.scanner.settings import ScannerSettings

@@ -13,7 +13,7 @@ from services.rules.api import Instance, RulesApi
 from services.scanner.api import ImageQuery, State
 from services.scanner.records import PartRecord, TaskRecord
 from services.scanner.store import ScannerStore
-from services.scanner.tag_reads import TagReads
+from services.scanner.tags.reads import TagReads
 
 _INSTANCE_ID = re.compile(r"cri-[a-z0-9]{1,32}")
 _REPO_ID = re.compile(r"crr-[a-z0-9]{1,32}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.kernel.model.reference import RepositoryName
 from services.rules.api import RulesApi
-from services.scanner.ask import OpenSource
+from services.scanner.images.ask import OpenSource
 from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage, ScanRecord

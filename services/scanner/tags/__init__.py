@@ -1,0 +1,1 @@
+"""Tags as last seen: their order where it is in doubt, and many reads as one."""

@@ -1,0 +1,1 @@
+"""The work on scans: leases, and where their content is pulled from."""
