@@ -17,7 +17,7 @@ from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
 from tests.commandline import Ran, drydock
 from tests.running import running_drydock
-from tests.unit.scanner.test_malware_rules import EICAR
+from tests.unit.scanner.inspectors.test_malware_rules import EICAR
 
 pytestmark = pytest.mark.slow
 

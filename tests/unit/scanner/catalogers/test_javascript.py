@@ -12,7 +12,7 @@ from services.scanner.catalogers.javascript.package_json import NodeCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.locks import read, told
 
-LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
+LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 PRODUCTION = [("@babel/code-frame", "7.12.11"), ("left-pad", "1.3.0"), ("ms", "2.0.0")]
 PEERS = {("supports-color", "8.1.1"), ("has-flag", "4.0.0")}
 

@@ -28,7 +28,7 @@ from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import coalesce
 from services.scanner.pipeline.content import content_findings
-from tests.unit.scanner.test_malware_rules import EICAR, zipped
+from tests.unit.scanner.inspectors.test_malware_rules import EICAR, zipped
 
 KEY = "AKIA" + "4HZQTWNYBLK73RDV"
 NOBODY = {"config": {"User": "app"}}

@@ -21,7 +21,7 @@ from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.images import a_layer, layer_descriptor
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 
 
 class GatedSource(ImageSource):

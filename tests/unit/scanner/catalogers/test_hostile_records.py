@@ -15,7 +15,7 @@ from services.scanner.reading.documents import read_jsonc
 from services.scanner.reading.indented import read_indented
 from tests.builders.locks import read
 
-LOCKS = Path(__file__).parents[2] / "fixtures" / "locks"
+LOCKS = Path(__file__).parents[3] / "fixtures" / "locks"
 JSON = [
     "app/node_modules/a/package.json",
     "app/package-lock.json",

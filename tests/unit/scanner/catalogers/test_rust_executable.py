@@ -16,7 +16,7 @@ from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
 from services.scanner.catalogers.rust.executable import RustExecutableCataloger
 from services.scanner.layers.executables import find_marks
 
-PROGRAM = (Path(__file__).parents[2] / "fixtures" / "executables" / "rust-auditable.so").read_bytes()
+PROGRAM = (Path(__file__).parents[3] / "fixtures" / "executables" / "rust-auditable.so").read_bytes()
 CATALOGER = RustExecutableCataloger()
 MARK = CATALOGER.mark or Mark(b"", loaded=False)
 CRATES = [{"name": "serde", "version": "1.0.1"}, {"name": "cc", "version": "1.0.83", "kind": "build"}]
