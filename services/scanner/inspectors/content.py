@@ -12,13 +12,13 @@ import yara_x
 
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
-from services.scanner.inspectors.archives import Bounds, Member, is_archive, members_of
 from services.scanner.inspectors.engine import engine_of
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
 from services.scanner.inspectors.text import NAMESPACE
+from services.scanner.reading.archives import Bounds, Member, is_archive, members_of
 from services.scanner.reading.complaints import shown
 
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"

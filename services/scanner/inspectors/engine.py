@@ -18,7 +18,7 @@ from services.scanner.inspectors.malware import compiler
 from services.scanner.inspectors.rules import PACKS, baseline_rules
 from services.scanner.inspectors.sshd import inspect_sshd
 from services.scanner.inspectors.text import NAMESPACE, TextRules, is_text
-from services.scanner.layers.executables import HEAD_BYTES, is_executable
+from services.scanner.reading.executables.marks import HEAD_BYTES, is_executable
 
 _GATE: Final = "gate"
 _SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" condition: any of them }'

@@ -14,11 +14,11 @@ from services.scanner.inspectors.content import ContentInspector, Passing
 from services.scanner.inspectors.inspection import CONTENT, Inspection
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
 from services.scanner.layers.decompress import open_layer
-from services.scanner.layers.executables import HEAD_BYTES, find_marks, is_executable
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import Mark, clean, fingerprint, read_mark, to_text
 from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.layers.wanting import Wanting
+from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
 from services.scanner.reasons import Reason, ScanFailure
 
 FILE_TOO_LARGE: Final = "FILE_TOO_LARGE"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.scanner.catalogers.go.executable import GoExecutableCataloger
 from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
-from services.scanner.layers.executables import find_marks
+from services.scanner.reading.executables.marks import find_marks
 from tests.builders.programs import go_program, modules
 
 PATH = "usr/bin/tool"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
 from services.scanner.catalogers.rust.executable import RustExecutableCataloger
-from services.scanner.layers.executables import find_marks
+from services.scanner.reading.executables.marks import find_marks
 
 PROGRAM = (Path(__file__).parents[3] / "fixtures" / "executables" / "rust-auditable.so").read_bytes()
 CATALOGER = RustExecutableCataloger()

@@ -16,7 +16,6 @@ from services.kernel.model.report import Layer
 from services.lab.image import build_image
 from services.lab.layer import BuiltLayer, LayerBuilder
 from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
-from services.scanner.inspectors.archives import Bounds, members_of
 from services.scanner.inspectors.config import inspect_config
 from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.globs import Globs
@@ -28,6 +27,7 @@ from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import coalesce
 from services.scanner.pipeline.content import content_findings
+from services.scanner.reading.archives import Bounds, members_of
 from tests.unit.scanner.inspectors.test_malware_rules import EICAR, zipped
 
 KEY = "AKIA" + "4HZQTWNYBLK73RDV"

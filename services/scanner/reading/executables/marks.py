@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from services.scanner.catalogers.interface import Follow, Mark, Section
-from services.scanner.layers.layout import (
+from services.scanner.reading.executables.layout import (
     ELF,
     EVERYWHERE,
     FAT,

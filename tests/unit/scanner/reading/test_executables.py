@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Mark, Program
-from services.scanner.layers.executables import HEAD_BYTES, find_marks, is_executable
+from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
 
 GO, RUST = Mark(b"\xff Go buildinf:", loaded=True), Mark(b".dep-v0\0", loaded=False)
 MARKS = (GO, RUST)

@@ -1,0 +1,1 @@
+"""Executables: where in them lies what, and the marks that tell what is in them."""
