@@ -15,9 +15,9 @@ from services.lab.image import build_image
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
+from tests.builders.malware import EICAR
 from tests.commandline import Ran, drydock
 from tests.running import running_drydock
-from tests.unit.scanner.inspectors.test_malware_rules import EICAR
 
 pytestmark = pytest.mark.slow
 

@@ -11,8 +11,8 @@ import pytest
 from services.lab.image import build_image, write_layout
 from services.lab.layer import LayerBuilder
 from services.scanner.advisories.files import AdvisoryFiles
+from tests.builders.malware import EICAR, zipped
 from tests.commandline import drydock
-from tests.unit.scanner.inspectors.test_malware_rules import EICAR, zipped
 
 pytestmark = pytest.mark.slow
 

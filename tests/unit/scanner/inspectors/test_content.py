@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import Finding, FindingKind
@@ -27,8 +25,7 @@ from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import coalesce
 from services.scanner.pipeline.content import content_findings
-from services.scanner.reading.archives import Bounds, members_of
-from tests.unit.scanner.inspectors.test_malware_rules import EICAR, zipped
+from tests.builders.malware import EICAR, zipped
 
 KEY = "AKIA" + "4HZQTWNYBLK73RDV"
 NOBODY = {"config": {"User": "app"}}
@@ -179,25 +176,6 @@ def test_a_member_with_a_name_that_leads_out_is_only_a_name() -> None:
 def test_account_files_never_raise(content: bytes) -> None:
     for seen in (*inspect_shadow(content), *inspect_passwd(content), *inspect_sshd(content)):
         assert seen.line >= 1
-
-
-@given(st.sampled_from([b"PK\3\4", b"\x1f\x8b\x08", b"\0" * 257 + b"ustar"]), st.binary(max_size=600), st.data())
-@settings(max_examples=150)
-def test_archives_never_raise(head: bytes, tail: bytes, data: st.DataObject) -> None:
-    whole = bytearray(data.draw(st.sampled_from([head + tail, zipped(a=EICAR, b=bytes(900)), _tar()])))
-    for _ in range(data.draw(st.integers(0, 4))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    bounds = Bounds(depth=2, members=50, member_bytes=1 << 16, total_bytes=1 << 18)
-    assert sum(1 for _ in members_of(bytes(whole), bounds)) <= 200
-
-
-def _tar() -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        entry = tarfile.TarInfo("a")
-        entry.size = len(EICAR)
-        archive.addfile(entry, io.BytesIO(EICAR))
-    return buffer.getvalue()
 
 
 @given(st.binary(max_size=300), st.sampled_from(["etc/shadow", "app/.env", "x.zip", "root/.netrc", "etc/sudoers"]))
