@@ -5,24 +5,22 @@ from __future__ import annotations
 import io
 import struct
 import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple, cast
 
 from isal import isal_zlib
 
+from services.scanner.reading.zips import Budget, Zip, ZipBroken
+
 _ZIP: Final = b"PK\x03\x04"
 _GZIP: Final = b"\x1f\x8b\x08"
 _TAR: Final = slice(257, 262)
 _BLOCK: Final = 512
 _STEP: Final = 1 << 16
-_ZIP_END: Final = b"PK\x05\x06"
-_ENCRYPTED: Final = 0x1
-_METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2))
-"""LZMA is none of them: its header tells how much memory is taken."""
+_UTF_8: Final = 0x800
+"""Flag of a zip's entry whose name is UTF-8; the others are in the code page of the first PCs."""
 _DAMAGE: Final = (
-    zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
     struct.error,
@@ -47,8 +45,6 @@ class Bounds(NamedTuple):
     member_bytes: int
     total_bytes: int
     """Of all that the archive holds, unpacked."""
-    directory_bytes: int = 4 << 20
-    """Of a zip file's table of contents."""
 
 
 class Member(NamedTuple):
@@ -78,8 +74,7 @@ def members_of(content: bytes, bounds: Bounds) -> Iterator[Member | Skipped]:
 class _Opened:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._left = bounds.total_bytes
-        self._members = bounds.members
+        self._budget = Budget(entries=bounds.members, bytes_=bounds.total_bytes)
 
     def members(self, content: bytes, where: str, depth: int) -> Iterator[Member | Skipped]:
         try:
@@ -103,36 +98,33 @@ class _Opened:
                     yield Skipped(name, f"it is an archive within {depth} others")
         except _Spent as spent:
             yield Skipped(where.removesuffix("!"), str(spent))
+        except ZipBroken as error:
+            yield Skipped(where.removesuffix("!"), f"it {error}")
         except _DAMAGE:
             yield Skipped(where.removesuffix("!"), "it is damaged, or of a kind that is not understood")
 
     def _zip(self, content: bytes) -> Iterator[Member | Skipped]:
-        end = content.rfind(_ZIP_END, max(0, len(content) - (1 << 16) - 22))
-        if end >= 0 and int.from_bytes(content[end + 12 : end + 16], "little") > self._bounds.directory_bytes:
-            raise _Spent("its table of contents is too large")
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for info in archive.infolist():
-                if info.is_dir() or not info.file_size:
-                    continue
-                self._count()
-                if info.flag_bits & _ENCRYPTED:
-                    yield Skipped(info.filename, "it is encrypted")
-                    continue
-                if info.compress_type not in _METHODS:
-                    yield Skipped(info.filename, "it is compressed in a way that is not understood")
-                    continue
-                try:
-                    with archive.open(info) as file:
-                        yield self._read(info.filename, file)
-                except _DAMAGE:
-                    yield Skipped(info.filename, "it is damaged")
+        archive = Zip(memoryview(content))
+        for entry in archive.entries(self._budget):
+            if not entry.packed:
+                continue
+            name = entry.name.decode("utf-8" if entry.flags & _UTF_8 else "cp437", "replace")
+            try:
+                unpacked = archive.read(entry, self._bounds.member_bytes, self._budget)
+            except ZipBroken as error:
+                if not self._budget.bytes:
+                    raise self._spent() from error
+                yield Skipped(name, f"it {error}")
+                continue
+            if unpacked:
+                yield Member(name, bytes(unpacked))
 
     def _gzip(self, content: bytes) -> Iterator[Member | Skipped]:
         if gunzip(content, _BLOCK)[_TAR] == b"ustar":
-            yield from self._tar(_Unpacking(content, self._left))
+            yield from self._tar(_Unpacking(content, self._budget.bytes))
         else:
             self._count()
-            yield self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._left) + 1))
+            yield self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._budget.bytes) + 1))
 
     def _tar(self, file: IO[bytes]) -> Iterator[Member | Skipped]:
         with tarfile.open(fileobj=file, mode="r|") as archive:
@@ -146,20 +138,24 @@ class _Opened:
                     yield self._read(entry.name, content)
 
     def _read(self, name: str, file: IO[bytes]) -> Member | Skipped:
-        return self._bounded(name, file.read(min(self._bounds.member_bytes, self._left) + 1))
+        return self._bounded(name, file.read(min(self._bounds.member_bytes, self._budget.bytes) + 1))
 
     def _bounded(self, name: str, content: bytes) -> Member | Skipped:
-        self._left -= len(content)
-        if self._left < 0:
-            raise _Spent(f"it unpacks to more than the {self._bounds.total_bytes} bytes that are left for it")
+        if len(content) > self._budget.bytes:
+            self._budget.bytes = 0
+            raise self._spent()
+        self._budget.bytes -= len(content)
         if len(content) > self._bounds.member_bytes:
             return Skipped(name, f"it unpacks to more than {self._bounds.member_bytes} bytes")
         return Member(name, content)
 
     def _count(self) -> None:
-        self._members -= 1
-        if self._members < 0:
+        self._budget.entries -= 1
+        if self._budget.entries < 0:
             raise _Spent(f"it has more than {self._bounds.members} files")
+
+    def _spent(self) -> _Spent:
+        return _Spent(f"it unpacks to more than the {self._bounds.total_bytes} bytes that are left for it")
 
 
 def gunzip(content: bytes, most: int) -> bytes:

@@ -6,6 +6,7 @@ what counts is the list, and of sizes what comes out.
 
 from __future__ import annotations
 
+import bz2
 import struct
 import zlib
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ _LISTED: Final = b"PK\1\2"
 _LISTED_BYTES: Final = 46
 _ENTRY: Final = b"PK\3\4"
 _ENTRY_BYTES: Final = 30
-_STORED, _DEFLATED = 0, 8
+_STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+"""LZMA is left out: its header tells how much memory is taken."""
 _ENCRYPTED: Final = 1
 _WIDE: Final = 0xFFFFFFFF
 _WIDE_FIELD: Final = 1
@@ -108,12 +110,12 @@ class Zip:
                 raise ZipBroken(f"is {len(packed)} bytes, more than are read")
             budget.bytes -= len(packed)
             return packed
-        if entry.method != _DEFLATED:
+        if entry.method not in (_DEFLATED, _BZIP2):
             raise ZipBroken(f"is packed by method {entry.method}, which is not known")
-        unpacking = zlib.decompressobj(-zlib.MAX_WBITS)
+        unpacking = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else bz2.BZ2Decompressor()
         try:
             content = unpacking.decompress(packed, most + 1)
-        except zlib.error as error:
+        except (zlib.error, OSError) as error:
             raise ZipBroken("is damaged") from error
         budget.bytes -= min(len(content), most)
         if len(content) > most:

@@ -39,7 +39,7 @@ class JavaArchiveCataloger(Cataloger):
     """Reads archives and the archives in them, to a bounded depth and a bounded size of all together."""
 
     name = "java-archive"
-    version = 1
+    version = 2
     hints = Hints(ends=_ENDS)
     max_bytes = 256 << 20
 
