@@ -9,10 +9,12 @@ from typing import Final
 
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
 from services.kernel.model.report import ReportWarning
-from services.scanner.catalogers.installed import ANALYSERS_KEY
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.catalogers.interface import versions_key
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.malware import check
 from services.scanner.inspectors.rulefiles import Broken, RuleFolder, read_folder
+from services.scanner.layers.analysis import WALKER_VERSION
 from services.scanner.settings import ScannerSettings
 
 RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
@@ -32,8 +34,9 @@ class Search:
 
     @property
     def analysers(self) -> str:
-        """Names all that makes an analysis of a layer what it is."""
-        return f"{ANALYSERS_KEY};{self.inspection.key}" if self.inspection is not None else ANALYSERS_KEY
+        """Names all that makes an analysis of a layer what it is: those kept under another key are made anew."""
+        key = versions_key(CATALOGERS, WALKER_VERSION)
+        return key if self.inspection is None else f"{key};{self.inspection.key}"
 
 
 def open_search(

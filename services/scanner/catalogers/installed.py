@@ -1,4 +1,4 @@
-"""The catalogers that every scan runs, and the name of that set."""
+"""The catalogers that every scan runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from services.scanner.catalogers.composer import ComposerCataloger, ComposerLock
 from services.scanner.catalogers.dotnet import DotnetCataloger, NugetLockCataloger
 from services.scanner.catalogers.go.executable import GoExecutableCataloger
 from services.scanner.catalogers.go.go_mod import GoModCataloger
-from services.scanner.catalogers.interface import Cataloger, versions_key
+from services.scanner.catalogers.interface import Cataloger
 from services.scanner.catalogers.java.archive import JavaArchiveCataloger
 from services.scanner.catalogers.java.gradle_lock import GradleLockCataloger
 from services.scanner.catalogers.java.pom_properties import PomPropertiesCataloger
@@ -33,7 +33,6 @@ from services.scanner.catalogers.systems.osrelease import OsReleaseCataloger
 from services.scanner.catalogers.systems.ownership import DpkgFilesCataloger
 from services.scanner.catalogers.systems.rpm import RpmCataloger
 from services.scanner.catalogers.unread import UnreadCataloger
-from services.scanner.layers.analysis import WALKER_VERSION
 
 CATALOGERS: Final[tuple[Cataloger, ...]] = (
     OsReleaseCataloger(),
@@ -69,5 +68,3 @@ CATALOGERS: Final[tuple[Cataloger, ...]] = (
     GoExecutableCataloger(),
     RustExecutableCataloger(),
 )
-ANALYSERS_KEY: Final = versions_key(CATALOGERS, WALKER_VERSION)
-"""Analyses kept under another key are made anew."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, NamedTuple
 
 import msgspec
 
 from services.kernel.model.finding import SourcePackage
 from services.kernel.model.report import ReportWarning
 from services.scanner.inspectors.interface import Sighting
+from services.scanner.reading.executables.interface import Mark, Program
 
 
 class PackageFormat(enum.Enum):
@@ -119,44 +120,6 @@ class Reads(enum.Enum):
     MARK = enum.auto()
     """A mark inside an executable of any name: `read` is given what the mark leads to, no bytes where that could
     not be had."""
-
-
-class Mark(NamedTuple):
-    """Bytes that tell what is in an executable."""
-
-    text: bytes
-    loaded: bool
-    """Whether they are of what the running program has in memory; otherwise they are of the file alone."""
-
-
-class Section(NamedTuple):
-    """A named range of an executable's file."""
-
-    start: int
-    size: int
-
-
-class Program(Protocol):
-    """An executable, of which a part is held: what passed lately, and no machine code."""
-
-    whole: bool
-    """Whether it has passed to its end: nobody asks again."""
-
-    def read(self, start: int, size: int) -> bytes:
-        """Returns a range of the file; less of it, or nothing, from the first byte that is not held."""
-        ...
-
-    def offset(self, address: int) -> int | None:
-        """Returns where in the file that is which the running program has at an address."""
-        ...
-
-    def section(self, name: bytes) -> Section | None:
-        """Returns where a section lies; None where there is none, or none is known yet."""
-        ...
-
-
-Follow = Callable[[Program, int], bytes | None]
-"""Returns what the mark at an offset leads to; None where that is not held, or the mark is none."""
 
 
 class Hints(NamedTuple):

@@ -16,12 +16,11 @@ from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,
     FoundPackage,
-    Mark,
     PackageFormat,
-    Program,
     Reads,
 )
 from services.scanner.reading.complaints import Complaints, to_text
+from services.scanner.reading.executables.interface import Mark, Program
 
 _MAGIC: Final = b"\xff Go buildinf:"
 _ALIGNMENT: Final = 16

@@ -14,12 +14,11 @@ from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,
     FoundPackage,
-    Mark,
     PackageFormat,
-    Program,
     Reads,
 )
 from services.scanner.reading.complaints import Complaints, is_word, shown
+from services.scanner.reading.executables.interface import Mark, Program
 
 _SECTION: Final = b".dep-v0"
 _MAX_SECTION: Final = 8 << 20

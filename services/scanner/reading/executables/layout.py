@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from services.scanner.catalogers.interface import Section
+from services.scanner.reading.executables.interface import Section
 
 ELF: Final = b"\x7fELF"
 PE: Final = b"MZ"

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from services.scanner.catalogers.interface import Follow, Mark, Section
+from services.scanner.reading.executables.interface import Follow, Mark, Section
 from services.scanner.reading.executables.layout import (
     ELF,
     EVERYWHERE,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.scanner.catalogers.go.executable import GoExecutableCataloger
-from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
+from services.scanner.catalogers.interface import Evidence, PackageFormat
+from services.scanner.reading.executables.interface import Mark
 from services.scanner.reading.executables.marks import find_marks
 from tests.builders.programs import go_program, modules
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.interface import Evidence, Mark, PackageFormat
+from services.scanner.catalogers.interface import Evidence, PackageFormat
 from services.scanner.catalogers.rust.executable import RustExecutableCataloger
+from services.scanner.reading.executables.interface import Mark
 from services.scanner.reading.executables.marks import find_marks
 
 PROGRAM = (Path(__file__).parents[3] / "fixtures" / "executables" / "rust-auditable.so").read_bytes()

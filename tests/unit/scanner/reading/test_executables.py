@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.catalogers.interface import Mark, Program
+from services.scanner.reading.executables.interface import Mark, Program
 from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
 
 GO, RUST = Mark(b"\xff Go buildinf:", loaded=True), Mark(b".dep-v0\0", loaded=False)
