@@ -14,7 +14,7 @@ def mask(secret: str) -> str:
     return secret[: min(4, len(secret) // 4)] + _STARS
 
 
-def shown(text: str, start: int, end: int) -> str:
+def masked(text: str, start: int, end: int) -> str:
     """Returns a line of text fit for a report, with what stands between `start` and `end` masked."""
     return _printable(text[:start]) + mask(_printable(text[start:end])) + _printable(text[end:])
 

@@ -16,7 +16,7 @@ import re2
 
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.interface import Seen
-from services.scanner.inspectors.masking import printable, shown
+from services.scanner.inspectors.masking import masked, printable
 from services.scanner.inspectors.rules import Place, Rule
 
 NAMESPACE: Final = "baseline"
@@ -138,7 +138,7 @@ class TextRules:
         start = found.start(1) - found.start()
         before = text[max(0, start - 60) : start].rpartition("\n")[2].lstrip()
         return Seen(
-            rule.id, shown(before + secret.decode("latin-1"), len(before), len(before) + len(secret)), line
+            rule.id, masked(before + secret.decode("latin-1"), len(before), len(before) + len(secret)), line
         )
 
 

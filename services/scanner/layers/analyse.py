@@ -15,7 +15,7 @@ from services.scanner.inspectors.inspection import CONTENT, Inspection
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
 from services.scanner.layers.decompress import open_layer
 from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.paths import Mark, clean, fingerprint, read_mark, to_text
+from services.scanner.layers.paths import Meaning, clean, fingerprint, meaning_of, to_text
 from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.layers.wanting import Wanting
 from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
@@ -89,7 +89,7 @@ class _Analyser:
         path = clean(entry.path)
         if path is None:
             self._escape(entry.path)
-        elif path and not (b".wh." in path and self._took_mark(path, entry.path)):
+        elif path and not (b".wh." in path and self._took_whiteout(path, entry.path)):
             self._add_path(entry, path)
 
     def finish(self, diff_id: str, size: int) -> LayerAnalysis:
@@ -105,17 +105,17 @@ class _Analyser:
             warnings=self._warnings(),
         )
 
-    def _took_mark(self, path: bytes, raw: bytes) -> bool:
+    def _took_whiteout(self, path: bytes, raw: bytes) -> bool:
         """Tells whether the path was a whiteout or its like, and notes it."""
-        named = read_mark(path)
+        named = meaning_of(path)
         if named is None:
             self._escape(raw)
             return True
-        if named.mark is Mark.NONE:
+        if named.meaning is Meaning.NONE:
             return False
-        if named.mark is not Mark.RESERVED:
+        if named.meaning is not Meaning.RESERVED:
             self._pay_for_names(named.path)
-            (self._opaque if named.mark is Mark.OPAQUE else self._whiteouts).add(to_text(named.path))
+            (self._opaque if named.meaning is Meaning.OPAQUE else self._whiteouts).add(to_text(named.path))
         return True
 
     def _add_path(self, entry: TarEntry, path: bytes) -> None:

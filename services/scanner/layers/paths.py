@@ -14,7 +14,7 @@ _OPAQUE: Final = b".wh..wh..opq"
 _RESERVED: Final = b".wh..wh."
 
 
-class Mark(enum.Enum):
+class Meaning(enum.Enum):
     """What a name means for lower layers."""
 
     NONE = enum.auto()
@@ -29,7 +29,7 @@ class Mark(enum.Enum):
 class Named(NamedTuple):
     """A whiteout's meaning and the path it speaks of."""
 
-    mark: Mark
+    meaning: Meaning
     path: bytes
 
 
@@ -53,19 +53,19 @@ def clean(raw: bytes) -> bytes | None:
     return b"/".join(parts)
 
 
-def read_mark(path: bytes) -> Named | None:
+def meaning_of(path: bytes) -> Named | None:
     """Tells what a cleaned path means; None for a whiteout of nothing, of its own directory or of the parent."""
     head, slash, name = path.rpartition(b"/")
     if not name.startswith(_WHITEOUT):
-        return Named(Mark.NONE, path)
+        return Named(Meaning.NONE, path)
     if name == _OPAQUE:
-        return Named(Mark.OPAQUE, head)
+        return Named(Meaning.OPAQUE, head)
     if name.startswith(_RESERVED):
-        return Named(Mark.RESERVED, path)
+        return Named(Meaning.RESERVED, path)
     hidden = name.removeprefix(_WHITEOUT)
     if hidden in (b"", b".", b".."):
         return None
-    return Named(Mark.WHITEOUT, head + slash + hidden)
+    return Named(Meaning.WHITEOUT, head + slash + hidden)
 
 
 def to_text(path: bytes) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.layers.paths import Mark, Named, clean, fingerprint, read_mark, to_text
+from services.scanner.layers.paths import Meaning, Named, clean, fingerprint, meaning_of, to_text
 
 
 @pytest.mark.parametrize(
@@ -56,24 +56,24 @@ def test_clean_agrees_with_posix(raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("path", "named"),
     [
-        (b"etc/passwd", Named(Mark.NONE, b"etc/passwd")),
-        (b".wh.etc", Named(Mark.WHITEOUT, b"etc")),
-        (b"a/b/.wh.c", Named(Mark.WHITEOUT, b"a/b/c")),
-        (b"a/.wh..c", Named(Mark.WHITEOUT, b"a/.c")),
-        (b"a/.wh..wh..opq", Named(Mark.OPAQUE, b"a")),
-        (b".wh..wh..opq", Named(Mark.OPAQUE, b"")),
-        (b".wh..wh.plnk", Named(Mark.RESERVED, b".wh..wh.plnk")),
-        (b"a/x.wh.y", Named(Mark.NONE, b"a/x.wh.y")),
-        (b".wh.a/b", Named(Mark.NONE, b".wh.a/b")),
+        (b"etc/passwd", Named(Meaning.NONE, b"etc/passwd")),
+        (b".wh.etc", Named(Meaning.WHITEOUT, b"etc")),
+        (b"a/b/.wh.c", Named(Meaning.WHITEOUT, b"a/b/c")),
+        (b"a/.wh..c", Named(Meaning.WHITEOUT, b"a/.c")),
+        (b"a/.wh..wh..opq", Named(Meaning.OPAQUE, b"a")),
+        (b".wh..wh..opq", Named(Meaning.OPAQUE, b"")),
+        (b".wh..wh.plnk", Named(Meaning.RESERVED, b".wh..wh.plnk")),
+        (b"a/x.wh.y", Named(Meaning.NONE, b"a/x.wh.y")),
+        (b".wh.a/b", Named(Meaning.NONE, b".wh.a/b")),
     ],
 )
 def test_whiteouts_are_told_by_the_last_part(path: bytes, named: Named) -> None:
-    assert read_mark(path) == named
+    assert meaning_of(path) == named
 
 
 @pytest.mark.parametrize("path", [b".wh.", b"a/.wh.", b"a/.wh..", b"a/.wh..."])
 def test_a_whiteout_of_nothing_or_of_a_directory_above_is_none(path: bytes) -> None:
-    assert read_mark(path) is None
+    assert meaning_of(path) is None
 
 
 @given(st.binary(max_size=40))
