@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from services.kernel.model.reference import ImageReference
     from services.kernel.model.report import Report
     from services.kernel.model.severity import Severity
-    from services.kernel.workers.interface import Workers
+    from services.kernel.workers.template import Template
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -84,7 +83,7 @@ def scan(
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
     Example: drydock scan docker-archive:app.tar --format sarif > app.sarif
     """
-    with reported(format_.failures, otherwise=Exit.NOT_SCANNED):
+    with reported(format_.failures, otherwise=Exit.NOT_SCANNED), _template() as template:
         from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
         from services.kernel.model.finding import FindingKind
         from services.kernel.model.platform import parse_platform
@@ -100,12 +99,12 @@ def scan(
         check_pair(username, password_wanted=password_stdin)
         access = _access(reference, plain_http, username, read_password(wanted=password_stdin))
 
-        from services.scanner.wiring.one_shot import one_shot, one_shot_workers
+        from services.scanner.wiring.one_shot import one_shot
 
-        async def work(workers: Workers, progress: Progress) -> Report:
+        async def work(progress: Progress) -> Report:
             return await one_shot(
                 reference,
-                workers=workers,
+                template=template,
                 access=access,
                 platform=wanted,
                 advisories=advisories,
@@ -114,14 +113,22 @@ def scan(
                 progress=progress,
             )
 
-        # Forked before the display starts a thread.
-        with _named(advisories), one_shot_workers() as workers:
-            report, others = _watched(functools.partial(work, workers))
+        with _named(advisories):
+            report, others = _watched(work)
     show(format_, _only(report, shown))
     if format_ is Format.TABLE:
         _note_what_was_not_weighed(report, others)
     if fail_on is not None:
         _gate(format_.failures, report, fail_on.severity)
+
+
+@contextmanager
+def _template() -> Iterator[Template]:
+    """Starts what workers come from before all else: it imports while we do, and a thread here would forbid it."""
+    from services.scanner.wiring.workers import one_shot_template
+
+    with closing(one_shot_template()) as template:
+        yield template
 
 
 def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
@@ -158,20 +165,29 @@ def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> t
 
     Returns the report, and the platforms that the image is there for besides the one that was chosen.
     """
-    from services.kernel.log import configure_logs
+    from services.kernel.late_log import silence
 
-    configure_logs(level="error")
+    silence()
     others = ""
-    with console_for(sys.stderr).status("starting") as display:
+    with _display() as show_line:
 
         def progress(step: str, facts: Mapping[str, object]) -> None:
             nonlocal others
             if step == "platform":
                 others = str(facts["others"])
-            words = ", ".join(f"{key} {value}" for key, value in facts.items())
-            display.update(f"{step}: {words}")
+            show_line(f"{step}: {', '.join(f'{key} {value}' for key, value in facts.items())}")
 
         return asyncio.run(work(progress)), others
+
+
+@contextmanager
+def _display() -> Iterator[Callable[[str], None]]:
+    """Yields what shows a line to a person; where none looks, what draws is not even imported."""
+    if not sys.stderr.isatty():
+        yield lambda line: None
+        return
+    with console_for(sys.stderr).status("starting") as display:
+        yield display.update
 
 
 def _only(report: Report, shown: frozenset[Severity]) -> Report:

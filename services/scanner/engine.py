@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
-from services.scanner.search import Search
 
 if TYPE_CHECKING:  # a scan without a database has no use for what it imports
     from services.scanner.advisories.watch import AdvisoryWatch
@@ -20,9 +19,9 @@ ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"
 class EngineRelease:
     """Says what a scan that began now would be made with."""
 
-    def __init__(self, watch: AdvisoryWatch, search: Search) -> None:
+    def __init__(self, watch: AdvisoryWatch, analysers: str) -> None:
         self._watch = watch
-        self._analysers = search.analysers
+        self._analysers = analysers
 
     def engine_version(self, engine: Engine) -> str:
         """Returns the analysers and the matcher, so that a new one scans anew."""

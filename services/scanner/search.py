@@ -9,12 +9,8 @@ from typing import Final
 
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
 from services.kernel.model.report import ReportWarning
-from services.scanner.catalogers.installed import CATALOGERS
-from services.scanner.catalogers.interface import versions_key
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.malware import check
-from services.scanner.inspectors.rulefiles import Broken, RuleFolder, read_folder
-from services.scanner.layers.analysis import WALKER_VERSION
+from services.scanner.inspectors.rulefiles import Broken, RuleFile, read_folder
 from services.scanner.settings import ScannerSettings
 
 RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
@@ -32,12 +28,6 @@ class Search:
     complaints: tuple[ReportWarning, ...] = ()
     """Files of rules that are not used."""
 
-    @property
-    def analysers(self) -> str:
-        """Names all that makes an analysis of a layer what it is: those kept under another key are made anew."""
-        key = versions_key(CATALOGERS, WALKER_VERSION)
-        return key if self.inspection is None else f"{key};{self.inspection.key}"
-
 
 def open_search(
     settings: ScannerSettings, data: Path, kinds: Collection[FindingKind] = frozenset(FindingKind)
@@ -48,18 +38,26 @@ def open_search(
     """
     if CONTENT_KINDS.isdisjoint(kinds):
         return Search(kinds=frozenset(kinds))
-    folder = read_folder(settings.malware_rules) if settings.malware_rules is not None else RuleFolder((), ())
-    wrong = {file: check(file) for file in folder.files}
-    broken = [*folder.broken, *(each for each in wrong.values() if each is not None)]
+    files, broken = _checked(settings.malware_rules) if settings.malware_rules is not None else ((), ())
     return Search(
         kinds=frozenset(kinds),
         inspection=Inspection(
             limits=settings.inspection_limits,
-            files=tuple(file for file, why in wrong.items() if why is None),
+            files=files,
             folder=data / "rules",
         ),
         complaints=tuple(_complaint(each) for each in broken[:_MAX_TOLD]),
     )
+
+
+def _checked(folder: Path) -> tuple[tuple[RuleFile, ...], tuple[Broken, ...]]:
+    """Returns the files of rules that can be used, and those that cannot."""
+    from services.scanner.inspectors.malware import check  # noqa: PLC0415 - most have no rules of their own
+
+    found = read_folder(folder)
+    wrong = {file: check(file) for file in found.files}
+    usable = tuple(file for file, why in wrong.items() if why is None)
+    return usable, (*found.broken, *(why for why in wrong.values() if why is not None))
 
 
 def _complaint(broken: Broken) -> ReportWarning:

@@ -24,7 +24,6 @@ from services.cli.kind import KindWord
 from services.kernel.clock import SystemClock
 from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.reference import parse_reference
-from services.kernel.workers.spawned import SpawnedWorkers
 from services.lab.image import build_image, write_layout
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
@@ -33,6 +32,7 @@ from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.wiring.workers import server_workers
 from tests.benchmarks.figures import Figure, Result, ratio
 from tests.benchmarks.memory import peak_pss
 from tests.quality.corpus.all import PYAPP
@@ -208,7 +208,7 @@ def _warm_worker(stage: _Stage, what: _Comparison) -> Iterator[Callable[[], None
 async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[FindingKind]) -> None:
     """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
     settings = ScannerSettings()
-    workers = SpawnedWorkers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
+    workers = server_workers(settings)
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
         async with (

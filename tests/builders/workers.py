@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from services.kernel.workers.interface import Workers
-from services.kernel.workers.spawned import SpawnedWorkers
+from services.kernel.workers.pool import WorkerPool
+from services.kernel.workers.template import spawn_template
 
 
-def two_workers() -> Workers:
-    """Two of the kind that a server has."""
-    return SpawnedWorkers(processes=2, memory_bytes=2 << 30)
+def spawned_workers(processes: int = 2, memory_bytes: int = 2 << 30) -> Workers:
+    """Those that a server has."""
+    return WorkerPool(partial(spawn_template, ()), processes=processes, memory_bytes=memory_bytes)

@@ -11,12 +11,12 @@ import pytest
 
 from services.kernel.model.reference import parse_reference
 from services.kernel.model.report import Report
+from services.kernel.workers.template import spawn_template
 from services.lab.image import build_image, write_layout
 from services.lab.layer import Compression, LayerBuilder
 from services.lab.push import push_image
 from services.lab.tokens import Access, serve_tokens
 from services.scanner.wiring.one_shot import one_shot
-from tests.builders.workers import two_workers
 from tests.registries import PASSWORD, USERNAME, lab_registry
 
 SKOPEO = shutil.which("skopeo")
@@ -47,7 +47,7 @@ def copied(folder: Path, source: str, target: str) -> str:
 
 
 async def report_of(reference: str, folder: Path) -> Report:
-    return await one_shot(parse_reference(reference), workers=two_workers(), data=folder / "data")
+    return await one_shot(parse_reference(reference), template=spawn_template(()), data=folder / "data")
 
 
 async def test_every_name_of_an_image_leads_to_the_same_inventory(folder: Path) -> None:
@@ -67,7 +67,7 @@ async def test_every_name_of_an_image_leads_to_the_same_inventory(folder: Path) 
         await push_image(registry.access, "team/app", "1.0", IMAGE, token=token)
         reference = parse_reference(f"{registry.access.address}/team/app:1.0")
         reports.append(
-            await one_shot(reference, workers=two_workers(), access=registry.access, data=folder / "data")
+            await one_shot(reference, template=spawn_template(()), access=registry.access, data=folder / "data")
         )
 
     assert by_folder.inventory.packages

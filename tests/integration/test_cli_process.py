@@ -290,11 +290,11 @@ async def test_the_gate_passes_only_what_was_read_and_judged_in_full(
 
 
 async def test_the_gate_cannot_decide_on_an_image_of_packages_that_are_not_read(tmp_path: Path) -> None:
-    layer = LayerBuilder().file("app.egg", b"PK").file("vendor/x.egg", b"PK").build()
+    layer = LayerBuilder().file("app.pex", b"PK").file("vendor/x.pex", b"PK").build()
     write_layout(tmp_path / "layout", {"1.0": build_image([layer])})
     ran = await drydock("scan", f"oci:{tmp_path}/layout", "--data", str(tmp_path), "--fail-on", "high")
     assert ran.status == 5
-    assert "Packages of PyPI were seen and not read: 2 files tell of them (/app.egg)." in ran.stderr
+    assert "Packages of PyPI were seen and not read: 2 files tell of them (/app.pex)." in ran.stderr
 
 
 async def test_a_malicious_package_is_told_as_a_malicious_sample(layout: str, tmp_path: Path) -> None:

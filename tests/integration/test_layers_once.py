@@ -32,7 +32,7 @@ from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from tests.builders.images import a_layer
-from tests.builders.workers import two_workers
+from tests.builders.workers import spawned_workers
 from tests.databases import migrated_pool
 
 BASE, FIRST, SECOND = a_layer("base"), a_layer("first"), a_layer("second")
@@ -93,7 +93,7 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
     AdvisoryFiles(folder).ensure()
     images: dict[str, BuiltImage] = IMAGES
     write_layout(folder / "images", images)
-    workers = two_workers()
+    workers = spawned_workers()
     async with (
         LayerSpool(folder / "spool", 1 << 30) as one,
         LayerSpool(folder / "spool", 1 << 30) as other,

@@ -1,4 +1,4 @@
-"""What a pool of worker processes does, however it comes by them."""
+"""What a pool of worker processes does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class WorkerTimedOut(Exception):
 
 
 class Workers(ABC):
-    """A bounded number of processes, reused from call to call.
+    """A bounded number of processes, reused from call to call; one that died is replaced.
 
     Functions and their arguments travel by pickle: pass module-level functions and small values, and return
     bytes.

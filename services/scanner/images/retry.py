@@ -7,9 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-import structlog
-
 from services.kernel.clock import Clock, SystemClock
+from services.kernel.late_log import LateLogger
 from services.scanner.images.limits import RetryPolicy
 from services.scanner.reasons import Reason, ScanFailure
 
@@ -25,7 +24,7 @@ _PASSING = frozenset(
         Reason.TRANSFER_CUT_OFF,
     }
 )
-_log = structlog.get_logger(__name__)
+_log = LateLogger()
 
 
 class Retrier:

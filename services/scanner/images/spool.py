@@ -20,8 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-import structlog
-
+from services.kernel.late_log import LateLogger
 from services.kernel.model.digest import Digest
 from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.interface import Descriptor, ImageSource
@@ -32,7 +31,7 @@ _WRITE_BYTES = 1 << 20
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOCK = ".lock"
 _PREFIX = "process-"
-_log = structlog.get_logger(__name__)
+_log = LateLogger()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

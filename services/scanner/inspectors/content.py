@@ -24,6 +24,8 @@ from services.scanner.reading.complaints import shown
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
 TOO_MANY_FINDINGS: Final = "TOO_MANY_FINDINGS"
 _HEAD: Final = 512
+_MANUALS: Final = ("usr/share/doc/", "usr/share/info/", "usr/share/man/")
+"""Where packages keep what people read: compressed, it is half of the text of an image, and nothing runs it."""
 _MAX_SKIPPED: Final = 3
 """Parts of one archive that were not looked at and are named."""
 
@@ -51,7 +53,7 @@ class ContentInspector:
             return found
         found += self._by_name(path, path, content)
         found += self._scan(path, content)
-        if is_archive(content[:_HEAD]):
+        if is_archive(content[:_HEAD]) and not path.startswith(_MANUALS):
             found += self._archive(path, content)
         return found
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOut
-from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.images.interface import Descriptor
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.limits import LayerLimits
+from services.scanner.pipeline.remote import analyse_remotely
 from services.scanner.reasons import Reason, ScanFailure
 
 
@@ -23,13 +22,13 @@ class CatalogStep:
         workers: Workers,
         layer_seconds: float,
         limits: LayerLimits | None = None,
-        catalogers: Sequence[Cataloger] = CATALOGERS,
+        catalogers: Sequence[Cataloger] | None = None,
         inspection: Inspection | None = None,
     ) -> None:
         self._workers = workers
         self._layer_seconds = layer_seconds
         self._limits = limits or LayerLimits()
-        self._catalogers = tuple(catalogers)
+        self._catalogers = catalogers
         self._inspection = inspection
 
     async def catalog(self, layer: Descriptor, path: Path) -> bytes:
@@ -48,7 +47,7 @@ class CatalogStep:
         try:
             return await self._workers.run(
                 self._layer_seconds,
-                analyse_layer,
+                analyse_remotely,
                 str(path),
                 media_type=layer.media_type,
                 limits=self._limits,

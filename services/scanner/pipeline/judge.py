@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
-from services.kernel.model.finding import Finding, FindingKind
+from services.kernel.model.finding import Finding
 from services.kernel.model.report import (
     SCHEMA,
     AdvisoriesInfo,
-    EngineInfo,
     Inventory,
-    Layer,
     Report,
     ReportImage,
-    ReportWarning,
     Summary,
     count_by_kind,
     count_by_severity,
@@ -26,34 +22,12 @@ from services.scanner.advisories.database import Database, Meta
 from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
 from services.scanner.api import State
 from services.scanner.layers.analysis import decode_analysis
+from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
 from services.scanner.pipeline.content import content_findings
 from services.scanner.pipeline.match import Matched, match
 from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import pack_report
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """All that a report is made of; small enough to travel to a worker process."""
-
-    reference: str
-    digest: str
-    platform: str
-    layers: tuple[Layer, ...]
-    config: bytes
-    """The image's configuration; empty where nobody asks for what it tells."""
-    analyses: tuple[bytes, ...]
-    """Encoded analyses, one for each layer."""
-    engine: EngineInfo
-    data: Path
-    """Data directory whose current advisory file is used."""
-    kinds: frozenset[FindingKind]
-    """What is looked for."""
-    complaints: tuple[ReportWarning, ...]
-    """What is wrong with the operator's rules."""
-    now: datetime
-    max_age: timedelta
 
 
 def judge(case: Case) -> ScannedImage:

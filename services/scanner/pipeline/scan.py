@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-import structlog
-
 from services.kernel.clock import Clock
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
@@ -19,16 +17,15 @@ from services.scanner.images.interface import Descriptor, ImageIndex, ImageSourc
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.analysis import decode_diff_id
 from services.scanner.layers.library import AnalysisLibrary
+from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.fetch import fetch_layers
-from services.scanner.pipeline.judge import Case, judge
+from services.scanner.pipeline.remote import judge_remotely
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
-
-log = structlog.get_logger()
 
 _LOOK_SECONDS: Final = 0.2
 """Between two looks whether another scanner has read a layer."""
@@ -145,7 +142,7 @@ class ScanPipeline:
             max_age=self._advisory_settings.max_age,
         )
         try:
-            return await self._workers.run(self._settings.match_seconds, judge, case)
+            return await self._workers.run(self._settings.match_seconds, judge_remotely, case)
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from platform import machine
 
-from services.kernel.clock import SystemClock
+from services.kernel.clock import Clock, SystemClock
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageReference
 from services.kernel.model.report import Report
-from services.kernel.workers.forked import fork_workers
-from services.kernel.workers.interface import Workers
-from services.scanner.advisories.files import AdvisoryFiles
-from services.scanner.advisories.settings import AdvisorySettings
+from services.kernel.workers.template import Template
 from services.scanner.images.interface import ImageIndex
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
@@ -27,23 +22,16 @@ from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.wiring.workers import one_shot_workers
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """The machine's word for itself to Go's."""
 
 
-@contextmanager
-def one_shot_workers() -> Iterator[Workers]:
-    """Yields workers that know what this module has imported. Call it while the process has but one thread."""
-    settings = ScannerSettings()
-    with fork_workers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes) as workers:
-        yield workers
-
-
 async def one_shot(
     reference: ImageReference,
     *,
-    workers: Workers,
+    template: Template,
     access: RegistryAccess | None = None,
     platform: Platform | None = None,
     advisories: Path | None = None,
@@ -57,7 +45,8 @@ async def one_shot(
     step "platform" tells which that is, and which `others` there are. `advisories` names OSV
     records (zip, folder or ndjson) that are used instead of the data directory's; they are compiled first.
 
-    Only the given `kinds` are looked for: without those of content nobody looks into files.
+    Only the given `kinds` are looked for: without those of content nobody looks into files. The workers come from
+    the `template`, which stays the caller's to close.
 
     Raises:
         ScanFailure: the image cannot be scanned.
@@ -70,16 +59,12 @@ async def one_shot(
         if advisories is not None:
             data = scratch
             progress("advisories", {"source": str(advisories)})
-            from services.scanner.advisories.update import import_sources  # noqa: PLC0415 - seldom, and large
-
-            await import_sources(AdvisoryFiles(data), [str(advisories)], settings=AdvisorySettings(), clock=clock)
-        else:
-            AdvisoryFiles(data).ensure()
+            await _import(advisories, data, clock)
         async with (
             open_pipeline(
                 scratch / "spool",
                 library=RememberedAnalyses(),
-                workers=workers,
+                workers=one_shot_workers(template, settings),
                 search=search,
                 data=data,
                 settings=settings,
@@ -101,6 +86,16 @@ async def one_shot(
     if isinstance(result, ImageIndex):
         raise TypeError("a named platform cannot resolve to an index")
     return unpack_report(result.report)
+
+
+async def _import(advisories: Path, data: Path, clock: Clock) -> None:
+    from services.kernel.log import configure_logs  # noqa: PLC0415
+    from services.scanner.advisories.files import AdvisoryFiles  # noqa: PLC0415 - seldom, and large
+    from services.scanner.advisories.settings import AdvisorySettings  # noqa: PLC0415
+    from services.scanner.advisories.update import import_sources  # noqa: PLC0415
+
+    configure_logs(level="error")
+    await import_sources(AdvisoryFiles(data), [str(advisories)], settings=AdvisorySettings(), clock=clock)
 
 
 def _own_platform(index: ImageIndex) -> Platform:

@@ -16,13 +16,13 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import READY_ENGINES
 from services.kernel.model.reference import ImageName, RegistryReference, RepositoryName
 from services.kernel.outbox import Outbox, OutboxRelay
-from services.kernel.workers.spawned import SpawnedWorkers
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
+from services.scanner.analysers import analysers_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
@@ -42,6 +42,7 @@ from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.wiring.workers import server_workers
 from services.scanner.work.puller import Puller
 from services.scanner.work.worker import Worker
 
@@ -61,12 +62,13 @@ async def server(
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    scheduler = Scheduler(store, EngineRelease(watch, search))
+    analysers = analysers_key(search.inspection)
+    scheduler = Scheduler(store, EngineRelease(watch, analysers))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    workers = SpawnedWorkers(processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
-    library = StoredAnalyses(pool, store, search.analysers)
+    workers = server_workers(settings)
+    library = StoredAnalyses(pool, store, analysers)
     async with (
         open_tag_reads(ground.url, store) as tags,
         open_pipeline(

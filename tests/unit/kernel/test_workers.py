@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.workers.forked import fork_workers
 from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOut
-from services.kernel.workers.spawned import SpawnedWorkers
+from services.kernel.workers.pool import WorkerPool
+from services.kernel.workers.template import fork_template, spawn_template
+from tests.builders.workers import spawned_workers
 
 
 @pytest.fixture(params=["spawned", "forked"])
-def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
-    """One spawned worker, which is replaced when it dies; two forked ones, of which the other goes on then."""
+def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Workers:
+    """One worker of a template that is an interpreter of its own, or a fork of this one."""
     if request.param == "spawned":
-        yield SpawnedWorkers(processes=1, memory_bytes=1 << 30)
-    else:
-        monkeypatch.setattr(threading, "active_count", lambda: 1)  # the suite's own threads are idle
-        with fork_workers(processes=2, memory_bytes=1 << 30) as workers:
-            yield workers
+        return spawned_workers(1, 1 << 30)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)  # the suite's own threads are idle
+    return WorkerPool(partial(fork_template, ()), processes=1, memory_bytes=1 << 30)
 
 
 def add(a: int, b: int) -> int:
@@ -44,6 +45,14 @@ def fail_as_a_service() -> None:
 
 def end() -> None:
     os._exit(3)
+
+
+def nap() -> None:
+    time.sleep(0.1)
+
+
+def knows(module: str) -> bool:
+    return module in sys.modules
 
 
 def hang() -> None:
@@ -106,20 +115,39 @@ async def test_work_beyond_its_memory_fails_alone(pool: Workers) -> None:
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_forked_workers_that_have_all_died_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    with fork_workers(processes=1, memory_bytes=1 << 30) as workers:
-        for _ in range(2):
-            with pytest.raises(WorkerDied):
-                await workers.run(20, end)
+async def test_a_template_that_dies_is_replaced() -> None:
+    templates = [spawn_template(())]
+    pool = WorkerPool(lambda: templates[-1], processes=2, memory_bytes=1 << 30)
+    assert await pool.run(20, add, 1, 1) == 2
+    templates[0].close()
+    templates.append(spawn_template(()))
+    with pytest.raises(WorkerDied):  # it died with its template
+        await asyncio.gather(*(pool.run(20, nap) for _ in range(2)))
+    assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_forked_workers_end_with_their_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    with fork_workers(processes=1, memory_bytes=1 << 30) as workers:
-        number = await workers.run(20, os.getpid)
-    with pytest.raises(ProcessLookupError):
-        os.kill(number, 0)
+async def test_an_idle_worker_that_died_is_not_asked(pool: Workers) -> None:
+    number = await pool.run(20, os.getpid)
+    os.kill(number, signal.SIGKILL)
+    while Path(f"/proc/{number}").exists():
+        await asyncio.sleep(0.01)
+    assert await pool.run(20, add, 1, 1) == 2
+
+
+async def test_workers_know_what_the_template_has_imported() -> None:
+    pool = WorkerPool(partial(spawn_template, ("wave",)), processes=1, memory_bytes=1 << 30)
+    assert "wave" not in sys.modules
+    assert await pool.run(20, knows, "wave")
+
+
+async def test_workers_end_with_their_template() -> None:
+    template = spawn_template(())
+    pool = WorkerPool(lambda: template, processes=1, memory_bytes=1 << 30)
+    number = await pool.run(20, os.getpid)
+    template.close()
+    async with asyncio.timeout(20):
+        while Path(f"/proc/{number}").exists():
+            await asyncio.sleep(0.01)
 
 
 def test_a_process_with_threads_is_not_forked() -> None:
@@ -127,8 +155,8 @@ def test_a_process_with_threads_is_not_forked() -> None:
     thread = threading.Thread(target=ending.wait)
     thread.start()
     try:
-        with pytest.raises(RuntimeError), fork_workers(processes=1, memory_bytes=1 << 30):
-            pass
+        with pytest.raises(RuntimeError):
+            fork_template(())
     finally:
         ending.set()
         thread.join()

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from services.kernel.model.reference import parse_reference
+from services.kernel.workers.template import spawn_template
 from services.lab.image import write_layout
 from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.one_shot import one_shot
 from tests.builders.images import an_image
-from tests.builders.workers import two_workers
 
 
 def test_settings_that_nobody_changed_are_those_of_the_source() -> None:
@@ -56,6 +56,8 @@ async def test_a_scan_keeps_to_them(
     write_layout(tmp_path / "image", {"1.0": an_image(*(str(number) for number in range(10)))})
 
     with pytest.raises(ScanFailure) as caught:
-        await one_shot(parse_reference(f"oci:{tmp_path}/image:1.0"), workers=two_workers(), data=tmp_path / "data")
+        await one_shot(
+            parse_reference(f"oci:{tmp_path}/image:1.0"), template=spawn_template(()), data=tmp_path / "data"
+        )
 
     assert caught.value.why is why

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from services.kernel.workers.spawned import SpawnedWorkers
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.scanner.catalogers.interface import Cataloger, Evidence
 from services.scanner.images.interface import Descriptor
@@ -16,6 +15,7 @@ from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.tars import LineCataloger, layer_file
+from tests.builders.workers import spawned_workers
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ async def catalogued(
     limits: LayerLimits | None = None,
 ) -> bytes:
     """Catalogs the layer in a process of its own."""
-    pool = SpawnedWorkers(processes=1, memory_bytes=2 << 30)
+    pool = spawned_workers(1)
     step = CatalogStep(pool, seconds, limits, [cataloger or LineCataloger()])
     descriptor = Descriptor(
         media_type=layer.media_type_for(docker=False), digest=layer.digest, size=len(layer.content)

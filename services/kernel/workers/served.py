@@ -1,0 +1,100 @@
+"""What runs in the other processes: a template, which has imported what is needed, and the workers it forks."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib
+import os
+import pickle
+import resource
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+_PR_SET_PDEATHSIG = 1
+_GC = (100_000, 20, 20)
+"""Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
+MEMORY_BYTES = 8
+"""Length of the number that comes with a descriptor."""
+
+Call = tuple[Callable[..., object], tuple[object, ...], dict[str, object]]
+
+
+class Answer(NamedTuple):
+    """What came of a call: a value, or else an error."""
+
+    value: object
+    error: BaseException | None
+
+
+def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
+    """Imports the modules, then forks a worker for each descriptor that comes in, until the other side hangs up.
+
+    With a descriptor comes how many bytes of memory its worker may have.
+
+    The process has one thread, so that what it forks is whole; its memory is shared with all of them.
+    """
+    _end_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program, which then ends us
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for workers
+    os.dup2(2, 1)  # nothing that a library prints gets among what the program prints
+    for name in preload:
+        importlib.import_module(name)
+    _quiet_logs()
+    gc.collect()
+    gc.set_threshold(*_GC)
+    gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared
+    template = os.getpid()
+    while True:
+        memory, descriptors, _, _ = socket.recv_fds(control, MEMORY_BYTES, 1)
+        if not descriptors:
+            return
+        if os.fork() == 0:
+            try:
+                control.close()
+                _end_with(template)
+                _confine(int.from_bytes(memory, "little"))
+                _work(Connection(descriptors[0]))
+            finally:
+                os._exit(0)
+        os.close(descriptors[0])
+
+
+def _quiet_logs() -> None:
+    from services.kernel.log import configure_logs  # noqa: PLC0415 - of use to the template alone
+
+    configure_logs(level="warning")
+
+
+def _work(calls: Connection) -> None:
+    with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
+        calls.send(os.getpid())
+        while True:
+            calls.send(_answer(calls.recv_bytes()))
+
+
+def _answer(content: bytes) -> Answer:
+    try:
+        function, args, kwargs = pickle.loads(content)  # noqa: S301 - it comes from the program itself
+        return Answer(function(*args, **kwargs), None)
+    except Exception as error:  # noqa: BLE001 - it goes on to whoever asked
+        return Answer(None, error)
+
+
+def _confine(memory_bytes: int) -> None:
+    """Bounds memory, and leaves no core file."""
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(5)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _end_with(parent: int) -> None:
+    """Ties the life of this process to its parent's."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked to be told
+        os._exit(1)

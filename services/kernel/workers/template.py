@@ -1,0 +1,93 @@
+"""Templates: processes that workers are forked from, because grpc and threads do not survive a fork of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+
+from services.kernel.workers.served import MEMORY_BYTES, serve_template
+
+_SPAWNED = (
+    "import json, socket, sys; number, paths, preload, parent = json.loads(sys.argv[1]); "
+    "sys.path[:] = paths; from services.kernel.workers.served import serve_template; "
+    "serve_template(socket.socket(fileno=number), preload, parent)"
+)
+
+
+class Template:
+    """The program's hold on a template, which ends when it is closed, or collected, or the program ends."""
+
+    def __init__(self, control: socket.socket, end: Callable[[], object]) -> None:
+        self._control = control
+        self.close = weakref.finalize(self, _close, control, end)
+
+    def start_worker(self, memory_bytes: int) -> Connection:
+        """Has a worker forked, and returns the way to it; what the template still imports is waited for there.
+
+        Raises:
+            OSError: the template is dead.
+        """
+        ours, theirs = Pipe()
+        with theirs:
+            number = memory_bytes.to_bytes(MEMORY_BYTES, "little")
+            socket.send_fds(self._control, [number], [theirs.fileno()])
+        return ours
+
+
+def fork_template(preload: Sequence[str]) -> Template:
+    """Forks this very process, which must have one thread: nothing is started or imported twice.
+
+    Raises:
+        RuntimeError: there is a thread: a lock that it holds would never be let go in a worker.
+    """
+    if threading.active_count() > 1:
+        raise RuntimeError("a process with threads cannot be forked")
+    ours, theirs = socket.socketpair()
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            serve_template(theirs, preload, parent)
+        finally:
+            os._exit(0)
+    theirs.close()
+    return Template(ours, lambda: _end(pid))
+
+
+def spawn_template(preload: Sequence[str]) -> Template:
+    """Starts a new interpreter. Call it from the thread that lives as long as the program."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        number = theirs.fileno()
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-c", _SPAWNED, json.dumps([number, sys.path, preload, os.getpid()])],
+            pass_fds=(number,),
+            stdin=subprocess.DEVNULL,
+        )
+    return Template(ours, lambda: _stop(process))
+
+
+def _close(control: socket.socket, end: Callable[[], object]) -> None:
+    control.close()
+    end()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)

@@ -1,0 +1,14 @@
+"""The name of all that makes an analysis of a layer what it is: those kept under another name are made anew."""
+
+from __future__ import annotations
+
+from services.scanner.catalogers.installed import CATALOGERS
+from services.scanner.catalogers.interface import versions_key
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.analysis import WALKER_VERSION
+
+
+def analysers_key(inspection: Inspection | None) -> str:
+    """Returns it for the installed catalogers, this walker and what is looked for in files."""
+    key = versions_key(CATALOGERS, WALKER_VERSION)
+    return key if inspection is None else f"{key};{inspection.key}"

@@ -1,0 +1,39 @@
+"""The pipeline's work in worker processes: what it needs is imported there alone, so that who asks starts soon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.scanner.catalogers.interface import Cataloger
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.limits import LayerLimits
+from services.scanner.pipeline.case import Case
+from services.scanner.records import ScannedImage
+
+
+def analyse_remotely(
+    path: str,
+    *,
+    media_type: str,
+    limits: LayerLimits,
+    inspection: Inspection | None,
+    catalogers: Sequence[Cataloger] | None = None,
+) -> bytes:
+    """Runs `analyse_layer`, with the installed catalogers unless others are named."""
+    from services.scanner.catalogers.installed import CATALOGERS  # noqa: PLC0415
+    from services.scanner.layers.analyse import analyse_layer  # noqa: PLC0415
+
+    return analyse_layer(
+        path,
+        media_type=media_type,
+        limits=limits,
+        catalogers=CATALOGERS if catalogers is None else catalogers,
+        inspection=inspection,
+    )
+
+
+def judge_remotely(case: Case) -> ScannedImage:
+    """Runs `judge`."""
+    from services.scanner.pipeline.judge import judge  # noqa: PLC0415
+
+    return judge(case)
