@@ -33,14 +33,14 @@ class FixState(enum.Enum):
     END_OF_LIFE = "end_of_life"
 
 
-class SourcePackage(msgspec.Struct, frozen=True, kw_only=True):
+class SourcePackage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The source that an operating system's binary package was built from."""
 
     name: str
     version: str
 
 
-class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A package as installed in an image."""
 
     purl: str
@@ -72,7 +72,7 @@ class FindingKey(NamedTuple):
     sha256: str
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing that is wrong with an image, and exactly where."""
 
     kind: FindingKind

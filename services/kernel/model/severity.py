@@ -14,10 +14,6 @@ class Severity(enum.Enum):
     HIGH = "HIGH"
     CRITICAL = "CRITICAL"
 
-    @property
-    def rank(self) -> int:
+    def __init__(self, _: str) -> None:
+        self.rank = len(type(self).__members__)
         """0 for UNKNOWN to 4 for CRITICAL."""
-        return _RANKS[self]
-
-
-_RANKS = {severity: rank for rank, severity in enumerate(Severity)}

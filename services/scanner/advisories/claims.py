@@ -34,7 +34,7 @@ class Target(msgspec.Struct, frozen=True):
     name: str
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True):
+class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one record says about one thing in one package."""
 
     record: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
 _SCHEMES: Final = {
@@ -61,6 +62,7 @@ _SEPARATORS = re.compile(r"[-_.]+")
 _CASELESS: Final = frozenset({"NuGet", "Packagist"})
 
 
+@lru_cache(maxsize=1024)
 def family(ecosystem: str) -> str:
     """Returns the ecosystem without its release: `Debian` of `Debian:12`."""
     return ecosystem.partition(":")[0]

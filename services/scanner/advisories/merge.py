@@ -29,7 +29,7 @@ _PREFERENCE: Final = ("CVE-", "GHSA-")
 _MALICIOUS: Final = "MAL-"
 
 
-class Side(msgspec.Struct, frozen=True, array_like=True):
+class Side(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one claim says about versions."""
 
     intervals: tuple[Interval, ...]
@@ -45,7 +45,7 @@ class Side(msgspec.Struct, frozen=True, array_like=True):
         return bool(self.versions) and any(key(listed) == version for listed in self.versions)
 
 
-class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
+class Vulnerability(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One thing that is wrong with versions of one package, as the file holds it."""
 
     id: str
@@ -62,6 +62,8 @@ class Vulnerability(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_malicious(self) -> bool:
         """Tells whether those versions were made to do harm (OSV, "malicious-packages"), and have no mere flaw."""
+        if self.severity is not Severity.CRITICAL:
+            return False  # `_vulnerability` makes those critical: most are told without a look at their names
         return any(name.startswith(_MALICIOUS) for name in (self.id, *self.aliases))
 
     def affects(self, version: Any, key: Key, label: str = "") -> bool:

@@ -27,7 +27,7 @@ class Upper(enum.IntEnum):
     """Before a version that nothing is said about."""
 
 
-class Interval(msgspec.Struct, frozen=True, array_like=True):
+class Interval(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Affected versions without a gap."""
 
     lower: str

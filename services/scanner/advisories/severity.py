@@ -27,7 +27,7 @@ _RANKED: Final = tuple(Severity)
 _MAX_VECTOR: Final = 512
 
 
-class Judgement(msgspec.Struct, frozen=True, array_like=True):
+class Judgement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one record, or all of them together, say about severity."""
 
     word: int = 0

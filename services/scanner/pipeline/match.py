@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from services.kernel.model.finding import Finding, FindingKey, FindingKind, FixState, Package
-from services.kernel.model.report import Coverage, ReportWarning, sort_key
+from services.kernel.model.report import Coverage, ReportWarning
 from services.kernel.versions import is_valid
 from services.kernel.versions import sort_key as version_key
 from services.scanner.advisories.database import AdvisoryDatabase, Meta
@@ -44,21 +46,21 @@ VERSION_UNKNOWN: Final = "VERSION_UNKNOWN"
 
 _MAX_VERSION_WARNINGS: Final = 50
 _PAGES_OF_CVES: Final = {
-    "Alpine": "https://security.alpinelinux.org/vuln/{}",
-    "Debian": "https://security-tracker.debian.org/tracker/{}",
-    "Red Hat": "https://access.redhat.com/security/cve/{}",
-    "SUSE": "https://www.suse.com/security/cve/{}.html",
-    "Ubuntu": "https://ubuntu.com/security/{}",
-    "openSUSE": "https://www.suse.com/security/cve/{}.html",
+    "Alpine": "https://security.alpinelinux.org/vuln/%s",
+    "Debian": "https://security-tracker.debian.org/tracker/%s",
+    "Red Hat": "https://access.redhat.com/security/cve/%s",
+    "SUSE": "https://www.suse.com/security/cve/%s.html",
+    "Ubuntu": "https://ubuntu.com/security/%s",
+    "openSUSE": "https://www.suse.com/security/cve/%s.html",
 }
 """Of the distributions that keep one for each CVE."""
-_PAGE_OF_CVE: Final = "https://nvd.nist.gov/vuln/detail/{}"
+_PAGE_OF_CVE: Final = "https://nvd.nist.gov/vuln/detail/%s"
 _PAGES: Final = {
-    "GHSA": "https://github.com/advisories/{}",
-    "GO": "https://pkg.go.dev/vuln/{}",
-    "RUSTSEC": "https://rustsec.org/advisories/{}.html",
+    "GHSA": "https://github.com/advisories/%s",
+    "GO": "https://pkg.go.dev/vuln/%s",
+    "RUSTSEC": "https://rustsec.org/advisories/%s.html",
 }
-_PAGE: Final = "https://osv.dev/vulnerability/{}"
+_PAGE: Final = "https://osv.dev/vulnerability/%s"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Matched:
     """The verdict on an image's packages."""
 
     findings: tuple[Finding, ...]
-    """Sorted by `model.report.sort_key`; distinct by id, package, version and path."""
+    """In the order of `model.report.sort_key`; distinct by id, package, version and path."""
     coverage: Coverage
     coverage_reason: str
     """Code of the first warning that lowers the coverage; empty when it is FULL."""
@@ -74,9 +76,10 @@ class Matched:
     """Ecosystems that were not read, those of the verdict, then the others that came with the packages."""
 
 
-class _Verdict(NamedTuple):
+class _Verdict(msgspec.Struct, frozen=True, gc=False):
     vulnerability: Vulnerability
     fixed: str
+    kind: FindingKind
     link: str
 
 
@@ -119,11 +122,17 @@ def match(
     )
     coverage, reason = coverage_of(warnings, judged=bool(covered))
     return Matched(
-        findings=tuple(sorted(found.values(), key=sort_key)),
+        findings=_sorted(found),
         coverage=coverage,
         coverage_reason=reason,
         warnings=warnings,
     )
+
+
+def _sorted(found: Mapping[FindingKey, Finding]) -> tuple[Finding, ...]:
+    """Sorts by the keys that are there: making each once more is as dear as all that was judged."""
+    ranked = sorted((finding.severity.rank, key) for key, finding in found.items())
+    return tuple(found[key] for _, key in ranked)
 
 
 def _is_covered(ecosystem: str, database: AdvisoryDatabase) -> bool:
@@ -157,12 +166,13 @@ class _Judge:
         """Everything that is wrong with one package; nothing of one whose version nobody knows."""
         if not package.version:
             return
-        system = is_system(package.ecosystem)
         source = None if names_binaries(package.ecosystem) else package.source
         name, version = (source.name, source.version) if source else (package.name, package.version)
-        unfixed = self._unfixed if system else FixState.AFFECTED
-        for verdict in self._verdict(package.ecosystem, name, version, _label(package)):
-            yield _finding(package, verdict, system=system, unfixed=unfixed)
+        verdicts = self._verdict(package.ecosystem, name, version, _label(package))
+        if verdicts:
+            unfixed = self._unfixed if is_system(package.ecosystem) else FixState.AFFECTED
+            for verdict in verdicts:
+                yield _finding(package, verdict, unfixed)
 
     def _verdict(self, ecosystem: str, name: str, version: str, label: str) -> tuple[_Verdict, ...]:
         asked = (ecosystem, name, version, label)
@@ -194,28 +204,36 @@ def _label(package: Package) -> str:
 def _verdicts(
     database: AdvisoryDatabase, ecosystem: str, name: str, version: str, label: str
 ) -> Iterator[_Verdict]:
+    vulnerabilities = database.vulnerabilities(ecosystem, canonical_name(ecosystem, name))
     scheme = scheme_of(ecosystem)
-    if scheme is None:
+    if scheme is None or not vulnerabilities:
         return
     key = partial(version_key, scheme)
     installed = key(version)
-    of_family = family(ecosystem)
-    for vulnerability in database.vulnerabilities(ecosystem, canonical_name(ecosystem, name)):
+    kind = FindingKind.SYSTEM_VULNERABILITY if is_system(ecosystem) else FindingKind.APPLICATION_VULNERABILITY
+    page = _PAGES_OF_CVES.get(family(ecosystem), _PAGE_OF_CVE)
+    for vulnerability in vulnerabilities:
         ceiling = key(vulnerability.ceiling) if vulnerability.ceiling else None
         if ceiling is not None and ceiling < installed:
             break  # sorted: no later one reaches up to the installed version
         if vulnerability.plain:
             if installed < ceiling and not label:
-                yield _Verdict(vulnerability, vulnerability.ceiling, _link(vulnerability.id, of_family))
+                yield _verdict(vulnerability, vulnerability.ceiling, kind, page)
         elif vulnerability.affects(installed, key, label):
             fixed = vulnerability.fixed_above(installed, key, label)
-            yield _Verdict(vulnerability, fixed, _link(vulnerability.id, of_family))
+            yield _verdict(vulnerability, fixed, kind, page)
 
 
-def _finding(package: Package, verdict: _Verdict, *, system: bool, unfixed: FixState) -> Finding:
+def _verdict(vulnerability: Vulnerability, fixed: str, kind: FindingKind, page_of_cve: str) -> _Verdict:
+    if vulnerability.is_malicious:
+        kind = FindingKind.MALICIOUS_SAMPLE
+    return _Verdict(vulnerability, fixed, kind, _link(vulnerability.id, page_of_cve))
+
+
+def _finding(package: Package, verdict: _Verdict, unfixed: FixState) -> Finding:
     vulnerability = verdict.vulnerability
     return Finding(
-        kind=_kind(vulnerability, system=system),
+        kind=verdict.kind,
         id=vulnerability.id,
         aliases=vulnerability.aliases,
         severity=vulnerability.severity,
@@ -230,17 +248,11 @@ def _finding(package: Package, verdict: _Verdict, *, system: bool, unfixed: FixS
     )
 
 
-def _kind(vulnerability: Vulnerability, *, system: bool) -> FindingKind:
-    if vulnerability.is_malicious:
-        return FindingKind.MALICIOUS_SAMPLE
-    return FindingKind.SYSTEM_VULNERABILITY if system else FindingKind.APPLICATION_VULNERABILITY
-
-
-def _link(identifier: str, of_family: str) -> str:
+def _link(identifier: str, page_of_cve: str) -> str:
     """The page that whoever keeps the id has about it; records bring no links that would be facts."""
     kind = identifier.partition("-")[0]
-    page = _PAGES_OF_CVES.get(of_family, _PAGE_OF_CVE) if kind == "CVE" else _PAGES.get(kind, _PAGE)
-    return page.format(identifier)
+    page = page_of_cve if kind == "CVE" else _PAGES.get(kind, _PAGE)
+    return page % identifier
 
 
 def _emptiness(packages: Sequence[Package]) -> Iterator[ReportWarning]:
