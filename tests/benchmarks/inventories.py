@@ -86,6 +86,6 @@ def _spread(database: Database, ecosystem: str, count: int) -> Sequence[KnownPac
 
 
 def _version(known: KnownPackage) -> str:
-    """The highest fixes come first, several vulnerabilities may have one: that of the next one, if there is any."""
+    """The highest fixes come first, several vulnerabilities may share one: the next is taken, if there is any."""
     fixes = list(dict.fromkeys(each.ceiling for each in known.vulnerabilities if each.ceiling))
     return fixes[:2][-1] if fixes else "1"

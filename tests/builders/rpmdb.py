@@ -14,6 +14,7 @@ FIXTURES = Path(__file__).parent.parent / "fixtures" / "rpm"
 _TEXT_TAGS = {"name": 1000, "version": 1001, "release": 1002, "vendor": 1011, "arch": 1022, "source": 1044}
 _EPOCH = 1003
 _MODULE = 5096
+_DIR_INDEXES, _BASE_NAMES, _DIR_NAMES = 1116, 1117, 1118
 
 
 def recorded(name: str) -> bytes:
@@ -21,8 +22,16 @@ def recorded(name: str) -> bytes:
     return gzip.decompress((FIXTURES / f"{name}.gz").read_bytes())
 
 
-def header(name: str, version: str, release: str = "1", *, epoch: int | None = None, **more: str) -> bytes:
-    """A header with those tags; `arch`, `source`, `vendor`, `module` and `filler` may be given."""
+def header(
+    name: str,
+    version: str,
+    release: str = "1",
+    *,
+    epoch: int | None = None,
+    files: Sequence[str] = (),
+    **more: str,
+) -> bytes:
+    """A header with those tags and files; `arch`, `source`, `vendor`, `module` and `filler` may be given."""
     texts = {"name": name, "version": version, "release": release, "arch": "x86_64", **more}
     entries: list[tuple[int, int, int, int]] = []
     data = b""
@@ -34,6 +43,15 @@ def header(name: str, version: str, release: str = "1", *, epoch: int | None = N
         data += b"\0" * (-len(data) % 4)
         entries.append((_EPOCH, 4, len(data), 1))
         data += struct.pack(">i", epoch)
+    if files:
+        folders = {folder: number for number, folder in enumerate(sorted({f.rpartition("/")[0] for f in files}))}
+        data += b"\0" * (-len(data) % 4)
+        entries.append((_DIR_INDEXES, 4, len(data), len(files)))
+        data += b"".join(struct.pack(">i", folders[file.rpartition("/")[0]]) for file in files)
+        entries.append((_BASE_NAMES, 8, len(data), len(files)))
+        data += b"".join(file.rpartition("/")[2].encode() + b"\0" for file in files)
+        entries.append((_DIR_NAMES, 8, len(data), len(folders)))
+        data += b"".join(folder.encode() + b"/\0" for folder in folders)
     index = b"".join(struct.pack(">IIII", *entry) for entry in entries)
     return struct.pack(">II", len(entries), len(data)) + index + data
 

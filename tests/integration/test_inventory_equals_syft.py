@@ -195,7 +195,7 @@ def test_an_rpm_image_in_each_form_of_database(form: str, tmp_path: Path) -> Non
 
     assert {each.name for each in theirs} - {each.name for each in ours} == {"gpg-pubkey"}
     assert {each for each in theirs if each.name != "gpg-pubkey"} == ours
-    assert len(ours) == 9
+    assert len(ours) == 10
     assert ("rpm", "openssl-libs", "1:3.0.7-27.el9", "x86_64") in {each[:4] for each in ours}
 
 

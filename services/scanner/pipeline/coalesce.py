@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -29,7 +29,7 @@ from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ
 from services.scanner.pipeline.identity import ecosystem_of, purl_of
 from services.scanner.pipeline.missing import missing
 from services.scanner.pipeline.pinned import without_moot_pins
-from services.scanner.pipeline.vendors import foreign_packages
+from services.scanner.pipeline.vendors import foreign_packages, is_foreign
 from services.scanner.reading.complaints import shown
 
 _CATALOGERS: Final = {cataloger.name: cataloger for cataloger in CATALOGERS}
@@ -82,7 +82,9 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
                     origins.setdefault(_origin(found, path), layer.digest)
     visible = without_moot_pins(dict(_visible(overlay)))
     distribution = _with_channels(_distribution(overlay, visible), visible)
-    packages = _packages(visible, distribution, origins, _owners(visible, overlay))
+    listed = tuple(_told_once(visible))
+    foreign = {each.name for _, each in listed if is_foreign(distribution, each)}
+    packages = _packages(listed, distribution, origins, _owners(visible, overlay, foreign))
     # What is a system's and not judged is told when it is matched, once it is known which system that is.
     told = SYSTEM if distribution is not None or any(_is_system(each) for each in packages) else ""
     return Coalesced(
@@ -92,7 +94,7 @@ def coalesce(layers: Sequence[tuple[Layer, LayerAnalysis]]) -> Coalesced:
         warnings=(
             *(_of_layer(warning, layer) for layer, analysis in layers for warning in analysis.warnings),
             *_warnings(overlay, visible, [layer for layer, _ in layers], told),
-            *foreign_packages(distribution, (found for _, found in _told_once(visible))),
+            *foreign_packages(distribution, (each for _, each in listed)),
         ),
     )
 
@@ -168,18 +170,24 @@ def _with_channels(
     return msgspec.structs.replace(distribution, channels=tuple(sorted(channels)))
 
 
-def _owners(visible: Mapping[str, tuple[Evidence, ...]], overlay: Overlay) -> dict[str, str]:
-    """Returns which package of the system brought a record, by the record's real path."""
+def _owners(
+    visible: Mapping[str, tuple[Evidence, ...]], overlay: Overlay, foreign: Collection[str]
+) -> dict[str, str]:
+    """Returns which package of the system brought a record, by the record's real path.
+
+    What somebody else built for the system (EPEL, NodeSource), its advisories do not speak of.
+    """
     return {
         real_path(owned.path, overlay.links) or "": owned.owner
         for several in visible.values()
         for evidence in several
         for owned in evidence.owned
+        if owned.owner not in foreign
     }
 
 
 def _packages(
-    visible: Mapping[str, tuple[Evidence, ...]],
+    told: Iterable[tuple[str, FoundPackage]],
     distribution: Distribution | None,
     origins: Mapping[_Origin, str],
     owners: Mapping[str, str],
@@ -197,7 +205,7 @@ def _packages(
             module=found.module,
             owner=owners.get(path, ""),
         ): None
-        for path, found in _told_once(visible)
+        for path, found in told
     }
     return tuple(sorted(packages, key=lambda each: (each.path, each.name, each.version, each.purl)))
 

@@ -24,15 +24,18 @@ _OWN: Final[Mapping[str, str]] = {
 """What a distribution's own packages have in their vendor, in lower case; of others nobody is sure."""
 
 
+def is_foreign(distribution: Distribution | None, package: FoundPackage) -> bool:
+    """Tells whether a package names another vendor than the distribution's own."""
+    own = _OWN.get(distribution.id) if distribution is not None else None
+    return own is not None and bool(package.vendor) and own not in package.vendor.lower()
+
+
 def foreign_packages(
     distribution: Distribution | None, packages: Iterable[FoundPackage]
 ) -> Iterator[ReportWarning]:
     """Yields a warning where packages name another vendor, as EPEL's do; without any they may be anybody's."""
-    own = _OWN.get(distribution.id) if distribution is not None else None
-    if distribution is None or own is None:
-        return
-    vendors = Counter(each.vendor for each in packages if each.vendor and own not in each.vendor.lower())
-    if vendors:
+    vendors = Counter(each.vendor for each in packages if is_foreign(distribution, each))
+    if distribution is not None and vendors:
         named = ", ".join(shown(vendor) for vendor, _ in vendors.most_common(3))
         yield ReportWarning(
             code=FOREIGN_PACKAGES,

@@ -17,10 +17,13 @@ from typing import Final
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, OwnedFile
 from services.scanner.reading.complaints import to_text
 
+MAX_OWNED: Final = 200_000
+"""Records that one database is asked for; a full Debian has some hundred."""
+
 _LANGUAGES: Final = r"(?:(?:python|pypy|php)[0-9.]*|nodejs|ruby|rubygems-integration|gems|java|maven-repo)"
 _PLACE: Final = rf"usr/(?:lib|lib64|share|lib/[a-z0-9_]+-linux-[a-z0-9]+)/{_LANGUAGES}/"
-_BUNDLED: Final = r"usr/lib/node_modules/"
-"""Where distributions other than Debian and its heirs keep npm."""
+_BUNDLED: Final = r"usr/lib(?:64)?/node_modules(?:_[0-9]+)?/"
+"""Where distributions other than Debian and its heirs keep npm; Fedora keeps several of it side by side."""
 _ENDS: Final = ("METADATA", "PKG-INFO", ".egg-info", "package.json", ".gemspec", "installed.json", ".jar", ".war")
 
 _FOLDER = re.compile(f"{_PLACE}|{_BUNDLED}")

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.catalogers.interface import (
+    Cataloger,
+    Evidence,
+    FoundPackage,
+    Hints,
+    OwnedFile,
+    PackageFormat,
+)
+from services.scanner.catalogers.systems.ownership import MAX_OWNED, owned_files
 from services.scanner.catalogers.systems.rpmdb import berkeley, header, ndb, sqlite
 from services.scanner.catalogers.systems.rpmdb.faults import Damaged
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
@@ -45,13 +54,14 @@ class _Record(NamedTuple):
     """File name of the source package; empty where none is told."""
     module: str = ""
     vendor: str = ""
+    owned: tuple[OwnedFile, ...] = ()
 
 
 class RpmCataloger(Cataloger):
     """Reads `rpmdb.sqlite`, `Packages.db`, `Packages` and `container-manifest-2`, by what is in them."""
 
     name = "rpm"
-    version = 1
+    version = 2
     hints = Hints(names=(*PREFERENCE, "rpmdb.sqlite-wal", "rpmdb.sqlite-journal"))
     max_bytes = 256 << 20
 
@@ -66,13 +76,19 @@ class RpmCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """Every package but the keys; headers that cannot be read cost no others."""
         complaints = Complaints(path)
-        packages: tuple[FoundPackage, ...] = ()
+        records: tuple[_Record, ...] = ()
         if path in _JOURNALS:
             _note_changes(content, complaints)
         else:
-            records = _of_manifest(content, complaints) if path == _MANIFEST else _of_database(content, complaints)
-            packages = _packages(tuple(records), complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
+            told = _of_manifest(content, complaints) if path == _MANIFEST else _of_database(content, complaints)
+            records = tuple(told)
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            packages=_packages(records, complaints),
+            warnings=complaints.warnings(),
+            owned=tuple(owned for record in records for owned in record.owned),
+        )
 
 
 def _note_changes(content: bytes, complaints: Complaints) -> None:
@@ -82,7 +98,7 @@ def _note_changes(content: bytes, complaints: Complaints) -> None:
 
 
 def _of_database(content: bytes, complaints: Complaints) -> Iterator[_Record]:
-    number = damages = size = 0
+    number = damages = size = owned = 0
     try:
         for number, blob in enumerate(_form(content)(content), start=1):
             try:
@@ -94,7 +110,11 @@ def _of_database(content: bytes, complaints: Complaints) -> Iterator[_Record]:
                     return
                 if isinstance(blob, Damaged):
                     raise blob
-                yield _of_header(header.read_header(blob))
+                record = _of_header(header.read_header(blob))
+                files = owned_files(record.name, _folders(blob)) if is_word(record.name) else ()
+                record = record._replace(owned=tuple(islice(files, MAX_OWNED - owned)))
+                owned += len(record.owned)
+                yield record
             except Damaged as damage:
                 damages += 1
                 complaints.broken(f"Record {number}", str(damage))
@@ -127,6 +147,11 @@ def _of_header(tags: dict[int, bytes | int]) -> _Record:
         module=text(header.MODULARITY_LABEL),
         vendor=text(header.VENDOR),
     )
+
+
+def _folders(blob: bytes | memoryview) -> Iterator[tuple[str, Iterator[str]]]:
+    for folder, names in header.read_files(blob):
+        yield to_text(folder).strip("/"), map(to_text, names)
 
 
 def _of_manifest(content: bytes, complaints: Complaints) -> Iterator[_Record]:

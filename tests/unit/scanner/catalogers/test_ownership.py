@@ -15,7 +15,9 @@ from services.scanner.catalogers.systems.apk import ApkCataloger
 from services.scanner.catalogers.systems.ownership import DpkgFilesCataloger
 from services.scanner.pipeline.match import Matched, match
 from tests.builders.advisories import NOW, affected, before, compiled, record
+from tests.builders.jars import jar, properties
 from tests.builders.records import ALPINE, APK, DEBIAN, STATUS, coalesced, dpkg_status, metadata
+from tests.builders.rpmdb import header, sqlite_form
 
 LIST = "var/lib/dpkg/info/python3-requests.list"
 REQUESTS = "usr/lib/python3/dist-packages/requests-2.28.1.egg-info/PKG-INFO"
@@ -114,6 +116,53 @@ def test_alpine_s_database_tells_of_files_too(tmp_path: Path) -> None:
     layer = LayerBuilder().file("etc/os-release", ALPINE).file(APK, database)
     layer.file(f"{folder}/PKG-INFO", metadata("requests", "2.31.0"))
     assert owners(layer, tmp_path)["requests"] == "py3-requests"
+
+
+def an_rpm_image(vendor: str) -> LayerBuilder:
+    path = "usr/lib/python3.9/site-packages/requests-2.25.1-py3.9.egg-info/PKG-INFO"
+    made = header("python3-requests", "2.25.1", "6.el9", vendor=vendor, files=[f"/{path}", "/usr/bin/x"])
+    return (
+        LayerBuilder()
+        .file("etc/os-release", 'ID=almalinux\nVERSION_ID="9.4"\n')
+        .file("var/lib/rpm/rpmdb.sqlite", sqlite_form([made]))
+        .file(path, metadata("requests", "2.25.1"))
+    )
+
+
+def test_rpm_s_database_tells_of_files_too(tmp_path: Path) -> None:
+    assert owners(an_rpm_image("AlmaLinux"), tmp_path)["requests"] == "python3-requests"
+
+
+def test_what_others_built_for_a_system_its_advisories_do_not_speak_for(tmp_path: Path) -> None:
+    in_alma = record("CVE-2-2", affected("AlmaLinux:9", "bash", *before("9")))
+    layer = an_rpm_image("Fedora Project")
+
+    assert owners(layer, tmp_path)["requests"] == ""
+    assert [each.id for each in judged(layer, tmp_path, IN_REQUESTS, in_alma).findings] == ["CVE-1-1"]
+
+
+def test_debian_s_advisories_speak_for_its_archives_of_java(tmp_path: Path) -> None:
+    nested = jar(properties("org.nested", "inner", "1.0"))
+    archive = jar({**properties("commons-io", "commons-io", "2.11.0"), "lib/inner-1.0.jar": nested})
+    path, link = "usr/share/java/commons-io-2.11.0.jar", "usr/share/java/commons-io.jar"
+    layer = (
+        LayerBuilder()
+        .file("etc/os-release", DEBIAN)
+        .file(STATUS, dpkg_status(**{"libcommons-io-java": "2.11.0-2"}))
+        .file("var/lib/dpkg/info/libcommons-io-java.list", f"/.\n/usr/share/java\n/{path}\n/{link}\n")
+        .file(path, archive)
+        .symlink(link, "commons-io-2.11.0.jar")
+        .file("opt/app/commons-io-2.11.0.jar", archive)
+    )
+    in_maven = record("CVE-1-1", affected("Maven", "commons-io:commons-io", *before("2.14")))
+    in_nested = record("CVE-3-3", affected("Maven", "org.nested:inner", *before("2")))
+
+    result = judged(layer, tmp_path, in_maven, in_nested, IN_DEBIAN)
+
+    assert [(each.id, each.path) for each in result.findings] == [
+        ("CVE-1-1", "/opt/app/commons-io-2.11.0.jar"),
+        ("CVE-3-3", "/opt/app/commons-io-2.11.0.jar:lib/inner-1.0.jar"),
+    ]
 
 
 def test_the_distribution_s_advisories_speak_for_its_own(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
-from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.interface import Evidence, FoundPackage, OwnedFile, PackageFormat
 from services.scanner.catalogers.systems.rpm import RpmCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 from tests.builders.rpmdb import FIXTURES, hash_form, header, ndb_form, recorded, sqlite_form
@@ -51,6 +53,10 @@ def test_a_database_of_rpm_says_what_rpm_itself_lists(form: str) -> None:
     assert {(each.name, each.source.name if each.source else "") for each in evidence.packages} == {
         (name, source.rsplit("-", 2)[0]) for name, _, _, source, _, _ in LISTED_BY_RPM if name != "gpg-pubkey"
     }
+    assert evidence.owned == (
+        OwnedFile("usr/lib/python3.9/site-packages/made-1.2.dist-info/METADATA", "python3-made"),
+        OwnedFile("usr/share/java/made.jar", "python3-made"),
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -104,6 +110,61 @@ def test_module_and_stream_are_kept_without_their_build() -> None:
     label = "nodejs:16:8050020211222124241:c5368500"
 
     assert read(sqlite_form([header("npm", "8", module=label)])).packages[0].module == "nodejs:16"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_of_a_package_that_are_records_of_languages_are_told(form: str) -> None:
+    site = "usr/lib/python3.9/site-packages"
+    files = [
+        "/usr/bin/requests",
+        f"/{site}/six.py",
+        f"/{site}/requests-2.25.1-py3.9.egg-info/PKG-INFO",
+        f"/{site}/requests-2.25.1-py3.9.egg-info/top_level.txt",
+        "/usr/share/java/commons-io.jar",
+        "/opt/app/lib/python3.9/site-packages/x.dist-info/METADATA",
+    ]
+    made = header("python3-requests", "2.25.1", files=files)
+
+    assert read(
+        FORMS[form]([BASH, made, header("npm", "8", files=["/usr/lib/node_modules/npm/package.json"])])
+    ) == (
+        Evidence(
+            path=SQLITE,
+            cataloger="rpm",
+            packages=read(FORMS[form]([BASH, header("python3-requests", "2.25.1"), header("npm", "8")])).packages,
+            owned=(
+                OwnedFile(f"{site}/requests-2.25.1-py3.9.egg-info/PKG-INFO", "python3-requests"),
+                OwnedFile("usr/share/java/commons-io.jar", "python3-requests"),
+                OwnedFile("usr/lib/node_modules/npm/package.json", "npm"),
+            ),
+        )
+    )
+
+
+@pytest.mark.parametrize("tag", [1116, 1117, 1118])
+@pytest.mark.parametrize("count", [0, 1, 0xFFFF_FFFF])
+@pytest.mark.parametrize("offset", [0, 0xFFFF_FFFF])
+def test_files_that_lead_nowhere_cost_no_package(tag: int, count: int, offset: int) -> None:
+    whole = header("x", "1", files=["/usr/share/java/a.jar", "/usr/lib/java/b.jar"])
+    start = whole.index(struct.pack(">I", tag))
+    broken = whole[: start + 8] + struct.pack(">II", offset, count) + whole[start + 16 :]
+
+    evidence = read(sqlite_form([BASH, broken]))
+
+    assert [each.name for each in evidence.packages] == ["bash", "x"]
+    assert evidence.warnings == ()
+
+
+def test_many_folders_without_a_file_end_soon() -> None:
+    files = [f"/usr/share/java/{number}/x.jar" for number in range(50_000)]
+    made = header("x", "1", files=files)
+    names = made.index(struct.pack(">I", 1117))
+    without = made[: names + 12] + struct.pack(">I", 0) + made[names + 16 :]
+    began = time.thread_time()
+
+    assert len(read(sqlite_form([made])).owned) == 50_000
+    assert read(sqlite_form([without])).owned == ()
+    assert time.thread_time() - began < 5
 
 
 def test_keys_that_rpm_trusts_are_no_packages() -> None:
@@ -273,5 +334,6 @@ def test_no_bytes_make_it_raise(content: bytes) -> None:
 
 
 DAMAGED = {
-    form: make([BASH, header("big", "1", filler="x" * 9000), header("zlib", "1")]) for form, make in FORMS.items()
+    form: make([BASH, header("big", "1", filler="x" * 9000), header("zlib", "1", files=["/usr/lib/java/z.jar"])])
+    for form, make in FORMS.items()
 }
