@@ -17,9 +17,11 @@ MAX_RECORDS: Final = 100_000
 """In one file; the largest projects have a tenth of it."""
 _SCOPED: Final = frozenset({PackageFormat.NPM, PackageFormat.COMPOSER})
 _INSTALLED = re.compile(
-    r"(?:^|/)(?:node_modules|share/nodejs|site-packages|dist-packages|gems/[^/]+-\d[^/]*|vendor/[^/]+/[^/]+)/"
+    r"(?:^|/)(?:node_modules|share/nodejs|site-packages|dist-packages|gems/[^/]+-\d[^/]*|vendor/[^/]+/[^/]+"
+    r"|pkg/mod|share/gocode/src|\.?cargo/registry|\.?cargo/git/checkouts)/"
 )
-"""Folders of installed packages: a lock in there is one that a package was published with, for its developers."""
+"""Folders of packages, installed or fetched to build with: a lock in there is what a package was published with,
+for its developers."""
 
 
 class Record(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from services.scanner.catalogers.go.modules import Module, module, replacement, to_packages
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints
+from services.scanner.catalogers.records import is_published
 from services.scanner.reading.complaints import Complaints, shown, to_text
 
 _TOKEN = re.compile(r"\"[^\"]*\"|`[^`]*`|//.*|=>|[()]|(?:(?!//|=>)[^\s\"`()])+")
@@ -23,20 +24,26 @@ class GoModCataloger(Cataloger):
     """Reads what is required, directly or not, with what stands in for it."""
 
     name = "go-mod"
-    version = 1
+    version = 2
     hints = Hints(names=("go.mod",))
     max_bytes = 4 << 20
 
     def wants(self, path: str) -> bool:
-        """`go.mod`."""
-        return path == "go.mod" or path.endswith("/go.mod")
+        """`go.mod` of a project's own."""
+        return path[path.rfind("/") + 1 :] == "go.mod" and not is_published(path)
 
     def read(self, path: str, content: bytes) -> Evidence:
         """Modules that a folder stands in for, or that are excluded in the version required, tell no version."""
         complaints = Complaints(path)
         file = _parse(content, complaints)
         found = dict.fromkeys(to_packages(map(file.built, file.required), complaints))
-        return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            packages=tuple(found),
+            warnings=complaints.warnings(),
+            pinned=True,
+        )
 
 
 class _File(NamedTuple):

@@ -16,7 +16,7 @@ class GradleLockCataloger(Cataloger):
     """Reads what is locked, whatever the configuration: that of the build itself too."""
 
     name = "gradle-lock"
-    version = 1
+    version = 2
     hints = Hints(names=_NAMES)
     max_bytes = 16 << 20
 
@@ -40,4 +40,10 @@ class GradleLockCataloger(Cataloger):
                 found[FoundPackage(format=PackageFormat.MAVEN, name=name, version=version)] = None
             else:
                 complaints.broken(f"Line {number}", f"has no coordinates that could be such: {shown(told)!r}")
-        return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            packages=tuple(found),
+            warnings=complaints.warnings(),
+            pinned=True,
+        )

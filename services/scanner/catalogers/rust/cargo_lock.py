@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.catalogers.records import is_published
 from services.scanner.reading.complaints import Complaints, is_word, shown
 
 _MAX_CRATES: Final = 100_000
@@ -22,13 +23,13 @@ class CargoLockCataloger(Cataloger):
     """Reads every crate, whatever its source: those of a workspace are listed as it lists them."""
 
     name = "cargo-lock"
-    version = 1
+    version = 2
     hints = Hints(names=("Cargo.lock",))
     max_bytes = 16 << 20
 
     def wants(self, path: str) -> bool:
-        """`Cargo.lock`."""
-        return path == "Cargo.lock" or path.endswith("/Cargo.lock")
+        """`Cargo.lock` of a project's own."""
+        return path[path.rfind("/") + 1 :] == "Cargo.lock" and not is_published(path)
 
     def read(self, path: str, content: bytes) -> Evidence:
         """One package for each record with a name and a version."""
@@ -48,7 +49,13 @@ class CargoLockCataloger(Cataloger):
             else:
                 label = f"The record of {crate.name}" if crate.name else f"Record {number}"
                 complaints.broken(label, f"has no name and version that could be such: {shown(crate.version)!r}")
-        return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
+        return Evidence(
+            path=path,
+            cataloger=self.name,
+            packages=tuple(found),
+            warnings=complaints.warnings(),
+            pinned=True,
+        )
 
 
 def _records(content: bytes, complaints: Complaints) -> list[object]:

@@ -92,3 +92,18 @@ def test_truncated_anywhere_it_gives_evidence(length: int) -> None:
 @given(st.binary(max_size=300))
 def test_any_bytes_give_evidence(content: bytes) -> None:
     assert isinstance(read(content), Evidence)
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("Cargo.lock", True),
+        ("app/Cargo.lock", True),
+        ("app/XCargo.lock", False),
+        ("root/.cargo/registry/src/index.crates.io-6f17d22bba15001f/ripgrep-14.1.0/Cargo.lock", False),
+        ("usr/local/cargo/git/checkouts/tool-0123456789abcdef/abcdef0/Cargo.lock", False),
+        ("usr/share/cargo/registry/ripgrep-13.0.0/Cargo.lock", False),
+    ],
+)
+def test_wants_the_lock_of_a_project_and_none_that_a_crate_was_published_with(path: str, wanted: bool) -> None:
+    assert CargoLockCataloger().wants(path) is wanted

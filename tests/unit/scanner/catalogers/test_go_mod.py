@@ -74,7 +74,15 @@ def test_a_broken_line_is_told_and_its_neighbours_are_read(line: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "wanted"), [("go.mod", True), ("a/go.mod", True), ("a/xgo.mod", False), ("go.mod/x", False)]
+    ("path", "wanted"),
+    [
+        ("go.mod", True),
+        ("a/go.mod", True),
+        ("a/xgo.mod", False),
+        ("go.mod/x", False),
+        ("go/pkg/mod/golang.org/x/net@v0.17.0/go.mod", False),
+        ("usr/share/gocode/src/golang.org/x/net/go.mod", False),
+    ],
 )
 def test_wants_go_mod(path: str, wanted: bool) -> None:
     assert GoModCataloger().wants(path) is wanted

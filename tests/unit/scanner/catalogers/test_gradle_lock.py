@@ -29,6 +29,7 @@ def test_what_is_locked_is_read() -> None:
             FoundPackage(format=PackageFormat.MAVEN, name="com.google.guava:guava", version="31.1-jre"),
             FoundPackage(format=PackageFormat.MAVEN, name="org.slf4j:slf4j-api", version="1.7.36"),
         ),
+        pinned=True,
     )
 
 

@@ -8,12 +8,20 @@ import msgspec
 import pytest
 
 from services.lab.layer import LayerBuilder
+from tests.builders.jars import jar, properties
+from tests.builders.programs import go_program, modules
 from tests.builders.records import coalesced, metadata
+
+RUST = Path(__file__).parents[2] / "fixtures" / "executables" / "rust-auditable.so"
 
 
 def lock(**packages: str) -> bytes:
     entries = {f"node_modules/{name}": {"version": version} for name, version in packages.items()}
     return msgspec.json.encode({"lockfileVersion": 3, "packages": {"": {"name": "app"}, **entries}})
+
+
+def cargo_lock(**crates: str) -> str:
+    return "\n".join(f'[[package]]\nname = "{name}"\nversion = "{crates[name]}"' for name in crates)
 
 
 def package(name: str, version: str) -> bytes:
@@ -79,6 +87,33 @@ def test_of_python_each_pin_is_looked_up_in_the_whole_image(tmp_path: Path) -> N
     assert installed(tmp_path, layer) == [
         ("requests", "2.19.1", "/app/requirements.txt"),
         ("Flask_Cors", "3.0", f"/{site}"),
+    ]
+
+
+def test_of_go_rust_and_java_each_pin_is_looked_up_in_the_whole_image(tmp_path: Path) -> None:
+    program = go_program("go1.21.3", modules("dep example.com/lib v1.2.3"))
+    archive = jar(properties("org.slf4j", "slf4j-api", "1.7.36"))
+    layer = (
+        LayerBuilder()
+        .file("src/go.mod", "module a.b/c\nrequire (\nexample.com/lib v1.2.3\nexample.com/test v1.0.0\n)\n")
+        .file("usr/bin/tool", program, mode=0o755)
+        .file("src/Cargo.lock", cargo_lock(itoa="1.0.11", rand="0.8.0"))
+        .file("usr/lib/rust.so", RUST.read_bytes(), mode=0o755)
+        .file("src/gradle.lockfile", "org.slf4j:slf4j-api:1.7.36=a\ncom.google.guava:guava:31.1-jre=a\n")
+        .file("opt/app.war", jar({"WEB-INF/lib/slf4j-api-1.7.36.jar": archive}, class_=False))
+    )
+
+    assert installed(tmp_path, layer) == [
+        ("app", "", "/opt/app.war"),
+        ("org.slf4j:slf4j-api", "1.7.36", "/opt/app.war:WEB-INF/lib/slf4j-api-1.7.36.jar"),
+        ("rand", "0.8.0", "/src/Cargo.lock"),
+        ("example.com/test", "v1.0.0", "/src/go.mod"),
+        ("com.google.guava:guava", "31.1-jre", "/src/gradle.lockfile"),
+        ("example.com/lib", "v1.2.3", "/usr/bin/tool"),
+        ("stdlib", "1.21.3", "/usr/bin/tool"),
+        ("cfg-if", "1.0.0", "/usr/lib/rust.so"),
+        ("itoa", "1.0.11", "/usr/lib/rust.so"),
+        ("tiny", "0.3.1", "/usr/lib/rust.so"),
     ]
 
 
