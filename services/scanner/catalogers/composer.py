@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
-from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, packages_of
-from services.scanner.reading.complaints import Complaints
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, RecordCataloger
 from services.scanner.reading.documents import Unreadable, read_each, read_json
 
 _PLACE = re.compile(r"(?:.*/)?composer/installed\.json", re.DOTALL)
@@ -25,11 +24,12 @@ class _Package(msgspec.Struct):
     version: str
 
 
-class ComposerCataloger(Cataloger):
+class ComposerCataloger(RecordCataloger):
     """Reads what is installed, for development too: it is there."""
 
     name = "composer"
     version = 1
+    kind = PackageFormat.COMPOSER
     hints = Hints(names=("installed.json",))
     max_bytes = MAX_LOCK_BYTES
 
@@ -41,11 +41,11 @@ class ComposerCataloger(Cataloger):
         """`vendor/composer`."""
         return _FOLDER.fullmatch(path) is not None
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """A list, or since Composer 2 an object with one."""
-        complaints = Complaints(path)
-        packages = packages_of(_installed(content), PackageFormat.COMPOSER, complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
+        if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+            return _records(read_json(content, list[msgspec.Raw]))
+        return _records(read_json(content, _Listed).packages)
 
 
 class ComposerLockCataloger(LockCataloger):
@@ -56,16 +56,9 @@ class ComposerLockCataloger(LockCataloger):
     names = frozenset({"composer.lock"})
     kind = PackageFormat.COMPOSER
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """`packages`; those for development are in a list of their own."""
         return _records(read_json(content, _Listed).packages)
-
-
-def _installed(content: bytes) -> Iterator[Record | Unreadable]:
-    if content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
-        yield from _records(read_json(content, list[msgspec.Raw]))
-    else:
-        yield from _records(read_json(content, _Listed).packages)
 
 
 def _records(packages: list[msgspec.Raw]) -> Iterator[Record | Unreadable]:

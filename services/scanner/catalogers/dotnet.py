@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
-from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, packages_of
-from services.scanner.reading.complaints import Complaints, to_text
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import MAX_LOCK_BYTES, LockCataloger, Record, RecordCataloger
+from services.scanner.reading.complaints import to_text
 from services.scanner.reading.documents import Unreadable, read_each, read_json
 
 _ASSETS: Final = ("runtime", "native", "runtimeTargets", "resources")
@@ -40,11 +40,12 @@ class _Lock(msgspec.Struct):
     dependencies: dict[str, msgspec.Raw] = {}
 
 
-class DotnetCataloger(Cataloger):
+class DotnetCataloger(RecordCataloger):
     """Reads what a published program has beside it."""
 
     name = "dotnet"
     version = 1
+    kind = PackageFormat.NUGET
     hints = Hints(ends=("json",))
     max_bytes = MAX_LOCK_BYTES
 
@@ -52,11 +53,9 @@ class DotnetCataloger(Cataloger):
         """`*.deps.json`."""
         return path.endswith(".deps.json") and not path.endswith("/.deps.json")
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Packages with files to run: of the others the framework brings what there is."""
-        complaints = Complaints(path)
-        packages = packages_of(_libraries(content), PackageFormat.NUGET, complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
+        return _libraries(content)
 
 
 class NugetLockCataloger(LockCataloger):
@@ -67,9 +66,9 @@ class NugetLockCataloger(LockCataloger):
     names = frozenset({"packages.lock.json", "packages.config"})
     kind = PackageFormat.NUGET
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Packages for any framework; projects are the program's own."""
-        if name == "packages.config":
+        if path.endswith("packages.config"):
             yield from _configured(content)
             return
         for _, entries in read_each(read_json(content, _Lock).dependencies, dict[str, msgspec.Raw]):

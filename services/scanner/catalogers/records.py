@@ -61,11 +61,39 @@ def is_record(record: Record, kind: PackageFormat, complaints: Complaints) -> bo
     return True
 
 
-class LockCataloger(Cataloger):
-    """Reads files of certain names that pin packages."""
+class RecordCataloger(Cataloger):
+    """Reads files that tell packages of one format by name and version."""
+
+    kind: ClassVar[PackageFormat]
+    pins: ClassVar[bool] = False
+    """Whether they tell what was to be installed, not what is."""
+
+    def read(self, path: str, content: bytes) -> Evidence:
+        """The packages; what is none, or cannot be read, is complained of."""
+        complaints = Complaints(path)
+        packages = packages_of(self._begun(path, content), self.kind, complaints)
+        return Evidence(
+            path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=self.pins
+        )
+
+    @abstractmethod
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
+        """Yields what a file tells.
+
+        Raises:
+            Unreadable: nothing more can be read.
+        """
+
+    def _begun(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
+        """Raises what `records` raises only when it is asked for the first one."""
+        yield from self.records(path, content)
+
+
+class LockCataloger(RecordCataloger):
+    """Reads files of certain names that pin packages: what production needs, as far as they tell that apart."""
 
     names: ClassVar[Collection[str]]
-    kind: ClassVar[PackageFormat]
+    pins = True
     max_bytes = MAX_LOCK_BYTES
 
     def __init_subclass__(cls) -> None:
@@ -75,26 +103,6 @@ class LockCataloger(Cataloger):
     def wants(self, path: str) -> bool:
         """Files of its names that are a project's own."""
         return path[path.rfind("/") + 1 :] in self.names and not is_published(path)
-
-    def read(self, path: str, content: bytes) -> Evidence:
-        """What production needs, as far as the file tells that apart."""
-        complaints = Complaints(path)
-        packages = packages_of(self._begun(path[path.rfind("/") + 1 :], content), self.kind, complaints)
-        return Evidence(
-            path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=True
-        )
-
-    @abstractmethod
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
-        """Yields what the file of that name pins.
-
-        Raises:
-            Unreadable: nothing more can be read.
-        """
-
-    def _begun(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
-        """Raises what `records` raises only when it is asked for the first one."""
-        yield from self.records(name, content)
 
 
 def is_published(path: str) -> bool:

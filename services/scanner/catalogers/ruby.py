@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
-from services.scanner.catalogers.records import LockCataloger, Record, packages_of
-from services.scanner.reading.complaints import Complaints, to_text
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import LockCataloger, Record, RecordCataloger
+from services.scanner.reading.complaints import to_text
 from services.scanner.reading.documents import Unreadable
 
 _PLACE = re.compile(r"(?:.*/)?specifications/(?:default/)?[^/]+\.gemspec", re.DOTALL)
@@ -26,11 +26,12 @@ _LOCKED = re.compile(r" {4}([^\s(]+) \(([^)\s-]+)(?:-[^)]*)?\)!?")
 """Name, version and, after a dash, the platform."""
 
 
-class GemCataloger(Cataloger):
+class GemCataloger(RecordCataloger):
     """Reads specifications of gems that are installed, among them those that come with Ruby."""
 
     name = "gem"
     version = 1
+    kind = PackageFormat.GEM
     hints = Hints(ends=("gemspec",))
     max_bytes = 4 << 20
 
@@ -42,17 +43,14 @@ class GemCataloger(Cataloger):
         """The folders of specifications."""
         return _FOLDER.fullmatch(path) is not None
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record]:
         """One gem; its file's name tells what its text does not say in so many letters."""
-        complaints = Complaints(path)
         name, version = _NAME.search(content), _VERSION.search(content)
         file = _FILE.fullmatch(path[path.rfind("/") + 1 :])
-        record = Record(
+        yield Record(
             to_text(name[1]) if name else file[1] if file else "",
             to_text(version[1]) if version else file[2] if file else "",
         )
-        packages = packages_of((record,), PackageFormat.GEM, complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
 
 
 class GemLockCataloger(LockCataloger):
@@ -63,7 +61,7 @@ class GemLockCataloger(LockCataloger):
     names = frozenset({"Gemfile.lock", "gems.locked"})
     kind = PackageFormat.GEM
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Gems of servers and of repositories; what has a path is a part of the project."""
         section = ""
         for line in content.decode("utf-8", "replace").splitlines():

@@ -43,7 +43,7 @@ class BunLockCataloger(LockCataloger):
     kind = PackageFormat.NPM
     max_bytes = 8 << 20
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Each package is a list that begins with its name and its version."""
         lock = read_jsonc(content, _Lock)
         packages: dict[str, _Package] = {}

@@ -44,7 +44,7 @@ class NpmLockCataloger(LockCataloger):
             return not is_published(path.removesuffix(f"{_FOLDER}{_HIDDEN}"))
         return super().wants(path)
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Since version 2 all packages are in one list; before, each is below the one that brings it."""
         lock = read_json(content, _Lock)
         if lock.packages is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
-from services.scanner.catalogers.records import Record, packages_of
-from services.scanner.reading.complaints import Complaints
-from services.scanner.reading.documents import Unreadable, read_json
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import Record, RecordCataloger
+from services.scanner.reading.documents import read_json
 
 _PACKAGE = re.compile(
     r"(?:.*/)?(?:node_modules|usr/share/nodejs|usr/lib/(?:[^/]+/)?nodejs)/(?:@[^/]+/)?[^/@.][^/]*/package\.json"
@@ -29,11 +29,12 @@ class _Package(msgspec.Struct):
     version: str = ""
 
 
-class NodeCataloger(Cataloger):
+class NodeCataloger(RecordCataloger):
     """Reads `package.json` of packages; of a project's own nothing is known to anybody else."""
 
     name = "node"
     version = 1
+    kind = PackageFormat.NPM
     hints = Hints(names=("package.json",))
     max_bytes = 16 << 20
 
@@ -49,16 +50,9 @@ class NodeCataloger(Cataloger):
         """`node_modules`, and a package's folder in there."""
         return _FOLDER.fullmatch(path) is not None
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record]:
         """One package, which its folder names where it does not; what has no version was never published."""
-        complaints = Complaints(path)
-        try:
-            told = read_json(content, _Package)
-        except Unreadable as error:
-            complaints.broken("The document", error.why)
-            return Evidence(path=path, cataloger=self.name, warnings=complaints.warnings())
+        told = read_json(content, _Package)
         folder = _NAME.search(path.removesuffix("/package.json"))
-        name = told.name or (folder[0] if folder else "")
-        records = (Record(name, told.version),) if told.version else ()
-        packages = packages_of(records, PackageFormat.NPM, complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
+        if told.version:
+            yield Record(told.name or (folder[0] if folder else ""), told.version)

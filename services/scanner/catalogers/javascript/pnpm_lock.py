@@ -25,7 +25,7 @@ class PnpmLockCataloger(LockCataloger):
     names = frozenset({"pnpm-lock.yaml"})
     kind = PackageFormat.NPM
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """All packages where nothing tells which ones production needs."""
         lock = _Lock(content)
         if not lock.version:

@@ -30,7 +30,7 @@ class YarnLockCataloger(LockCataloger):
     names = frozenset({"yarn.lock"})
     kind = PackageFormat.NPM
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Packages from elsewhere than the project itself."""
         head, fields = "", dict[str, str]()
         for line in content.decode("utf-8", "replace").splitlines():

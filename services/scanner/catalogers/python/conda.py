@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import msgspec
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, PackageFormat
-from services.scanner.catalogers.records import Record, packages_of
-from services.scanner.reading.complaints import Complaints
-from services.scanner.reading.documents import Unreadable, read_json
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import Record, RecordCataloger
+from services.scanner.reading.documents import read_json
 
 _RECORD = re.compile(r"(?:.*/)?conda-meta/[^/]+\.json", re.DOTALL)
 _FOLDER = re.compile(r"(?:.*/)?conda-meta", re.DOTALL)
@@ -20,11 +20,12 @@ class _Package(msgspec.Struct):
     version: str
 
 
-class CondaCataloger(Cataloger):
+class CondaCataloger(RecordCataloger):
     """Reads the record of one package. OSV knows none of conda's own names, so they are listed and not judged."""
 
     name = "conda"
     version = 1
+    kind = PackageFormat.CONDA
     hints = Hints(ends=("json",))
     max_bytes = 64 << 20
 
@@ -36,13 +37,7 @@ class CondaCataloger(Cataloger):
         """The folder of an environment's records."""
         return _FOLDER.fullmatch(path) is not None
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record]:
         """One package."""
-        complaints = Complaints(path)
-        try:
-            told = read_json(content, _Package)
-        except Unreadable as error:
-            complaints.broken("The document", error.why)
-            return Evidence(path=path, cataloger=self.name, warnings=complaints.warnings())
-        packages = packages_of((Record(told.name, told.version),), PackageFormat.CONDA, complaints)
-        return Evidence(path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings())
+        told = read_json(content, _Package)
+        yield Record(told.name, told.version)

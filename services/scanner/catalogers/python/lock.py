@@ -32,8 +32,9 @@ class PythonLockCataloger(LockCataloger):
     kind = PackageFormat.PYPI
     max_bytes = 8 << 20
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """A list of tables in all of them; which ones production needs, each tells in its own way."""
+        name = path[path.rfind("/") + 1 :]
         document = read_toml(content)
         listed = document.get("packages" if name == "pylock.toml" else "package", [])
         if not isinstance(listed, list):
@@ -54,7 +55,7 @@ class PipfileLockCataloger(LockCataloger):
     names = frozenset({"Pipfile.lock"})
     kind = PackageFormat.PYPI
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """All categories but that for development."""
         for category, packages in read_each(read_json(content, dict[str, msgspec.Raw]), dict[str, msgspec.Raw]):
             if category in ("_meta", *DEVELOPMENT):

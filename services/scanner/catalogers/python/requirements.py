@@ -23,7 +23,7 @@ class RequirementsCataloger(LockCataloger):
     kind = PackageFormat.PYPI
     max_bytes = 4 << 20
 
-    def records(self, name: str, content: bytes) -> Iterator[Record | Unreadable]:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Lines with `==` and one whole version; all others are wishes."""
         for line in content.decode("utf-8", "replace").splitlines():
             if match := _PIN.match(line.strip()):
