@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
-from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
+from services.scanner.catalogers.interface import Hints, PackageFormat
+from services.scanner.catalogers.records import MAX_LOCK_BYTES, Record, RecordCataloger
+from services.scanner.reading.complaints import is_word, to_text
+from services.scanner.reading.documents import Unreadable
 
 _NAMES: Final = ("gradle.lockfile", "buildscript-gradle.lockfile")
 _EMPTY: Final = "empty"
 """In place of coordinates: the configurations that lock nothing follow."""
 
 
-class GradleLockCataloger(Cataloger):
+class GradleLockCataloger(RecordCataloger):
     """Reads what is locked, whatever the configuration: that of the build itself too."""
 
     name = "gradle-lock"
-    version = 2
+    version = 3
+    kind = PackageFormat.MAVEN
+    pins = True
     hints = Hints(names=_NAMES)
-    max_bytes = 16 << 20
+    max_bytes = MAX_LOCK_BYTES
 
     def wants(self, path: str) -> bool:
         """`gradle.lockfile`, and that of the build itself."""
         return path.rpartition("/")[2] in _NAMES
 
-    def read(self, path: str, content: bytes) -> Evidence:
+    def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Lines are `group:artifact:version=configurations`."""
-        complaints = Complaints(path)
-        found: dict[FoundPackage, None] = {}
         for number, raw in enumerate(content.splitlines(), start=1):
             line = to_text(raw)
             told = line.partition("=")[0]
@@ -36,14 +39,6 @@ class GradleLockCataloger(Cataloger):
             parts = told.split(":")
             if len(parts) == 3 and all(map(is_word, parts)):
                 group, artifact, version = parts
-                name = f"{group}:{artifact}"
-                found[FoundPackage(format=PackageFormat.MAVEN, name=name, version=version)] = None
+                yield Record(f"{group}:{artifact}", version)
             else:
-                complaints.broken(f"Line {number}", f"has no coordinates that could be such: {shown(told)!r}")
-        return Evidence(
-            path=path,
-            cataloger=self.name,
-            packages=tuple(found),
-            warnings=complaints.warnings(),
-            pinned=True,
-        )
+                yield Unreadable(f"in line {number} has no coordinates that could be such: {told!r}")

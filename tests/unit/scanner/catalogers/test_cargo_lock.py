@@ -107,3 +107,11 @@ def test_any_bytes_give_evidence(content: bytes) -> None:
 )
 def test_wants_the_lock_of_a_project_and_none_that_a_crate_was_published_with(path: str, wanted: bool) -> None:
     assert CargoLockCataloger().wants(path) is wanted
+
+
+def test_a_key_of_very_many_parts_ends_in_time() -> None:
+    """`tomllib` takes the square of their number: these would be most of an hour."""
+    evidence = read("a." * 500_000 + "a = 1\n" + FOURTH)
+
+    assert evidence.packages == ()
+    assert "keys of more parts than any lock" in evidence.warnings[0].message
