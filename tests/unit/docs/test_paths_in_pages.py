@@ -25,3 +25,10 @@ def test_every_file_that_a_page_names_is_there(page: str) -> None:
     ]
     assert named
     assert lost == []
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/**/*.md")), ids=lambda page: page.name)
+def test_code_that_a_page_leans_on_is_there(page: Path) -> None:
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+\.(?:py|sql))`", page.read_text()))
+    places = (ROOT, ROOT / "services", ROOT / "services/scanner")
+    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
