@@ -2,4 +2,9 @@
 
 Consumes `drydock.image.events.v1` (tags) and `drydock.scan.requests.v1` (work); publishes
 `drydock.scan.events.v1`. Its tables live in the schema `scanner`.
+
+Its rooms, each of which leans only on those after it: `work` leases scans, `pipeline` makes one, `tasks` and
+`tags` are what is asked for, `images` are where bytes come from, `layers` are read once, `catalogers` find
+packages in files, `inspectors` find secrets and malware, `reading` opens documents, archives and executables;
+`advisories` are what is known to be wrong.
 """

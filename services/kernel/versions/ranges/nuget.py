@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from services.kernel.versions.nuget import is_valid, sort_key
 from services.kernel.versions.ranges import CACHED
@@ -16,7 +16,6 @@ from services.kernel.versions.semver import RELEASED, SemverKey
 
 _INTERVAL = re.compile(r"([\[(])([^,]*)(?:(,)([^,]*))?([\])])", re.DOTALL)
 _STARS = re.compile(r"(?P<numbers>(?:[0-9]+\.){0,3}\*|[0-9]+(?:\.[0-9]+){0,3})(?:-(?P<labels>[0-9A-Za-z.-]*)\*)?")
-_ANY_TEXT: Final = "*-*"
 
 
 class Pattern(NamedTuple):

@@ -10,8 +10,6 @@ from services.scanner.catalogers.interface import PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record
 from services.scanner.reading.documents import Unreadable, read_each, read_json, read_jsonc
 
-_Names = Mapping[str, msgspec.Raw]
-
 
 class _Needs(msgspec.Struct):
     name: str = ""
