@@ -37,6 +37,8 @@ class ScannerSettings(BaseSettings):
     """How many times its stored size a layer may have, beyond its first 64 MiB."""
     layer_entries: int = Field(default=LayerLimits().entries, ge=1)
     """Most files, directories and links in a layer."""
+    layer_path_depth: int = Field(default=LayerLimits().path_depth, ge=16)
+    """Most parts of a path in a layer."""
     malware_rules: Path | None = None
     """Folder of YARA rules (`*.yar`, `*.yara`) that are used besides those of Drydock; read at start."""
     file_window_bytes: int = Field(default=InspectionLimits().window_bytes, ge=1 << 20)
@@ -96,6 +98,7 @@ class ScannerSettings(BaseSettings):
             uncompressed_bytes=self.layer_uncompressed_bytes,
             expansion=self.layer_expansion,
             entries=self.layer_entries,
+            path_depth=self.layer_path_depth,
         )
 
     @property

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
+from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.inspectors.content import ContentInspector, Passing
@@ -45,7 +46,8 @@ def analyse_layer(
     Its digest has been verified before; the diffID that comes out is for the caller to compare.
 
     Raises:
-        ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES.
+        ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
+            LAYER_PATH_TOO_DEEP.
     """
     with open_layer(Path(path), media_type, limits) as reader:
         walker = TarWalker(reader, limits)
@@ -69,6 +71,7 @@ class _Analyser:
         self._by_mark = {cataloger.mark: cataloger for cataloger in catalogers if cataloger.mark is not None}
         self._inspector = ContentInspector(inspection) if inspection is not None else None
         self._limits = limits
+        self._shallow = 2 * limits.path_depth
         self._walker = walker
         self._entries = 0
         self._paths = array("Q")
@@ -89,7 +92,10 @@ class _Analyser:
         path = clean(entry.path)
         if path is None:
             self._escape(entry.path)
-        elif path and not (b".wh." in path and self._took_whiteout(path, entry.path)):
+            return
+        if len(path) > self._shallow:
+            self._check_depth(path)
+        if path and not (b".wh." in path and self._took_whiteout(path, entry.path)):
             self._add_path(entry, path)
 
     def finish(self, diff_id: str, size: int) -> LayerAnalysis:
@@ -132,6 +138,7 @@ class _Analyser:
         if kind is EntryKind.FILE or kind is EntryKind.SPARSE_FILE:
             self._add_file(position, text, kind, size)
         elif kind is EntryKind.SYMBOLIC_LINK:
+            self._check_depth(target)
             self._add_link(position, text, to_text(target))
         elif kind is EntryKind.HARD_LINK:
             self._add_hard_link(position, text, target)
@@ -220,6 +227,7 @@ class _Analyser:
         if cleaned is None:
             self._escape(written)
             return
+        self._check_depth(cleaned)
         target = to_text(cleaned)
         self._pay_for_names(path, target)
         self._remembered.append(
@@ -231,6 +239,17 @@ class _Analyser:
                 wanted=bool(self._wanting(path)),
             )
         )
+
+    def _check_depth(self, path: bytes) -> None:
+        if path.count(b"/") >= self._limits.path_depth:
+            limit = self._limits.path_depth
+            raise ScanFailure(
+                Reason.LAYER_PATH_TOO_DEEP,
+                f"The layer has a path of {path.count(b'/') + 1} parts, more than {limit}: "
+                f"{shown(to_text(path[:80]))!r} and so on.",
+                hint="Raise DRYDOCK_SCANNER_LAYER_PATH_DEPTH if an image needs such paths.",
+                metadata={"limit": str(limit)},
+            )
 
     def _pay_for_names(self, *names: str | bytes) -> None:
         self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)

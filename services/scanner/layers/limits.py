@@ -26,6 +26,8 @@ class LayerLimits:
     one at a time; of Java's archives there may be gigabytes."""
     packages: int = 1_000_000
     """LAYER_TOO_MANY_ENTRIES when those files tell of more packages, and warnings, than these."""
+    path_depth: int = 1024
+    """LAYER_PATH_TOO_DEEP for a name, or the target of a link, of more parts."""
     path_bytes: int = 16 << 10
     """LAYER_CORRUPT for a longer name; Linux opens 4,096 bytes at once."""
     header_bytes: int = 1 << 20

@@ -41,7 +41,8 @@ class CatalogStep:
             path: the layer's file, as stored in the registry.
 
         Raises:
-            ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES;
+            ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
+                LAYER_PATH_TOO_DEEP;
                 SCAN_TIMED_OUT and WORKER_DIED when the worker did not come to an end.
         """
         try:

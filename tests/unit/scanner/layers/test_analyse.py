@@ -226,6 +226,33 @@ def test_links_and_whiteouts_are_bounded_by_what_their_names_take(tmp_path: Path
         assert failure.why is Reason.LAYER_TOO_MANY_ENTRIES
 
 
+DEEP = "/".join("d" * 8)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        LayerBuilder().file(f"{DEEP}/e"),
+        LayerBuilder().directory(f"{DEEP}/e"),
+        LayerBuilder().whiteout(f"{DEEP}/e"),
+        LayerBuilder().symlink("short", f"../{DEEP}"),
+        LayerBuilder().hard_link("short", f"{DEEP}/e"),
+    ],
+)
+def test_a_path_of_too_many_parts_ends_the_scan(tmp_path: Path, layer: LayerBuilder) -> None:
+    failure = refusal(tmp_path, layer, LayerLimits(path_depth=8))
+
+    assert failure.why is Reason.LAYER_PATH_TOO_DEEP
+    assert "9 parts, more than 8: 'd/d/d" in failure.message or "9 parts, more than 8: '../d/d" in failure.message
+    assert "DRYDOCK_SCANNER_LAYER_PATH_DEPTH" in failure.hint
+
+
+def test_a_path_of_as_many_parts_as_may_be_is_read(tmp_path: Path) -> None:
+    layer = LayerBuilder().file(f"{DEEP[:-1]}packages", "one 1\n").symlink("short", DEEP)
+
+    assert len(analysis_of(tmp_path, layer, LayerLimits(path_depth=8)).evidence) == 1
+
+
 def test_a_damaged_archive_is_corrupt_not_empty(tmp_path: Path) -> None:
     layer = tar_file(b"a", b"x") + b"damaged".ljust(512, b"!")
 
