@@ -68,10 +68,16 @@ class Names:
 
     def of(self, path: str, used: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Returns the names of a path, its own first."""
-        known = self._known.get((path, used))
-        if known is None:
-            known = self._known[path, used] = tuple(islice(dict.fromkeys(self._find(path, used)), _MAX_NAMES))
-        return known
+        unknown: list[str] = []
+        above = path
+        while (above, used) not in self._known:
+            unknown.append(above)
+            if not above:
+                break
+            above = above.rpartition("/")[0]
+        for each in reversed(unknown):  # from the root down: paths have more parts than there is room for calls
+            self._known[each, used] = tuple(islice(dict.fromkeys(self._find(each, used)), _MAX_NAMES))
+        return self._known[path, used]
 
     def _find(self, path: str, used: tuple[str, ...]) -> Iterator[str]:
         yield from self._in_parents(path, used)

@@ -68,3 +68,10 @@ def test_real_path_is_among_the_ways(links: dict[str, str], path: str) -> None:
     possible = ways(path, {link: {target} for link, target in links.items()})
 
     assert real is None or possible is None or real in possible
+
+
+def test_names_of_a_path_of_very_many_parts_are_told() -> None:
+    deep = "/".join(["usr", *"d" * 5_000, "lib"])
+    names = Names({"link": "/usr/d"})
+
+    assert names.of(f"{deep}/x") == (f"{deep}/x", deep.replace("usr/d", "link", 1) + "/x")
