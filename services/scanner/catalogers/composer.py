@@ -52,7 +52,7 @@ class ComposerLockCataloger(LockCataloger):
     """Reads what is locked for production."""
 
     name = "composer-lock"
-    version = 1
+    version = 2
     names = frozenset({"composer.lock"})
     kind = PackageFormat.COMPOSER
 

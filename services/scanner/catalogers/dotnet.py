@@ -62,7 +62,7 @@ class NugetLockCataloger(LockCataloger):
     """Reads NuGet's lock, and the older list, which pins as well."""
 
     name = "nuget-lock"
-    version = 1
+    version = 2
     names = frozenset({"packages.lock.json", "packages.config"})
     kind = PackageFormat.NUGET
 

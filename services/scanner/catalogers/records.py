@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Iterator
@@ -22,6 +23,7 @@ _INSTALLED = re.compile(
 )
 """Folders of packages, installed or fetched to build with: a lock in there is what a package was published with,
 for its developers."""
+_MERGE = re.compile(rb"^(?:<{7}|>{7}) ", re.MULTILINE)
 
 
 class Record(NamedTuple):
@@ -71,6 +73,9 @@ class RecordCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """The packages; what is none, or cannot be read, is complained of."""
         complaints = Complaints(path)
+        content = _plain(content)
+        if self.pins and _MERGE.search(content):
+            complaints.broken("The document", "has the marks of a merge that nobody finished")
         packages = packages_of(self._begun(path, content), self.kind, complaints)
         return Evidence(
             path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=self.pins
@@ -103,6 +108,13 @@ class LockCataloger(RecordCataloger):
     def wants(self, path: str) -> bool:
         """Files of its names that are a project's own."""
         return path[path.rfind("/") + 1 :] in self.names and not is_published(path)
+
+
+def _plain(content: bytes) -> bytes:
+    """Returns UTF-8 without a byte order mark: shells of Windows write UTF-16, which pip for one reads."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace").encode("utf-8", "replace")
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def is_published(path: str) -> bool:

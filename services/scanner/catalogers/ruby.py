@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 from services.scanner.catalogers.interface import Hints, PackageFormat
 from services.scanner.catalogers.records import LockCataloger, Record, RecordCataloger
@@ -24,6 +25,7 @@ _VERSION = re.compile(
 _FILE = re.compile(r"(.+?)-(\d[0-9A-Za-z.]*)(?:-.+)?\.gemspec")
 _LOCKED = re.compile(r" {4}([^\s(]+) \(([^)\s-]+)(?:-[^)]*)?\)!?")
 """Name, version and, after a dash, the platform."""
+_MERGE: Final = ("<<<<<<<", "=======", ">>>>>>>")
 
 
 class GemCataloger(RecordCataloger):
@@ -57,7 +59,7 @@ class GemLockCataloger(LockCataloger):
     """Reads Bundler's lock, which does not tell what is only for development."""
 
     name = "gem-lock"
-    version = 1
+    version = 2
     names = frozenset({"Gemfile.lock", "gems.locked"})
     kind = PackageFormat.GEM
 
@@ -65,7 +67,7 @@ class GemLockCataloger(LockCataloger):
         """Gems of servers and of repositories; what has a path is a part of the project."""
         section = ""
         for line in content.decode("utf-8", "replace").splitlines():
-            if line and not line[0].isspace():
+            if line and not line[0].isspace() and not line.startswith(_MERGE):
                 section = line
             elif section in ("GEM", "GIT", "PLUGIN SOURCE") and (match := _LOCKED.fullmatch(line)):
                 yield Record(match[1], match[2])

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
-from services.scanner.catalogers.complaints import shown
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.inspectors.content import ContentInspector, Passing
@@ -19,6 +18,7 @@ from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import Meaning, clean, fingerprint, meaning_of, to_text
 from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.layers.wanting import Wanting
+from services.scanner.reading.complaints import shown
 from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
 from services.scanner.reasons import Reason, ScanFailure
 

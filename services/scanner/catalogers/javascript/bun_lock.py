@@ -36,7 +36,7 @@ class BunLockCataloger(LockCataloger):
     """Reads what production needs from a registry; of all else the version is an address or a folder."""
 
     name = "bun-lock"
-    version = 1
+    version = 2
     names = frozenset({"bun.lock"})
     kind = PackageFormat.NPM
     max_bytes = 8 << 20

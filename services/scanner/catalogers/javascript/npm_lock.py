@@ -34,7 +34,7 @@ class NpmLockCataloger(LockCataloger):
     """Reads a project's lock, and the one that npm leaves in `node_modules`."""
 
     name = "npm-lock"
-    version = 1
+    version = 2
     names = frozenset({"package-lock.json", "npm-shrinkwrap.json", _HIDDEN})
     kind = PackageFormat.NPM
 

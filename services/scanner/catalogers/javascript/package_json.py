@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,7 @@ _PACKAGE = re.compile(
 """Where npm and Debian put packages, and where the official images of Node.js put yarn."""
 _NAME = re.compile(r"(?:@[^/]+/)?[^/]+$")
 """At the end of a folder's path."""
+_FOLDERS: Final = "node_modules/"
 _FIXTURE = re.compile(r"node_modules/.*/(?:__)?(?:tests?|fixtures?|examples?|spec)(?:__)?/", re.DOTALL)
 """Below a package, what only its own tests use."""
 _FOLDER = re.compile(r"(?:.*/)?node_modules(?:/(?:@[^/]+/)?[^./@][^/]*|/@[^/]+)?", re.DOTALL)
@@ -40,11 +42,14 @@ class NodeCataloger(RecordCataloger):
 
     def wants(self, path: str) -> bool:
         """Outside of `node_modules` any: a link there may lead to it, as with workspaces."""
-        return self.counts(path) or (path.endswith("/package.json") and "node_modules/" not in path)
+        return self.counts(path) or (path.endswith("/package.json") and _FOLDERS not in path)
 
     def counts(self, path: str) -> bool:
         """The one of a package that is installed, at any depth."""
-        return path.endswith("/package.json") and bool(_PACKAGE.fullmatch(path)) and not _FIXTURE.search(path)
+        if not path.endswith("/package.json") or not _PACKAGE.fullmatch(path):
+            return False
+        first = path.find(_FOLDERS)  # from there on the others are seen, too
+        return first < 0 or not _FIXTURE.match(path, first)
 
     def holds(self, path: str) -> bool:
         """`node_modules`, and a package's folder in there."""

@@ -12,7 +12,7 @@ from services.scanner.reading.documents import Unreadable
 from services.scanner.reading.indented import read_indented
 
 _SINCE_6 = re.compile(r"/?(@[^/@]+/[^/@]+|[^/@]+)@([^()]+)(?:\(.*\))?", re.DOTALL)
-_BEFORE_6 = re.compile(r"(?:[^/]*\.[^/]*)?/(@[^/]+/[^/]+|[^/@]+)/([^/_()]+)(?:_.*)?", re.DOTALL)
+_BEFORE_6 = re.compile(r"(?:[^/.]*+\.[^/]*+)?/(@[^/]+/[^/]+|[^/@]+)/([^/_()]+)(?:_.*)?", re.DOTALL)
 """With a host in front of it where the package is from another registry than the usual one."""
 _WANTED: Final = frozenset({"dependencies", "optionalDependencies"})
 
@@ -21,7 +21,7 @@ class PnpmLockCataloger(LockCataloger):
     """Reads what production needs: marked until version 6, found along the dependencies since."""
 
     name = "pnpm-lock"
-    version = 1
+    version = 2
     names = frozenset({"pnpm-lock.yaml"})
     kind = PackageFormat.NPM
 

@@ -26,7 +26,7 @@ class YarnLockCataloger(LockCataloger):
     """Reads both forms by what they have in common: blocks of a line of descriptors and indented fields."""
 
     name = "yarn-lock"
-    version = 1
+    version = 2
     names = frozenset({"yarn.lock"})
     kind = PackageFormat.NPM
 

@@ -27,7 +27,7 @@ class PythonLockCataloger(LockCataloger):
     """Reads the locks that are TOML."""
 
     name = "python-lock"
-    version = 1
+    version = 2
     names = frozenset({"poetry.lock", "uv.lock", "pdm.lock", "pylock.toml"})
     kind = PackageFormat.PYPI
     max_bytes = 8 << 20
@@ -51,7 +51,7 @@ class PipfileLockCataloger(LockCataloger):
     """Reads pipenv's lock."""
 
     name = "pipfile-lock"
-    version = 1
+    version = 2
     names = frozenset({"Pipfile.lock"})
     kind = PackageFormat.PYPI
 

@@ -10,7 +10,8 @@ from services.scanner.catalogers.records import LockCataloger, Record
 from services.scanner.reading.documents import Unreadable
 
 _PIN = re.compile(
-    r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*\(?\s*={2,3}\s*([A-Za-z0-9][^\s,;#)*\\]*)\s*\)?\s*(?:$|[;#\\]|--)"
+    r"([A-Za-z0-9][A-Za-z0-9._-]*+)\s*+(?:\[[^\]]*+\])?\s*+\(?\s*+={2,3}\s*+([A-Za-z0-9][^\s,;#)*\\]*)"
+    r"\s*+\)?\s*+(?:$|[;#\\]|--)"
 )
 
 
@@ -18,7 +19,7 @@ class RequirementsCataloger(LockCataloger):
     """Reads `requirements.txt`: other names are for other purposes than to run, as often as not."""
 
     name = "requirements"
-    version = 1
+    version = 2
     names = frozenset({"requirements.txt"})
     kind = PackageFormat.PYPI
     max_bytes = 4 << 20

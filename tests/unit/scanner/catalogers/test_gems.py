@@ -102,6 +102,18 @@ def test_lock_of_bundler_pins_gems_of_servers_and_repositories(name: str, ends: 
     ]
 
 
+def test_lock_in_the_midst_of_a_merge_is_read_and_told() -> None:
+    merge = "<<<<<<< HEAD\n    rack (2.2.6)\n=======\n    rack (2.2.7)\n>>>>>>> other\n"
+    evidence = read("app/Gemfile.lock", f"GEM\n  specs:\n{merge}    racc (1.6.0)\n")
+
+    assert [each.version for each in evidence.packages] == ["2.2.6", "2.2.7", "1.6.0"]
+    assert "merge" in evidence.warnings[0].message
+
+
+def test_lock_that_begins_with_a_byte_order_mark_is_read() -> None:
+    assert told("app/Gemfile.lock", "\ufeffGEM\n  specs:\n    rack (2.2.6)\n") == [("rack", "2.2.6")]
+
+
 def test_lock_of_more_packages_than_any_project_has_is_read_in_part() -> None:
     evidence = read(
         "app/Gemfile.lock", "GEM\n" + "".join(f"    a{number} (1)\n" for number in range(MAX_RECORDS + 5))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.reading.complaints import is_scoped, is_word
 from services.scanner.reading.documents import read_jsonc
 from services.scanner.reading.indented import read_indented
@@ -136,6 +137,9 @@ NESTED = {
     "packages without end": b"<package " * 500_000,
     "spaces": b" " * 1_000_000,
     "assignments": b"s.name = " * 400_000,
+    "space in requirements": b"a" + b" " * 1_000_000 + b"x",
+    "space behind requirements": b"a==1" + b" " * 1_000_000 + b"x",
+    "dots in pnpm": b"lockfileVersion: 5.4\npackages:\n  " + b"." * 1_000_000 + b":\n    dev: false",
     "brackets in requirements": b"a[" * 250_000,
     "cut quotes": b'"\\"' * 250_000 + b"\\",
     "dots in quotes in toml": b'"a" . ' * 20_000 + b"a = 1",
@@ -154,6 +158,22 @@ def test_bombs_are_told_in_no_time(path: str, content: bytes) -> None:
     begun = time.process_time()
     check(path, content)
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "node_modules/" * 1_200 + "a/package.json",
+        "node_modules/" + "a/test" * 2_500 + "/package.json",
+        "gems/a-1" * 2_000 + "/Gemfile.lock",
+        "specifications/" * 1_000 + "a" + "-1" * 100 + ".gemspec",
+    ],
+)
+def test_long_paths_are_judged_in_no_time(path: str) -> None:
+    begun = time.process_time()
+    for cataloger in CATALOGERS:
+        cataloger.wants(path), cataloger.counts(path), cataloger.holds(path)
+    assert time.process_time() - begun < 0.02
 
 
 @given(

@@ -227,6 +227,13 @@ def test_requirement_counts_when_it_leaves_no_choice(line: str, pin: tuple[str, 
     assert told("app/requirements.txt", f"\n{line}\n    --hash=sha256:def\n") == ([pin] if pin else [])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_requirements_as_shells_of_windows_write_them_are_read(encoding: str) -> None:
+    mark = "\ufeff" if encoding.endswith(("-le", "-be")) else ""
+
+    assert told("app/requirements.txt", f"{mark}flask==0.12.2\r\n".encode(encoding)) == [FLASK]
+
+
 @pytest.mark.parametrize(
     "path",
     [
