@@ -17,7 +17,11 @@ from services.scanner.reading.complaints import is_word, to_text
 _NAME = re.compile(
     r"(?P<artifact>[A-Za-z][\w.]*(?:-[A-Za-z][\w.]*)*?)(?:[-_.](?P<version>\d[\w.+-]*|r\d[\w.+-]*))?"
 )
+_PLAIN = re.compile(r"[\w.+-]+")
+"""What a name has at all: of any other one `_NAME` would try every place to split it."""
 _SECOND_VERSION = re.compile(r"(.+?)[._](\d+(?:\.\w+)+)")
+_MAX_FILE: Final = 255
+"""Characters of a file's name that Linux allows."""
 """As bundles have it."""
 _PROPERTY = re.compile(rb"^[ \t]*(groupId|artifactId|version)[ \t]*[=:][ \t]*([^\r\n]*)", re.MULTILINE)
 _DOMAIN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_-]+)+")
@@ -73,7 +77,8 @@ def of_manifest(file: str, manifest: Mapping[str, str]) -> Coordinates | None:
     The name of the file is what people give the artifact, where it is not a bundle that says so.
     """
     stem, _, end = file.rpartition(".")
-    match = _NAME.fullmatch(stem)
+    stem = stem[:_MAX_FILE]
+    match = _NAME.fullmatch(stem) if _PLAIN.fullmatch(stem) else None
     artifact, version = (match["artifact"], match["version"] or "") if match else (stem, "")
     if not version and (second := _SECOND_VERSION.fullmatch(artifact)):
         artifact, version = second[1], second[2]

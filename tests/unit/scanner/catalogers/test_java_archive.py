@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.scanner.catalogers.interface import Evidence, PackageFormat
 from services.scanner.catalogers.java.archive import JavaArchiveCataloger
+from services.scanner.catalogers.java.names import of_manifest
 from tests.builders.jars import CLASS, jar, manifest, pom, properties
 
 Files = dict[str, bytes | str]
@@ -299,6 +300,15 @@ def test_an_archive_that_is_broken_anywhere_gives_evidence(
         content[at] = byte
 
     assert isinstance(read(bytes(content[start:end])), Evidence)
+
+
+@pytest.mark.parametrize("name", ["a" + "_1" * 500, "a" + "-a_1" * 250, "a" + ".1" * 500, "a" + "_1" * 500 + "-b"])
+def test_names_that_are_nearly_some_are_judged_in_no_time(name: str) -> None:
+    begun = time.process_time()
+    for _ in range(100):
+        of_manifest(f"{name} .jar", {})
+        of_manifest(f"{name}.jar", {})
+    assert time.process_time() - begun < 0.1
 
 
 @given(
