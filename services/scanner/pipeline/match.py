@@ -99,7 +99,7 @@ def match(
     coverage and is told in the warnings.
     """
     judged = {each for each in {package.ecosystem for package in packages} if _is_covered(each, database)}
-    alone = _on_their_own(packages, judged)
+    alone = _on_their_own(packages, judged, database)
     covered = [package for package in alone if package.ecosystem in judged]
     found: dict[FindingKey, Finding] = {}
     end = end_of(distribution) if distribution is not None else None
@@ -144,13 +144,36 @@ def _is_covered(ecosystem: str, database: AdvisoryDatabase) -> bool:
     return any(release)
 
 
-def _on_their_own(packages: Sequence[Package], judged: Collection[str]) -> list[Package]:
-    """Leaves out what came with a package of the system, if that one is there and advisories speak of its release.
+def _on_their_own(
+    packages: Sequence[Package], judged: Collection[str], database: AdvisoryDatabase
+) -> list[Package]:
+    """Leaves out what came with a package of the system, if that one is there and advisories speak of it.
 
-    They know what the distribution mended without a new version, which those of the language do not.
+    They know what the distribution mended without a new version, which those of the language do not. Of a package
+    that somebody else built, or that merely says so, no advisory of the distribution speaks in any release.
     """
-    systems = {package.name: package.ecosystem for package in packages if is_system(package.ecosystem)}
-    return [each for each in packages if not (each.owner and systems.get(each.owner) in judged)]
+    owned = {package.owner for package in packages if package.owner}
+    speaking = {
+        package.name
+        for package in packages
+        if package.name in owned and package.ecosystem in judged and _is_spoken_of(package, database)
+    }
+    return [each for each in packages if each.owner not in speaking]
+
+
+def _is_spoken_of(package: Package, database: AdvisoryDatabase) -> bool:
+    if not is_system(package.ecosystem):
+        return False
+    name, _ = _judged_as(package)
+    of_family = family(package.ecosystem)
+    releases = (each for each in database.meta.ecosystems if family(each) == of_family)
+    return any(database.vulnerabilities(each, canonical_name(each, name)) for each in releases)
+
+
+def _judged_as(package: Package) -> tuple[str, str]:
+    """Returns the name and the version that advisories of its ecosystem speak of."""
+    source = None if names_binaries(package.ecosystem) else package.source
+    return (source.name, source.version) if source else (package.name, package.version)
 
 
 class _Judge:
@@ -166,8 +189,7 @@ class _Judge:
         """Everything that is wrong with one package; nothing of one whose version nobody knows."""
         if not package.version:
             return
-        source = None if names_binaries(package.ecosystem) else package.source
-        name, version = (source.name, source.version) if source else (package.name, package.version)
+        name, version = _judged_as(package)
         verdicts = self._verdict(package.ecosystem, name, version, _label(package))
         if verdicts:
             unfixed = self._unfixed if is_system(package.ecosystem) else FixState.AFFECTED

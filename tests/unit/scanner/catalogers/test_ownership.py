@@ -23,7 +23,12 @@ LIST = "var/lib/dpkg/info/python3-requests.list"
 REQUESTS = "usr/lib/python3/dist-packages/requests-2.28.1.egg-info/PKG-INFO"
 LISTED = f"/.\n/usr\n/usr/lib/python3\n/usr/lib/python3/dist-packages/requests/api.py\n/{REQUESTS}\n/usr/bin/x\n"
 IN_REQUESTS = record("CVE-1-1", affected("PyPI", "requests", *before("2.31")))
-IN_DEBIAN = record("CVE-2-2", affected("Debian:12", "bash", *before("9")))
+IN_BASH = record("CVE-2-2", affected("Debian:12", "bash", *before("9")))
+IN_DEBIAN = record(
+    "CVE-2-2",
+    affected("Debian:12", "bash", *before("9")),
+    affected("Debian:11", "python3-requests", *before("2")),
+)
 
 
 def an_image(listed: str = LISTED, release: str = DEBIAN, **packages: str) -> LayerBuilder:
@@ -179,8 +184,15 @@ def test_the_distribution_s_advisories_speak_for_its_own(tmp_path: Path) -> None
         (an_image(release='ID=mint\nVERSION_ID="21"\n'), [IN_REQUESTS, IN_DEBIAN]),
         (an_image(bash="5.2"), [IN_REQUESTS, IN_DEBIAN]),
         (an_image(listed="/.\n"), [IN_REQUESTS, IN_DEBIAN]),
+        (an_image(), [IN_REQUESTS, IN_BASH]),
     ],
-    ids=["no advisories for it", "another distribution", "owner is not installed", "not listed"],
+    ids=[
+        "no advisories for it",
+        "another distribution",
+        "owner is not installed",
+        "not listed",
+        "owner is not of the distribution",
+    ],
 )
 def test_a_package_that_nobody_else_judges_is_judged(
     layer: LayerBuilder, records: list[dict[str, object]], tmp_path: Path
