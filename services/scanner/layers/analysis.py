@@ -10,7 +10,7 @@ import msgspec
 from services.kernel.model.report import ReportWarning
 from services.scanner.catalogers.interface import Evidence
 
-WALKER_VERSION: Final = 4
+WALKER_VERSION: Final = 5
 """Raised whenever the same layer would give another analysis with the same catalogers."""
 
 

@@ -19,6 +19,8 @@ class PaxHeader(NamedTuple):
     size: int | None = None
     """Bytes of content in the archive."""
     sparse: bool = False
+    sparse_path: bytes = b""
+    """Of a sparse file, whose other name is one that its archiver made up."""
 
 
 SILENT: Final = PaxHeader()
@@ -52,10 +54,10 @@ def parse_pax(content: bytes) -> PaxHeader:
 def _header(records: dict[bytes, bytes]) -> PaxHeader:
     sparse = any(key.startswith(_SPARSE) for key in records)
     path, target = records.get(b"path", b""), records.get(b"linkpath", b"")
-    path = records.get(_SPARSE_NAME) or path
-    if b"\0" in path or b"\0" in target:
+    sparse_path = records.get(_SPARSE_NAME, b"")
+    if b"\0" in path or b"\0" in target or b"\0" in sparse_path:
         raise ValueError("a name with a NUL in it")
-    return PaxHeader(path, target, _size(records.get(b"size", b"")), sparse)
+    return PaxHeader(path, target, _size(records.get(b"size", b"")), sparse, sparse_path)
 
 
 def _size(text: bytes) -> int | None:

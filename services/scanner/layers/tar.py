@@ -173,10 +173,10 @@ class TarWalker:
 
     def _entry(self, header: bytes, size: int, extended: _Extended) -> TarEntry:
         flag, pax = header[156], extended.pax
-        path = pax.path or extended.name or _name(header)
+        path = pax.sparse_path or extended.name or pax.path or _name(header)
         target = b""
         if flag in _LINKS:
-            target = pax.target or extended.target or _until_nul(header[157:257])
+            target = extended.target or pax.target or _until_nul(header[157:257])
         limit = self._limits.path_bytes
         if len(path) > limit or len(target) > limit:
             raise self._corrupt(f"has a name of more than {limit} bytes", _BLOCK)

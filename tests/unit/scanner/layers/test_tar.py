@@ -125,6 +125,21 @@ def test_pax_records_belong_to_the_next_entry_only(tmp_path: Path) -> None:
     assert (second.path, second.size) == (b"short", 0)
 
 
+def test_long_gnu_names_count_more_than_pax_records_as_in_go(tmp_path: Path) -> None:
+    both = (
+        pax_header((b"path", b"pax"), (b"linkpath", b"pax-target"))
+        + long_name(b"gnu")
+        + long_name(b"gnu-target", b"K")
+    )
+    sparse = pax_header((b"path", b"pax"), (b"GNU.sparse.name", b"sparse")) + long_name(b"gnu")
+    stream = both + tar_header(b"cut", flag=b"2", target=b"cut") + sparse + tar_header(b"cut") + END
+
+    first, second = (entry for entry, _ in walked(tmp_path, stream))
+
+    assert (first.path, first.target) == (b"gnu", b"gnu-target")
+    assert second.path == b"sparse"
+
+
 def test_global_pax_records_concern_no_entry(tmp_path: Path) -> None:
     stream = pax_header((b"path", b"evil"), flag=b"g") + tar_header(b"name") + END
 
