@@ -95,7 +95,8 @@ class TextRules:
         if rule.id in self._not_paths.of(path) or (rule.weak and self._packaged.search(path.encode())):
             return
         done = -1
-        for offset, length in places[:_MAX_MATCHES]:
+        at, line = 0, 1  # counted on from match to match: a large file may have a thousand
+        for offset, length in sorted(places[:_MAX_MATCHES]):
             if offset < done:
                 continue
             first = max(0, offset - 1)  # so that a word's border is seen
@@ -104,7 +105,9 @@ class TextRules:
             if found is None or found.start() > offset - first:
                 continue
             done = first + found.end()
-            if seen := self._seen(rule, found, window, content.count(b"\n", 0, first + found.start()) + 1):
+            line += content.count(b"\n", at, first + found.start())
+            at = first + found.start()
+            if seen := self._seen(rule, found, window, line):
                 yield seen
 
     def search(self, rule_id: str, content: bytes) -> Iterator[Seen]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -107,6 +108,20 @@ def test_a_file_that_goes_on_under_another_name_is_not_deleted(tmp_path: Path) -
     upper = LayerBuilder().hard_link("srv/key", "app/key").whiteout("app/key")
     (found,) = findings_of(tmp_path, lower, upper)
     assert (found.path, found.deleted) == ("/srv/key", False)
+
+
+def test_a_thousand_secrets_behind_very_many_lines_are_read_in_no_time() -> None:
+    inspector = ContentInspector(Inspection())
+    inspector.file("app/warm", b"x", 0o644)
+    keys = b"".join(
+        b"\n" * 40 + b"AKIA4HZQTWNYBLK7" + bytes((65 + a, 65 + b, 82, 86)) for a in range(25) for b in range(25)
+    )
+    begun = time.process_time()
+
+    found = inspector.file("app/x", b"\n" * (8 << 20) + keys, 0o644)
+
+    assert time.process_time() - begun < 1
+    assert [each.line for each in found] == [(8 << 20) + 41]
 
 
 def test_the_configuration_tells_of_users_ports_and_the_environment(tmp_path: Path) -> None:
