@@ -160,6 +160,7 @@ class _Analyser:
         told = self._told(path, content, passing)
         if not wanting and not marking and told is None:
             return
+        self._pay_for_names(path)
         first = len(self._evidence)
         for cataloger in wanting:
             self._add_evidence(_evidence(path, kind, size, cataloger, content))
@@ -254,7 +255,7 @@ class _Analyser:
     def _pay_for_names(self, *names: str | bytes) -> None:
         self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
         if self._names_bytes > self._limits.names_bytes:
-            raise _too_many("more links and whiteouts than can be kept by name", self._limits.names_bytes)
+            raise _too_many("more records, links and whiteouts than can be kept by name", self._limits.names_bytes)
 
     def _escape(self, raw: bytes) -> None:
         self._escaped += 1

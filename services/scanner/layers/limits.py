@@ -18,7 +18,7 @@ class LayerLimits:
     entries: int = 5_000_000
     """LAYER_TOO_MANY_ENTRIES above it. Each takes 8 bytes of memory."""
     names_bytes: int = 256 << 20
-    """LAYER_TOO_MANY_ENTRIES when links and whiteouts, which are kept by name, take more than this."""
+    """LAYER_TOO_MANY_ENTRIES when records, links and whiteouts, which are kept by name, take more than this."""
     evidence_files: int = 200_000
     """LAYER_TOO_MANY_ENTRIES when more files than these want reading."""
     evidence_bytes: int = 8 << 30

@@ -215,13 +215,14 @@ def test_too_many_of_anything_ends_the_scan(tmp_path: Path, limits: LayerLimits)
     assert refusal(tmp_path, layer, limits).why is Reason.LAYER_TOO_MANY_ENTRIES
 
 
-def test_links_and_whiteouts_are_bounded_by_what_their_names_take(tmp_path: Path) -> None:
-    links, whiteouts = LayerBuilder(), LayerBuilder()
+def test_what_is_kept_by_name_is_bounded_by_what_the_names_take(tmp_path: Path) -> None:
+    links, whiteouts, files = LayerBuilder(), LayerBuilder(), LayerBuilder()
     for number in range(10):
         links.symlink(f"{number}", "x" * 3_000)
         whiteouts.whiteout(f"{'y' * 3_000}/{number}")
+        files.file(f"{number}/{'z' * 3_000}/packages", "one 1\n")
 
-    for layer in (links, whiteouts):
+    for layer in (links, whiteouts, files):
         failure = refusal(tmp_path, layer, LayerLimits(names_bytes=20_000))
         assert failure.why is Reason.LAYER_TOO_MANY_ENTRIES
 
