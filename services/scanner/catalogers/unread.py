@@ -30,6 +30,14 @@ def _at(pattern: str, ecosystem: str) -> _Sign:
 
 SYSTEM: Final = "the operating system"
 """Files of a distribution; they count where no record of its packages was read, nor which one it is."""
+ELSEWHERE: Final = "a system in a folder of the image"
+"""Databases of packages that are read at a system's root alone."""
+_DATABASES: Final = ("status", "installed", "Packages", "Packages.db", "rpmdb.sqlite")
+_BELOW_A_FOLDER: Final = re.compile(
+    r"(?!usr/lib/apk/).+/"
+    r"(?:var/lib/dpkg/status|lib/apk/db/installed|(?:var/lib|usr/lib/sysimage|usr/share)/rpm/[^/]+)",
+    re.DOTALL,
+)
 _PNP: Final = (".pnp.cjs", ".pnp.js", ".pnp.data.json")
 _NAMES: Final[Mapping[str, _Sign]] = {
     # Systems
@@ -90,9 +98,9 @@ class UnreadCataloger(Cataloger):
     """Names the ecosystem that a file's name tells of."""
 
     name = "unread"
-    version = 4
+    version = 5
     reads = Reads.NAME
-    hints = Hints(names=_NAMES, ends=_ENDS, folders=_STORES)
+    hints = Hints(names=(*_NAMES, *_DATABASES), ends=_ENDS, folders=_STORES)
 
     def wants(self, path: str) -> bool:
         """Every file that tells of packages and is not read."""
@@ -122,6 +130,8 @@ def ecosystem_of(path: str) -> str:
         pattern, ecosystem = sign
         if pattern is None or pattern.fullmatch(path):
             return ecosystem
+    if name in _DATABASES and _BELOW_A_FOLDER.fullmatch(path):
+        return ELSEWHERE
     dot = name.rfind(".") + 1
     if dot and (signs := _ENDS.get(name[dot:].lower())):
         for pattern, ecosystem in signs:

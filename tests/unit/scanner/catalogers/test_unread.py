@@ -6,12 +6,23 @@ from hypothesis import strategies as st
 
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Reads
-from services.scanner.catalogers.unread import SYSTEM, UnreadCataloger
+from services.scanner.catalogers.unread import ELSEWHERE, SYSTEM, UnreadCataloger
 from services.scanner.layers.wanting import Wanting
 
 SIGNS = [
     *((SYSTEM, path) for path in ("lib/x86_64-linux-gnu/libc.so.6", "usr/lib64/libc.so.6", "bin/busybox")),
     *((SYSTEM, f"etc/{name}") for name in ("alpine-release", "debian_version", "redhat-release")),
+    *(
+        (ELSEWHERE, f"opt/chroot/{path}")
+        for path in (
+            "var/lib/dpkg/status",
+            "lib/apk/db/installed",
+            "usr/lib/apk/db/installed",
+            "var/lib/rpm/Packages",
+            "usr/lib/sysimage/rpm/rpmdb.sqlite",
+            "usr/share/rpm/Packages.db",
+        )
+    ),
     ("pacman", "var/lib/pacman/local/acl-2.3.1-3/desc"),
     ("opkg", "usr/lib/opkg/status"),
     ("opkg", "var/lib/opkg/status"),
