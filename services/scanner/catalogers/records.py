@@ -72,14 +72,7 @@ class RecordCataloger(Cataloger):
 
     def read(self, path: str, content: bytes) -> Evidence:
         """The packages; what is none, or cannot be read, is complained of."""
-        complaints = Complaints(path)
-        content = _plain(content)
-        if self.pins and _MERGE.search(content):
-            complaints.broken("The document", "has the marks of a merge that nobody finished")
-        packages = packages_of(self._begun(path, content), self.kind, complaints)
-        return Evidence(
-            path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=self.pins
-        )
+        return self._evidence(path, content, Complaints(path))
 
     @abstractmethod
     def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
@@ -88,6 +81,12 @@ class RecordCataloger(Cataloger):
         Raises:
             Unreadable: nothing more can be read.
         """
+
+    def _evidence(self, path: str, content: bytes, complaints: Complaints) -> Evidence:
+        packages = packages_of(self._begun(path, content), self.kind, complaints)
+        return Evidence(
+            path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=self.pins
+        )
 
     def _begun(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Raises what `records` raises only when it is asked for the first one."""
@@ -108,6 +107,14 @@ class LockCataloger(RecordCataloger):
     def wants(self, path: str) -> bool:
         """Files of its names that are a project's own."""
         return path[path.rfind("/") + 1 :] in self.names and not is_published(path)
+
+    def read(self, path: str, content: bytes) -> Evidence:
+        """What production needs, as far as the file tells that apart."""
+        complaints = Complaints(path)
+        content = _plain(content)
+        if _MERGE.search(content):
+            complaints.broken("The document", "has the marks of a merge that nobody finished")
+        return self._evidence(path, content, complaints)
 
 
 def _plain(content: bytes) -> bytes:

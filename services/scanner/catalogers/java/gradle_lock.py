@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.interface import Hints, PackageFormat
-from services.scanner.catalogers.records import MAX_LOCK_BYTES, Record, RecordCataloger
+from services.scanner.catalogers.interface import PackageFormat
+from services.scanner.catalogers.records import LockCataloger, Record
 from services.scanner.reading.complaints import is_word, to_text
 from services.scanner.reading.documents import Unreadable
 
-_NAMES: Final = ("gradle.lockfile", "buildscript-gradle.lockfile")
 _EMPTY: Final = "empty"
 """In place of coordinates: the configurations that lock nothing follow."""
 
 
-class GradleLockCataloger(RecordCataloger):
+class GradleLockCataloger(LockCataloger):
     """Reads what is locked, whatever the configuration: that of the build itself too."""
 
     name = "gradle-lock"
     version = 3
+    names = frozenset({"gradle.lockfile", "buildscript-gradle.lockfile"})
     kind = PackageFormat.MAVEN
-    pins = True
-    hints = Hints(names=_NAMES)
-    max_bytes = MAX_LOCK_BYTES
-
-    def wants(self, path: str) -> bool:
-        """`gradle.lockfile`, and that of the build itself."""
-        return path.rpartition("/")[2] in _NAMES
 
     def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """Lines are `group:artifact:version=configurations`."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from services.scanner.catalogers.interface import Hints, PackageFormat
-from services.scanner.catalogers.records import MAX_LOCK_BYTES, Record, RecordCataloger, is_published
+from services.scanner.catalogers.interface import PackageFormat
+from services.scanner.catalogers.records import LockCataloger, Record
 from services.scanner.reading.documents import Unreadable, read_toml
 
 
@@ -16,19 +16,13 @@ class _Crate(msgspec.Struct):
     version: str
 
 
-class CargoLockCataloger(RecordCataloger):
+class CargoLockCataloger(LockCataloger):
     """Reads every crate, whatever its source: those of a workspace are listed as it lists them."""
 
     name = "cargo-lock"
     version = 3
+    names = frozenset({"Cargo.lock"})
     kind = PackageFormat.CARGO
-    pins = True
-    hints = Hints(names=("Cargo.lock",))
-    max_bytes = MAX_LOCK_BYTES
-
-    def wants(self, path: str) -> bool:
-        """`Cargo.lock` of a project's own."""
-        return path[path.rfind("/") + 1 :] == "Cargo.lock" and not is_published(path)
 
     def records(self, path: str, content: bytes) -> Iterator[Record | Unreadable]:
         """One package for each table with a name and a version."""

@@ -75,7 +75,7 @@ def test_a_broken_record_is_told_and_its_neighbours_are_read(record: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", ["package = 1", "[[package", "x = " + "[" * 10_000, b"\xff\xfe", "package = [1]"]
+    "content", ["package = 1", "[[package", "x = " + "[" * 10_000, b"\xff\xff", "package = [1]"]
 )
 def test_a_text_that_is_none_is_told(content: bytes | str) -> None:
     evidence = read(content)
@@ -94,6 +94,14 @@ def test_any_bytes_give_evidence(content: bytes) -> None:
     assert isinstance(read(content), Evidence)
 
 
+def test_a_key_of_very_many_parts_ends_in_time() -> None:
+    """`tomllib` takes the square of their number: these would be most of an hour."""
+    evidence = read("a." * 500_000 + "a = 1\n" + FOURTH)
+
+    assert evidence.packages == ()
+    assert "keys of more parts than any lock" in evidence.warnings[0].message
+
+
 @pytest.mark.parametrize(
     ("path", "wanted"),
     [
@@ -107,11 +115,3 @@ def test_any_bytes_give_evidence(content: bytes) -> None:
 )
 def test_wants_the_lock_of_a_project_and_none_that_a_crate_was_published_with(path: str, wanted: bool) -> None:
     assert CargoLockCataloger().wants(path) is wanted
-
-
-def test_a_key_of_very_many_parts_ends_in_time() -> None:
-    """`tomllib` takes the square of their number: these would be most of an hour."""
-    evidence = read("a." * 500_000 + "a = 1\n" + FOURTH)
-
-    assert evidence.packages == ()
-    assert "keys of more parts than any lock" in evidence.warnings[0].message

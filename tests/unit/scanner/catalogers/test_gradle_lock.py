@@ -33,7 +33,7 @@ def test_what_is_locked_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("line", [b"a:b=x", b"a:b:c:d=x", b"a b:c:d=x", b":b:c=x", b"<<<<<<< HEAD"])
+@pytest.mark.parametrize("line", [b"a:b=x", b"a:b:c:d=x", b"a b:c:d=x", b":b:c=x", b"======="])
 def test_a_broken_line_is_told_and_its_neighbours_are_read(line: bytes) -> None:
     evidence = read(line + b"\n" + FILE)
 
