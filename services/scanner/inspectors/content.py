@@ -18,7 +18,7 @@ from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
 from services.scanner.inspectors.text import NAMESPACE
-from services.scanner.reading.archives import Bounds, Member, is_archive, members_of
+from services.scanner.reading.archives import Bounds, Member, Opened, is_archive
 from services.scanner.reading.complaints import shown
 
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
@@ -139,15 +139,16 @@ class ContentInspector:
             total_bytes=min(limits.unpacked_bytes, self._unpacked),
         )
         skipped = 0
-        for item in members_of(content, bounds):
+        opened = Opened(bounds)
+        for item in opened.members(content):
             name = item.name.lstrip("/")
             place = f"{path}!/{name}" if name else f"{path}!"
             if isinstance(item, Member):
-                self._unpacked -= len(item.content)
                 yield from self._by_name(name, place, item.content)
                 yield from self._scan(place, item.content)
             elif (skipped := skipped + 1) <= _MAX_SKIPPED:
                 self._skip(place, f"it was not looked at: {item.why}")
+        self._unpacked -= opened.unpacked
         if skipped > _MAX_SKIPPED:
             self._skip(path, f"{skipped - _MAX_SKIPPED} more of its files were not looked at")
 

@@ -68,15 +68,24 @@ def is_archive(head: bytes) -> bool:
 
 def members_of(content: bytes, bounds: Bounds) -> Iterator[Member | Skipped]:
     """Yields the files of an archive, in its order, then those of archives in it. Never raises on any bytes."""
-    yield from _Opened(bounds).members(content, "", 1)
+    yield from Opened(bounds).members(content)
 
 
-class _Opened:
+class Opened:
+    """One archive that is looked at."""
+
     def __init__(self, bounds: Bounds) -> None:
+        """Starts with nothing unpacked."""
         self._bounds = bounds
         self._budget = Budget(entries=bounds.members, bytes_=bounds.total_bytes)
 
-    def members(self, content: bytes, where: str, depth: int) -> Iterator[Member | Skipped]:
+    @property
+    def unpacked(self) -> int:
+        """Bytes unpacked so far, those too that nobody got to see."""
+        return self._bounds.total_bytes - max(self._budget.bytes, 0)
+
+    def members(self, content: bytes, where: str = "", depth: int = 1) -> Iterator[Member | Skipped]:
+        """As `members_of`, for what lies at a place and so deep."""
         try:
             if content[:4] == _ZIP:
                 several = self._zip(content)
@@ -121,7 +130,11 @@ class _Opened:
 
     def _gzip(self, content: bytes) -> Iterator[Member | Skipped]:
         if gunzip(content, _BLOCK)[_TAR] == b"ustar":
-            yield from self._tar(_Unpacking(content, self._budget.bytes))
+            unpacking = _Unpacking(content, self._budget.bytes)
+            try:
+                yield from self._tar(unpacking)
+            finally:
+                self._budget.bytes = min(self._budget.bytes, max(unpacking.left, 0))
         else:
             self._count()
             yield self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._budget.bytes) + 1))
@@ -183,7 +196,7 @@ class _Unpacking(io.BytesIO):
         self._packed = io.BytesIO(content)
         self._decompressor = isal_zlib.decompressobj(31)
         self._most = most
-        self._left = most
+        self.left = most
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Returns so many bytes, fewer at the end."""
@@ -194,8 +207,8 @@ class _Unpacking(io.BytesIO):
             if not packed:
                 raise EOFError
             unpacked += self._decompressor.decompress(packed, size - len(unpacked))
-        self._left -= len(unpacked)
-        if self._left < 0:
+        self.left -= len(unpacked)
+        if self.left < 0:
             raise _Spent(f"it unpacks to more than the {self._most} bytes that are left for it")
         return unpacked
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import tarfile
 import time
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from services.scanner.inspectors.config import inspect_config
 from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.inspection import Inspection
+from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.inspectors.masking import mask
 from services.scanner.inspectors.sshd import inspect_sshd
 from services.scanner.layers.analyse import analyse_layer
@@ -122,6 +126,27 @@ def test_a_thousand_secrets_behind_very_many_lines_are_read_in_no_time() -> None
 
     assert time.process_time() - begun < 1
     assert [each.line for each in found] == [(8 << 20) + 41]
+
+
+def a_tar_of_devices() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.GNU_FORMAT) as archive:
+        head = tarfile.TarInfo("x")
+        head.size, head.type = 2 << 20, tarfile.GNUTYPE_SPARSE
+        archive.addfile(head, io.BytesIO(bytes(2 << 20)))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "bomb", [gzip.compress(bytes(2 << 20)), a_tar_of_devices()], ids=["large", "not looked at"]
+)
+def test_what_was_unpacked_in_vain_counts_for_the_layer(bomb: bytes) -> None:
+    limits = InspectionLimits(window_bytes=1 << 20, unpacked_bytes=8 << 20, layer_unpacked_bytes=4 << 20)
+    inspector = ContentInspector(Inspection(limits=limits))
+    for number in range(6):
+        inspector.file(f"app/{number}.gz", bomb, 0o644)
+
+    assert "left for it" in inspector.skipped()[-1].message
 
 
 def test_the_configuration_tells_of_users_ports_and_the_environment(tmp_path: Path) -> None:
