@@ -34,21 +34,23 @@ def links_that_matter(layers: Iterable[LayerAnalysis]) -> Set[str]:
 
 
 def _matter(links: _Links, concerned: Iterable[str]) -> Set[str]:
-    ends = {path: (ways(path, links), ways(path, links, last=True)) for path in links}
-    places = {""}  # the root is a parent of everything
-    walked: set[str] = set()
     found: set[str] = set()
-    fresh = list(concerned)
+    at: dict[str, list[str]] = {}  # links by the places where they may be and those they may lead to
+    for path in links:
+        own, target = ways(path, links), ways(path, links, last=True)
+        if own is None or target is None or "" in own or "" in target:  # the root is a parent of everything
+            found.add(path)
+        else:
+            for place in own | target:
+                at.setdefault(place, []).append(path)
+    walked: set[str] = set()
+    fresh = [*concerned, *found]
     while fresh:
-        for path in fresh:
-            places.update(_places(path, links, walked))
-        fresh = [path for path in links if path not in found and _leads(*ends[path], places)]
-        found.update(fresh)
+        for place in _places(fresh.pop(), links, walked):
+            led = [path for path in at.pop(place, ()) if path not in found]
+            found.update(led)
+            fresh.extend(led)
     return found
-
-
-def _leads(own: Set[str] | None, target: Set[str] | None, places: Set[str]) -> bool:
-    return own is None or target is None or not places.isdisjoint(own) or not places.isdisjoint(target)
 
 
 def _places(path: str, links: _Links, walked: set[str]) -> Iterator[str]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.lab.layer import LayerBuilder
 from services.scanner.layers.links import Names, real_path
-from services.scanner.layers.ways import ways
+from services.scanner.layers.ways import links_that_matter, ways
+from tests.builders.tars import analysis_of
 
 MERGED = {"lib": "usr/lib", "sbin": "/usr/sbin", "usr/sbin": "bin"}
 
@@ -75,3 +80,18 @@ def test_names_of_a_path_of_very_many_parts_are_told() -> None:
     names = Names({"link": "/usr/d"})
 
     assert names.of(f"{deep}/x") == (f"{deep}/x", deep.replace("usr/d", "link", 1) + "/x")
+
+
+def test_links_that_matter_for_one_another_are_found_in_no_time(tmp_path: Path) -> None:
+    layer = LayerBuilder().file("a/packages", "one 1\n").symlink("p0/l", "/a")
+    for number in range(1, 5_000):
+        layer.symlink(f"p{number}/l", f"/p{number - 1}")
+    layer.symlink("elsewhere/l", "/nowhere")
+    analysis = analysis_of(tmp_path, layer)
+    begun = time.process_time()
+
+    found = links_that_matter([analysis])
+
+    assert time.process_time() - begun < 1
+    assert len(found) == 5_000
+    assert "elsewhere/l" not in found
