@@ -4,11 +4,36 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 _OSV = "https://osv-vulnerabilities.storage.googleapis.com"
+_ECOSYSTEMS = (
+    "AlmaLinux",
+    "Alpine",
+    "Bitnami",
+    "Chainguard",
+    "Debian",
+    "Go",
+    "Mageia",
+    "Maven",
+    "NuGet",
+    "Packagist",
+    "PyPI",
+    "Red Hat",
+    "Rocky Linux",
+    "RubyGems",
+    "SUSE",
+    "Ubuntu",
+    "Wolfi",
+    "crates.io",
+    "npm",
+    "openEuler",
+    "openSUSE",
+)
+"""Those that are read and that OSV publishes by themselves (osv.dev, "Data dumps")."""
 
 
 class AdvisorySettings(BaseSettings):
@@ -17,7 +42,7 @@ class AdvisorySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DRYDOCK_ADVISORY_", frozen=True, extra="forbid")
 
     sources: Annotated[tuple[str, ...], NoDecode] = tuple(
-        f"{_OSV}/{ecosystem}/all.zip" for ecosystem in ("Debian", "Alpine", "PyPI")
+        f"{_OSV}/{quote(ecosystem)}/all.zip" for ecosystem in _ECOSYSTEMS
     )
     """What `update` fetches; in the environment separated by commas or white space."""
     max_age_days: float = Field(default=7.0, gt=0)
