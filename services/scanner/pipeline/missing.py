@@ -7,10 +7,12 @@ from typing import Final
 
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Reads
+from services.scanner.catalogers.unread import ELSEWHERE, ecosystem_of
 from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
 from services.scanner.reading.complaints import shown
 
+_SYSTEMS: Final = frozenset({"dpkg", "apk", "rpm"})
 _BY_NAME: Final = tuple(cataloger for cataloger in CATALOGERS if cataloger.reads is not Reads.MARK)
 
 
@@ -22,8 +24,8 @@ def missing(overlay: Overlay) -> Iterator[tuple[str, Cataloger, str, int]]:
         seen = {evidence.cataloger for evidence in node.evidence}
         for name in names.of(path):
             for cataloger in _BY_NAME:
-                if not cataloger.counts(name):
-                    continue
+                if not cataloger.counts(name) or (seen & _SYSTEMS and ecosystem_of(name) == ELSEWHERE):
+                    continue  # the second, where a link to the root gives another name to what was read
                 used.update((cataloger.name, link) for link in _links_that_make(name, cataloger, overlay))
                 if cataloger.name not in seen:
                     seen.add(cataloger.name)

@@ -757,3 +757,27 @@ def test_packages_whose_names_are_guesses_give_one_warning(tmp_path: Path) -> No
     ]
     assert "name0 (/lib/name0-1.0.jar), name1" in result.warnings[0].message
     assert "and 2 more" in result.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    "links",
+    [LayerBuilder().symlink("rootfs", "/"), LayerBuilder().symlink("opt/here", "../..")],
+    ids=["absolute", "relative"],
+)
+def test_another_name_of_a_database_that_was_read_tells_of_no_other_system(
+    tmp_path: Path, links: LayerBuilder
+) -> None:
+    base = LayerBuilder().file("etc/os-release", DEBIAN).file(STATUS, dpkg_status(bash="5.2"))
+
+    result, _ = coalesced([base, links], tmp_path)
+
+    assert [each.name for each in result.packages] == ["bash"]
+    assert result.warnings == ()
+
+
+def test_a_database_below_a_folder_is_told(tmp_path: Path) -> None:
+    base = LayerBuilder().file("etc/os-release", DEBIAN).file(STATUS, dpkg_status(bash="5.2"))
+
+    result, _ = coalesced([base, LayerBuilder().file(f"opt/chroot/{STATUS}", "x")], tmp_path)
+
+    assert [each.code for each in result.warnings] == ["ECOSYSTEM_NOT_READ"]
