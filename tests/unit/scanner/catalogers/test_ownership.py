@@ -162,7 +162,8 @@ def test_debian_s_advisories_speak_for_its_archives_of_java(tmp_path: Path) -> N
     in_maven = record("CVE-1-1", affected("Maven", "commons-io:commons-io", *before("2.14")))
     in_nested = record("CVE-3-3", affected("Maven", "org.nested:inner", *before("2")))
 
-    result = judged(layer, tmp_path, in_maven, in_nested, IN_DEBIAN)
+    spoken = (affected("Debian:12", each, *before("1")) for each in ("bash", "libcommons-io-java"))
+    result = judged(layer, tmp_path, in_maven, in_nested, record("CVE-2-2", *spoken))
 
     assert [(each.id, each.path) for each in result.findings] == [
         ("CVE-1-1", "/opt/app/commons-io-2.11.0.jar"),

@@ -12,7 +12,7 @@ from tests.builders.jars import jar, properties
 from tests.builders.programs import go_program, modules
 from tests.builders.records import coalesced, metadata
 
-RUST = Path(__file__).parents[2] / "fixtures" / "executables" / "rust-auditable.so"
+RUST = Path(__file__).parents[3] / "fixtures" / "executables" / "rust-auditable.so"
 
 
 def lock(**packages: str) -> bytes:
