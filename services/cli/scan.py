@@ -124,10 +124,11 @@ def scan(
 
 @contextmanager
 def _template() -> Iterator[Template]:
-    """Starts what workers come from before all else: it imports while we do, and a thread here would forbid it."""
-    from services.scanner.wiring.workers import one_shot_template
+    """Yields what workers come from: it imports while we do."""
+    from services.cli.head_start import take
 
-    with closing(one_shot_template()) as template:
+    with closing(take()) as template:
+        take.cache_clear()
         yield template
 
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from services.kernel.late_log import silence
+
 _PR_SET_PDEATHSIG = 1
 _GC = (100_000, 20, 20)
 """Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
@@ -44,7 +46,7 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
     os.dup2(2, 1)  # nothing that a library prints gets among what the program prints
     for name in preload:
         importlib.import_module(name)
-    _quiet_logs()
+    silence()  # what workers find they answer
     gc.collect()
     gc.set_threshold(*_GC)
     gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared
@@ -62,12 +64,6 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
             finally:
                 os._exit(0)
         os.close(descriptors[0])
-
-
-def _quiet_logs() -> None:
-    from services.kernel.log import configure_logs  # noqa: PLC0415 - of use to the template alone
-
-    configure_logs(level="warning")
 
 
 def _work(calls: Connection) -> None:

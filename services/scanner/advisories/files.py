@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import structlog
 
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.late_log import LateLogger
 from services.scanner.advisories.compile import Progress, Source, compile_sources
 from services.scanner.advisories.database import FORMAT, Database, Meta
 
@@ -33,7 +33,7 @@ _POINTER: Final = "current"
 _ATTEMPTS: Final = 5
 _ABANDONED_SECONDS: Final = 86_400
 
-log = structlog.get_logger(__name__)
+log = LateLogger()
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
