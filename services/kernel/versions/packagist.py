@@ -19,7 +19,7 @@ _WILDCARD: Final[PhpToken] = (_NUMBER, -2)
 # Found at the start of a word, in this order: PHP takes `preview` for a `p`, a patch.
 _FORMS: Final = (("dev", 1), ("a", 2), ("b", 3), ("rc", 4), ("p", 6))
 
-MODIFIER: Final = r"[._-]?(?:(stable|beta|b|rc|alpha|a|patch|pl|p)((?:[.-]?[0-9]++)*+)?)?([.-]?dev)?"
+MODIFIER: Final = r"[._-]?(?:(stable|beta|b|rc|alpha|a|patch|pl|p)((?:[.-]?[0-9]++)*)?)?([.-]?dev)?"
 """A stability: its word, its number, a `dev`."""
 _STABILITIES: Final = r"stable|rc|beta|alpha|dev"
 _EXPANDED: Final = {"a": "alpha", "b": "beta", "p": "patch", "pl": "patch", "rc": "RC"}

@@ -14,7 +14,7 @@ Pep440Key = tuple[int, tuple[LegacyPart, ...] | Version]
 _PART = re.compile(r"[0-9]+|[a-z]+|-")
 # Old metadata carries white space and its escapes at the end of versions; no index ever served it differently.
 # Matched backwards, from the end: once, not again from each blank in between.
-_TRAILING = re.compile(r"(?:\s++|[fnrtv]\\)*+")
+_TRAILING = re.compile(r"(?:\s++|[fnrtv]\\)*")
 _WORDS: Final = {"pre": "c", "preview": "c", "rc": "c", "dev": "@", "-": "final-"}
 _FINAL: Final = (0, 0, "final")
 

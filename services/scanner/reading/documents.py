@@ -15,8 +15,9 @@ _T = TypeVar("_T")
 _BOM: Final = b"\xef\xbb\xbf"
 _MAX_SHOWN: Final = 160
 
-_STRING: Final = rb'("(?:[^"\\]++|\\.)*+(?:"|\\?\Z))'
-_COMMENT = re.compile(_STRING + rb"|//[^\n]*+|/\*(?:[^*]++|\*(?!/))*+(?:\*/|\Z)", re.DOTALL)
+# No group is possessive: Python 3.11.2, which is Debian 12's, gets some of those wrong (gh-101955).
+_STRING: Final = rb'("[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z))'
+_COMMENT = re.compile(_STRING + rb"|//[^\n]*+|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _COMMA = re.compile(_STRING + rb"|,(?=\s*+[}\]])", re.DOTALL)
 _PART: Final = rb"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _DEEP_KEY = re.compile(rb"(?<![\w-])" + _PART + rb"(?:[ \t]*+\.[ \t]*+" + _PART + rb"){32}")

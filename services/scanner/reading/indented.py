@@ -13,7 +13,7 @@ from typing import Final
 
 from services.scanner.reading.complaints import to_text
 
-_QUOTED = re.compile(r"""'(?:[^']|'')*+'|"(?:[^"\\]|\\.)*+\"""")
+_QUOTED = re.compile(r"""'[^']*+(?:''[^']*+)*'|"[^"\\]*+(?:\\.[^"\\]*+)*\"""")
 _BLOCK = re.compile(r"[|>][-+0-9]*(?:\s+#.*)?")
 _MAX_DEPTH: Final = 16
 
