@@ -14,7 +14,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.reference import parse_reference
-from services.kernel.workers.interface import Workers
+from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
@@ -42,7 +42,7 @@ IMAGES = {"first": build_image([BASE, FIRST]), "second": build_image([BASE, SECO
 class Reading(CatalogStep):
     """Reads for real; a test may hold or break the reading of a layer."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: WorkerPool) -> None:
         super().__init__(workers, 60)
         self.read: list[Digest] = []
         self.reads_base = asyncio.Event()
@@ -63,7 +63,7 @@ class Reading(CatalogStep):
 class Node:
     """One scanner process as far as its pipeline goes."""
 
-    def __init__(self, folder: Path, pool: Pool, workers: Workers, spool: LayerSpool) -> None:
+    def __init__(self, folder: Path, pool: Pool, workers: WorkerPool, spool: LayerSpool) -> None:
         self.reading = Reading(workers)
         self._layouts = folder
         self._pipeline = ScanPipeline(

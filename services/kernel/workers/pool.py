@@ -10,17 +10,31 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import cast
+from typing import ParamSpec, TypeVar, cast
 
-from services.kernel.workers.interface import P, T, WorkerDied, Workers, WorkerTimedOut
 from services.kernel.workers.served import Answer, Call
 from services.kernel.workers.template import Template
 
 _KIND = (socket.AF_UNIX, socket.SOCK_STREAM)
 
 
-class WorkerPool(Workers):
-    """Processes that start with the first work."""
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class WorkerDied(Exception):
+    """The worker process ended without an answer, or had not the memory to give one."""
+
+
+class WorkerTimedOut(Exception):
+    """The work took longer than it may; its process was killed."""
+
+
+class WorkerPool:
+    """A bounded number of processes; they start with the first work and stay, and a dead one is replaced.
+
+    Functions and their arguments travel by pickle: pass module-level functions and small values, and return bytes.
+    """
 
     def __init__(self, start: Callable[[], Template], *, processes: int, memory_bytes: int) -> None:
         """Starts a template; `start` is called again should it die."""
@@ -32,7 +46,14 @@ class WorkerPool(Workers):
         self._threads = ThreadPoolExecutor(processes, "worker")
 
     async def run(self, timeout_seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs the function in a worker."""
+        """Runs the function in a worker and returns what it returns or raises what it raises.
+
+        Cancelling the call kills the worker.
+
+        Raises:
+            WorkerTimedOut: it ran longer than `timeout_seconds`.
+            WorkerDied: the process ended without an answer, or ran out of the memory that it may have.
+        """
         loop = asyncio.get_running_loop()
         async with self._turns:
             worker = self._take()

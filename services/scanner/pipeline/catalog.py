@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOut
+from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.images.interface import Descriptor
 from services.scanner.inspectors.inspection import Inspection
@@ -19,7 +19,7 @@ class CatalogStep:
 
     def __init__(
         self,
-        workers: Workers,
+        workers: WorkerPool,
         layer_seconds: float,
         limits: LayerLimits | None = None,
         catalogers: Sequence[Cataloger] | None = None,

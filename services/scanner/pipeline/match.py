@@ -1,15 +1,15 @@
 """Match: what is known to be wrong with the packages of an image, and how much of them could be judged at all.
 
 Pure: the same packages, advisories and moment give the same result. The rules on disagreeing records stand in
-`services.scanner.advisories.merge`, those on coverage in `services.scanner.pipeline.coverage`.
+`services.scanner.advisories.merge`; what the verdict does not vouch for is `reservations`, and how much that
+leaves of the image is `coverage`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -17,9 +17,8 @@ import msgspec
 
 from services.kernel.model.finding import Finding, FindingKey, FindingKind, FixState, Package
 from services.kernel.model.report import Coverage, ReportWarning
-from services.kernel.versions import is_valid
 from services.kernel.versions import sort_key as version_key
-from services.scanner.advisories.database import AdvisoryDatabase, Meta
+from services.scanner.advisories.database import AdvisoryDatabase
 from services.scanner.advisories.ecosystems import (
     candidates,
     canonical_name,
@@ -31,20 +30,10 @@ from services.scanner.advisories.ecosystems import (
 from services.scanner.advisories.merge import Vulnerability
 from services.scanner.advisories.modules import UNKNOWN, is_modular
 from services.scanner.catalogers.interface import Distribution
-from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ, coverage_of
+from services.scanner.pipeline.coverage import coverage_of
 from services.scanner.pipeline.endoflife import end_of
-from services.scanner.pipeline.identity import foreign_channels
+from services.scanner.pipeline.reservations import reservations
 
-NO_PACKAGES: Final = "NO_PACKAGES"
-NO_ADVISORIES: Final = "NO_ADVISORIES"
-SAMPLE_ADVISORIES: Final = "SAMPLE_ADVISORIES"
-STALE_ADVISORIES: Final = "STALE_ADVISORIES"
-VERSION_NOT_COMPARABLE: Final = "VERSION_NOT_COMPARABLE"
-END_OF_LIFE: Final = "END_OF_LIFE"
-BORROWED_ADVISORIES: Final = "BORROWED_ADVISORIES"
-VERSION_UNKNOWN: Final = "VERSION_UNKNOWN"
-
-_MAX_VERSION_WARNINGS: Final = 50
 _PAGES_OF_CVES: Final = {
     "Alpine": "https://security.alpinelinux.org/vuln/%s",
     "Debian": "https://security-tracker.debian.org/tracker/%s",
@@ -108,17 +97,18 @@ def match(
     for package in alone:
         for finding in judge.findings(package):
             found.setdefault(finding.key, finding)
-    unseen = [warning for warning in unread if warning.code == ECOSYSTEM_NOT_READ]
-    warnings = (
-        *(unseen or _emptiness(packages)),
-        *_uncovered(distribution, alone, judged),
-        *_ended(distribution, ended),
-        *_borrowed(distribution, covered),
-        *_foreign(distribution),
-        *_trust(database.meta, covered, now, max_age),
-        *_odd_versions(covered),
-        *_unknown_versions(covered, database),
-        *(warning for warning in unread if warning.code != ECOSYSTEM_NOT_READ),
+    warnings = tuple(
+        reservations(
+            distribution,
+            packages,
+            alone=alone,
+            judged=judged,
+            unread=unread,
+            ended=ended,
+            database=database,
+            now=now,
+            max_age=max_age,
+        )
     )
     coverage, reason = coverage_of(warnings, judged=bool(covered))
     return Matched(
@@ -275,131 +265,3 @@ def _link(identifier: str, page_of_cve: str) -> str:
     kind = identifier.partition("-")[0]
     page = page_of_cve if kind == "CVE" else _PAGES.get(kind, _PAGE)
     return page % identifier
-
-
-def _emptiness(packages: Sequence[Package]) -> Iterator[ReportWarning]:
-    if not packages:
-        yield ReportWarning(
-            code=NO_PACKAGES,
-            message="No packages were found in the image: that nothing was found wrong with it means nothing.",
-        )
-
-
-def _uncovered(
-    distribution: Distribution | None, packages: Sequence[Package], judged: Collection[str]
-) -> Iterator[ReportWarning]:
-    missing = Counter(each.ecosystem for each in packages if each.ecosystem not in judged)
-    for ecosystem, count in sorted(missing.items()):
-        named = ecosystem or _named(distribution)
-        yield ReportWarning(
-            code=NO_ADVISORIES,
-            message=f"There are no advisories for {named}: {count} of its packages could not be judged.",
-        )
-    # What has no ecosystem is a system's package, too: its distribution is one that OSV does not know.
-    if distribution is not None and not any(not p.ecosystem or is_system(p.ecosystem) for p in packages):
-        yield ReportWarning(
-            code=NO_ADVISORIES,
-            message=f"The packages of {_named(distribution)} were not read: no record of them was found that "
-            "Drydock can read.",
-        )
-
-
-def _ended(distribution: Distribution | None, ended: date | None) -> Iterator[ReportWarning]:
-    if ended is not None:
-        yield ReportWarning(
-            code=END_OF_LIFE,
-            message=f"Security updates of {_named(distribution)} ended on {ended:%Y-%m-%d}: what became known "
-            "after it may be in no advisory, and will not be fixed.",
-        )
-
-
-def _borrowed(distribution: Distribution | None, covered: Sequence[Package]) -> Iterator[ReportWarning]:
-    if distribution is not None and distribution.id == "centos" and any(is_system(p.ecosystem) for p in covered):
-        yield ReportWarning(
-            code=BORROWED_ADVISORIES,
-            message=f"CentOS {distribution.version_id} has no advisories of its own: those of Red Hat, whose "
-            "packages it rebuilt, were used. Whether it ever shipped a fix that they name is not known.",
-        )
-
-
-def _foreign(distribution: Distribution | None) -> Iterator[ReportWarning]:
-    if distribution is not None and (channels := foreign_channels(distribution)):
-        yield ReportWarning(
-            code=NO_ADVISORIES,
-            message=f"Packages come from {len(channels)} content sets of products beside Red Hat Enterprise Linux "
-            f"({channels[0][:80]}), whose advisories were not used.",
-        )
-
-
-def _named(distribution: Distribution | None) -> str:
-    if distribution is None:
-        return "the packages of an unknown distribution"
-    return f"the distribution {distribution.id} {distribution.version_id}".strip()
-
-
-def _trust(meta: Meta, covered: Sequence[Package], now: datetime, max_age: timedelta) -> Iterator[ReportWarning]:
-    """The sample is never enough; of other advisories, the families count that these packages belong to."""
-    if meta.sample:
-        yield ReportWarning(
-            code=SAMPLE_ADVISORIES,
-            message=f"Only the sample of advisories that ships with Drydock was used ({meta.records} records of "
-            f"{meta.built_at:%Y-%m-%d}): run `drydock advisories update` for a verdict.",
-        )
-        return
-    used = {family(package.ecosystem) for package in covered}
-    if stale := [each for each in meta.stale_families(now, max_age) if each in used]:
-        ages = ", ".join(f"{each} ({_age(meta.families[each], now)})" for each in stale)
-        yield ReportWarning(
-            code=STALE_ADVISORIES,
-            message=f"Advisories are too old for a verdict: {ages}. Run `drydock advisories update`.",
-        )
-
-
-def _age(moment: datetime | None, now: datetime) -> str:
-    return "nobody knows how old" if moment is None else f"of {moment:%Y-%m-%d}, {(now - moment).days} days old"
-
-
-def _odd_versions(packages: Sequence[Package]) -> Iterator[ReportWarning]:
-    odd = [package for package in packages if package.version and not _is_comparable(package)]
-    for package in odd[:_MAX_VERSION_WARNINGS]:
-        yield ReportWarning(
-            code=VERSION_NOT_COMPARABLE,
-            message=f"The version {package.version[:80]!r} of {package.name[:80]} does not follow the rules of "
-            f"{family(package.ecosystem)}: whether it is affected is a guess.",
-            path=package.path,
-            layer=package.layer,
-        )
-    if len(odd) > _MAX_VERSION_WARNINGS:
-        yield ReportWarning(
-            code=VERSION_NOT_COMPARABLE,
-            message=f"{len(odd) - _MAX_VERSION_WARNINGS} more packages have versions that cannot be compared.",
-        )
-
-
-def _unknown_versions(packages: Sequence[Package], database: AdvisoryDatabase) -> Iterator[ReportWarning]:
-    """Yields packages without a version of which advisories speak: of others nothing is known whatever it is."""
-    unknown = [
-        package
-        for package in packages
-        if not package.version
-        and database.vulnerabilities(package.ecosystem, canonical_name(package.ecosystem, package.name))
-    ]
-    for package in unknown[:_MAX_VERSION_WARNINGS]:
-        yield ReportWarning(
-            code=VERSION_UNKNOWN,
-            message=f"Advisories speak of {package.name[:80]}, but {package.path[:200]} does not tell its "
-            "version: whether it is affected is not known.",
-            path=package.path,
-            layer=package.layer,
-        )
-    if len(unknown) > _MAX_VERSION_WARNINGS:
-        yield ReportWarning(
-            code=VERSION_UNKNOWN,
-            message=f"The versions of {len(unknown) - _MAX_VERSION_WARNINGS} more packages are not known.",
-        )
-
-
-def _is_comparable(package: Package) -> bool:
-    scheme = scheme_of(package.ecosystem)
-    versions = (package.version, *((package.source.version,) if package.source else ()))
-    return scheme is not None and all(is_valid(scheme, version) for version in versions)

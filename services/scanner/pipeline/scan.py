@@ -11,7 +11,7 @@ from services.kernel.clock import Clock
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
-from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOut
+from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.interface import Descriptor, ImageIndex, ImageSource
 from services.scanner.images.spool import LayerSpool
@@ -42,7 +42,7 @@ class ScanPipeline:
         *,
         library: AnalysisLibrary,
         spool: LayerSpool,
-        workers: Workers,
+        workers: WorkerPool,
         cataloging: CatalogStep,
         search: Search,
         engine: EngineInfo,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.kernel.clock import Clock
-from services.kernel.workers.interface import Workers
+from services.kernel.workers.pool import WorkerPool
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.engine import ENGINE
 from services.scanner.images.spool import LayerSpool
@@ -23,7 +23,7 @@ async def open_pipeline(
     spool_folder: Path,
     *,
     library: AnalysisLibrary,
-    workers: Workers,
+    workers: WorkerPool,
     search: Search,
     data: Path,
     settings: ScannerSettings,

@@ -14,14 +14,13 @@ from pathlib import Path
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.workers.interface import WorkerDied, Workers, WorkerTimedOut
-from services.kernel.workers.pool import WorkerPool
+from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.kernel.workers.template import fork_template, spawn_template
 from tests.builders.workers import spawned_workers
 
 
 @pytest.fixture(params=["spawned", "forked"])
-def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Workers:
+def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
     """One worker of a template that is an interpreter of its own, or a fork of this one."""
     if request.param == "spawned":
         return spawned_workers(1, 1 << 30)
@@ -68,17 +67,17 @@ def swallow_memory() -> int:
     return len(bytearray(2 << 30))
 
 
-async def test_work_is_done_elsewhere(pool: Workers) -> None:
+async def test_work_is_done_elsewhere(pool: WorkerPool) -> None:
     assert await pool.run(20, add, 1, b=2) == 3
     assert await pool.run(20, os.getpid) != os.getpid()
 
 
-async def test_an_exception_of_the_work_comes_back(pool: Workers) -> None:
+async def test_an_exception_of_the_work_comes_back(pool: WorkerPool) -> None:
     with pytest.raises(ValueError, match="no"):
         await pool.run(20, refuse)
 
 
-async def test_a_failure_keeps_all_its_facts(pool: Workers) -> None:
+async def test_a_failure_keeps_all_its_facts(pool: WorkerPool) -> None:
     with pytest.raises(ServiceError) as caught:
         await pool.run(20, fail_as_a_service)
     error = caught.value
@@ -86,19 +85,19 @@ async def test_a_failure_keeps_all_its_facts(pool: Workers) -> None:
     assert (error.field, error.retry_after, error.metadata) == ("f", 2.0, {"limit": "1"})
 
 
-async def test_a_worker_that_dies_is_told_and_work_goes_on(pool: Workers) -> None:
+async def test_a_worker_that_dies_is_told_and_work_goes_on(pool: WorkerPool) -> None:
     with pytest.raises(WorkerDied):
         await pool.run(20, end)
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_work_that_takes_too_long_is_killed(pool: Workers) -> None:
+async def test_work_that_takes_too_long_is_killed(pool: WorkerPool) -> None:
     with pytest.raises(WorkerTimedOut):
         await pool.run(0.5, hang)
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_work_that_is_cancelled_is_killed(pool: Workers, tmp_path: Path) -> None:
+async def test_work_that_is_cancelled_is_killed(pool: WorkerPool, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     task = asyncio.create_task(pool.run(60, begin_and_hang, fifo))
@@ -109,7 +108,7 @@ async def test_work_that_is_cancelled_is_killed(pool: Workers, tmp_path: Path) -
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_work_beyond_its_memory_fails_alone(pool: Workers) -> None:
+async def test_work_beyond_its_memory_fails_alone(pool: WorkerPool) -> None:
     with pytest.raises(WorkerDied):
         await pool.run(20, swallow_memory)
     assert await pool.run(20, add, 1, 1) == 2
@@ -126,7 +125,7 @@ async def test_a_template_that_dies_is_replaced() -> None:
     assert await pool.run(20, add, 1, 1) == 2
 
 
-async def test_an_idle_worker_that_died_is_not_asked(pool: Workers) -> None:
+async def test_an_idle_worker_that_died_is_not_asked(pool: WorkerPool) -> None:
     number = await pool.run(20, os.getpid)
     os.kill(number, signal.SIGKILL)
     while Path(f"/proc/{number}").exists():
