@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -46,10 +45,6 @@ def end() -> None:
     os._exit(3)
 
 
-def nap() -> None:
-    time.sleep(0.1)
-
-
 def knows(module: str) -> bool:
     return module in sys.modules
 
@@ -65,6 +60,12 @@ def begin_and_hang(fifo: Path) -> None:
 
 def swallow_memory() -> int:
     return len(bytearray(2 << 30))
+
+
+async def until_gone(number: int) -> None:
+    async with asyncio.timeout(20):
+        while Path(f"/proc/{number}").exists():
+            await asyncio.sleep(0.01)
 
 
 async def test_work_is_done_elsewhere(pool: WorkerPool) -> None:
@@ -116,20 +117,18 @@ async def test_work_beyond_its_memory_fails_alone(pool: WorkerPool) -> None:
 
 async def test_a_template_that_dies_is_replaced() -> None:
     templates = [spawn_template(())]
-    pool = WorkerPool(lambda: templates[-1], processes=2, memory_bytes=1 << 30)
-    assert await pool.run(20, add, 1, 1) == 2
+    pool = WorkerPool(lambda: templates[-1], processes=1, memory_bytes=1 << 30)
+    number = await pool.run(20, os.getpid)
     templates[0].close()
     templates.append(spawn_template(()))
-    with pytest.raises(WorkerDied):  # it died with its template
-        await asyncio.gather(*(pool.run(20, nap) for _ in range(2)))
+    await until_gone(number)  # it died with its template
     assert await pool.run(20, add, 1, 1) == 2
 
 
 async def test_an_idle_worker_that_died_is_not_asked(pool: WorkerPool) -> None:
     number = await pool.run(20, os.getpid)
     os.kill(number, signal.SIGKILL)
-    while Path(f"/proc/{number}").exists():
-        await asyncio.sleep(0.01)
+    await until_gone(number)
     assert await pool.run(20, add, 1, 1) == 2
 
 
@@ -144,9 +143,7 @@ async def test_workers_end_with_their_template() -> None:
     pool = WorkerPool(lambda: template, processes=1, memory_bytes=1 << 30)
     number = await pool.run(20, os.getpid)
     template.close()
-    async with asyncio.timeout(20):
-        while Path(f"/proc/{number}").exists():
-            await asyncio.sleep(0.01)
+    await until_gone(number)
 
 
 def test_a_process_with_threads_is_not_forked() -> None:
