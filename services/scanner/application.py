@@ -17,6 +17,7 @@ from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.model.page import Page
 from services.kernel.model.reference import RepositoryName, parse_tag
 from services.kernel.model.repository_id import repository_id
+from services.registry.ask import OpenSource, find_digest
 from services.rules.api import RulesApi
 from services.scanner.api import (
     FindingFilter,
@@ -28,7 +29,6 @@ from services.scanner.api import (
     Task,
 )
 from services.scanner.events import ScanRequested
-from services.scanner.images.ask import OpenSource, find_digest
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
-from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.limits import LayerLimits
 

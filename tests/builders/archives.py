@@ -13,12 +13,12 @@ import pytest
 
 from services.kernel.model.digest import digest_of
 from services.kernel.model.reference import parse_reference
+from services.kernel.reasons import ScanFailure
 from services.lab.image import Built, BuiltImage, write_layout
-from services.scanner.images.interface import ImageIndex
-from services.scanner.images.limits import ImageLimits, SourceSettings
+from services.registry.interface import ImageIndex
+from services.registry.limits import ImageLimits, SourceSettings
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
-from services.scanner.reasons import ScanFailure
 from tests.builders.images import read_blob
 from tests.builders.tars import END, tar_file
 

@@ -22,11 +22,11 @@ from services.kernel.model.platform import Platform
 from services.lab.image import LINUX_AMD64, BuiltImage, build_image
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.lab.loopback import LoopbackServer, listen, serving
-from services.scanner.images.interface import Descriptor, ImageSource
-from services.scanner.images.limits import RetryPolicy, SourceSettings, Timeouts
-from services.scanner.images.registry import RegistrySource
-from services.scanner.images.retry import Retrier
-from services.scanner.images.wire import open_session
+from services.registry.interface import Descriptor, ImageSource
+from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
+from services.registry.retry import Retrier
+from services.registry.source import RegistrySource
+from services.registry.wire import open_session
 
 REPOSITORY = "team/app"
 

@@ -29,9 +29,9 @@ from services.kernel.model.report import (
 from services.kernel.model.severity import Severity
 from services.kernel.outbox import Outbox
 from services.kernel.wakeup import Wakeups
+from services.registry.interface import ImageIndex
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
-from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report

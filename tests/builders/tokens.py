@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kernel.model.access import RegistryAccess
+from services.kernel.reasons import ScanFailure
 from services.lab.image import build_image
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry
 from services.lab.tokens import Access, LabTokenServer, serve_tokens
-from services.scanner.images.limits import Timeouts
-from services.scanner.reasons import ScanFailure
+from services.registry.limits import Timeouts
 from tests.builders.images import (
     REPOSITORY,
     a_large_layer,

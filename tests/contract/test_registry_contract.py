@@ -13,13 +13,13 @@ from yarl import URL
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
 from services.kernel.model.media import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.events import CONTENT_TYPE, Endpoint
 from services.lab.image import LINUX_AMD64, LINUX_ARM64, build_image, build_index
 from services.lab.layer import Compression
 from services.lab.push import open_push, push_blob, push_image, push_manifest
-from services.scanner.images.interface import Descriptor, ImageIndex
+from services.registry.interface import Descriptor, ImageIndex
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.images import (
     REPOSITORY,
     a_large_layer,

@@ -13,7 +13,7 @@ from services.lab.events import Endpoint
 from services.lab.image import LINUX_ARM64, Built, build_index
 from services.lab.push import open_push, push_image
 from services.lab.registry import SERVER, serve_registry
-from services.scanner.images.limits import SourceSettings
+from services.registry.limits import SourceSettings
 from services.scanner.images.open import name_in_source, open_source
 from tests.builders.images import REPOSITORY, an_image, registry_source, webhook_receiver
 from tests.registries import lab_registry

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
 from services.kernel.model.media import OCI_MANIFEST
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import (
     CutOff,
     Delay,
@@ -29,9 +30,8 @@ from services.lab.faults import (
 from services.lab.image import build_image
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
-from services.scanner.images.interface import Descriptor
-from services.scanner.images.limits import Timeouts
-from services.scanner.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
+from services.registry.limits import Timeouts
 from tests.builders.images import (
     REPOSITORY,
     Waits,

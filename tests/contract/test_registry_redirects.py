@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kernel.model.access import RegistryAccess
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import (
     Fault,
     Redirect,
@@ -15,8 +16,7 @@ from services.lab.faults import (
 from services.lab.image import build_image
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
-from services.scanner.images.limits import Timeouts
-from services.scanner.reasons import Reason, ScanFailure
+from services.registry.limits import Timeouts
 from tests.builders.images import (
     REPOSITORY,
     FixedNames,

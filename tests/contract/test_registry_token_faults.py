@@ -10,13 +10,13 @@ import pytest
 import structlog
 
 from services.kernel.model.access import RegistryAccess
+from services.kernel.reasons import Reason
 from services.lab.faults import CutOff, Delay, Disconnect, Fault, Redirect, Status, WithHeader
 from services.lab.image import build_image
 from services.lab.push import push_image
 from services.lab.registry import serve_registry
 from services.lab.tokens import serve_tokens
-from services.scanner.images.interface import Descriptor
-from services.scanner.reasons import Reason
+from services.registry.interface import Descriptor
 from tests.builders.images import (
     REPOSITORY,
     an_image,

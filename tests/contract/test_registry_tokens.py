@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import CutOff, Delay, Status
 from services.lab.image import build_image
 from services.lab.tokens import serve_tokens
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.images import (
     REPOSITORY,
     read_blob,

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from services.gateway.webhooks.envelope import open_envelope, read_event
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
+from services.kernel.reasons import ScanFailure
 from services.kernel.versions import sort_key
 from services.lab.image import build_image, build_index
+from services.registry.interface import ImageManifest, RawManifest
+from services.registry.limits import ImageLimits
+from services.registry.manifest import parse_manifest
 from services.scanner.advisories.claims import claims_of
 from services.scanner.advisories.merge import merge
 from services.scanner.advisories.sources import read_source
 from services.scanner.images.config import parse_config
-from services.scanner.images.interface import ImageManifest, RawManifest
-from services.scanner.images.limits import ImageLimits
-from services.scanner.images.manifest import parse_manifest
-from services.scanner.reasons import ScanFailure
 from tests.builders.images import a_layer
 from tests.fuzz.damage import damaged
 

@@ -14,19 +14,19 @@ from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.reference import parse_reference
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
+from services.registry.interface import Descriptor
+from services.registry.limits import SourceSettings
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.engine import ENGINE
-from services.scanner.images.interface import Descriptor
-from services.scanner.images.limits import SourceSettings
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings

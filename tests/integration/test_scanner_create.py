@@ -14,13 +14,13 @@ from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import READY_ENGINES
 from services.lab.push import push_image
+from services.registry.limits import SourceSettings
+from services.registry.open import open_repository
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
-from services.scanner.images.limits import SourceSettings
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tasks.lookup import Lookup
-from services.scanner.wiring.server import open_repository
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
 from tests.builders.scanner import ScannerBench

@@ -14,10 +14,10 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import RepositoryName
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
-from services.scanner.images.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.pipeline.record import LeaseLost
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.work.puller import Puller
 from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench

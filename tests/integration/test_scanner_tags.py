@@ -23,10 +23,10 @@ from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.wakeup import Wakeups
+from services.registry.interface import Descriptor
 from services.scanner.events import ScanRequested
-from services.scanner.images.interface import Descriptor
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.settle import Settler

@@ -10,10 +10,10 @@ import pytest
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.platform import Platform
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
-from services.scanner.images.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.pipeline.record import LeaseLost
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import ScannedImage, ScanRecord
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 

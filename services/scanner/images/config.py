@@ -7,8 +7,8 @@ import msgspec
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.platform import Platform
-from services.scanner.images.interface import ImageConfig, ImageManifest
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import ImageConfig, ImageManifest
 
 
 class _RootFs(msgspec.Struct):

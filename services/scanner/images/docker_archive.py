@@ -16,14 +16,14 @@ import msgspec
 
 from services.kernel.model import media
 from services.kernel.model.digest import Digest, digest_of, is_digest
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageSource, RawManifest
+from services.registry.limits import ImageLimits
+from services.registry.manifest import check_layer_count, too_large
 from services.scanner.images.archive import Archive
 from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.files import Absent, OpenFile
-from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.layout import not_one
-from services.scanner.images.limits import ImageLimits
-from services.scanner.images.manifest import check_layer_count, too_large
-from services.scanner.reasons import Reason, ScanFailure
 
 _LIST: Final = "manifest.json"
 _HASHED_BYTES: Final = 1 << 20

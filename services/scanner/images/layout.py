@@ -9,13 +9,13 @@ import msgspec
 
 from services.kernel.model import media
 from services.kernel.model.digest import Digest, is_digest
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageSource, RawManifest
+from services.registry.limits import ImageLimits
+from services.registry.manifest import too_large
+from services.registry.verify import BlobCheck
 from services.scanner.images.blocking import in_thread
 from services.scanner.images.files import Absent, Files
-from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
-from services.scanner.images.limits import ImageLimits
-from services.scanner.images.manifest import too_large
-from services.scanner.images.verify import BlobCheck
-from services.scanner.reasons import Reason, ScanFailure
 
 ONLY_IMAGE = ""
 """As a reference: the one image of a layout that has no more than one."""

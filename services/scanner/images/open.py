@@ -8,12 +8,12 @@ from pathlib import Path
 
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.reference import ArchiveKind, ArchiveReference, ImageReference, LayoutReference
+from services.registry.interface import ImageSource
+from services.registry.limits import SourceSettings
 from services.scanner.images.archive import open_archive
 from services.scanner.images.docker_archive import DockerArchiveSource
 from services.scanner.images.files import Folder
-from services.scanner.images.interface import ImageSource
 from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
-from services.scanner.images.limits import SourceSettings
 
 
 @contextlib.asynccontextmanager
@@ -40,12 +40,11 @@ async def open_source(
             yield source(archive, settings.limits)
         return
     # What speaks HTTP takes longer to import than a small image takes to scan.
-    from services.scanner.images.registry import RegistrySource  # noqa: PLC0415
-    from services.scanner.images.wire import open_session  # noqa: PLC0415
+    from services.registry.open import open_repository  # noqa: PLC0415
 
     reached = access or RegistryAccess(address=reference.host)
-    async with open_session() as session:
-        yield RegistrySource(session, reached, reference.image.repository.path, settings)
+    async with open_repository(settings, reached, reference.image.repository) as registry:
+        yield registry
 
 
 def name_in_source(reference: ImageReference) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
 
 
 class Room:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.kernel.model.report import ReportWarning
+from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.inspectors.content import ContentInspector, Passing
@@ -20,7 +21,6 @@ from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.layers.wanting import Wanting
 from services.scanner.reading.complaints import shown
 from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable
-from services.scanner.reasons import Reason, ScanFailure
 
 FILE_TOO_LARGE: Final = "FILE_TOO_LARGE"
 FILE_NOT_READ: Final = "FILE_NOT_READ"

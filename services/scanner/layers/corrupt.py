@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
 
 
 def corrupt(what: str) -> ScanFailure:

@@ -19,11 +19,11 @@ from typing import Final, cast
 import zstandard
 from isal import isal_zlib
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.layers.corrupt import corrupt
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.zstd_frames import MAGIC as ZSTD_MAGIC
 from services.scanner.layers.zstd_frames import check_frames, is_skippable
-from services.scanner.reasons import Reason, ScanFailure
 
 CHUNK_BYTES: Final = 512 << 10
 """So much fits into the cache of a core beside all else: what was just decompressed is walked at once."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
+from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger
-from services.scanner.images.interface import Descriptor
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.remote import analyse_remotely
-from services.scanner.reasons import Reason, ScanFailure
 
 
 class CatalogStep:

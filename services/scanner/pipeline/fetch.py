@@ -8,9 +8,9 @@ from pathlib import Path
 
 from services.kernel.model import media
 from services.kernel.model.digest import Digest
-from services.scanner.images.interface import Descriptor, ImageSource
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageSource
 from services.scanner.images.spool import LayerSpool
-from services.scanner.reasons import Reason, ScanFailure
 
 Analyse = Callable[[Descriptor, Path], Awaitable[None]]
 """Takes a verified layer file, as stored in the registry. The file is gone when it returns."""

@@ -13,9 +13,9 @@ from contextlib import asynccontextmanager
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.kernel.model.reference import RepositoryName
+from services.kernel.reasons import ScanFailure
+from services.registry.interface import ImageIndex
 from services.scanner.api import State
-from services.scanner.images.interface import ImageIndex
-from services.scanner.reasons import ScanFailure
 from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord
 from services.scanner.reports import unpack_report
 from services.scanner.store import ScannerStore

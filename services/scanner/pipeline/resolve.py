@@ -6,8 +6,8 @@ import dataclasses
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
-from services.scanner.images.config import config_invalid, parse_config
-from services.scanner.images.interface import (
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import (
     ImageConfig,
     ImageIndex,
     ImageManifest,
@@ -15,9 +15,9 @@ from services.scanner.images.interface import (
     IndexChild,
     RawManifest,
 )
-from services.scanner.images.limits import ImageLimits
-from services.scanner.images.manifest import IndexDocument, IndexEntry, empty_index, parse_manifest, too_large
-from services.scanner.reasons import Reason, ScanFailure
+from services.registry.limits import ImageLimits
+from services.registry.manifest import IndexDocument, IndexEntry, empty_index, parse_manifest, too_large
+from services.scanner.images.config import config_invalid, parse_config
 
 _DEFAULT_LIMITS = ImageLimits()
 

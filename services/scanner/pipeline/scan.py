@@ -11,9 +11,10 @@ from services.kernel.clock import Clock
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
+from services.registry.interface import Descriptor, ImageIndex, ImageSource
 from services.scanner.advisories.settings import AdvisorySettings
-from services.scanner.images.interface import Descriptor, ImageIndex, ImageSource
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.analysis import decode_diff_id
 from services.scanner.layers.library import AnalysisLibrary
@@ -22,7 +23,6 @@ from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.remote import judge_remotely
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
-from services.scanner.reasons import Reason, ScanFailure
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings

@@ -12,10 +12,10 @@ from services.kernel.db import Pool, is_outage
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest
 from services.kernel.model.reference import RepositoryName
+from services.kernel.reasons import INSTANCE_REFUSALS, Reason
 from services.kernel.wakeup import Wakeups, wait, wait_any
+from services.registry.ask import OpenSource
 from services.rules.api import RulesApi
-from services.scanner.images.ask import OpenSource
-from services.scanner.reasons import INSTANCE_REFUSALS, Reason
 from services.scanner.records import DoubtedTag
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore

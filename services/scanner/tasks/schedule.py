@@ -6,8 +6,8 @@ from typing import Protocol
 
 from services.kernel.db import Connection
 from services.kernel.model.engine import Engine
+from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
-from services.scanner.reasons import Reason, Retry
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 

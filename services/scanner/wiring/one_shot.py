@@ -14,7 +14,7 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageReference
 from services.kernel.model.report import Report
 from services.kernel.workers.template import Template
-from services.scanner.images.interface import ImageIndex
+from services.registry.interface import ImageIndex
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress

@@ -12,10 +12,9 @@ from pathlib import Path
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.ground import Ground
-from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import READY_ENGINES
-from services.kernel.model.reference import ImageName, RegistryReference, RepositoryName
 from services.kernel.outbox import Outbox, OutboxRelay
+from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
@@ -26,9 +25,6 @@ from services.scanner.analysers import analysers_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
-from services.scanner.images.interface import ImageSource
-from services.scanner.images.limits import SourceSettings
-from services.scanner.images.open import open_source
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
@@ -125,13 +121,3 @@ async def server(
             ids=ground.ids,
             engines=READY_ENGINES,
         )
-
-
-@asynccontextmanager
-async def open_repository(
-    settings: SourceSettings, access: RegistryAccess, name: RepositoryName
-) -> AsyncIterator[ImageSource]:
-    """Opens one repository of an instance's registry."""
-    image = ImageName(repository=name, tag=None, digest=None)
-    async with open_source(RegistryReference(host=access.address, image=image), access, settings) as source:
-        yield source

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from services.kernel.model.reference import RepositoryName
+from services.registry.ask import OpenSource
+from services.registry.interface import ImageIndex
 from services.rules.api import RulesApi
-from services.scanner.images.ask import OpenSource
-from services.scanner.images.interface import ImageIndex
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage, ScanRecord
 

@@ -10,10 +10,10 @@ import structlog
 
 from services.kernel.db import Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.reasons import INSTANCE_REFUSALS, Reason, Retry, ScanFailure
 from services.kernel.wakeup import Wakeups, wait_any
-from services.scanner.images.interface import ImageIndex
+from services.registry.interface import ImageIndex
 from services.scanner.pipeline.record import LeaseLost, Recorder
-from services.scanner.reasons import INSTANCE_REFUSALS, Reason, Retry, ScanFailure
 from services.scanner.records import Lease, ScannedImage, ScanRecord
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from services.kernel.model.reference import parse_reference
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.template import spawn_template
 from services.lab.image import write_layout
-from services.scanner.images.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
-from services.scanner.reasons import Reason, ScanFailure
+from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.one_shot import one_shot
 from tests.builders.images import an_image

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from services.kernel.model.media import DOCKER_LAYER, DOCKER_LAYER_GZIP
+from services.kernel.reasons import Reason
 from services.lab.image import LINUX_ARM64, build_image, build_index
 from services.lab.layer import Compression
-from services.scanner.images.interface import ImageIndex
+from services.registry.interface import ImageIndex
 from services.scanner.pipeline.resolve import ResolvedImage
-from services.scanner.reasons import Reason
 from tests.builders.archives import (
     docker_archive,
     docker_files,

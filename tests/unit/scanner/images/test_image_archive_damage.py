@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from services.kernel.model.digest import digest_of
 from services.kernel.model.reference import parse_reference
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
+from services.registry.limits import SourceSettings
 from services.scanner.images import archive as archive_module
 from services.scanner.images.docker_archive import full_name
-from services.scanner.images.interface import Descriptor
-from services.scanner.images.limits import SourceSettings
 from services.scanner.images.open import open_source
 from services.scanner.pipeline.resolve import ResolvedImage
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.archives import (
     docker_archive,
     docker_files,

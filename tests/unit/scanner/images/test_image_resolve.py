@@ -10,6 +10,7 @@ import pytest
 from services.kernel.model import media
 from services.kernel.model.digest import digest_of
 from services.kernel.model.platform import Platform, parse_platform
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.image import (
     LINUX_AMD64,
     LINUX_ARM64,
@@ -21,12 +22,11 @@ from services.lab.image import (
     descriptor,
     write_layout,
 )
+from services.registry.interface import ImageIndex
+from services.registry.limits import ImageLimits
 from services.scanner.images.files import Folder
-from services.scanner.images.interface import ImageIndex
 from services.scanner.images.layout import LayoutSource
-from services.scanner.images.limits import ImageLimits
 from services.scanner.pipeline.resolve import Resolved, ResolvedImage, fits, resolve
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.images import a_layer, an_image
 
 AMD64, ARM64 = an_image("amd64"), an_image("arm64", platform=LINUX_ARM64)

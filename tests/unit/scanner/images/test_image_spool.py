@@ -14,11 +14,11 @@ import pytest
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.media import OCI_LAYER
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer
-from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
+from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.spool import LayerSpool
 from services.scanner.pipeline.fetch import fetch_layers
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.images import a_layer, layer_descriptor
 
 _ROOT = Path(__file__).parents[4]

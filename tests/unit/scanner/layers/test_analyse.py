@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, LayerBuilder
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id, encode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import fingerprint
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.tars import END, analysis_of, layer_file, long_name, padded, tar_file, tar_header
 
 

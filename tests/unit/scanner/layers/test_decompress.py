@@ -14,10 +14,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, compress
 from services.scanner.layers.decompress import CHUNK_BYTES, open_layer
 from services.scanner.layers.limits import LayerLimits
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.tars import layer_file
 
 PLAIN = random.Random(7).randbytes(5_000) + bytes(9_000)

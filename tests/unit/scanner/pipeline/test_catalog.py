@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
+from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger, Evidence
-from services.scanner.images.interface import Descriptor
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.catalog import CatalogStep
-from services.scanner.reasons import Reason, ScanFailure
 from tests.builders.tars import LineCataloger, layer_file
 from tests.builders.workers import spawned_workers
 

@@ -12,13 +12,13 @@ from yarl import URL
 
 from services.kernel.clock import Clock
 from services.kernel.model.access import RegistryAccess
-from services.scanner.images.answers import registry_error, unwilling
-from services.scanner.images.challenge import Challenge, parse_challenges
-from services.scanner.images.realm import check_realm
-from services.scanner.images.retry import FINAL
-from services.scanner.images.tokens import Token, TokenRequest, fetch_token
-from services.scanner.images.wire import Wire
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.answers import registry_error, unwilling
+from services.registry.challenge import Challenge, parse_challenges
+from services.registry.realm import check_realm
+from services.registry.retry import FINAL
+from services.registry.tokens import Token, TokenRequest, fetch_token
+from services.registry.wire import Wire
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,14 @@ from contextlib import aclosing
 
 import aiohttp
 
-from services.scanner.images.answers import Asked, cut_off, registry_error
-from services.scanner.images.exchange import Exchange, Question
-from services.scanner.images.interface import Descriptor
-from services.scanner.images.limits import Timeouts
-from services.scanner.images.pace import Pace
-from services.scanner.images.retry import Retrier
-from services.scanner.images.verify import BlobCheck
-from services.scanner.reasons import ScanFailure
+from services.kernel.reasons import ScanFailure
+from services.registry.answers import Asked, cut_off, registry_error
+from services.registry.exchange import Exchange, Question
+from services.registry.interface import Descriptor
+from services.registry.limits import Timeouts
+from services.registry.pace import Pace
+from services.registry.retry import Retrier
+from services.registry.verify import BlobCheck
 
 _CHUNK_BYTES = 1 << 18
 _RANGE_START = re.compile(r"bytes (\d{1,19})-")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from yarl import URL
 
-from services.scanner.images.realm import SETTING, check_realm
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.realm import SETTING, check_realm
 from services.scanner.settings import ScannerSettings
 
 TLS, PLAIN = URL("https://registry.example.com/v2/"), URL("http://registry.example.com:5000/v2/")

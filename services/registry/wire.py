@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from services.kernel.addresses import GuardedResolver, check_literal
-from services.scanner.images.limits import Timeouts
+from services.registry.limits import Timeouts
 
 
 @contextlib.asynccontextmanager

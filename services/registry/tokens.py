@@ -17,10 +17,10 @@ import msgspec
 from yarl import URL
 
 from services.kernel.clock import Clock
-from services.scanner.images.answers import failure_of_error, registry_error, unwilling
-from services.scanner.images.retry import FINAL
-from services.scanner.images.wire import Wire
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.answers import failure_of_error, registry_error, unwilling
+from services.registry.retry import FINAL
+from services.registry.wire import Wire
 
 _ANSWER_BYTES: Final = 64 << 10
 _SENDABLE: Final = re.compile(r"[!-~]{1,32768}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.kernel.model.digest import hasher_for
-from services.scanner.images.interface import Descriptor
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
 
 
 class BlobCheck:

@@ -9,8 +9,8 @@ from services.kernel.errors import Kind, ServiceError, not_found
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.reference import RepositoryName
-from services.scanner.images.interface import ImageSource
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import ImageSource
 
 OpenSource = Callable[[RegistryAccess, RepositoryName], AbstractAsyncContextManager[ImageSource]]
 """Opens a repository of an instance's registry."""

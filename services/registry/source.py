@@ -11,16 +11,16 @@ from yarl import URL
 from services.kernel.model import media
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of, hasher_for, is_digest
-from services.scanner.images.answers import Asked, cut_off
-from services.scanner.images.auth import Negotiated
-from services.scanner.images.download import Download
-from services.scanner.images.exchange import Exchange, Question
-from services.scanner.images.interface import Descriptor, ImageSource, RawManifest
-from services.scanner.images.limits import SourceSettings
-from services.scanner.images.manifest import too_large
-from services.scanner.images.retry import Retrier
-from services.scanner.images.wire import Wire
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.answers import Asked, cut_off
+from services.registry.auth import Negotiated
+from services.registry.download import Download
+from services.registry.exchange import Exchange, Question
+from services.registry.interface import Descriptor, ImageSource, RawManifest
+from services.registry.limits import SourceSettings
+from services.registry.manifest import too_large
+from services.registry.retry import Retrier
+from services.registry.wire import Wire
 
 _ACCEPT = {"Accept": media.ACCEPT}
 

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.late_log import LateLogger
-from services.scanner.images.limits import RetryPolicy
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.limits import RetryPolicy
 
 T = TypeVar("T")
 FINAL = "final"

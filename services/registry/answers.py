@@ -10,9 +10,9 @@ import msgspec
 
 from services.kernel.addresses import AddressRefused
 from services.kernel.clock import Clock
+from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.retry_after import parse_retry_after
-from services.scanner.images.retry import FINAL
-from services.scanner.reasons import Reason, ScanFailure
+from services.registry.retry import FINAL
 
 _ERROR_BYTES = 8 << 10
 _CODE = re.compile(r"[A-Z][A-Z_]{0,62}")

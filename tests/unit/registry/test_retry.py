@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from services.scanner.images.limits import RetryPolicy
-from services.scanner.images.redirects import next_hop, same_registry
-from services.scanner.images.retry import FINAL, Retrier
-from services.scanner.reasons import Reason, Retry, ScanFailure
+from services.kernel.reasons import Reason, Retry, ScanFailure
+from services.registry.limits import RetryPolicy
+from services.registry.redirects import next_hop, same_registry
+from services.registry.retry import FINAL, Retrier
 from tests.builders.images import Waits
 
 

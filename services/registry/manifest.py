@@ -13,9 +13,9 @@ from services.kernel.errors import ServiceError
 from services.kernel.model import media
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.platform import Platform
-from services.scanner.images.interface import Descriptor, ImageManifest, RawManifest
-from services.scanner.images.limits import ImageLimits
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor, ImageManifest, RawManifest
+from services.registry.limits import ImageLimits
 
 _ATTESTATION = "vnd.docker.reference.type"
 _LARGEST_SIZE = 1 << 50

@@ -12,7 +12,7 @@ from typing import Final
 from yarl import URL
 
 from services.kernel.addresses import is_refused
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
 
 SETTING: Final = "DRYDOCK_SCANNER_REGISTRY_TOKEN_HOSTS"
 _MAX_CHARACTERS: Final = 2000

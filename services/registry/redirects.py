@@ -6,7 +6,7 @@ import re
 
 from yarl import URL
 
-from services.scanner.reasons import Reason, ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
 
 _PRINTABLE = re.compile(r"[!-~]+")
 STATUSES = frozenset({301, 302, 303, 307, 308})

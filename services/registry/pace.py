@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from services.kernel.clock import Clock
-from services.scanner.images.limits import Timeouts
+from services.registry.limits import Timeouts
 
 
 class Pace:

@@ -10,10 +10,10 @@ import aiohttp
 from yarl import URL
 
 from services.kernel.clock import Clock
-from services.scanner.images import redirects
-from services.scanner.images.answers import Asked, failure_of, failure_of_error, read_code
-from services.scanner.images.auth import Authorization, Refusal
-from services.scanner.images.wire import Wire
+from services.registry import redirects
+from services.registry.answers import Asked, failure_of, failure_of_error, read_code
+from services.registry.auth import Authorization, Refusal
+from services.registry.wire import Wire
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
