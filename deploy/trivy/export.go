@@ -19,6 +19,9 @@ type head struct {
 	Schema  string    `json:"schema"`
 	Version string    `json:"version"`
 	BuiltAt time.Time `json:"built_at"`
+	Sample  bool      `json:"sample"`
+	// Families: the moment of the youngest fact of each, null where nobody knows.
+	Families map[string]*time.Time `json:"families"`
 }
 
 // line is one vulnerability of one package, merged from all records about it.

@@ -7,11 +7,14 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"sort"
+	"strings"
 	"time"
 
 	"github.com/aquasecurity/trivy-db/pkg/db"
@@ -47,12 +50,14 @@ func replace(export io.Reader, cacheDir string, told io.Writer) error {
 	if err != nil {
 		return err
 	}
-	final := filepath.Join(cacheDir, "db")
-	if err := os.RemoveAll(final); err != nil {
+	// Renamed away, not removed, so that there is none for a moment only; whoever has it open keeps it.
+	final, old := filepath.Join(cacheDir, "db"), draft+".old"
+	if err := os.Rename(final, old); err != nil && !os.IsNotExist(err) {
 		return err
 	}
+	defer os.RemoveAll(old)
 	if err := os.Rename(draft, final); err != nil {
-		return err
+		return errors.Join(err, os.Rename(old, final))
 	}
 	tally.tell(told)
 	return nil
@@ -91,6 +96,9 @@ func write(export io.Reader, folder string) (*tally, error) {
 	if err := store.db.Connection().Sync(); err != nil {
 		return nil, err
 	}
+	if err := about(head, store).write(folder); err != nil {
+		return nil, err
+	}
 	now := time.Now().UTC()
 	return store.tally, metadata.NewClient(folder).Update(metadata.Metadata{
 		Version:      db.SchemaVersion,
@@ -98,6 +106,35 @@ func write(export io.Reader, folder string) (*tally, error) {
 		DownloadedAt: now,
 		NextUpdate:   now.Add(24 * time.Hour),
 	})
+}
+
+// origin tells Drydock what the database was made of; Trivy does not read it.
+type origin struct {
+	Version    string                `json:"version"`
+	BuiltAt    time.Time             `json:"built_at"`
+	Sample     bool                  `json:"sample"`
+	Ecosystems []string              `json:"ecosystems"`
+	Families   map[string]*time.Time `json:"families"`
+}
+
+// about names the ecosystems of which at least one advisory could be written.
+func about(head head, store *store) *origin {
+	made := &origin{Version: head.Version, BuiltAt: head.BuiltAt, Sample: head.Sample, Families: map[string]*time.Time{}}
+	for ecosystem := range store.spoken {
+		made.Ecosystems = append(made.Ecosystems, ecosystem)
+		family, _, _ := strings.Cut(ecosystem, ":")
+		made.Families[family] = head.Families[family]
+	}
+	sort.Strings(made.Ecosystems)
+	return made
+}
+
+func (o *origin) write(folder string) error {
+	content, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "drydock.json"), content, 0o644)
 }
 
 // tally counts what was written and what Trivy's database has no place for.

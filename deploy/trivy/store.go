@@ -14,6 +14,7 @@ type store struct {
 	db     db.Config
 	places map[string]*place // nil: Trivy looks nowhere
 	known  map[string]types.Vulnerability
+	spoken map[string]bool // ecosystems with an advisory
 	tally  *tally
 }
 
@@ -22,6 +23,7 @@ func newStore(config db.Config) *store {
 		db:     config,
 		places: map[string]*place{},
 		known:  map[string]types.Vulnerability{},
+		spoken: map[string]bool{},
 		tally:  &tally{leftOut: map[string]int{}},
 	}
 }
@@ -83,6 +85,7 @@ func (s *store) write(tx *bolt.Tx, at *place, one *line, name string, advisory *
 		return err
 	}
 	s.remember(at.source.ID, one)
+	s.spoken[one.Ecosystem] = true
 	s.tally.written++
 	return nil
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import typer
 from services.cli.failure import reported
 from services.cli.options import DEFAULT_DATA, DataOption, OutputOption, examples
 from services.cli.output import Output, console_for, show_record
+from services.kernel.errors import invalid
 
 if TYPE_CHECKING:
     from services.scanner.advisories.compile import Progress
@@ -89,20 +91,53 @@ def status(data: DataOption = DEFAULT_DATA, output: OutputOption = Output.TABLE)
             show_record(output, _record(database.meta, data, shared))
 
 
-@app.command()
-def export(data: DataOption = DEFAULT_DATA) -> None:
-    """Writes every fact of the current advisories to standard output, a line of JSON for each.
+class Form(enum.Enum):
+    """What advisories are exported as."""
 
-    docs/advisories-export.md tells what the lines hold; deploy/trivy makes a database of Trivy's of them.
+    LINES = "lines"
+    TRIVY = "trivy-db"
 
-    Example: drydock advisories export > advisories.ndjson
+
+@app.command(
+    epilog=examples(
+        "drydock advisories export > advisories.ndjson",
+        "drydock advisories export --format trivy-db /srv/trivy",
+    ),
+)
+def export(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="FOLDER", help="For trivy-db: where it goes; DATA/trivy, which the engine reads."),
+    ] = None,
+    *,
+    form: Annotated[Form, typer.Option("--format", help="Lines of JSON, or a database of Trivy's.")] = Form.LINES,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Writes every fact of the current advisories: lines of JSON to standard output, or a database for Trivy.
+
+    docs/advisories-export.md tells what the lines hold. Trivy's database is written by a program that `make trivy`
+    builds: it replaces FOLDER/db whole, and Trivy reads it with --cache-dir FOLDER --skip-db-update.
     """
     from services.scanner.advisories.export import export_lines
     from services.scanner.advisories.files import AdvisoryFiles
+    from services.scanner.advisories.settings import AdvisorySettings
+    from services.scanner.advisories.trivydb import write_trivy_database
 
-    with _reported(Output.TABLE), AdvisoryFiles(data.expanduser()).open() as database:
-        sys.stdout.buffer.writelines(export_lines(database))
-        sys.stdout.buffer.flush()
+    with _reported(Output.TABLE):
+        if form is Form.LINES and folder is not None:
+            raise invalid(
+                "INVALID_ARGUMENT", "Lines go to standard output.", field="folder", hint="Leave FOLDER out."
+            )
+        with AdvisoryFiles(data.expanduser()).open() as database:
+            lines = export_lines(database)
+            if form is Form.LINES:
+                sys.stdout.buffer.writelines(lines)
+                sys.stdout.buffer.flush()
+                return
+            target = (folder or data / "trivy").expanduser()
+            told = write_trivy_database(lines, target, AdvisorySettings().trivy_writer)
+            print(told, end="", file=sys.stderr)
+            print(target)
 
 
 @contextmanager

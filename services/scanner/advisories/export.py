@@ -6,6 +6,7 @@ The form is told in `docs/advisories-export.md`. `deploy/trivy` makes a database
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -26,6 +27,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     built_at: str
     """RFC 3339, UTC."""
     sample: bool
+    families: dict[str, str | None]
+    """The moment of the youngest fact of each family, as in `Debian`; None when nothing tells."""
 
 
 class Affected(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,12 +63,21 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 def export_lines(database: Database) -> Iterator[bytes]:
     """Gives the lines, each with its newline: first the head, then every vulnerability of every package."""
     meta = database.meta
-    built_at = meta.built_at.isoformat().replace("+00:00", "Z")
     encoder = msgspec.json.Encoder()
-    yield encoder.encode(Head(version=meta.version, built_at=built_at, sample=meta.sample)) + b"\n"
+    head = Head(
+        version=meta.version,
+        built_at=_written(meta.built_at),
+        sample=meta.sample,
+        families={name: _written(moment) if moment else None for name, moment in meta.families.items()},
+    )
+    yield encoder.encode(head) + b"\n"
     for package in database.packages():
         for vulnerability in package.vulnerabilities:
             yield encoder.encode(_line(package, vulnerability)) + b"\n"
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _line(package: KnownPackage, vulnerability: Vulnerability) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -55,6 +56,9 @@ class AdvisorySettings(BaseSettings):
     """For one source, from beginning to end."""
     download_max_bytes: int = Field(default=4 << 30, gt=0)
     """For one source."""
+
+    trivy_writer: Path | None = None
+    """The program that writes Trivy's database; without it, `trivy-advisories` on PATH or of `make trivy`."""
 
     @property
     def max_age(self) -> timedelta:

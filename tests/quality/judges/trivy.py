@@ -14,11 +14,9 @@ from pathlib import Path
 import msgspec
 
 from tests.quality.facts import Fact, Said, fact_of
+from tests.trivies import trivy_programs
 
-_ROOT = Path(__file__).parents[3]
-_BUILD = _ROOT / "deploy" / "trivy" / "build.sh"
 _PATIENCE_SECONDS = 300
-_BUILD_SECONDS = 3_600
 OFFLINE = (
     "--skip-db-update",
     "--skip-java-db-update",
@@ -67,12 +65,10 @@ def built() -> Path:
     Raises:
         TrivyMissing: there is no Go, or no module proxy that answers.
     """
-    ran = subprocess.run(
-        [_BUILD, sys.executable], stdout=subprocess.PIPE, text=True, timeout=_BUILD_SECONDS, check=False
-    )
-    if ran.returncode != 0:
-        raise TrivyMissing(f"deploy/trivy/build.sh ended with {ran.returncode}")
-    return Path(ran.stdout.strip())
+    folder = trivy_programs()
+    if folder is None:
+        raise TrivyMissing("deploy/trivy/build.sh could not build it")
+    return folder
 
 
 def with_advisories(data: Path, cache: Path) -> Trivy:
