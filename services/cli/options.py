@@ -34,14 +34,17 @@ WaitOption = Annotated[
         "--wait", parser=parse_duration, metavar="TIME", help="Wait for the end, at most so long: 90s, 5m, 2h."
     ),
 ]
-_ENGINES = "security-center|trivy"
+_ENGINE = "security-center|trivy"
+_ENGINES = "security-center|trivy|all"
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar=_ENGINES, help="Who scans; the instance's own by default.")
 ]
 OwnEngineOption = Annotated[
-    str, typer.Option("--engine", metavar=_ENGINES, help="Who scans its images; by default the best there is.")
+    str, typer.Option("--engine", metavar=_ENGINE, help="Who scans its images; by default the best there is.")
 ]
-ScanEngineOption = Annotated[str, typer.Option("--engine", metavar=_ENGINES, help="Who scans.")]
+ScanEngineOption = Annotated[
+    str, typer.Option("--engine", metavar=_ENGINES, help="Who scans; with all, both do and give one verdict.")
+]
 PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
 ImageArgument = Annotated[

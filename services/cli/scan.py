@@ -24,6 +24,8 @@ from services.kernel.errors import Kind, ServiceError, invalid
 if TYPE_CHECKING:
     from services.cli.output import Output
     from services.kernel.model.access import RegistryAccess
+    from services.kernel.model.engine import Engine
+    from services.kernel.model.finding import FindingKind
     from services.kernel.model.reference import ImageReference
     from services.kernel.model.report import Report
     from services.kernel.model.severity import Severity
@@ -77,22 +79,22 @@ def scan(
     """Scans one image; needs no server and no database.
 
     Exit status: 0 scanned, and nothing as bad as --fail-on; 1 something is; 2 wrong usage, such as advisories that
-    are not there or are none; 3 it could not be scanned, also because the engine is not ready here; 5 --fail-on
+    are not there or are none; 3 it could not be scanned, also because there is no Trivy here; 5 --fail-on
     cannot be decided, because a part of the image could not be judged.
 
     Example: drydock scan registry.example.com/team/app:1.0 --fail-on high
     Example: drydock scan docker-archive:app.tar --format sarif > app.sarif
+    Example: drydock scan oci:./image --engine all --format json
     """
     with reported(format_.failures, otherwise=Exit.NOT_SCANNED), _template() as template:
-        from services.kernel.model.engine import Engine, engine_not_ready, parse_engine
-        from services.kernel.model.finding import FindingKind
+        from services.kernel.model.engine import parse_engines
         from services.kernel.model.platform import parse_platform
         from services.kernel.model.reference import parse_reference
         from services.settings import check_environment
 
         check_environment()
-        if parse_engine(engine) is not Engine.SECURITY_CENTER:
-            raise engine_not_ready()
+        asked = parse_engines(engine)
+        kinds = _kinds(kind, asked)
         reference = parse_reference(image)
         shown = parse_severities(severity)
         wanted = parse_platform(platform) if platform else None
@@ -108,7 +110,8 @@ def scan(
                 access=access,
                 platform=wanted,
                 advisories=advisories,
-                kinds=frozenset(FindingKind[each.name] for each in kind or KindWord),
+                engine=asked,
+                kinds=kinds,
                 data=data.expanduser(),
                 progress=progress,
             )
@@ -120,6 +123,22 @@ def scan(
         _note_what_was_not_weighed(report, others)
     if fail_on is not None:
         _gate(format_.failures, report, fail_on.severity)
+
+
+def _kinds(words: list[KindWord] | None, engine: Engine) -> frozenset[FindingKind]:
+    """Returns what is looked for; refuses to have only looked for what the engine never finds."""
+    from services.kernel.model.engine import Engine
+    from services.kernel.model.finding import VULNERABILITIES, FindingKind
+
+    kinds = frozenset(FindingKind[each.name] for each in words or KindWord)
+    if engine is Engine.TRIVY and kinds.isdisjoint(VULNERABILITIES):
+        raise invalid(
+            "KIND_NOT_FOUND_BY_ENGINE",
+            "The TRIVY engine finds vulnerabilities only.",
+            field="kind",
+            hint="Leave --kind out, or scan with security-center.",
+        )
+    return kinds
 
 
 @contextmanager

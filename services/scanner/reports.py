@@ -6,6 +6,9 @@ import msgspec
 import zstandard
 
 from services.kernel.model.report import Report
+from services.kernel.model.severity import Severity
+from services.scanner.api import State
+from services.scanner.records import Outcome
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Report)
@@ -28,3 +31,17 @@ def addressed_report(packed: bytes, reference: str) -> bytes:
     report = unpack_report(packed)
     image = msgspec.structs.replace(report.image, reference=reference)
     return _ENCODER.encode(msgspec.structs.replace(report, image=image))
+
+
+def outcome_of(report: Report) -> Outcome:
+    """Returns how a scan with this report ended."""
+    summary = report.summary
+    limiting = (warning.message for warning in report.warnings if warning.code == summary.coverage_reason)
+    return Outcome(
+        state=State.COMPLETE,
+        reason=summary.coverage_reason,
+        message=next(limiting, ""),
+        coverage=summary.coverage,
+        findings={Severity(word): count for word, count in summary.by_severity.items()},
+        advisories_version=report.advisories.version,
+    )

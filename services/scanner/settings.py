@@ -1,13 +1,15 @@
-"""Settings of the scanner; environment variables begin with DRYDOCK_SCANNER_."""
+"""Settings of the scanner: variables begin with DRYDOCK_SCANNER_, those of Trivy with DRYDOCK_TRIVY."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.kernel.settings import with_files
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.inspectors.limits import InspectionLimits
@@ -140,5 +142,46 @@ class ScannerSettings(BaseSettings):
         return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value
 
 
-SETTINGS = (ScannerSettings, AdvisorySettings)
+class TrivySettings(BaseSettings):
+    """Where Trivy and its databases are, and what one run of it may take; variables begin with DRYDOCK_TRIVY."""
+
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_", frozen=True, extra="forbid")
+
+    trivy: Path | None = None
+    """The program; without it, `trivy` on PATH."""
+    trivy_databases: Path | None = None
+    """Folder that holds `db` and `java-db`, as a cache folder of Trivy's does; `trivy` in the data directory by
+    default. Drydock never fetches them."""
+    trivy_server: str = Field(default="", max_length=2048)
+    """`http://HOST:PORT` of a Trivy server, whose database is used then; the program is needed all the same."""
+    trivy_token: SecretStr = SecretStr("")
+    """What the server wants to see; given to Trivy by its environment."""
+    trivy_token_file: Path | None = None
+    """File that holds the token, in place of `trivy_token`."""
+    trivy_concurrent_scans: int = Field(default=2, ge=1, le=64)
+    """Runs of Trivy that one process of the scanner keeps going at once."""
+    trivy_seconds: float = Field(default=600.0, ge=1)
+    """Longest time for one run; then it is killed."""
+    trivy_layer_bytes: int = Field(default=3 << 30, ge=1)
+    """Largest layer, as stored: an image with a larger one is refused before anything is fetched."""
+    trivy_image_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    """Disk that images may take at once while Trivy reads them."""
+    trivy_output_bytes: int = Field(default=256 << 20, ge=1 << 10)
+    """Largest report that is read."""
+
+    @field_validator("trivy_server")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        url = urlsplit(value)
+        if value and (url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc):
+            raise ValueError("it is http://HOST:PORT or https://HOST:PORT")
+        return value.rstrip("/")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_files(cls, said: Any) -> Any:  # whatever was said, before pydantic looks at it
+        return with_files(said, "trivy_token", prefix="DRYDOCK_")
+
+
+SETTINGS = (ScannerSettings, AdvisorySettings, TrivySettings)
 """Every settings class of this service."""

@@ -26,12 +26,13 @@ from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.reference import parse_reference
 from services.lab.image import build_image, write_layout
 from services.scanner.images.open import name_in_source, open_source
+from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
-from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.workers import server_workers
 from tests.benchmarks.figures import Figure, Result, ratio
 from tests.benchmarks.memory import peak_pss
@@ -212,17 +213,18 @@ async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[Findi
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
         async with (
-            open_pipeline(
-                scratch / "spool",
+            LayerSpool(scratch / "spool", settings.spool_bytes) as spool,
+            open_source(reference, None, settings.source) as source,
+        ):
+            pipeline = make_pipeline(
+                spool=spool,
                 library=RememberedAnalyses(),
                 workers=workers,
                 search=open_search(settings, data, kinds),
                 data=data,
                 settings=settings,
                 clock=SystemClock(),
-            ) as pipeline,
-            open_source(reference, None, settings.source) as source,
-        ):
+            )
             found = await pipeline.scan(source, name=name_in_source(reference), reference=str(reference))
         assert isinstance(found, ScannedImage)
         assert unpack_report(found.report).findings

@@ -1,4 +1,4 @@
-"""The two engines."""
+"""The two engines, and the word for both."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ class Engine(enum.Enum):
 
     TRIVY = "TRIVY"
     SECURITY_CENTER = "SECURITY_CENTER"
+    ALL = "ALL"
+    """Both, and one verdict: a word for a task, never the engine of an instance."""
+
+    @property
+    def members(self) -> tuple[Engine, ...]:
+        """Those that scan: itself, or both, the one that locates all it finds first."""
+        return (Engine.SECURITY_CENTER, Engine.TRIVY) if self is Engine.ALL else (self,)
 
 
 READY_ENGINES = frozenset({Engine.SECURITY_CENTER})
@@ -19,21 +26,35 @@ READY_ENGINES = frozenset({Engine.SECURITY_CENTER})
 
 
 def parse_engine(text: str) -> Engine:
-    """Reads an engine in any spelling that people use: `security-center`, `SECURITY_CENTER`.
+    """Reads one engine in any spelling that people use: `security-center`, `SECURITY_CENTER`.
+
+    Raises:
+        ServiceError: INVALID_ENGINE, also for `all`.
+    """
+    return _parse(text, tuple(each for each in Engine if each is not Engine.ALL))
+
+
+def parse_engines(text: str) -> Engine:
+    """Reads who is to scan, which may be `all`.
 
     Raises:
         ServiceError: INVALID_ENGINE.
     """
+    return _parse(text, tuple(Engine))
+
+
+def _parse(text: str, known: tuple[Engine, ...]) -> Engine:
     word = text.upper().replace("-", "_")
-    try:
-        return Engine(word)
-    except ValueError:
-        raise invalid(
-            "INVALID_ENGINE",
-            f"{text[:40]!r} is no engine.",
-            field="engine",
-            hint="Write trivy or security-center.",
-        ) from None
+    for engine in known:
+        if engine.value == word:
+            return engine
+    *first, last = (engine.value.lower().replace("_", "-") for engine in known)
+    raise invalid(
+        "INVALID_ENGINE",
+        f"{text[:40]!r} is no engine.",
+        field="engine",
+        hint=f"Write {', '.join(first)} or {last}.",
+    )
 
 
 def engine_not_ready() -> ServiceError:

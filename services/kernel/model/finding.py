@@ -50,15 +50,24 @@ class Package(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     ecosystem: str
     """OSV's word with its release, as in `Debian:12`; empty where OSV has none for the distribution."""
     path: str
-    """File that says so, absolute, as in `/var/lib/dpkg/status`."""
+    """File that says so, absolute, as in `/var/lib/dpkg/status`; empty where TRIVY does not tell."""
     layer: str
-    """Digest of the layer whose file gave this version first."""
+    """Digest of the layer whose file gave this version first; empty where TRIVY does not tell."""
     source: SourcePackage | None = None
     arch: str = ""
     module: str = ""
     """Module and stream of a modular rpm, as in `nodejs:16`; empty for all others."""
     owner: str = ""
     """Name of the system's package that brought the file; where advisories speak of it, it alone is judged."""
+
+
+class Disagreement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What engines that looked at the same image do not agree on."""
+
+    about: str
+    """`severity`, `version` (of the package) or `fixed_version`."""
+    said: dict[str, str]
+    """What each engine says, by its name; empty for what it does not know."""
 
 
 class FindingKey(NamedTuple):
@@ -93,7 +102,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """File, absolute; a member of an archive follows after `!`; of the image's configuration `config:` and a JSON
     pointer, as in `config:/config/Env/2`."""
     layer: str
-    """Digest of the layer that brought it; empty where only the image's configuration says so."""
+    """Digest of the layer that brought it; empty where only the image's configuration, or no layer, is told."""
     fix_state: FixState
     """`AFFECTED` for what was found in content: no version mends it."""
     advice: str = ""
@@ -108,6 +117,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     """The same by the hash that older lists of samples go by."""
     deleted: bool = False
     """Whether a later layer takes the file away: whoever has the image has the layer, and so the file."""
+    engines: tuple[str, ...] = ()
+    """Who says so, where several were asked; sorted."""
+    disagreements: tuple[Disagreement, ...] = ()
+    """What they do not agree on; the finding itself has the worse severity."""
 
     @property
     def key(self) -> FindingKey:

@@ -69,6 +69,20 @@ class Coverage(enum.Enum):
     """Nothing could be judged: an empty list of findings means nothing."""
 
 
+class EngineVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one of several engines had to say."""
+
+    name: str
+    version: str
+    """Empty of one that failed."""
+    advisories: AdvisoriesInfo | None
+    """None of one that failed."""
+    findings: int
+    coverage: Coverage
+    coverage_reason: str
+    """Of one that failed, why."""
+
+
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Counts, and how far they may be trusted."""
 
@@ -90,9 +104,11 @@ class ReportWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     message: str
     path: str = ""
     layer: str = ""
+    engine: str = ""
+    """Whose it is, where several were asked."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Everything that a scan of one image on one platform says."""
 
     schema: str
@@ -106,6 +122,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     warnings: tuple[ReportWarning, ...]
     scanned_at: str = ""
     """When it was judged, RFC 3339, UTC; empty in a report of a release that did not write it down."""
+    engines: tuple[EngineVerdict, ...] = ()
+    """Those that were asked, where these were several: `engine` is ALL then, and each finding says whose it is."""
 
 
 def sort_key(finding: Finding) -> tuple[int, FindingKey]:

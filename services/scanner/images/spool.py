@@ -115,14 +115,34 @@ class LayerSpool:
                     finally:
                         self._room.give_back(entry.taken)
 
-    def _entry(self, digest: Digest) -> _Entry:
+    @contextlib.asynccontextmanager
+    async def workplace(self) -> AsyncIterator[Path]:
+        """Yields an empty folder of the caller's own, on the disk of the layers; it goes with all that is in it.
+
+        Raises:
+            ScanFailure: SPOOL_FULL or INTERNAL.
+        """
+        with _translated(self._directory):
+            folder = await acquire_in_thread(self._make_workplace, undo=_remove)
+        try:
+            yield folder
+        finally:
+            await in_thread(_remove, folder)
+
+    def _make_workplace(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="work-", dir=self._folder))
+
+    @property
+    def _folder(self) -> Path:
         if self._claim is None:
             raise RuntimeError("the spool is not open")
+        return self._claim.folder
+
+    def _entry(self, digest: Digest) -> _Entry:
+        folder = self._folder
         if digest not in self._entries:
             # The same digest again gets another name: the old file may still be on its way out.
-            self._entries[digest] = _Entry(
-                self._claim.folder / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}"
-            )
+            self._entries[digest] = _Entry(folder / f"{digest.replace(':', '-')}.{secrets.token_hex(4)}")
         return self._entries[digest]
 
     async def _fill(self, entry: _Entry, source: ImageSource, descriptor: Descriptor) -> None:
@@ -187,8 +207,12 @@ def _claim_folder(directory: Path) -> _Claim:
 
 
 def _give_up_folder(claim: _Claim) -> None:
-    shutil.rmtree(claim.folder, ignore_errors=True)
+    _remove(claim.folder)
     os.close(claim.lock)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_if_dead(folder: Path) -> None:

@@ -17,17 +17,15 @@ from services.kernel.model.report import (
     count_by_severity,
     sort_key,
 )
-from services.kernel.model.severity import Severity
 from services.scanner.advisories.database import Database, Meta
 from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
-from services.scanner.api import State
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
 from services.scanner.pipeline.content import content_findings
 from services.scanner.pipeline.match import Matched, match
-from services.scanner.records import Outcome, ScannedImage
-from services.scanner.reports import pack_report
+from services.scanner.records import ScannedImage
+from services.scanner.reports import outcome_of, pack_report
 
 
 def judge(case: Case) -> ScannedImage:
@@ -55,7 +53,7 @@ def judge(case: Case) -> ScannedImage:
     ]
     findings = tuple(sorted((each for each in found if each.kind in case.kinds), key=sort_key))
     report = _report(case, coalesced, matched, findings, database.meta)
-    return ScannedImage(platform=case.platform, report=pack_report(report), outcome=_outcome(report))
+    return ScannedImage(platform=case.platform, report=pack_report(report), outcome=outcome_of(report))
 
 
 _readers: dict[Path, AdvisoryReader] = {}
@@ -95,16 +93,3 @@ def _report(
 
 def _written(moment: datetime) -> str:
     return moment.isoformat().replace("+00:00", "Z")
-
-
-def _outcome(report: Report) -> Outcome:
-    summary = report.summary
-    limiting = (warning.message for warning in report.warnings if warning.code == summary.coverage_reason)
-    return Outcome(
-        state=State.COMPLETE,
-        reason=summary.coverage_reason,
-        message=next(limiting, ""),
-        coverage=summary.coverage,
-        findings={Severity(word): count for word, count in summary.by_severity.items()},
-        advisories_version=report.advisories.version,
-    )

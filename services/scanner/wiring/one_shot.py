@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from platform import machine
 
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.platform import Platform
 from services.kernel.model.reference import ImageReference
 from services.kernel.model.report import Report
+from services.kernel.reasons import ScanFailure
 from services.kernel.workers.template import Template
-from services.registry.interface import ImageIndex
+from services.registry.interface import ImageIndex, ImageSource
+from services.scanner.api import State
 from services.scanner.images.open import name_in_source, open_source
+from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress
+from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
-from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.workers import one_shot_workers
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """The machine's word for itself to Go's."""
+
+ScanWay = Callable[..., Awaitable[ScannedImage | ImageIndex]]
+"""How an engine scans: `ScanPipeline.scan` and its like."""
 
 
 async def one_shot(
@@ -35,6 +46,7 @@ async def one_shot(
     access: RegistryAccess | None = None,
     platform: Platform | None = None,
     advisories: Path | None = None,
+    engine: Engine = Engine.SECURITY_CENTER,
     kinds: frozenset[FindingKind] = frozenset(FindingKind),
     data: Path,
     progress: Progress = lambda step, facts: None,
@@ -49,43 +61,98 @@ async def one_shot(
     the `template`, which stays the caller's to close.
 
     Raises:
-        ScanFailure: the image cannot be scanned.
+        ScanFailure: the image cannot be scanned, by none of the engines where both are asked.
         ServiceError: the advisories cannot be read.
     """
     settings, clock = ScannerSettings(), SystemClock()
-    search = await asyncio.to_thread(open_search, settings, data, kinds)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
-        scratch = Path(folder)
-        if advisories is not None:
+        scratch, databases = Path(folder), data
+        if advisories is not None and Engine.SECURITY_CENTER in engine.members:
             data = scratch
             progress("advisories", {"source": str(advisories)})
             await _import(advisories, data, clock)
+        workers = one_shot_workers(template, settings)
         async with (
-            open_pipeline(
-                scratch / "spool",
-                library=RememberedAnalyses(),
-                workers=one_shot_workers(template, settings),
-                search=search,
-                data=data,
-                settings=settings,
-                clock=clock,
-            ) as pipeline,
+            LayerSpool(scratch / "spool", settings.spool_bytes) as spool,
             open_source(reference, access, settings.source) as source,
         ):
-            name = name_in_source(reference)
-            result = await pipeline.scan(
-                source, name=name, reference=str(reference), platform=platform, progress=progress
-            )
-            if isinstance(result, ImageIndex):
-                own = _own_platform(result)
-                others = [str(child.platform) for child in result.children if child.platform != own]
-                progress("platform", {"chosen": str(own), "others": ", ".join(others)})
-                result = await pipeline.scan(
-                    source, name=name, reference=str(reference), platform=own, progress=progress
-                )
+            ways: dict[Engine, ScanWay] = {}
+            if Engine.SECURITY_CENTER in engine.members:
+                search = await asyncio.to_thread(open_search, settings, databases, kinds)
+                ways[Engine.SECURITY_CENTER] = make_pipeline(
+                    spool=spool,
+                    library=RememberedAnalyses(),
+                    workers=workers,
+                    search=search,
+                    data=data,
+                    settings=settings,
+                    clock=clock,
+                ).scan
+            if Engine.TRIVY in engine.members:
+                from services.scanner.wiring.trivy import trivy_scan  # noqa: PLC0415 - seldom
+
+                ways[Engine.TRIVY] = trivy_scan(
+                    spool=spool,
+                    workers=workers,
+                    kinds=kinds,
+                    data=databases,
+                    settings=settings,
+                    trivy=TrivySettings(),
+                    clock=clock,
+                ).scan
+            image = _Image(source=source, name=name_in_source(reference), reference=str(reference))
+            if len(ways) > 1:
+                return await _both(ways, image, platform, progress)
+            [way] = ways.values()
+            return await _scanned(way, image, platform, progress)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """What is scanned."""
+
+    source: ImageSource
+    name: str
+    reference: str
+
+
+async def _scanned(way: ScanWay, image: _Image, platform: Platform | None, progress: Progress) -> Report:
+    asked = functools.partial(way, image.source, name=image.name, reference=image.reference, progress=progress)
+    result = await asked(platform=platform)
+    if isinstance(result, ImageIndex):
+        own = _own_platform(result)
+        others = [str(child.platform) for child in result.children if child.platform != own]
+        progress("platform", {"chosen": str(own), "others": ", ".join(others)})
+        result = await asked(platform=own)
     if isinstance(result, ImageIndex):
         raise TypeError("a named platform cannot resolve to an index")
     return unpack_report(result.report)
+
+
+async def _both(
+    ways: Mapping[Engine, ScanWay], image: _Image, platform: Platform | None, progress: Progress
+) -> Report:
+    """Has all engines scan at once; what one of them cannot do, the report says."""
+    from services.scanner.tasks.verdict import merge_engines  # noqa: PLC0415 - seldom
+
+    async def attempt(way: ScanWay) -> Report | ScanFailure:
+        try:
+            return await _scanned(way, image, platform, progress)
+        except ScanFailure as failure:
+            return failure
+
+    async with asyncio.TaskGroup() as group:
+        asked = {engine: group.create_task(attempt(way), name=engine.value) for engine, way in ways.items()}
+    ended = {engine: task.result() for engine, task in asked.items()}
+    reports = [each for each in ended.values() if isinstance(each, Report)]
+    failures = {engine: each for engine, each in ended.items() if isinstance(each, ScanFailure)}
+    if not reports:
+        raise next(iter(failures.values()))
+    outcomes = {
+        engine: Outcome(state=State.FAILED, reason=each.reason, message=each.sentence())
+        for engine, each in failures.items()
+    }
+    return await asyncio.to_thread(merge_engines, reports, outcomes)
 
 
 async def _import(advisories: Path, data: Path, clock: Clock) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.kernel.clock import Clock
@@ -18,30 +16,28 @@ from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 
 
-@asynccontextmanager
-async def open_pipeline(
-    spool_folder: Path,
+def make_pipeline(
     *,
+    spool: LayerSpool,
     library: AnalysisLibrary,
     workers: WorkerPool,
     search: Search,
     data: Path,
     settings: ScannerSettings,
     clock: Clock,
-) -> AsyncIterator[ScanPipeline]:
-    """Yields a pipeline whose spool lies in the folder until exit."""
-    async with LayerSpool(spool_folder, settings.spool_bytes) as spool:
-        yield ScanPipeline(
-            library=library,
-            spool=spool,
-            workers=workers,
-            cataloging=CatalogStep(
-                workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
-            ),
-            search=search,
-            engine=ENGINE,
-            data=data,
-            settings=settings,
-            advisory_settings=AdvisorySettings(),
-            clock=clock,
-        )
+) -> ScanPipeline:
+    """Returns a pipeline on an open spool."""
+    return ScanPipeline(
+        library=library,
+        spool=spool,
+        workers=workers,
+        cataloging=CatalogStep(
+            workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
+        ),
+        search=search,
+        engine=ENGINE,
+        data=data,
+        settings=settings,
+        advisory_settings=AdvisorySettings(),
+        clock=clock,
+    )

@@ -25,6 +25,7 @@ from services.scanner.analysers import analysers_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
+from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
@@ -37,7 +38,7 @@ from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
-from services.scanner.wiring.pipeline import open_pipeline
+from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.workers import server_workers
 from services.scanner.work.puller import Puller
 from services.scanner.work.worker import Worker
@@ -67,16 +68,17 @@ async def server(
     library = StoredAnalyses(pool, store, analysers)
     async with (
         open_tag_reads(ground.url, store) as tags,
-        open_pipeline(
-            data / "spool",
+        LayerSpool(data / "spool", settings.spool_bytes) as spool,
+    ):
+        pipeline = make_pipeline(
+            spool=spool,
             library=library,
             workers=workers,
             search=search,
             data=data,
             settings=settings,
             clock=clock,
-        ) as pipeline,
-    ):
+        )
         opener = functools.partial(open_repository, settings.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         worker = Worker(

@@ -1,0 +1,43 @@
+"""Puts the TRIVY engine together, for a server and for one scan alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.kernel.clock import Clock
+from services.kernel.model.finding import FindingKind
+from services.kernel.workers.pool import WorkerPool
+from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.images.spool import LayerSpool
+from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.trivy.program import ProgramFinder
+from services.scanner.trivy.scan import TrivyScan
+
+
+def databases_of(settings: TrivySettings, data: Path) -> Path:
+    """Returns the folder that Trivy's databases are in."""
+    return (settings.trivy_databases or data / "trivy").expanduser()
+
+
+def trivy_scan(
+    *,
+    spool: LayerSpool,
+    workers: WorkerPool,
+    kinds: frozenset[FindingKind],
+    data: Path,
+    settings: ScannerSettings,
+    trivy: TrivySettings,
+    clock: Clock,
+) -> TrivyScan:
+    """Returns the engine; nothing is looked for yet."""
+    return TrivyScan(
+        finder=ProgramFinder(trivy),
+        databases=databases_of(trivy, data),
+        spool=spool,
+        workers=workers,
+        kinds=kinds,
+        settings=trivy,
+        scanner_settings=settings,
+        advisory_settings=AdvisorySettings(),
+        clock=clock,
+    )
