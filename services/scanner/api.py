@@ -49,7 +49,7 @@ class ImageQuery:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformScan:
-    """One platform of a task's image."""
+    """One platform of a task's image, by one engine."""
 
     scan_id: str
     platform: str
@@ -57,6 +57,8 @@ class PlatformScan:
     state: State
     reason: str
     message: str
+    engine: Engine | None = None
+    """Who scans it; None where an older scanner does not tell."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +166,7 @@ class ScannerApi(Protocol):
         ...
 
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
-        """Returns one platform's report as JSON.
+        """Returns one platform's report as JSON; where several engines scanned it, what they say together.
 
         Raises:
             ServiceError: PLATFORM_AMBIGUOUS when none is named and there are several; PLATFORM_NOT_EXIST.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping, Sequence
 
 from services.kernel import trace
 from services.kernel.clock import Clock
@@ -13,9 +14,10 @@ from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
-from services.kernel.model.engine import Engine, engine_not_ready
+from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.model.reference import RepositoryName, parse_tag
+from services.kernel.model.report import Report
 from services.kernel.model.repository_id import repository_id
 from services.registry.ask import OpenSource, find_digest
 from services.rules.api import RulesApi
@@ -28,13 +30,14 @@ from services.scanner.api import (
     State,
     Task,
 )
+from services.scanner.engines import Engines, check_ready
 from services.scanner.events import ScanRequested
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
-from services.scanner.tasks.platforms import merge_findings
+from services.scanner.tasks.platforms import merge_findings, platform_reports
 from services.scanner.tasks.schedule import LANE_PERSON
 
 
@@ -52,7 +55,7 @@ class ScannerApplication:
         open_source: OpenSource,
         clock: Clock,
         ids: Ids,
-        engines: frozenset[Engine],
+        engines: Engines,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -79,8 +82,7 @@ class ScannerApplication:
         instance = await self._rules.get_instance(image.instance)
         access = await self._rules.registry_access(instance.instance_id)
         chosen = engine or instance.engine
-        if chosen not in self._engines:
-            raise engine_not_ready()
+        check_ready(self._engines, chosen)
         name = await self._lookup.repository_name(instance, image)
         repo_id = repository_id(instance.instance_id, name)
         async with self._pool.acquire() as db:
@@ -156,9 +158,7 @@ class ScannerApplication:
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
         """Reads the reports of the last complete task and filters what they found."""
         task, parts, packed = await self._lookup.last_complete(image)
-        placed = await asyncio.to_thread(
-            lambda: merge_findings([(part.platform, unpack_report(packed[part.scan_id])) for part in parts])
-        )
+        placed = await asyncio.to_thread(lambda: merge_findings(_reports(parts, packed)))
         chosen = [one for one in placed if _wanted(one, wanted)]
         if wanted.descending:
             # Worst first, yet ties in the same order as ever.
@@ -166,15 +166,15 @@ class ScannerApplication:
         return Findings(task=to_task(task), findings=tuple(chosen))
 
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
-        """Reads one platform's report as it was stored."""
+        """Reads one platform's report; where several engines scanned it, what they say together."""
         task, parts, packed = await self._lookup.last_complete(image)
         fitting = [part for part in parts if platform in ("", part.platform)]
-        names = ", ".join(part.platform for part in parts)
+        names = ", ".join(dict.fromkeys(part.platform for part in parts))
         if not fitting:
             raise not_found(
                 "PLATFORM_NOT_EXIST", f"The image is not there for {platform}.", hint=f"It has: {names}."
             )
-        if len(fitting) > 1:
+        if len({part.platform for part in fitting}) > 1:
             raise invalid(
                 "PLATFORM_AMBIGUOUS",
                 "The image has several platforms.",
@@ -182,7 +182,17 @@ class ScannerApplication:
                 hint=f"Name one: {names}.",
             )
         # The report is shared by all who have the content; whoever asks sees it under their own name.
-        return await asyncio.to_thread(addressed_report, packed[fitting[0].scan_id], _name_of(task.image))
+        return await asyncio.to_thread(_addressed, fitting, packed, _name_of(task.image))
+
+
+def _reports(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> dict[str, Report]:
+    return platform_reports(parts, {scan_id: unpack_report(content) for scan_id, content in packed.items()})
+
+
+def _addressed(parts: Sequence[PartRecord], packed: Mapping[str, bytes], reference: str) -> bytes:
+    known = {part.scan_id: packed[part.scan_id] for part in parts if part.scan_id in packed}
+    [report] = _reports(parts, known).values()
+    return addressed_report(report, reference)
 
 
 def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Task:
@@ -213,6 +223,7 @@ def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Tas
 def _platform(part: PartRecord) -> PlatformScan:
     return PlatformScan(
         scan_id=part.scan_id,
+        engine=part.engine,
         platform=part.platform,
         digest=part.digest,
         state=part.outcome.state,

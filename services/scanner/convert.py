@@ -10,8 +10,8 @@ from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
 from drydock.scanner.v1 import scanner_service_pb2 as service_pb
 from services.kernel.errors import invalid
 from services.kernel.model.digest import parse_digest
-from services.kernel.model.engine import parse_engine
-from services.kernel.model.finding import Finding, FindingKind, FixState, Package, SourcePackage
+from services.kernel.model.engine import parse_engines
+from services.kernel.model.finding import Disagreement, Finding, FindingKind, FixState, Package, SourcePackage
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.kernel.rpc.answers import answer_of
@@ -169,7 +169,7 @@ def from_task(said: pb.Task) -> Task:
         repository=said.repository,
         tag=said.tag,
         digest=parse_digest(said.digest),
-        engine=parse_engine(said.engine),
+        engine=parse_engines(said.engine),
         state=_NUMBERS[said.state],
         reason=said.reason,
         message=said.message,
@@ -192,6 +192,7 @@ def to_platform_scan(scan: PlatformScan) -> pb.PlatformScan:
         state=_STATES[scan.state],
         reason=scan.reason,
         message=scan.message,
+        engine=scan.engine.value if scan.engine is not None else "",
     )
 
 
@@ -204,6 +205,7 @@ def from_platform_scan(said: pb.PlatformScan) -> PlatformScan:
         state=_NUMBERS[said.state],
         reason=said.reason,
         message=said.message,
+        engine=parse_engines(said.engine) if said.engine else None,
     )
 
 
@@ -230,6 +232,8 @@ def to_finding(placed: PlacedFinding) -> pb.Finding:
         sha256=finding.sha256,
         md5=finding.md5,
         deleted=finding.deleted,
+        engines=finding.engines,
+        disagreements=[pb.Disagreement(about=each.about, said=each.said) for each in finding.disagreements],
     )
 
 
@@ -259,6 +263,8 @@ def from_finding(said: pb.Finding) -> PlacedFinding:
         sha256=said.sha256,
         md5=said.md5,
         deleted=said.deleted,
+        engines=tuple(said.engines),
+        disagreements=tuple(Disagreement(about=each.about, said=dict(each.said)) for each in said.disagreements),
     )
     return PlacedFinding(finding=finding, platforms=tuple(said.platforms))
 

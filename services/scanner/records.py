@@ -97,6 +97,7 @@ class PartRecord:
     """A scan as a part of an index, or on its own."""
 
     scan_id: str
+    engine: Engine
     platform: str
     digest: Digest
     outcome: Outcome

@@ -26,9 +26,8 @@ def unpack_report(packed: bytes) -> Report:
     return _DECODER.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES))
 
 
-def addressed_report(packed: bytes, reference: str) -> bytes:
-    """Returns the JSON of a stored report with `reference` as the name of its image."""
-    report = unpack_report(packed)
+def addressed_report(report: Report, reference: str) -> bytes:
+    """Returns the JSON of a report with `reference` as the name of its image."""
     image = msgspec.structs.replace(report.image, reference=reference)
     return _ENCODER.encode(msgspec.structs.replace(report, image=image))
 

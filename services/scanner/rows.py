@@ -71,6 +71,7 @@ def to_part(row: asyncpg.Record) -> PartRecord:
     """Reads a row of the query `parts_of`."""
     return PartRecord(
         scan_id=str(row["scan_id"]),
+        engine=Engine(row["engine"]),
         platform=row["platform"],
         digest=Digest(row["digest"]),
         outcome=to_outcome(row),

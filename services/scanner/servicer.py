@@ -9,7 +9,7 @@ from drydock.scanner.v1 import scanner_inner_service_pb2_grpc as inner_rpc
 from drydock.scanner.v1 import scanner_service_pb2 as pb
 from drydock.scanner.v1 import scanner_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
-from services.kernel.model.engine import parse_engine
+from services.kernel.model.engine import parse_engines
 from services.kernel.model.page import bad_token, decode_token, encode_token, page_size
 from services.kernel.rpc.server import Service
 from services.scanner.api import Findings, ImageQuery, PlacedFinding, ScannerApi
@@ -40,7 +40,7 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         """Starts a task."""
         task = await self._api.create_task(
             _named(from_image(request.image)),
-            engine=parse_engine(request.engine) if request.engine else None,
+            engine=parse_engines(request.engine) if request.engine else None,
             target_ids=tuple(request.target_ids),
             request_id=request.request_id,
         )
@@ -109,7 +109,7 @@ class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):
         """Starts a task."""
         task = await self._api.create_task(
             from_query(request.image),
-            engine=parse_engine(request.engine) if request.engine else None,
+            engine=parse_engines(request.engine) if request.engine else None,
             target_ids=tuple(request.target_ids),
             request_id=request.request_id,
         )

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 from drydock.events.v1.scan_event_pb2 import ScanEvent
 from services.kernel.clock import SystemClock
@@ -31,6 +32,7 @@ from services.kernel.outbox import Outbox
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import ImageIndex
 from services.scanner.api import State
+from services.scanner.engines import EngineHealth, InstalledEngines
 from services.scanner.events import ScanRequested
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
@@ -54,8 +56,18 @@ class Versions:
     def engine_version(self, engine: Engine) -> str:
         return f"{engine.value};1"
 
-    def advisories_version(self) -> str:
+    def advisories_version(self, engine: Engine) -> str:
         return self.advisories
+
+
+def engines_here(*ready: Engine) -> InstalledEngines:
+    """Both engines, of which these can scan."""
+
+    def look(engine: Engine) -> EngineHealth:
+        why = ("", "") if engine in ready else ("TRIVY_MISSING", "There is none.")
+        return EngineHealth(engine=engine, ready=engine in ready, version="1", reason=why[0], message=why[1])
+
+    return InstalledEngines(*(partial(look, engine) for engine in Engine.ALL.members))
 
 
 class ScannerBench:
@@ -73,12 +85,19 @@ class ScannerBench:
         self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
 
-    async def ask(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> TaskRecord:
+    async def ask(
+        self,
+        image: ImageAddress,
+        *,
+        revision: int = 1,
+        lane: int = LANE_PUSH,
+        engine: Engine = Engine.SECURITY_CENTER,
+    ) -> TaskRecord:
         request = ScanRequested(
             task_id=str(uuid.uuid4()),
             image=image,
             revision=revision,
-            engine=Engine.SECURITY_CENTER,
+            engine=engine,
             rule_ids=("crscnr-1",),
             target_ids=("tgt-1",),
             requested_at=datetime.now(UTC),

@@ -16,6 +16,7 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.reference import RepositoryName
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
+from services.registry.limits import ImageLimits
 from services.scanner.api import State
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
@@ -66,6 +67,8 @@ class Work:
             rules=registry,  # type: ignore[arg-type]  # the part it uses
             open_source=registry.open,  # type: ignore[arg-type]  # the part it uses
             pipeline=registry,  # type: ignore[arg-type]  # the part it uses
+            trivy=registry,  # type: ignore[arg-type]  # nobody asks it
+            limits=ImageLimits(),
         )
         self.after_failure: list[Callable[[], Awaitable[None]]] = []
         self.before: dict[Digest, Callable[[], Awaitable[None]]] = {}

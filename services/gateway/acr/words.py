@@ -55,8 +55,8 @@ def to_status(task: Task, scan_type: ScanType) -> str:
 
 
 def to_scan_service(engine: Engine) -> str:
-    """Names an engine."""
-    return _SERVICES[engine]
+    """Names an engine; the reference has no word for both: the one that finds every kind stands for both."""
+    return _SERVICES[Engine.SECURITY_CENTER if engine is Engine.ALL else engine]
 
 
 def from_scan_service(text: str) -> Engine | None:

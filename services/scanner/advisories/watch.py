@@ -40,6 +40,11 @@ class AdvisoryWatch:
             raise RuntimeError("the advisories were not opened")
         return self._meta.version
 
+    @property
+    def meta(self) -> Meta | None:
+        """What the current file is; None before `open`."""
+        return self._meta
+
     async def open(self) -> None:
         """Reads which file is current; makes the packaged sample when none was ever imported on any node.
 

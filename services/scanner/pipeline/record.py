@@ -6,7 +6,6 @@ Nothing is written without the lease: a worker that lost it finds that its fence
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -119,15 +118,17 @@ class Recorder:
             await self._teller.tell(db, await self._store.change_tasks(db, concerned, outcome, of))
 
     async def expand(self, lease: Lease, scan: ScanRecord, index: ImageIndex) -> None:
-        """Replaces the scan of an index by the scans of its platforms; it ends when all of them have.
+        """Replaces the scan of an index, or of several engines, by the scans of its platforms by each engine.
+
+        It ends when all of them have.
 
         Raises:
             LeaseLost: nothing was written.
         """
-        keys = [dataclasses.replace(scan.key, digest=child.descriptor.digest) for child in index.children]
         parts = [
             (key, str(child.platform), number)
-            for number, (key, child) in enumerate(zip(keys, index.children, strict=True))
+            for number, child in enumerate(index.children)
+            for key in self._scheduler.part_keys(scan.key, child.descriptor.digest)
         ]
         async with self._pool.acquire() as db, db.transaction():
             # Parts before their index, and parts in one order: whoever ends a part locks it so, too.

@@ -55,14 +55,14 @@ ORDER BY s.scan_id
 FOR UPDATE OF s
 
 -- name: parts_of
--- The scans of an index, or a single image's own scan, in the index's order.
-SELECT s.scan_id, coalesce(p.platform, s.platform) AS platform, s.digest, s.state, s.reason, s.message, s.coverage,
+-- The scans of an index, or a single image's own scan, in the index's order; those of one platform by engine.
+SELECT s.scan_id, s.engine, coalesce(p.platform, s.platform) AS platform, s.digest, s.state, s.reason, s.message, s.coverage,
     s.findings, s.advisories_version
 FROM scanner.scan AS s
 LEFT JOIN scanner.scan_part AS p ON p.scan_id = s.scan_id AND p.index_id = $1
 WHERE s.scan_id IN (SELECT scan_id FROM scanner.scan_part WHERE index_id = $1)
     OR (s.scan_id = $1 AND NOT EXISTS (SELECT 1 FROM scanner.scan_part WHERE index_id = $1))
-ORDER BY p.position
+ORDER BY p.position, s.engine
 
 -- name: put_report
 -- Stores a report; it replaces the one of an earlier attempt.

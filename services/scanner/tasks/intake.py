@@ -62,13 +62,16 @@ class Intake:
         A task on a scan that has ended ends at once, and tells so. Scans are locked in the order of their ids and
         tags in the order of their names, as everywhere.
         """
-        keyed = [(self._scheduler.key(request.image, request.engine), request) for request in requests]
+        keyed = [(self._key(request), request) for request in requests]
         tasks = [
             await self._accept(db, key, request, lane)
             for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
         ]
         await self._tell_tags(db, [request for request in requests if request.image.tag])
         return tasks
+
+    def _key(self, request: ScanRequested) -> ScanKey:
+        return self._scheduler.key(request.image.instance_id, request.image.digest, request.engine)
 
     async def _tell_tags(self, db: Connection, requests: Sequence[ScanRequested]) -> None:
         await self._store.lock_tags(db, [request.image for request in requests])

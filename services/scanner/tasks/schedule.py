@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Protocol
 
 from services.kernel.db import Connection
+from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
+from services.scanner.tasks.verdict import ENGINE_FAILED
 
 LANE_PUSH = 0
 LANE_PERSON = 1
@@ -22,8 +25,8 @@ class EngineVersions(Protocol):
         """Returns the version of the engine with all that changes its results."""
         ...
 
-    def advisories_version(self) -> str:
-        """Returns the version of the advisories that this process has open."""
+    def advisories_version(self, engine: Engine) -> str:
+        """Returns the version of the advisories that this process has open for the engine."""
         ...
 
 
@@ -34,15 +37,21 @@ class Scheduler:
         self._store = store
         self._versions = versions
 
-    def key(self, image: ImageAddress, engine: Engine) -> ScanKey:
-        """Returns the key of a scan of the image with what this process has now."""
+    def key(self, instance_id: str, digest: Digest, engine: Engine) -> ScanKey:
+        """Returns the key of a scan of an instance's image with what this process has now."""
         return ScanKey(
-            instance_id=image.instance_id,
-            digest=image.digest,
+            instance_id=instance_id,
+            digest=digest,
             engine=engine,
             engine_version=self._versions.engine_version(engine),
-            advisories_version=self._versions.advisories_version(),
+            advisories_version=self._versions.advisories_version(engine),
         )
+
+    def part_keys(self, whole: ScanKey, digest: Digest) -> tuple[ScanKey, ...]:
+        """Returns the keys of a platform's scans, of which a scan consists: one for each engine that was asked."""
+        if whole.engine is not Engine.ALL:
+            return (dataclasses.replace(whole, digest=digest),)
+        return tuple(self.key(whole.instance_id, digest, member) for member in whole.engine.members)
 
     async def ensure(
         self, db: Connection, key: ScanKey, image: ImageAddress, *, lane: int, platform: str = ""
@@ -50,11 +59,12 @@ class Scheduler:
         """Returns the scan of that key, locked, as it stands.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
-        one that ended well, or can never end well, stays as it is.
+        one that ended well, or can never end well, stays as it is. One of several engines that ended well without
+        one of them is begun again: each of them then stays as it is, or tries again.
         """
         await self._store.insert_scan(db, key, image, platform)
         scan = await self._store.lock_scan(db, key.scan_id)
-        if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
+        if _may_end_otherwise(scan):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.PENDING:
@@ -63,6 +73,13 @@ class Scheduler:
         elif not scan.outcome.state.ended:
             await self._store.hasten(db, key.scan_id, lane)
         return scan
+
+
+def _may_end_otherwise(scan: ScanRecord) -> bool:
+    outcome = scan.outcome
+    if outcome.state is State.FAILED:
+        return may_have_passed(outcome.reason)
+    return outcome.state is State.COMPLETE and outcome.reason == ENGINE_FAILED
 
 
 def may_have_passed(reason: str) -> bool:

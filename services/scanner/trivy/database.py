@@ -108,10 +108,29 @@ def lend_databases(folder: Path, cache: Path) -> TrivyDatabase:
     with _opened(folder / "db") as place:
         found = _read(folder, place)
         _lend(folder / "db", place, cache / "db", "trivy.db")
-    if found.java:
+    return dataclasses.replace(found, java=lend_java_database(folder, cache))
+
+
+def lend_java_database(folder: Path, cache: Path) -> str:
+    """Does so with the Java database alone, if it is there, and returns its moment: a server has the other."""
+    moment = java_moment(folder)
+    if moment:
         with _opened(folder / "java-db") as place:
             _lend(folder / "java-db", place, cache / "java-db", "trivy-java.db")
-    return found
+    return moment
+
+
+def java_moment(folder: Path) -> str:
+    """Returns the moment of the Java database, empty where there is none: only images with jars want it."""
+    place = folder / "java-db"
+    try:
+        with _opened(place) as opened:
+            os.stat("trivy-java.db", dir_fd=opened)
+            content = _content(place, opened, _METADATA)
+            moment = _decoded(content, place / _METADATA, _Metadata).updated_at
+    except (ScanFailure, OSError):
+        return ""
+    return _written(_utc(moment)) or "undated"
 
 
 def dated(moment: datetime | None, java: str = "") -> TrivyDatabase:
@@ -130,7 +149,7 @@ def _read(folder: Path, place: int) -> TrivyDatabase:
         raise _missing(folder / "db") from error
     if not size:
         raise _broken(f"The database {folder / 'db' / 'trivy.db'} is empty.")
-    java = _java(folder / "java-db")
+    java = java_moment(folder)
     try:
         content = _content(folder / "db", place, _OURS)
     except ScanFailure:
@@ -144,18 +163,6 @@ def _read(folder: Path, place: int) -> TrivyDatabase:
         families={name: _utc(moment) for name, moment in ours.families.items()},
         java=java,
     )
-
-
-def _java(folder: Path) -> str:
-    """Returns the moment of the Java database, empty where there is none: only images with jars want it."""
-    try:
-        with _opened(folder) as place:
-            os.stat("trivy-java.db", dir_fd=place)
-            content = _content(folder, place, _METADATA)
-            moment = _decoded(content, folder / _METADATA, _Metadata).updated_at
-    except (ScanFailure, OSError):
-        return ""
-    return _written(_utc(moment)) or "undated"
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ from services.scanner.pipeline.scan import Progress
 from services.scanner.records import ScannedImage
 from services.scanner.settings import ScannerSettings, TrivySettings
 from services.scanner.trivy.case import TrivyCase, report_remotely
-from services.scanner.trivy.database import TrivyDatabase, dated, lend_databases
+from services.scanner.trivy.database import TrivyDatabase, dated, lend_databases, lend_java_database
 from services.scanner.trivy.layout import write_image
 from services.scanner.trivy.program import Program, ProgramFinder
 from services.scanner.trivy.run import run_trivy
@@ -128,7 +128,7 @@ class TrivyScan:
         await in_thread(_make_folders, folder)
         if not self._settings.trivy_server:
             return await in_thread(lend_databases, self._databases, folder / "cache")
-        return dated(None)
+        return dated(None, await in_thread(lend_java_database, self._databases, folder / "cache"))
 
     async def _run(self, run: _Run) -> str:
         folder, seconds = run.folder, self._settings.trivy_seconds

@@ -12,25 +12,27 @@ from pathlib import Path
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.ground import Ground
-from services.kernel.model.engine import READY_ENGINES
+from services.kernel.model.finding import FindingKind
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
+from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.analysers import analysers_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
-from services.scanner.engine import EngineRelease
+from services.scanner.engine import EngineRelease, own_health
+from services.scanner.engines import InstalledEngines
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.settings import ScannerSettings, TrivySettings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -38,7 +40,9 @@ from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
+from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.wiring.pipeline import make_pipeline
+from services.scanner.wiring.trivy import databases_of, trivy_scan
 from services.scanner.wiring.workers import server_workers
 from services.scanner.work.puller import Puller
 from services.scanner.work.worker import Worker
@@ -60,7 +64,10 @@ async def server(
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
     analysers = analysers_key(search.inspection)
-    scheduler = Scheduler(store, EngineRelease(watch, analysers))
+    trivy_settings, max_age = TrivySettings(), AdvisorySettings().max_age
+    trivy = TrivyWatch(trivy_settings, databases_of(trivy_settings, data), max_age=max_age, clock=clock)
+    await trivy.open()
+    scheduler = Scheduler(store, EngineRelease(watch, analysers, trivy))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
@@ -80,7 +87,21 @@ async def server(
             clock=clock,
         )
         opener = functools.partial(open_repository, settings.source)
-        puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
+        puller = Puller(
+            rules=rules,
+            open_source=opener,
+            pipeline=pipeline,
+            trivy=trivy_scan(
+                spool=spool,
+                workers=workers,
+                kinds=frozenset(FindingKind),
+                data=data,
+                settings=settings,
+                trivy=trivy_settings,
+                clock=clock,
+            ),
+            limits=settings.source.limits,
+        )
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",
             pool=pool,
@@ -94,6 +115,7 @@ async def server(
         stopping = process.stopping
         process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
+        process.start("scanner trivy", trivy.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
@@ -121,5 +143,5 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
-            engines=READY_ENGINES,
+            engines=InstalledEngines(functools.partial(own_health, watch, max_age, clock), trivy.health),
         )

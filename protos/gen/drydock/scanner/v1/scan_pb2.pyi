@@ -157,7 +157,7 @@ class Task(_message.Message):
     digest: _builtins.str
     """Digest of the manifest or index that is scanned."""
     engine: _builtins.str
-    """Engine that scans."""
+    """Engine that scans: `TRIVY`, `SECURITY_CENTER`, or `ALL` for both and one verdict."""
     state: Global___State.ValueType
     """Where it stands."""
     reason: _builtins.str
@@ -220,7 +220,7 @@ Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
 class PlatformScan(_message.Message):
-    """PlatformScan is one platform of a task's image."""
+    """PlatformScan is one platform of a task's image, by one engine."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -230,6 +230,7 @@ class PlatformScan(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     scan_id: _builtins.str
     """UUID of the scan; shared by every task on the same content."""
     platform: _builtins.str
@@ -242,6 +243,8 @@ class PlatformScan(_message.Message):
     """Machine-readable reason of RETRYING or FAILED."""
     message: _builtins.str
     """The reason as a sentence."""
+    engine: _builtins.str
+    """`TRIVY` or `SECURITY_CENTER`: a task of both has one scan of each platform by each."""
     def __init__(
         self,
         *,
@@ -251,10 +254,11 @@ class PlatformScan(_message.Message):
         state: Global___State.ValueType = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "message", b"message", "platform", b"platform", "reason", b"reason", "scan_id", b"scan_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "message", b"message", "platform", b"platform", "reason", b"reason", "scan_id", b"scan_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -371,6 +375,8 @@ class Finding(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     MD5_FIELD_NUMBER: _builtins.int
     DELETED_FIELD_NUMBER: _builtins.int
+    ENGINES_FIELD_NUMBER: _builtins.int
+    DISAGREEMENTS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """`SYSTEM_VULNERABILITY`, `APPLICATION_VULNERABILITY`, `BASELINE_RISK` or `MALICIOUS_SAMPLE`."""
     id: _builtins.str
@@ -415,6 +421,14 @@ class Finding(_message.Message):
     def platforms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Platforms that have it, as in `linux/amd64`."""
 
+    @_builtins.property
+    def engines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Engines that say so, where several were asked."""
+
+    @_builtins.property
+    def disagreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Disagreement]:
+        """What these do not agree on."""
+
     def __init__(
         self,
         *,
@@ -437,13 +451,63 @@ class Finding(_message.Message):
         sha256: _builtins.str = ...,
         md5: _builtins.str = ...,
         deleted: _builtins.bool = ...,
+        engines: _abc.Iterable[_builtins.str] | None = ...,
+        disagreements: _abc.Iterable[Global___Disagreement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "package", b"package", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "advice", b"advice", "aliases", b"aliases", "deleted", b"deleted", "fix_state", b"fix_state", "fixed_version", b"fixed_version", "id", b"id", "kind", b"kind", "layer", b"layer", "line", b"line", "link", b"link", "match", b"match", "md5", b"md5", "package", b"package", "path", b"path", "platforms", b"platforms", "score", b"score", "severity", b"severity", "sha256", b"sha256", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "advice", b"advice", "aliases", b"aliases", "deleted", b"deleted", "disagreements", b"disagreements", "engines", b"engines", "fix_state", b"fix_state", "fixed_version", b"fixed_version", "id", b"id", "kind", b"kind", "layer", b"layer", "line", b"line", "link", b"link", "match", b"match", "md5", b"md5", "package", b"package", "path", b"path", "platforms", b"platforms", "score", b"score", "severity", b"severity", "sha256", b"sha256", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
 
 Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class Disagreement(_message.Message):
+    """Disagreement is what engines say differently of one finding."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SaidEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ABOUT_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    about: _builtins.str
+    """`severity`, `version` (of the package) or `fixed_version`."""
+    @_builtins.property
+    def said(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What each engine says, by its name; empty for what it does not know."""
+
+    def __init__(
+        self,
+        *,
+        about: _builtins.str = ...,
+        said: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "said", b"said"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Disagreement: _TypeAlias = Disagreement  # noqa: Y015
