@@ -28,7 +28,7 @@ app = typer.Typer(
     help="What is wrong with an image.",
 )
 
-_COLUMNS = ("severity", "id", "package", "version", "fixed_version", "path", "title")
+_COLUMNS = ("severity", "id", "package", "version", "fixed_version", "path", "title", "engines")
 
 
 @app.callback()

@@ -28,6 +28,7 @@ from tests.builders.jars import jar, properties
 from tests.builders.records import dpkg_status, metadata
 from tests.commandline import Ran, drydock
 from tests.registries import PASSWORD, USERNAME, lab_registry
+from tests.running import running_drydock
 
 pytestmark = [pytest.mark.slow, pytest.mark.real_trivy]
 
@@ -265,3 +266,57 @@ async def test_a_server_judges_by_its_own_database(trivy: Path, stage: Stage, la
     assert (refused.status, refused.error["reason"]) == (3, "TRIVY_FAILED")
     assert "invalid token" in refused.error["message"]
     assert (away.status, away.error["reason"]) == (3, "TRIVY_SERVER_UNREACHABLE")
+
+
+async def test_a_server_scans_with_trivy_and_with_both(
+    stage: Stage, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRYDOCK_TRIVY", stage.env["DRYDOCK_TRIVY"])
+    data = tmp_path / "data"
+    async with lab_registry(basic_auth=True) as registry, running_drydock(data, database) as running:
+        env = stage.env | {"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(data)}
+
+        async def shell(*arguments: str, stdin: str = "") -> Ran:
+            return await drydock(*arguments, "--output", "json", env=env, stdin=stdin)
+
+        async def created(engine: str) -> Ran:
+            return await shell("task", "create", "lab", "team/app:1.0", "--engine", engine, "--wait", "60s")
+
+        await push_image(registry.access, "team/app", "1.0", IMAGE)
+        where = ("--address", registry.access.address, "--plain-http", "--username", USERNAME, "--password-stdin")
+        assert (await shell("instance", "create", "lab", *where, stdin=PASSWORD)).status == 0
+
+        both = (await created("all")).json
+        assert (both["engine"], both["state"], both["coverage"]) == ("ALL", "COMPLETE", "FULL")
+        assert [(each["engine"], each["state"]) for each in both["platforms"]] == [
+            ("SECURITY_CENTER", "COMPLETE"),
+            ("TRIVY", "COMPLETE"),
+        ]
+        found = {each["id"]: each for each in (await shell("findings", "list", "lab", "team/app:1.0")).json}
+        assert len(found) == 5 == sum(both["findings"].values())
+        assert found["CVE-2026-1001"]["engines"] == ["SECURITY_CENTER", "TRIVY"]
+        assert [each["about"] for each in found["CVE-2026-1004"]["disagreements"]] == ["fixed_version"]
+        report = (await drydock("report", "lab", "team/app:1.0", env=env)).json
+        jsonschema.Draft202012Validator(SCHEMA).validate(report)
+        assert (report["engine"]["name"], len(report["findings"])) == ("ALL", 5)
+
+        alone = (await created("trivy")).json
+        assert (alone["engine"], alone["state"], sum(alone["findings"].values())) == ("TRIVY", "COMPLETE", 4)
+        assert alone["platforms"][0]["scan_id"] == both["platforms"][1]["scan_id"]
+
+        more = record("CVE-2026-1005", affected("Debian:12", "bash", {"introduced": "0"})) | {"modified": NOW}
+        records = write_lines(tmp_path / "more.ndjson", [*(each | {"modified": NOW} for each in RECORDS), more])
+        for command in (("import", str(records)), ("export", "--format", "trivy-db")):
+            assert (await drydock("advisories", *command, "--data", str(data), env=env)).status == 0
+        async with asyncio.timeout(60):
+            while (anew := (await created("trivy")).json)["advisories_version"] == alone["advisories_version"]:
+                await asyncio.sleep(0.5)
+        assert sum(anew["findings"].values()) == 5
+
+        shutil.rmtree(data / "trivy" / "db")
+        async with asyncio.timeout(60):
+            while (refused := await created("all")).status == 0:
+                await asyncio.sleep(0.5)
+        assert refused.error["reason"] == "ENGINE_NOT_READY"
+        assert refused.error["metadata"]["reason"] == "TRIVY_DATABASE_MISSING"
+        assert (await created("security-center")).status == 0

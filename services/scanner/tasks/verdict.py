@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from services.kernel.model.engine import Engine
-from services.kernel.model.finding import Disagreement, Finding, FindingKind, FixState, Package
+from services.kernel.model.finding import Disagreement, Finding, FindingKey, FindingKind, FixState, Package
 from services.kernel.model.report import (
     AdvisoriesInfo,
     Coverage,
@@ -54,7 +54,7 @@ def merge_engines(reports: Sequence[Report], failures: Mapping[Engine, Outcome])
     """
     entries = _joined(reports)
     _note_versions(entries)
-    findings = tuple(sorted((_merged(entry) for entry in entries), key=sort_key))
+    findings = tuple(sorted(_distinct(map(_merged, entries)), key=sort_key))
     packages = _packages(reports)
     verdicts = (*map(_verdict, reports), *(_failed(engine, outcome) for engine, outcome in failures.items()))
     warnings = tuple(_warnings(reports, failures))
@@ -163,6 +163,23 @@ def _merged(entry: _Entry) -> Finding:
         _together(list(entry.said.values())),
         engines=tuple(sorted(entry.said)),
         disagreements=tuple(_disagreements(entry)),
+    )
+
+
+def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
+    """Folds what has become one and the same: a finding without a place may have got another one's."""
+    found: dict[FindingKey, Finding] = {}
+    for finding in findings:
+        known = found.get(finding.key)
+        found[finding.key] = finding if known is None else _folded(known, finding)
+    return found.values()
+
+
+def _folded(one: Finding, other: Finding) -> Finding:
+    return msgspec.structs.replace(
+        _together([one, other]),
+        engines=tuple(sorted({*one.engines, *other.engines})),
+        disagreements=(*one.disagreements, *other.disagreements),
     )
 
 

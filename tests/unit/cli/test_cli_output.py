@@ -40,6 +40,7 @@ def test_states_read_as_they_are_spoken() -> None:
             "state": "FAILED",
             "reason": "",
             "message": "",
+            "engine": "",
         }
     ]
 

@@ -10,17 +10,21 @@ from pydantic import SecretStr
 from drydock.rules.v1 import instance_pb2, scan_rule_pb2
 from services.kernel.errors import ServiceError
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.engine import Engine
 from services.rules import convert
 from services.rules.api import Instance, InstanceChange, NewInstance, NewScanRule, Repository, ScanRule, ScanType
 from tests.builders.whole import whole
 
+ONE = st.sampled_from(Engine.ALL.members)
+"""An instance has one engine."""
 
-@given(whole(Instance))
+
+@given(whole(Instance, engine=ONE))
 def test_instances(instance: Instance) -> None:
     assert convert.from_instance(convert.to_instance(instance)) == instance
 
 
-@given(whole(NewInstance))
+@given(whole(NewInstance, engine=st.none() | ONE))
 def test_new_instances(new: NewInstance) -> None:
     assert convert.from_create_instance(convert.to_create_instance(new)) == new
 
