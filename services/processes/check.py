@@ -31,6 +31,7 @@ from services.processes.roles import PEERS, Role
 from services.rules.settings import RulesSettings
 from services.scanner.advisories.state import describe
 from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
+from services.scanner.wiring.trivy import describe_trivy
 from services.schemas import schemas_needed
 
 _SECONDS = 5.0
@@ -96,6 +97,7 @@ async def checks_of(plan: Plan) -> tuple[Check, ...]:
         found.append(await _check("data folder", lambda: _data_folder(plan)))
     if plan.role is Role.SCANNER:
         found.append(await _check("advisories", lambda: _advisories(plan)))
+        found.append(await _check("trivy", lambda: describe_trivy(plan.kernel.data_dir, SystemClock())))
     if plan.role is Role.GATEWAY:
         found.append(await _check("admin token file", lambda: _admin_token_file(plan)))
     return tuple(found)

@@ -21,6 +21,7 @@ from services.cli.formats.identity import (
     purl_of_image,
     shortfall,
     told,
+    tool_of,
 )
 from services.kernel.model.finding import Finding, Package
 from services.kernel.model.report import Coverage, Report
@@ -58,10 +59,11 @@ def to_cyclonedx(report: Report) -> Json:
 
 
 def _metadata(report: Report) -> Json:
+    tool, version = tool_of(report)
     return {
         "timestamp": moment_of(report),
         "tools": {
-            "components": [{"type": "application", "name": TOOL, "version": report.engine.version}],
+            "components": [{"type": "application", "name": tool, "version": version}],
         },
         "component": _image(report),
         "properties": list(_facts(report)),

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, Package
 from services.kernel.model.report import Coverage, Report, ReportWarning
 
@@ -25,6 +26,14 @@ TOOL: Final = "Drydock"
 _DOCUMENTS: Final = uuid.UUID("5a1f3f2e-7c0b-5d0e-9b1a-6f6472796471")
 """Namespace of our documents' names (RFC 9562, section 5.5); any fixed one will do."""
 _FILES: Final = ("oci:", "oci-archive:", "docker-archive:")
+
+
+def tool_of(report: Report) -> tuple[str, str]:
+    """Returns name and version of who made the report: of Trivy's, that it was Trivy."""
+    own = next((each for each in report.engines if each.name == Engine.SECURITY_CENTER.value), report.engine)
+    if own.name == Engine.SECURITY_CENTER.value:
+        return TOOL, own.version
+    return f"{TOOL} ({own.name})", own.version
 
 
 def document_id(report: Report, form: str) -> uuid.UUID:
@@ -101,7 +110,7 @@ def distribution_of(packages: Iterable[Package]) -> tuple[str, str]:
 def place_of(finding: Finding) -> str:
     """Returns where a finding is: the file, its layer, and whether a later layer takes it away."""
     layer = f" of layer {finding.layer}" if finding.layer else ""
-    return finding.path + layer + (", deleted by a later layer" if finding.deleted else "")
+    return (finding.path or "somewhere") + layer + (", deleted by a later layer" if finding.deleted else "")
 
 
 def told(warning: ReportWarning) -> str:

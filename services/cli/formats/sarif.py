@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-from services.cli.formats.identity import TOOL, Json, moment_of, repository_of, shortfall
+from services.cli.formats.identity import Json, moment_of, repository_of, shortfall, tool_of
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage, Report, ReportWarning
 from services.kernel.model.severity import Severity
@@ -84,9 +84,10 @@ def _rules(findings: Sequence[Finding]) -> Mapping[str, Finding]:
 
 
 def _driver(report: Report, rules: Mapping[str, Finding]) -> Json:
+    name, version = tool_of(report)
     return {
-        "name": TOOL,
-        "version": report.engine.version,
+        "name": name,
+        "version": version,
         "rules": [_rule(worst) for worst in rules.values()],
     }
 
@@ -191,6 +192,9 @@ def _details(finding: Finding) -> Json:
         "fix_state": finding.fix_state.value,
         "fixed_version": finding.fixed_version,
     }
+    if finding.engines:
+        conflicts = {each.about: each.said for each in finding.disagreements}
+        details |= {"engines": finding.engines, "disagreements": conflicts}
     package = finding.package
     if package is not None:
         details |= {"purl": package.purl, "package": package.name, "version": package.version}

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from services.cli.formats.identity import (
-    TOOL,
     Json,
     distribution_of,
     document_id,
@@ -20,6 +19,7 @@ from services.cli.formats.identity import (
     purl_of_image,
     shortfall,
     told,
+    tool_of,
 )
 from services.kernel.model.finding import Finding, Package
 from services.kernel.model.report import Report
@@ -65,7 +65,7 @@ def _by_package(findings: Sequence[Finding]) -> Mapping[Package | None, list[Fin
 
 
 def _creator(report: Report) -> str:
-    return f"Tool: {TOOL}-{report.engine.version}"
+    return f"Tool: {'-'.join(tool_of(report))}"
 
 
 def _comment(report: Report) -> str:
@@ -112,10 +112,11 @@ def _system(packages: Iterable[Package]) -> Iterator[Json]:
 
 def _package(report: Report, package: Package, ref: str, findings: Sequence[Finding]) -> Json:
     source = f", built from {package.source.name} {package.source.version}" if package.source else ""
+    layer = f" of layer {package.layer}" if package.layer else ""
     linked = [_advisory(finding) for finding in findings if finding.link]
     return {
         **_nothing_said_of(ref, package.name, package.version),
-        "sourceInfo": f"Found in {package.path} of layer {package.layer}{source}.",
+        "sourceInfo": f"Found in {package.path or 'the image'}{layer}{source}.",
         "externalRefs": [_purl(package.purl), *linked],
         "annotations": [_annotation(report, _sentence(finding)) for finding in findings if not finding.link],
     }

@@ -12,11 +12,24 @@ from services.scanner.images.spool import LayerSpool
 from services.scanner.settings import ScannerSettings, TrivySettings
 from services.scanner.trivy.program import ProgramFinder
 from services.scanner.trivy.scan import TrivyScan
+from services.scanner.trivy.watch import TrivyWatch
 
 
 def databases_of(settings: TrivySettings, data: Path) -> Path:
     """Returns the folder that Trivy's databases are in."""
     return (settings.trivy_databases or data / "trivy").expanduser()
+
+
+async def describe_trivy(data: Path, clock: Clock) -> str:
+    """Tells which Trivy and which database the process would scan with, or what is missing."""
+    settings = TrivySettings()
+    watch = TrivyWatch(settings, databases_of(settings, data), max_age=AdvisorySettings().max_age, clock=clock)
+    await watch.open()
+    health = watch.health()
+    if not health.ready:
+        return f"the TRIVY engine is not ready: {health.message} [{health.reason}]"
+    note = f"; {health.message}" if health.message else ""
+    return f"Trivy {health.version}, database {health.database_version}{note}"
 
 
 def trivy_scan(
