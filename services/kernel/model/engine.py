@@ -62,7 +62,7 @@ def engine_not_ready() -> ServiceError:
     return ServiceError(
         Kind.FAILED_PRECONDITION,
         "ENGINE_NOT_READY",
-        "The TRIVY engine comes with a later release; this one scans with SECURITY_CENTER.",
-        hint="Name security-center, or no engine.",
+        "The TRIVY engine is not ready for instances here.",
+        hint="Name security-center, or no engine; a single task may name trivy.",
         field="engine",
     )

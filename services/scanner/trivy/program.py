@@ -15,7 +15,7 @@ from typing import Final, cast
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.settings import TrivySettings
 
-_ANSWER_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 10.0
 _MAX_ANSWER: Final = 64 << 10
 _VERSION = re.compile(rb"^Version: v?([0-9A-Za-z.+_-]{1,64})\s*$", re.MULTILINE)
 
