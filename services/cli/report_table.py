@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from services.cli.output import cell, console_for, styled, table_of
 from services.kernel.model.finding import Finding
-from services.kernel.model.report import Coverage, EngineVerdict, Report
+from services.kernel.model.report import Coverage, EngineInfo, EngineVerdict, Report
 
 _TITLES = ("SEVERITY", "ID", "PACKAGE OR MATCH", "VERSION", "FIXED", "PATH")
 _SAID_BY = "SAID BY"
@@ -69,7 +69,7 @@ def _facts(report: Report) -> list[tuple[str, object]]:
         ("image", report.image.reference),
         ("digest", report.image.digest),
         ("platform", report.image.platform),
-        *(("engine", _verdict(each)) for each in report.engines),
+        *([("engine", _verdict(each)) for each in report.engines] or [("engine", _named(report.engine))]),
         ("advisories", f"{report.advisories.version}, built {report.advisories.built_at}{sample}"),
         ("packages", summary.packages),
         ("findings", f"{summary.findings}: {_counts(summary.by_severity)}"),
@@ -78,9 +78,13 @@ def _facts(report: Report) -> list[tuple[str, object]]:
     ]
 
 
+def _named(engine: EngineInfo | EngineVerdict) -> str:
+    return f"{engine.name} {engine.version}".strip()
+
+
 def _verdict(engine: EngineVerdict) -> str:
     limit = "" if engine.coverage is Coverage.FULL else f" ({engine.coverage_reason})"
-    return f"{engine.name} {engine.version}: {engine.findings} findings, coverage {engine.coverage.value}{limit}"
+    return f"{_named(engine)}: {engine.findings} findings, coverage {engine.coverage.value}{limit}"
 
 
 def _kind(word: str) -> str:

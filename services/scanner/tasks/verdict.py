@@ -32,6 +32,8 @@ from services.scanner.advisories.ecosystems import canonical_name, family
 from services.scanner.records import Outcome
 
 ENGINE_FAILED = "ENGINE_FAILED"
+_Places = Mapping[tuple[str, str], Mapping[str, Package]]
+"""Packages by name and version, and then by place."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -54,8 +56,11 @@ def merge_engines(reports: Sequence[Report], failures: Mapping[Engine, Outcome])
     """
     entries = _joined(reports)
     _note_versions(entries)
-    findings = tuple(sorted(_distinct(map(_merged, entries)), key=sort_key))
-    packages = _packages(reports)
+    places = _places(reports)
+    placed = (_placed(_merged(entry), places) for entry in entries)
+    findings = tuple(sorted(_distinct(placed), key=sort_key))
+    every = (package for of_one in places.values() for package in of_one.values())
+    packages = tuple(sorted(every, key=lambda package: (package.path, package.name, package.version)))
     verdicts = (*map(_verdict, reports), *(_failed(engine, outcome) for engine, outcome in failures.items()))
     warnings = tuple(_warnings(reports, failures))
     coverage, reason = _coverage(verdicts, warnings)
@@ -166,6 +171,17 @@ def _merged(entry: _Entry) -> Finding:
     )
 
 
+def _placed(finding: Finding, places: _Places) -> Finding:
+    """Speaks of the package as it is listed; what has no place of its own is where that one is."""
+    if finding.package is None:
+        return finding
+    known = places.get(_identity(finding.package)) or {"": finding.package}
+    package = known.get(finding.package.path) or next(iter(known.values()))
+    return msgspec.structs.replace(
+        finding, package=package, path=finding.path or package.path, layer=finding.layer or package.layer
+    )
+
+
 def _distinct(findings: Iterable[Finding]) -> Iterable[Finding]:
     """Folds what has become one and the same: a finding without a place may have got another one's."""
     found: dict[FindingKey, Finding] = {}
@@ -219,8 +235,8 @@ def _disagreements(entry: _Entry) -> Iterator[Disagreement]:
 # the rest of the report
 
 
-def _packages(reports: Sequence[Report]) -> tuple[Package, ...]:
-    """Each package once: one whose place an engine does not tell is any that another one has found."""
+def _places(reports: Sequence[Report]) -> _Places:
+    """Each package once, by its place: one whose place an engine does not tell is any that another has found."""
     found: dict[tuple[str, str], dict[str, Package]] = defaultdict(dict)
     for report in reports:
         for package in report.inventory.packages:
@@ -229,8 +245,7 @@ def _packages(reports: Sequence[Report]) -> tuple[Package, ...]:
                 places.setdefault(package.path, package)
                 if package.path:
                     places.pop("", None)
-    every = (package for places in found.values() for package in places.values())
-    return tuple(sorted(every, key=lambda package: (package.path, package.name, package.version)))
+    return found
 
 
 def _verdict(report: Report) -> EngineVerdict:

@@ -56,10 +56,12 @@ def report_of(case: TrivyCase) -> ScannedImage:
             continue
         by_uid = {each.identifier.uid: translator.package(result, each) for each in result.packages}
         for package in by_uid.values():
-            packages.setdefault((package.purl, package.path, package.layer, package.version), package)
+            packages.setdefault(_identity(package), package)
         if kind in case.kinds:
             for finding in _findings(translator, result, by_uid, kind):
                 found.setdefault(finding.key, finding)
+                if finding.package is not None:  # of some, the list of packages says nothing
+                    packages.setdefault(_identity(finding.package), finding.package)
     inventory = tuple(sorted(packages.values(), key=lambda each: (each.path, each.name, each.version)))
     findings = tuple(sorted(found.values(), key=sort_key))
     trust = Trust(database=database, now=case.now, max_age=case.max_age)
@@ -89,6 +91,10 @@ def report_of(case: TrivyCase) -> ScannedImage:
         scanned_at=_written(case.now),
     )
     return ScannedImage(platform=case.platform, report=pack_report(report), outcome=outcome_of(report))
+
+
+def _identity(package: Package) -> tuple[str, str, str, str]:
+    return package.purl, package.path, package.layer, package.version
 
 
 def _findings(

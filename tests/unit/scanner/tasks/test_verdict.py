@@ -153,6 +153,19 @@ def test_packages_are_told_once() -> None:
     assert [each.path for each in found] == ["/other.jar", LOG4J.path, OPENSSL.path]
 
 
+def test_a_finding_speaks_of_a_package_that_is_listed() -> None:
+    """Documents lead from a finding to its package; and a place that one engine knows, the other one gets."""
+    ours = a_report([], packages=[OPENSSL])
+    its = of_trivy(vulnerability(UNPLACED), vulnerability(LOG4J), packages=(UNPLACED, LOG4J))
+
+    report = merge_engines([ours, its], {})
+
+    assert {each.package for each in report.findings} == set(report.inventory.packages) == {OPENSSL, LOG4J}
+    assert [(each.path, each.engines) for each in report.findings if each.package == OPENSSL] == [
+        (OPENSSL.path, ("TRIVY",))
+    ]
+
+
 def test_the_whole_report_keeps_to_its_schema_and_counts_what_it_has() -> None:
     report = merge_engines([a_report(), of_trivy(vulnerability(LOG4J), vulnerability(UNPLACED, "CVE-2024-7"))], {})
 

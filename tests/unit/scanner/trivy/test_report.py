@@ -162,6 +162,15 @@ def test_an_rpm_has_its_epoch_and_its_module(tmp_path: Path) -> None:
     assert (found.version, found.module, found.ecosystem) == ("1:16.1-3.el8", "nodejs:16", "AlmaLinux:8")
 
 
+def test_a_package_that_only_a_vulnerability_names_is_listed_too(tmp_path: Path) -> None:
+    other = package("curl", "8.0", uid="nowhere")
+
+    found = reported(tmp_path, report(system(BASH, vulnerabilities=(vulnerability("CVE-2026-1", other),))))
+
+    assert [each.package for each in found.findings if each.package not in found.inventory.packages] == []
+    assert {each.name for each in found.inventory.packages} == {"bash", "curl"}
+
+
 def test_only_kinds_that_are_looked_for_are_found(tmp_path: Path) -> None:
     document = report(
         system(BASH, vulnerabilities=(vulnerability("CVE-2026-1", BASH),)),

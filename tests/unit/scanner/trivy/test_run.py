@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.trivy.run import run_trivy
@@ -103,6 +104,15 @@ async def test_of_endless_words_the_beginning_and_the_end_are_kept(tmp_path: Pat
     assert said.startswith("first\n")
     assert said.endswith("last\n")
     assert len(said) < 200_000
+
+
+def test_it_is_the_same_on_the_loop_that_servers_have(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(run(tmp_path, "sleep 300 & echo done >&2; exit 0")) == "done\n"
+        with pytest.raises(ScanFailure) as caught:
+            runner.run(run(tmp_path, "sleep 300", seconds=0.2))
+
+    assert caught.value.why is Reason.TRIVY_TIMED_OUT
 
 
 async def test_words_of_the_image_are_fit_to_be_shown(tmp_path: Path) -> None:
