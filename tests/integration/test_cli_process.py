@@ -151,9 +151,16 @@ async def test_wrong_usage_names_the_option_that_mends_it(
     assert option in ran.error["hint"]
 
 
-async def test_an_engine_that_is_not_ready_is_no_wrong_usage(nobody_home: dict[str, str]) -> None:
-    ran = await drydock("scan", "localhost:5000/app:1.0", "--engine", "trivy", "--format", "json", env=nobody_home)
-    assert (ran.status, ran.stdout, ran.error["reason"]) == (3, "", "ENGINE_NOT_READY")
+async def test_an_engine_that_is_not_there_is_no_wrong_usage(nobody_home: dict[str, str]) -> None:
+    nowhere = nobody_home | {"DRYDOCK_TRIVY": "/nowhere/trivy"}
+    ran = await drydock("scan", "localhost:5000/app:1.0", "--engine", "trivy", "--format", "json", env=nowhere)
+    assert (ran.status, ran.stdout, ran.error["reason"]) == (3, "", "TRIVY_MISSING")
+
+
+async def test_an_engine_that_finds_nothing_of_the_kind_is_wrong_usage(nobody_home: dict[str, str]) -> None:
+    ran = await drydock("scan", "oci:x", "--engine", "trivy", "--kind", "baseline", env=nobody_home)
+    assert ran.status == 2
+    assert "KIND_NOT_FOUND_BY_ENGINE" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ class TrivyScan:
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
+        program = await self._finder.find()  # before anybody is asked for an image that could not be scanned
         resolved = await resolve(source, name, platform, self._scanner_settings.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
@@ -108,7 +109,7 @@ class TrivyScan:
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
         _refuse_large_layers(resolved.manifest, self._settings.trivy_layer_bytes)
         async with self._turns, self._spool.workplace() as folder:
-            run = _Run(program=await self._finder.find(), database=await self._lend(folder), folder=folder)
+            run = _Run(program=program, database=await self._lend(folder), folder=folder)
             size = sum(layer.size for layer in resolved.manifest.layers)
             await self._room.take(size)
             try:

@@ -139,6 +139,8 @@ async def test_a_layer_above_the_limit_is_refused_before_anything_is_fetched(tmp
     for layer in built.layers:  # whoever would fetch one would fail otherwise
         (tmp_path / "image" / "blobs" / layer.digest.replace(":", "/")).unlink()
 
+    fake_trivy(tmp_path, well(REPORT))
+
     async with engine(tmp_path, trivy_layer_bytes=len(large.content) - 1) as trivy:
         with pytest.raises(ScanFailure) as caught:
             await scanned(trivy, source)
@@ -149,6 +151,7 @@ async def test_a_layer_above_the_limit_is_refused_before_anything_is_fetched(tmp
 
 
 async def test_an_index_is_returned_as_it_is(tmp_path: Path) -> None:
+    fake_trivy(tmp_path, well(REPORT))
     write_layout(tmp_path / "image", {"1.0": build_index([an_image("a")])})
     source = LayoutSource(Folder(tmp_path / "image"), ScannerSettings().source.limits)
 
