@@ -17,13 +17,13 @@ from services.kernel.model.reference import parse_reference
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
-from services.registry.interface import Descriptor
 from services.registry.limits import SourceSettings
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
@@ -50,14 +50,14 @@ class Reading(CatalogStep):
         self.may_go_on.set()
         self.breaks = False
 
-    async def catalog(self, layer: Descriptor, path: Path) -> bytes:
-        self.read.append(layer.digest)
-        if layer.digest == BASE.digest:
+    async def catalog(self, file: LayerFile) -> bytes:
+        self.read.append(file.descriptor.digest)
+        if file.descriptor.digest == BASE.digest:
             self.reads_base.set()
             await self.may_go_on.wait()
             if self.breaks:
                 raise ScanFailure(Reason.WORKER_DIED, "It died.")
-        return await super().catalog(layer, path)
+        return await super().catalog(file)
 
 
 class Node:

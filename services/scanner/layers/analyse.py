@@ -9,6 +9,7 @@ from typing import Final
 
 from services.kernel.model.report import ReportWarning
 from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.inspectors.content import ContentInspector, Passing
@@ -38,18 +39,20 @@ def analyse_layer(
     limits: LayerLimits,
     catalogers: Sequence[Cataloger] = CATALOGERS,
     inspection: Inspection | None = None,
+    expected: Descriptor | None = None,
 ) -> bytes:
     """Returns the encoded analysis of the layer file at `path`, stored as the registry had it.
 
     Without an `inspection` nobody looks into files that no cataloger wants.
 
-    Its digest has been verified before; the diffID that comes out is for the caller to compare.
+    Its digest has been verified before, unless it is `expected` to be that of a descriptor: then what is
+    read is held against it. The diffID that comes out is for the caller to compare.
 
     Raises:
-        ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
-            LAYER_PATH_TOO_DEEP.
+        ScanFailure: DIGEST_MISMATCH before all else; LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR,
+            LAYER_TOO_MANY_ENTRIES, LAYER_PATH_TOO_DEEP.
     """
-    with open_layer(Path(path), media_type, limits) as reader:
+    with open_layer(Path(path), media_type, limits, expected) as reader:
         walker = TarWalker(reader, limits)
         analyser = _Analyser(catalogers, limits, walker, inspection)
         for entry in walker:

@@ -13,10 +13,11 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
-from services.registry.interface import Descriptor, ImageIndex, ImageSource
+from services.registry.interface import ImageIndex, ImageSource
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.analysis import decode_diff_id
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.catalog import CatalogStep
@@ -96,10 +97,10 @@ class ScanPipeline:
         """Returns an analysis of every layer; reads those that nobody has read or is reading."""
         digests = tuple({layer.digest for layer in image.manifest.layers})
 
-        async def read(layer: Descriptor, path: Path) -> None:
-            analysis = await self._cataloging.catalog(layer, path)
-            await self._library.keep(layer.digest, analysis)
-            progress("layer", {"digest": layer.digest, "bytes": layer.size})
+        async def read(layer: LayerFile) -> None:
+            analysis = await self._cataloging.catalog(layer)
+            await self._library.keep(layer.descriptor.digest, analysis)
+            progress("layer", {"digest": layer.descriptor.digest, "bytes": layer.descriptor.size})
 
         while True:
             known = await self._library.known(digests)
