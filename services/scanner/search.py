@@ -1,18 +1,21 @@
-"""Search: which kinds of finding are looked for, and with which rules."""
+"""Search: which kinds of finding are looked for, with which rules, and who is asked besides."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
 from services.kernel.model.report import ReportWarning
+from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.rulefiles import Broken, RuleFile, read_folder
 from services.scanner.settings import ScannerSettings
 
+CLAMD_UNAVAILABLE: Final = "CLAMD_UNAVAILABLE"
 RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
 _MAX_TOLD: Final = 20
 """Broken files of rules that a report names."""
@@ -26,7 +29,13 @@ class Search:
     inspection: Inspection | None = None
     """None where nobody asks for what files hold: then nobody looks into them."""
     complaints: tuple[ReportWarning, ...] = ()
-    """Files of rules that are not used."""
+    """Files of rules that are not used, and who cannot be asked."""
+
+    @property
+    def lacks(self) -> str:
+        """Names what it does without; once that is there, everything is looked at anew. Empty for nothing."""
+        told = "\n".join(f"{each.code} {each.message}" for each in self.complaints)
+        return hashlib.sha256(told.encode()).hexdigest()[:16] if told else ""
 
 
 def open_search(
@@ -48,6 +57,22 @@ def open_search(
         ),
         complaints=tuple(_complaint(each) for each in broken[:_MAX_TOLD]),
     )
+
+
+def ask_clamd(search: Search, clamd: Clamd | None) -> Search:
+    """Returns the search with clamd and the signatures that it has now, or with a complaint that it is away.
+
+    Connects: not for the event loop.
+    """
+    if clamd is None or search.inspection is None:
+        return search
+    try:
+        release = release_of(clamd)
+    except ClamdFailed as failure:
+        complaint = ReportWarning(code=CLAMD_UNAVAILABLE, message=f"clamd did not look at any file: {failure}.")
+        return dataclasses.replace(search, complaints=(*search.complaints, complaint))
+    asked = dataclasses.replace(clamd, release=release)
+    return dataclasses.replace(search, inspection=dataclasses.replace(search.inspection, clamd=asked))
 
 
 def _checked(folder: Path) -> tuple[tuple[RuleFile, ...], tuple[Broken, ...]]:

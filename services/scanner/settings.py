@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.limits import LayerLimits
 
@@ -140,5 +141,40 @@ class ScannerSettings(BaseSettings):
         return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value
 
 
-SETTINGS = (ScannerSettings, AdvisorySettings)
+class ClamdSettings(BaseSettings):
+    """Read from `DRYDOCK_CLAMD` and `DRYDOCK_CLAMD_…`: the antivirus daemon that is asked about every file."""
+
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_", frozen=True, extra="forbid")
+
+    clamd: str = Field(default="", max_length=255)
+    """Path of its socket, or HOST:PORT, which everything on the way can read; nobody is asked when empty."""
+    clamd_seconds: float = Field(default=60.0, gt=0, le=600)
+    """Longest time until it takes a connection, takes a piece of a file, or gives its verdict."""
+    clamd_file_bytes: int = Field(default=Clamd(address="").file_bytes, ge=1 << 10)
+    """Larger files are not given to it. What it takes itself is its StreamMaxLength."""
+    clamd_layer_seconds: float = Field(default=Clamd(address="").layer_seconds, gt=0)
+    """Longest time that it has for one layer; keep it below DRYDOCK_SCANNER_LAYER_SECONDS."""
+
+    @property
+    def daemon(self) -> Clamd | None:
+        """Whom to ask; None where nobody is."""
+        if not self.clamd:
+            return None
+        return Clamd(
+            address=self.clamd,
+            seconds=self.clamd_seconds,
+            file_bytes=self.clamd_file_bytes,
+            layer_seconds=self.clamd_layer_seconds,
+        )
+
+    @field_validator("clamd")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not value.startswith("/") and not (host and port.isdecimal() and 0 < int(port[:6]) < 65536):
+            raise ValueError("it is the path of a socket, or HOST:PORT")
+        return value
+
+
+SETTINGS = (ScannerSettings, ClamdSettings, AdvisorySettings)
 """Every settings class of this service."""

@@ -208,6 +208,7 @@ def _warm_worker(stage: _Stage, what: _Comparison) -> Iterator[Callable[[], None
 async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[FindingKind]) -> None:
     """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
     settings = ScannerSettings()
+    search = open_search(settings, data, kinds)
     workers = server_workers(settings)
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
@@ -216,7 +217,7 @@ async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[Findi
                 scratch / "spool",
                 library=RememberedAnalyses(),
                 workers=workers,
-                search=open_search(settings, data, kinds),
+                search=lambda: search,
                 data=data,
                 settings=settings,
                 clock=SystemClock(),

@@ -17,6 +17,7 @@ from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
+from services.scanner.inspectors.opinion import SecondOpinion
 from services.scanner.inspectors.text import NAMESPACE
 from services.scanner.reading.archives import Bounds, Member, Opened, is_archive
 from services.scanner.reading.complaints import shown
@@ -37,6 +38,7 @@ class ContentInspector:
         self.limits = inspection.limits
         self._engine = engine_of(inspection)
         self._unpacked = inspection.limits.layer_unpacked_bytes
+        self.opinion = SecondOpinion(inspection.clamd) if inspection.clamd is not None else None
         self._counts: Counter[str] = Counter()
         self._skipped: list[ReportWarning] = []
 
@@ -53,17 +55,23 @@ class ContentInspector:
             return found
         found += self._by_name(path, path, content)
         found += self._scan(path, content)
+        if self.opinion is not None and (known := self.opinion.of(path, content)):
+            found += self._malicious(path, known, content)
         if is_archive(content[:_HEAD]) and not path.startswith(_MANUALS):
             found += self._archive(path, content)
         return found
 
-    def passing(self, path: str, pieces: Iterator[memoryview]) -> Passing:
+    def passing(self, path: str, pieces: Iterator[memoryview], size: int) -> Passing:
         """Returns the pieces of a file that is too large to be held; whoever takes them has them looked at."""
-        return Passing(self, path, pieces)
+        return Passing(self, path, pieces, size)
 
     def look(self, path: str, window: bytes) -> Sequence[Sighting]:
         """Returns what a part of a large file tells; who asks knows the hash of the whole."""
         return self._scan(path, window, whole=False)
+
+    def known(self, path: str, facts: RuleFacts) -> Iterator[Sighting]:
+        """Returns what somebody else knows a large file as; who asks knows the hash of it."""
+        return self._malicious(path, facts, b"")
 
     def skip_archive(self, path: str) -> None:
         """Notes that an archive is too large to be opened."""
@@ -76,6 +84,8 @@ class ContentInspector:
 
     def warnings(self) -> Iterator[ReportWarning]:
         """Yields what is to be said of the layer as a whole."""
+        if self.opinion is not None:
+            yield from self.opinion.warnings()
         for rule, count in sorted(self._counts.items()):
             more = count - self.limits.sightings
             if more > 0:
@@ -162,7 +172,7 @@ class ContentInspector:
 class Passing:
     """A large file on its way: gives on its pieces, and looks at them in windows that overlap."""
 
-    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview]) -> None:
+    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview], size: int) -> None:
         self._inspector = inspector
         self._path = path
         self._pieces = pieces
@@ -171,6 +181,7 @@ class Passing:
         self._sha256 = hashlib.sha256()
         self._archive: bool | None = None
         self._found: list[Sighting] = []
+        self._asking = inspector.opinion.ask(path, size) if inspector.opinion is not None else None
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yields the pieces that nobody took so far."""
@@ -179,6 +190,8 @@ class Passing:
             if self._archive is None:
                 self._archive = is_archive(bytes(piece[:_HEAD]))
             self._sha256.update(piece)
+            if self._asking is not None:
+                self._asking.take(piece)
             self._window += piece
             if len(self._window) >= limits.window_bytes:
                 self._look()
@@ -194,6 +207,8 @@ class Passing:
         self._look()
         if self._archive:
             self._inspector.skip_archive(self._path)
+        if self._asking is not None and (known_as := self._asking.finish()):
+            self._found += self._inspector.known(self._path, known_as)
         digest = self._sha256.hexdigest()
         known: set[tuple[str, str]] = set()
         for each in self._found:

@@ -112,6 +112,7 @@ class _Analyser:
             opaque=tuple(sorted(self._opaque)),
             paths=self._paths.tobytes(),
             warnings=self._warnings(),
+            lacking=self._lacking(),
         )
 
     def _took_whiteout(self, path: bytes, raw: bytes) -> bool:
@@ -154,7 +155,7 @@ class _Analyser:
             if kind is EntryKind.FILE and self._inspector.holds_whole(size, self._walker.peek(512)):
                 content = self._walker.content()
             else:
-                passing = self._inspector.passing(path, self._walker.pieces())
+                passing = self._inspector.passing(path, self._walker.pieces(), size)
         head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
         marking: dict[Cataloger, bytes] = {}
         if is_executable(head) or kind is EntryKind.SPARSE_FILE:
@@ -264,6 +265,10 @@ class _Analyser:
         self._escaped += 1
         if len(self._escapes) < _NAMES_IN_WARNING:
             self._escapes.append(to_text(raw[:200]))
+
+    def _lacking(self) -> bool:
+        opinion = self._inspector.opinion if self._inspector is not None else None
+        return opinion is not None and opinion.failed
 
     def _warnings(self) -> tuple[ReportWarning, ...]:
         of_content = tuple(self._inspector.warnings()) if self._inspector is not None else ()

@@ -23,16 +23,14 @@ class CatalogStep:
         layer_seconds: float,
         limits: LayerLimits | None = None,
         catalogers: Sequence[Cataloger] | None = None,
-        inspection: Inspection | None = None,
     ) -> None:
         self._workers = workers
         self._layer_seconds = layer_seconds
         self._limits = limits or LayerLimits()
         self._catalogers = catalogers
-        self._inspection = inspection
 
-    async def catalog(self, file: LayerFile) -> bytes:
-        """Returns the encoded analysis of a layer.
+    async def catalog(self, file: LayerFile, inspection: Inspection | None = None) -> bytes:
+        """Returns the encoded analysis of a layer, with what an `inspection` sees in its files.
 
         It holds the diffID as computed, for the caller to hold against the image's. Cancelling kills the worker.
 
@@ -49,7 +47,7 @@ class CatalogStep:
                 file,
                 limits=self._limits,
                 catalogers=self._catalogers,
-                inspection=self._inspection,
+                inspection=inspection,
             )
         except WorkerTimedOut as error:
             raise ScanFailure(

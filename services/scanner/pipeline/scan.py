@@ -16,7 +16,8 @@ from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import ImageIndex, ImageSource
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.analysis import decode_diff_id
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.analysis import decode_head
 from services.scanner.layers.file import LayerFile
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.case import Case
@@ -45,7 +46,7 @@ class ScanPipeline:
         spool: LayerSpool,
         workers: WorkerPool,
         cataloging: CatalogStep,
-        search: Search,
+        search: Callable[[], Search],
         engine: EngineInfo,
         data: Path,
         settings: ScannerSettings,
@@ -76,34 +77,47 @@ class ScanPipeline:
     ) -> ScannedImage | ImageIndex:
         """Scans the image that `name` leads to; returns an index unscanned unless a platform is named.
 
+        What is looked for is asked at its beginning, and stays so to its end.
+
         Under a lease, layers that another scanner reads at this moment are waited for, not read twice.
 
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
+        search = self._search()
         resolved = await resolve(source, name, platform, self._settings.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
-        analyses = await self._analyse(source, resolved, lease, progress)
-        result = await self._judge(resolved, reference, analyses)
+        analyses = await self._analyse(source, resolved, search.inspection, lease, progress)
+        result = await self._judge(resolved, reference, search, analyses)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
     async def _analyse(
-        self, source: ImageSource, image: ResolvedImage, lease: Lease | None, progress: Progress
+        self,
+        source: ImageSource,
+        image: ResolvedImage,
+        inspection: Inspection | None,
+        lease: Lease | None,
+        progress: Progress,
     ) -> Mapping[Digest, bytes]:
         """Returns an analysis of every layer; reads those that nobody has read or is reading."""
         digests = tuple({layer.digest for layer in image.manifest.layers})
+        lacking: dict[Digest, bytes] = {}
 
         async def read(layer: LayerFile) -> None:
-            analysis = await self._cataloging.catalog(layer)
-            await self._library.keep(layer.descriptor.digest, analysis)
-            progress("layer", {"digest": layer.descriptor.digest, "bytes": layer.descriptor.size})
+            digest = layer.descriptor.digest
+            analysis = await self._cataloging.catalog(layer, inspection)
+            if decode_head(analysis).lacking:
+                lacking[digest] = analysis
+            else:
+                await self._library.keep(digest, inspection, analysis)
+            progress("layer", {"digest": digest, "bytes": layer.descriptor.size})
 
         while True:
-            known = await self._library.known(digests)
+            known = {**await self._library.known(digests, inspection), **lacking}
             missing = {d.digest: d for d in image.manifest.layers if d.digest not in known}
             if not missing:
                 _check_diff_ids(image, known)
@@ -112,7 +126,7 @@ class ScanPipeline:
             ours = [digest for digest in missing if digest not in self._busy]
             self._busy |= {digest: asyncio.Event() for digest in ours}
             try:
-                turns = await self._library.take_turns(ours, lease)
+                turns = await self._library.take_turns(ours, inspection, lease)
                 layers = [missing[digest] for digest in ours if digest in turns]
                 await fetch_layers(source, layers, self._spool, read, self._settings.worker_processes)
             finally:
@@ -123,7 +137,9 @@ class ScanPipeline:
             if len(turns) < len(ours):
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _judge(self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes]) -> ScannedImage:
+    async def _judge(
+        self, image: ResolvedImage, reference: str, search: Search, analyses: Mapping[Digest, bytes]
+    ) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
         case = Case(
             reference=reference,
@@ -134,9 +150,9 @@ class ScanPipeline:
                 for descriptor, diff_id in zip(descriptors, diff_ids, strict=True)
             ),
             analyses=tuple(analyses[descriptor.digest] for descriptor in descriptors),
-            config=b"" if self._search.inspection is None else image.config.content,
-            kinds=self._search.kinds,
-            complaints=self._search.complaints,
+            config=b"" if search.inspection is None else image.config.content,
+            kinds=search.kinds,
+            complaints=search.complaints,
             engine=self._engine,
             data=self._data,
             now=self._clock.now(),
@@ -161,7 +177,7 @@ class ScanPipeline:
 def _check_diff_ids(image: ResolvedImage, analyses: Mapping[Digest, bytes]) -> None:
     """Holds what layers really unpack to, read now or long ago, against this image's configuration."""
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
-        found = decode_diff_id(analyses[layer.digest])
+        found = decode_head(analyses[layer.digest]).diff_id
         if found != diff_id:
             raise ScanFailure(
                 Reason.DIFF_ID_MISMATCH,

@@ -19,8 +19,8 @@ from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress
 from services.scanner.reports import unpack_report
-from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.search import Search, ask_clamd, open_search
+from services.scanner.settings import ClamdSettings, ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
 from services.scanner.wiring.workers import one_shot_workers
 
@@ -53,7 +53,7 @@ async def one_shot(
         ServiceError: the advisories cannot be read.
     """
     settings, clock = ScannerSettings(), SystemClock()
-    search = await asyncio.to_thread(open_search, settings, data, kinds)
+    search = await asyncio.to_thread(_search, settings, data, kinds)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch = Path(folder)
         if advisories is not None:
@@ -65,7 +65,7 @@ async def one_shot(
                 scratch / "spool",
                 library=RememberedAnalyses(),
                 workers=one_shot_workers(template, settings),
-                search=search,
+                search=lambda: search,
                 data=data,
                 settings=settings,
                 clock=clock,
@@ -86,6 +86,10 @@ async def one_shot(
     if isinstance(result, ImageIndex):
         raise TypeError("a named platform cannot resolve to an index")
     return unpack_report(result.report)
+
+
+def _search(settings: ScannerSettings, data: Path, kinds: frozenset[FindingKind]) -> Search:
+    return ask_clamd(open_search(settings, data, kinds), ClamdSettings().daemon)
 
 
 async def _import(advisories: Path, data: Path, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ async def open_pipeline(
     *,
     library: AnalysisLibrary,
     workers: WorkerPool,
-    search: Search,
+    search: Callable[[], Search],
     data: Path,
     settings: ScannerSettings,
     clock: Clock,
@@ -35,9 +35,7 @@ async def open_pipeline(
             library=library,
             spool=spool,
             workers=workers,
-            cataloging=CatalogStep(
-                workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
-            ),
+            cataloging=CatalogStep(workers, settings.layer_seconds, settings.layer_limits),
             search=search,
             engine=ENGINE,
             data=data,

@@ -21,7 +21,7 @@ from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
-from services.scanner.analysers import analysers_key
+from services.scanner.analysers import analysers_key, search_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
@@ -29,7 +29,8 @@ from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.search_watch import SearchWatch
+from services.scanner.settings import ClamdSettings, ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -53,25 +54,25 @@ async def server(
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("scanner")
-    search = await asyncio.to_thread(open_search, settings, data)
+    search = SearchWatch(await asyncio.to_thread(open_search, settings, data), ClamdSettings().daemon)
+    await search.look()
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    analysers = analysers_key(search.inspection)
-    scheduler = Scheduler(store, EngineRelease(watch, analysers))
+    scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now)))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     workers = server_workers(settings)
-    library = StoredAnalyses(pool, store, analysers)
+    library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,
         open_pipeline(
             data / "spool",
             library=library,
             workers=workers,
-            search=search,
+            search=lambda: search.now,
             data=data,
             settings=settings,
             clock=clock,
@@ -92,6 +93,7 @@ async def server(
         stopping = process.stopping
         process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
+        process.start("scanner signatures", search.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),

@@ -11,7 +11,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, LayerBuilder
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.layers.analyse import analyse_layer
-from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id, encode_analysis
+from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_head, encode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import fingerprint
 from tests.builders.tars import END, analysis_of, layer_file, long_name, padded, tar_file, tar_header
@@ -276,7 +276,7 @@ def test_the_diff_id_is_read_without_the_rest(tmp_path: Path) -> None:
         str(layer_file(tmp_path, built)), media_type="", limits=LayerLimits(), catalogers=CATALOGERS
     )
 
-    assert decode_diff_id(encoded) == decode_analysis(encoded).diff_id == built.diff_id
+    assert decode_head(encoded).diff_id == decode_analysis(encoded).diff_id == built.diff_id
 
 
 _PARTS = st.sampled_from(["a", "packages", ".wh.a", ".wh..wh..opq", "..", ".", "", ".wh."])
