@@ -11,7 +11,7 @@ Every warning lowers it, because each tells of something that findings may be mi
 - FILE_TOO_LARGE, FILE_NOT_READ: a package record that was seen and not read.
 - END_OF_LIFE: a release for which advisories stop, so that their silence means nothing.
 - BORROWED_ADVISORIES: packages judged by those of another distribution, which they were rebuilt from.
-- FOREIGN_PACKAGES: packages of an rpm distribution that others built, of whom its advisories do not speak.
+- FOREIGN_PACKAGES: packages of the system that others built, of whom its advisories do not speak.
 - CONTENT_NOT_READ, TOO_MANY_FINDINGS: files that rules did not look into, or findings that were left out.
 - RULE_FILE_BROKEN: rules of the operator that are not used.
 - CLAMD_UNAVAILABLE, CLAMD_FAILED, CLAMD_LIMIT: files that clamd was to look at and did not: it was away, it failed
