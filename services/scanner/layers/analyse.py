@@ -30,6 +30,10 @@ _NAMES_IN_WARNING: Final = 5
 _DIRECTORY_BIT: Final = 1
 _NAME_OVERHEAD: Final = 128
 """Bytes that a kept name takes in memory besides its characters."""
+_SHALLOW: Final = 32
+"""Parts of a name that cost nothing more; hardly a path of an image that people build has as many."""
+_PART_BYTES: Final = 16
+"""What the square of the others costs: each folder on the way is kept by its whole name."""
 
 
 def analyse_layer(
@@ -257,7 +261,7 @@ class _Analyser:
             )
 
     def _pay_for_names(self, *names: str | bytes) -> None:
-        self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
+        self._names_bytes += sum(map(_cost, names))
         if self._names_bytes > self._limits.names_bytes:
             raise _too_many("more records, links and whiteouts than can be kept by name", self._limits.names_bytes)
 
@@ -283,6 +287,11 @@ class _Analyser:
             ),
             *of_content,
         )
+
+
+def _cost(name: str | bytes) -> int:
+    slashes = name.count("/") if isinstance(name, str) else name.count(b"/")
+    return len(name) + _NAME_OVERHEAD + _PART_BYTES * max(0, slashes - _SHALLOW) ** 2
 
 
 def _evidence(path: str, kind: EntryKind, size: int, cataloger: Cataloger, content: bytes) -> Evidence:

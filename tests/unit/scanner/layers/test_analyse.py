@@ -227,6 +227,16 @@ def test_what_is_kept_by_name_is_bounded_by_what_the_names_take(tmp_path: Path) 
         assert failure.why is Reason.LAYER_TOO_MANY_ENTRIES
 
 
+def test_what_is_kept_by_name_is_paid_for_with_the_folders_on_its_way(tmp_path: Path) -> None:
+    shallow, deep = LayerBuilder(), LayerBuilder()
+    for number in range(30):
+        shallow.file(f"{number}/{'d' * 1_800}/packages", "one 1\n")
+        deep.file(f"{number}/{'d/' * 900}packages", "one 1\n")
+
+    assert analysis_of(tmp_path, shallow).evidence
+    assert refusal(tmp_path, deep, LayerLimits()).why is Reason.LAYER_TOO_MANY_ENTRIES
+
+
 DEEP = "/".join("d" * 8)
 
 
