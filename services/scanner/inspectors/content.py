@@ -14,7 +14,7 @@ from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.inspectors.engine import engine_of
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
+from services.scanner.inspectors.interface import Cut, RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
 from services.scanner.inspectors.opinion import SecondOpinion
@@ -73,9 +73,15 @@ class ContentInspector:
         """Returns what somebody else knows a large file as; who asks knows the hash of it."""
         return self._malicious(path, facts, b"")
 
-    def skip_archive(self, path: str) -> None:
-        """Notes that an archive is too large to be opened."""
-        self._skip(path, f"what it holds was not looked at: it has more than {self.limits.archive_bytes} bytes")
+    def skip_whole(self, path: str, *, archive: bool) -> None:
+        """Notes what asks for a whole file and is not done with one that is too large."""
+        if archive:
+            self._skip(
+                path, f"what it holds was not looked at: it has more than {self.limits.archive_bytes} bytes"
+            )
+        if self._engine.by_name.of(path):
+            why = f"it has more than {self.limits.window_bytes} bytes"
+            self._skip(path, f"rules about files of that name did not look at it: {why}")
 
     def skipped(self) -> tuple[ReportWarning, ...]:
         """Returns, once, what was not looked at since the last call."""
@@ -127,9 +133,12 @@ class ContentInspector:
             sha256, md5 = (each.hexdigest() for each in hashes) if hashes else ("", "")
             yield Sighting(rule=rule, path=path, sha256=sha256, md5=md5)
 
-    def _told(self, path: str, several: Iterable[Seen]) -> Iterator[Sighting]:
+    def _told(self, path: str, several: Iterable[Seen | Cut]) -> Iterator[Sighting]:
         known: set[tuple[str, str]] = set()
         for seen in several:
+            if isinstance(seen, Cut):
+                self._skip(path, seen.why)
+                continue
             if (seen.rule, seen.match) in known:
                 continue
             known.add((seen.rule, seen.match))
@@ -205,8 +214,7 @@ class Passing:
         for _ in self:
             pass
         self._look()
-        if self._archive:
-            self._inspector.skip_archive(self._path)
+        self._inspector.skip_whole(self._path, archive=bool(self._archive))
         if self._asking is not None and (known_as := self._asking.finish()):
             self._found += self._inspector.known(self._path, known_as)
         digest = self._sha256.hexdigest()

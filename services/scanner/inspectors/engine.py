@@ -13,7 +13,7 @@ from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
 from services.scanner.inspectors.compiled import compiled
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.interface import RuleFacts, Seen
+from services.scanner.inspectors.interface import Cut, RuleFacts, Seen
 from services.scanner.inspectors.malware import compiler
 from services.scanner.inspectors.rules import PACKS, baseline_rules
 from services.scanner.inspectors.sshd import inspect_sshd
@@ -25,7 +25,7 @@ _SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" conditio
 """What data has in it that a web server would run, such as a picture that is a script as well."""
 _MAX_MATCHES: Final = 1000
 
-_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen]]], ...]] = (
+_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen | Cut]]], ...]] = (
     ("etc/shadow", inspect_shadow),
     ("etc/shadow-", inspect_shadow),
     ("etc/passwd", inspect_passwd),
