@@ -48,11 +48,13 @@ def open_search(
     if CONTENT_KINDS.isdisjoint(kinds):
         return Search(kinds=frozenset(kinds))
     files, broken = _checked(settings.malware_rules) if settings.malware_rules is not None else ((), ())
+    hashes = tuple(file for file in files if file.lists_hashes)
     return Search(
         kinds=frozenset(kinds),
         inspection=Inspection(
             limits=settings.inspection_limits,
-            files=files,
+            files=tuple(file for file in files if not file.lists_hashes),
+            hashes=hashes,
             folder=data / "rules",
         ),
         complaints=tuple(_complaint(each) for each in broken[:_MAX_TOLD]),
@@ -76,12 +78,13 @@ def ask_clamd(search: Search, clamd: Clamd | None) -> Search:
 
 
 def _checked(folder: Path) -> tuple[tuple[RuleFile, ...], tuple[Broken, ...]]:
-    """Returns the files of rules that can be used, and those that cannot."""
-    from services.scanner.inspectors.malware import check  # noqa: PLC0415 - most have no rules of their own
+    """Returns the files that can be used, of lists of hashes their other lines, and what cannot be."""
+    from services.scanner.inspectors.hashes import broken_lines  # noqa: PLC0415 - most have no rules of their own
+    from services.scanner.inspectors.malware import check  # noqa: PLC0415
 
     found = read_folder(folder)
-    wrong = {file: check(file) for file in found.files}
-    usable = tuple(file for file, why in wrong.items() if why is None)
+    wrong = {file: broken_lines(file) if file.lists_hashes else check(file) for file in found.files}
+    usable = tuple(file for file, why in wrong.items() if why is None or file.lists_hashes)
     return usable, (*found.broken, *(why for why in wrong.values() if why is not None))
 
 

@@ -41,7 +41,8 @@ class ScannerSettings(BaseSettings):
     layer_path_depth: int = Field(default=LayerLimits().path_depth, ge=16)
     """Most parts of a path in a layer."""
     malware_rules: Path | None = None
-    """Folder of YARA rules (`*.yar`, `*.yara`) that are used besides those of Drydock; read at start."""
+    """Folder of YARA rules (`*.yar`, `*.yara`) and lists of hashes (`*.sha256`, `*.md5`, `*.hdb`, `*.hsb`) that
+    are used besides those of Drydock; read at start."""
     file_window_bytes: int = Field(default=InspectionLimits().window_bytes, ge=1 << 20)
     """Larger files are looked into in windows of this size."""
     archive_bytes: int = Field(default=InspectionLimits().archive_bytes, ge=1 << 20)

@@ -13,6 +13,7 @@ import yara_x
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.inspectors.engine import engine_of
+from services.scanner.inspectors.hashes import KnownHashes
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import Cut, RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
@@ -70,8 +71,13 @@ class ContentInspector:
         return self._scan(path, window, whole=False)
 
     def known(self, path: str, facts: RuleFacts) -> Iterator[Sighting]:
-        """Returns what somebody else knows a large file as; who asks knows the hash of it."""
+        """Returns what a large file is known as; who asks knows the hash of it."""
         return self._malicious(path, facts, b"")
+
+    @property
+    def hashes(self) -> KnownHashes:
+        """The lists of known bad files."""
+        return self._engine.hashes
 
     def skip_whole(self, path: str, *, archive: bool) -> None:
         """Notes what asks for a whole file and is not done with one that is too large."""
@@ -104,7 +110,14 @@ class ContentInspector:
         return [each for check in checks for each in self._told(path, check(content))] if checks else []
 
     def _scan(self, path: str, content: bytes, *, whole: bool = True) -> Sequence[Sighting]:
-        """Returns what rules about any file see."""
+        """Returns what rules about any file see, and of a whole one what it is known as."""
+        known = self._engine.hashes.of(content) if whole and self._engine.hashes.wants(len(content)) else None
+        seen = self._match(path, content, whole=whole)
+        if known is None or any(each.rule.id == known.id for each in seen):
+            return seen
+        return [*seen, *self._malicious(path, known, content)]
+
+    def _match(self, path: str, content: bytes, *, whole: bool) -> Sequence[Sighting]:
         try:
             matching = self._engine.scan(content)
         except (yara_x.TimeoutError, yara_x.ScanError):
@@ -187,7 +200,9 @@ class Passing:
         self._pieces = pieces
         self._window = bytearray()
         self._line = 0
+        self._size = 0
         self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if inspector.hashes.wants_md5(size) else None
         self._archive: bool | None = None
         self._found: list[Sighting] = []
         self._asking = inspector.opinion.ask(path, size) if inspector.opinion is not None else None
@@ -198,7 +213,10 @@ class Passing:
         for piece in self._pieces:
             if self._archive is None:
                 self._archive = is_archive(bytes(piece[:_HEAD]))
+            self._size += len(piece)
             self._sha256.update(piece)
+            if self._md5 is not None:
+                self._md5.update(piece)
             if self._asking is not None:
                 self._asking.take(piece)
             self._window += piece
@@ -218,12 +236,15 @@ class Passing:
         if self._asking is not None and (known_as := self._asking.finish()):
             self._found += self._inspector.known(self._path, known_as)
         digest = self._sha256.hexdigest()
+        md5 = self._md5.hexdigest() if self._md5 is not None else ""
+        if known_as := self._inspector.hashes.known(self._size, digest, md5):
+            self._found += self._inspector.known(self._path, known_as)
         known: set[tuple[str, str]] = set()
         for each in self._found:
             if (each.rule.id, each.match) not in known:
                 known.add((each.rule.id, each.match))
                 malicious = each.rule.kind is FindingKind.MALICIOUS_SAMPLE
-                yield msgspec.structs.replace(each, sha256=digest) if malicious else each
+                yield msgspec.structs.replace(each, sha256=digest, md5=md5) if malicious else each
 
     def _look(self) -> None:
         for each in self._inspector.look(self._path, bytes(self._window)):

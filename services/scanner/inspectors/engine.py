@@ -12,6 +12,7 @@ import yara_x
 from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
 from services.scanner.inspectors.compiled import compiled
 from services.scanner.inspectors.globs import Globs
+from services.scanner.inspectors.hashes import KnownHashes, our_hashes
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import Cut, RuleFacts, Seen
 from services.scanner.inspectors.malware import compiler
@@ -52,6 +53,7 @@ class Engine:
         self.text = TextRules(rules)
         self.facts: Mapping[str, RuleFacts] = {rule.id: rule.facts for rule in rules}
         self.by_name = Globs([*_CHECKS, *self.text.by_name()])
+        self.hashes = KnownHashes((*our_hashes(), *inspection.hashes))
         self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
         """Files that are full of what rules look for."""
         self._inspection = inspection

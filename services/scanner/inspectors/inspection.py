@@ -24,7 +24,9 @@ class Inspection:
 
     limits: InspectionLimits = dataclasses.field(default_factory=InspectionLimits)
     files: tuple[RuleFile, ...] = ()
-    """Rules of the operator; each compiles."""
+    """YARA rules of the operator; each compiles."""
+    hashes: tuple[RuleFile, ...] = ()
+    """Lists of known bad files of the operator."""
     folder: Path | None = None
     """Where compiled rules are kept; None where they are not."""
     clamd: Clamd | None = None
@@ -32,15 +34,16 @@ class Inspection:
 
     @property
     def rules(self) -> str:
-        """Names the rules, ours and the operator's."""
+        """Names the YARA rules, ours and the operator's."""
         return f"{packs_digest()}.{_digest_of_files(self.files)}"
 
     @property
     def key(self) -> str:
         """Names all that changes what is seen in the same bytes."""
         bounds = ",".join(str(value) for value in dataclasses.astuple(self.limits))
+        lists = f".{_digest_of_files(self.hashes)}" if self.hashes else ""
         asked = f";{self.clamd.key}" if self.clamd is not None else ""
-        return f"content={VERSION}.{self.rules}.{bounds}{asked}"
+        return f"content={VERSION}.{self.rules}{lists}.{bounds}{asked}"
 
 
 _digest_of_files = lru_cache(maxsize=4)(digest_of_files)
