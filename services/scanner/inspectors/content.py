@@ -79,15 +79,19 @@ class ContentInspector:
         """The lists of known bad files."""
         return self._engine.hashes
 
-    def skip_whole(self, path: str, *, archive: bool) -> None:
-        """Notes what asks for a whole file and is not done with one that is too large."""
-        if archive:
-            self._skip(
-                path, f"what it holds was not looked at: it has more than {self.limits.archive_bytes} bytes"
-            )
-        if self._engine.by_name.of(path):
-            why = f"it has more than {self.limits.window_bytes} bytes"
-            self._skip(path, f"rules about files of that name did not look at it: {why}")
+    def skip_whole(self, path: str, size: int, *, archive: bool) -> None:
+        """Notes what asks for a whole file and is not done with one that only passes."""
+        for what, most, asks in (
+            ("what it holds was not looked at", self.limits.archive_bytes, archive),
+            (
+                "rules about files of that name did not look at it",
+                self.limits.window_bytes,
+                bool(self._engine.by_name.of(path)),
+            ),
+        ):
+            if asks:
+                why = f"it has more than {most} bytes" if size > most else "it is stored as a sparse file"
+                self._skip(path, f"{what}: {why}")
 
     def skipped(self) -> tuple[ReportWarning, ...]:
         """Returns, once, what was not looked at since the last call."""
@@ -232,7 +236,7 @@ class Passing:
         for _ in self:
             pass
         self._look()
-        self._inspector.skip_whole(self._path, archive=bool(self._archive))
+        self._inspector.skip_whole(self._path, self._size, archive=bool(self._archive))
         if self._asking is not None and (known_as := self._asking.finish()):
             self._found += self._inspector.known(self._path, known_as)
         digest = self._sha256.hexdigest()

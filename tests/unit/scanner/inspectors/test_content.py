@@ -286,3 +286,12 @@ def test_a_file_too_large_for_the_rules_about_its_name_is_told(path: str, told: 
     assert list(inspector.passing(path, iter([memoryview(content)]), len(content)).finish()) == []
 
     assert [each.path for each in inspector.skipped()] == [f"/{path}"] * told
+
+
+def test_a_sparse_file_that_rules_about_its_name_do_not_see_is_told() -> None:
+    inspector = ContentInspector(Inspection())
+
+    assert list(inspector.passing("app/.env", iter([memoryview(b"A=b")]), 3).finish()) == []
+
+    [warning] = inspector.skipped()
+    assert "sparse" in warning.message
