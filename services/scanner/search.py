@@ -10,10 +10,10 @@ from typing import Final
 
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
 from services.kernel.model.report import ReportWarning
+from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.rulefiles import Broken, RuleFile, read_folder
-from services.scanner.settings import ScannerSettings
 
 CLAMD_UNAVAILABLE: Final = "CLAMD_UNAVAILABLE"
 RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
@@ -38,21 +38,19 @@ class Search:
         return hashlib.sha256(told.encode()).hexdigest()[:16] if told else ""
 
 
-def open_search(
-    settings: ScannerSettings, data: Path, kinds: Collection[FindingKind] = frozenset(FindingKind)
-) -> Search:
+def open_search(bounds: ScanBounds, data: Path, kinds: Collection[FindingKind] = frozenset(FindingKind)) -> Search:
     """Reads and checks the operator's rules, where content is asked for. Reads files: not for the event loop.
 
     Compiled rules are kept in the data directory, if it is there.
     """
     if CONTENT_KINDS.isdisjoint(kinds):
         return Search(kinds=frozenset(kinds))
-    files, broken = _checked(settings.malware_rules) if settings.malware_rules is not None else ((), ())
+    files, broken = _checked(bounds.malware_rules) if bounds.malware_rules is not None else ((), ())
     hashes = tuple(file for file in files if file.lists_hashes)
     return Search(
         kinds=frozenset(kinds),
         inspection=Inspection(
-            limits=settings.inspection_limits,
+            limits=bounds.inspection,
             files=tuple(file for file in files if not file.lists_hashes),
             hashes=hashes,
             folder=data / "rules",

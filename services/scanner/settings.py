@@ -10,9 +10,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.limits import LayerLimits
+
+_BOUNDS = ScanBounds()
 
 
 class ScannerSettings(BaseSettings):
@@ -22,15 +25,15 @@ class ScannerSettings(BaseSettings):
 
     concurrent_scans: int = Field(default=4, ge=1, le=256)
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
-    worker_processes: int = Field(default=2, ge=1, le=128)
+    worker_processes: int = Field(default=_BOUNDS.worker_processes, ge=1, le=128)
     """Processes that read layers and match; one for each core."""
-    worker_memory_bytes: int = Field(default=2 << 30, ge=512 << 20)
+    worker_memory_bytes: int = Field(default=_BOUNDS.worker_memory_bytes, ge=512 << 20)
     """Address space of each worker process."""
     lease_seconds: float = Field(default=30.0, ge=3)
     """How long a silent worker keeps a scan; heartbeats come three times as often."""
     scan_seconds: float = Field(default=1800.0, ge=1)
     """Longest time for one scan of one platform."""
-    layer_seconds: float = Field(default=900.0, ge=1)
+    layer_seconds: float = Field(default=_BOUNDS.layer_seconds, ge=1)
     """Longest time for reading one layer."""
     layer_uncompressed_bytes: int = Field(default=LayerLimits().uncompressed_bytes, ge=1 << 20)
     """Largest layer, uncompressed."""
@@ -53,7 +56,7 @@ class ScannerSettings(BaseSettings):
     """What one archive may unpack to."""
     layer_unpacked_bytes: int = Field(default=InspectionLimits().layer_unpacked_bytes, ge=1 << 20)
     """What the archives of one layer may unpack to together."""
-    match_seconds: float = Field(default=120.0, ge=1)
+    match_seconds: float = Field(default=_BOUNDS.match_seconds, ge=1)
     """Longest time for coalescing and matching one image."""
     attempts: int = Field(default=5, ge=1, le=50)
     """How often a scan is begun before it fails for good."""
@@ -68,7 +71,7 @@ class ScannerSettings(BaseSettings):
     """Registries that one process asks at once what a tag in doubt has."""
     tag_question_seconds: float = Field(default=20.0, ge=1)
     """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
-    spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    spool_bytes: int = Field(default=_BOUNDS.spool_bytes, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)
     """Longest time until a registry takes the connection."""
@@ -175,6 +178,24 @@ class ClamdSettings(BaseSettings):
         if value and not value.startswith("/") and not (host and port.isdecimal() and 0 < int(port[:6]) < 65536):
             raise ValueError("it is the path of a socket, or HOST:PORT")
         return value
+
+
+def bounds_of_settings(settings: ScannerSettings | None = None) -> ScanBounds:
+    """Returns what the settings say of one scan; those of the environment by default."""
+    said = settings or ScannerSettings()
+    return ScanBounds(
+        worker_processes=said.worker_processes,
+        worker_memory_bytes=said.worker_memory_bytes,
+        layer_seconds=said.layer_seconds,
+        match_seconds=said.match_seconds,
+        spool_bytes=said.spool_bytes,
+        malware_rules=said.malware_rules,
+        clamd=ClamdSettings().daemon,
+        layers=said.layer_limits,
+        inspection=said.inspection_limits,
+        source=said.source,
+        advisory_age=AdvisorySettings().max_age,
+    )
 
 
 SETTINGS = (ScannerSettings, ClamdSettings, AdvisorySettings)

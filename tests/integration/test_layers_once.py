@@ -21,7 +21,7 @@ from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
 from services.registry.limits import SourceSettings
 from services.scanner.advisories.files import AdvisoryFiles
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
@@ -33,7 +33,6 @@ from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from tests.builders.images import a_layer
 from tests.builders.workers import spawned_workers
@@ -80,8 +79,7 @@ class Node:
             search=lambda: self.search,
             engine=ENGINE,
             data=folder,
-            settings=ScannerSettings(),
-            advisory_settings=AdvisorySettings(),
+            bounds=ScanBounds(),
             clock=SystemClock(),
         )
 

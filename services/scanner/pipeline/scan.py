@@ -14,7 +14,7 @@ from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import ImageIndex, ImageSource
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.images.spool import LayerSpool
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.analysis import decode_head
@@ -27,7 +27,6 @@ from services.scanner.pipeline.remote import judge_remotely
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 
 _LOOK_SECONDS: Final = 0.2
 """Between two looks whether another scanner has read a layer."""
@@ -49,8 +48,7 @@ class ScanPipeline:
         search: Callable[[], Search],
         engine: EngineInfo,
         data: Path,
-        settings: ScannerSettings,
-        advisory_settings: AdvisorySettings,
+        bounds: ScanBounds,
         clock: Clock,
     ) -> None:
         self._library = library
@@ -60,8 +58,7 @@ class ScanPipeline:
         self._search = search
         self._engine = engine
         self._data = data
-        self._settings = settings
-        self._advisory_settings = advisory_settings
+        self._bounds = bounds
         self._clock = clock
         self._busy: dict[Digest, asyncio.Event] = {}
 
@@ -85,7 +82,7 @@ class ScanPipeline:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
         search = self._search()
-        resolved = await resolve(source, name, platform, self._settings.source.limits)
+        resolved = await resolve(source, name, platform, self._bounds.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
@@ -128,7 +125,7 @@ class ScanPipeline:
             try:
                 turns = await self._library.take_turns(ours, inspection, lease)
                 layers = [missing[digest] for digest in ours if digest in turns]
-                await fetch_layers(source, layers, self._spool, read, self._settings.worker_processes)
+                await fetch_layers(source, layers, self._spool, read, self._bounds.worker_processes)
             finally:
                 for digest in ours:
                     self._busy.pop(digest).set()
@@ -156,14 +153,14 @@ class ScanPipeline:
             engine=self._engine,
             data=self._data,
             now=self._clock.now(),
-            max_age=self._advisory_settings.max_age,
+            max_age=self._bounds.advisory_age,
         )
         try:
-            return await self._workers.run(self._settings.match_seconds, judge_remotely, case)
+            return await self._workers.run(self._bounds.match_seconds, judge_remotely, case)
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,
-                f"Matching {image.manifest.digest} took longer than {self._settings.match_seconds:.0f} seconds.",
+                f"Matching {image.manifest.digest} took longer than {self._bounds.match_seconds:.0f} seconds.",
                 hint="Raise DRYDOCK_SCANNER_MATCH_SECONDS if the image has that many packages.",
             ) from error
         except WorkerDied as error:

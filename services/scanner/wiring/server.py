@@ -30,7 +30,7 @@ from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
 from services.scanner.search import open_search
 from services.scanner.search_watch import SearchWatch
-from services.scanner.settings import ClamdSettings, ScannerSettings
+from services.scanner.settings import ScannerSettings, bounds_of_settings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -53,8 +53,9 @@ async def server(
     The schema must be up to date. The spool below `data` is this process's own until exit.
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
+    bounds = bounds_of_settings(settings)
     ready = process.readiness.add("scanner")
-    search = SearchWatch(await asyncio.to_thread(open_search, settings, data), ClamdSettings().daemon)
+    search = SearchWatch(await asyncio.to_thread(open_search, bounds, data), bounds.clamd)
     await search.look()
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
@@ -64,7 +65,7 @@ async def server(
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    workers = server_workers(settings)
+    workers = server_workers(bounds)
     library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,
@@ -74,11 +75,11 @@ async def server(
             workers=workers,
             search=lambda: search.now,
             data=data,
-            settings=settings,
+            bounds=bounds,
             clock=clock,
         ) as pipeline,
     ):
-        opener = functools.partial(open_repository, settings.source)
+        opener = functools.partial(open_repository, bounds.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",

@@ -9,13 +9,13 @@ import pytest
 
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
+from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.hashes import KnownHashes, broken_lines, our_hashes
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.inspectors.rulefiles import RuleFile
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
 from tests.builders.malware import EICAR, zipped
 
 BAD = b"what somebody knows to be bad"
@@ -82,7 +82,7 @@ def test_what_a_rule_of_that_name_found_is_told_once() -> None:
 def test_the_operator_s_lists_are_read_and_their_broken_lines_told(tmp_path: Path) -> None:
     (tmp_path / "a.md5").write_text(f"{MD5} Bad\nno hash\n{'a' * 40} sha1\n")
     (tmp_path / "b.yar").write_text("rule x { condition: false }")
-    search = open_search(ScannerSettings(malware_rules=tmp_path), tmp_path)
+    search = open_search(ScanBounds(malware_rules=tmp_path), tmp_path)
     assert search.inspection is not None
     assert [each.name for each in search.inspection.files] == ["b.yar"]
     assert [each.name for each in search.inspection.hashes] == ["a.md5"]
