@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"
 class EngineRelease:
     """Says what a scan that began now would be made with."""
 
-    def __init__(self, watch: AdvisoryWatch, analysers: str, trivy: TrivyWatch) -> None:
+    def __init__(self, watch: AdvisoryWatch, analysers: Callable[[], str], trivy: TrivyWatch) -> None:
         self._watch = watch
         self._analysers = analysers
         self._trivy = trivy
@@ -41,7 +42,7 @@ class EngineRelease:
     def _version(self, member: Engine) -> str:
         if member is Engine.TRIVY:
             return self._trivy.engine_version
-        return f"matcher={MATCHER};{self._analysers}"
+        return f"matcher={MATCHER};{self._analysers()}"
 
 
 def own_health(watch: AdvisoryWatch, max_age: timedelta, clock: Clock) -> EngineHealth:

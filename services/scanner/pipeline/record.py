@@ -132,11 +132,14 @@ class Recorder:
         ]
         async with self._pool.acquire() as db, db.transaction():
             # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
+            scans: dict[ScanKey, str] = {}
             for key, platform, _ in sorted(parts, key=lambda part: part[0].scan_id):
-                await self._scheduler.ensure(db, key, _address(scan, key), lane=lease.lane, platform=platform)
+                address = _address(scan, key)
+                part = await self._scheduler.ensure(db, key, address, lane=lease.lane, platform=platform)
+                scans[key] = part.scan_id
             await self._take_back(db, lease)
             for key, platform, number in parts:
-                await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)
+                await self._store.insert_part(db, scan.scan_id, scans[key], platform, number)
             await self._end_index(db, scan.scan_id)
 
     @asynccontextmanager

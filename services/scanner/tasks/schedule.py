@@ -10,10 +10,13 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
+from services.scanner.inspectors.clamd import CLAMD_FAILED
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.verdict import ENGINE_FAILED
 
+_UNANSWERED = frozenset({CLAMD_FAILED, ENGINE_FAILED})
+"""Reasons of a scan that ended well without all that was asked of it."""
 LANE_PUSH = 0
 LANE_PERSON = 1
 
@@ -59,27 +62,22 @@ class Scheduler:
         """Returns the scan of that key, locked, as it stands.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
-        one that ended well, or can never end well, stays as it is. One of several engines that ended well without
-        one of them is begun again: each of them then stays as it is, or tries again.
+        one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
+        who was asked, or without one of its engines, stays, too, and readable: another one follows it.
         """
         await self._store.insert_scan(db, key, image, platform)
         scan = await self._store.lock_scan(db, key.scan_id)
-        if _may_end_otherwise(scan):
+        if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
+        if scan.outcome.state is State.COMPLETE and scan.outcome.reason in _UNANSWERED:
+            return await self.ensure(db, key.following(scan.scan_id), image, lane=lane, platform=platform)
         if scan.outcome.state is State.PENDING:
             await self._store.enqueue(db, key.scan_id, lane)
             await self._store.announce_work(db)
         elif not scan.outcome.state.ended:
             await self._store.hasten(db, key.scan_id, lane)
         return scan
-
-
-def _may_end_otherwise(scan: ScanRecord) -> bool:
-    outcome = scan.outcome
-    if outcome.state is State.FAILED:
-        return may_have_passed(outcome.reason)
-    return outcome.state is State.COMPLETE and outcome.reason == ENGINE_FAILED
 
 
 def may_have_passed(reason: str) -> bool:

@@ -15,6 +15,7 @@ from services.kernel.model.digest import Digest
 from services.registry.interface import Descriptor, ImageSource
 from services.scanner.images.blocking import in_thread
 from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.file import LayerFile
 from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.resolve import ResolvedImage
 
@@ -33,11 +34,21 @@ async def write_image(
     await in_thread(_write_frame, folder, raw.content, raw.digest, raw.media_type or _OCI_MANIFEST)
     await in_thread(_blob(folder, image.manifest.config.digest).write_bytes, image.config.content)
 
-    async def keep(layer: Descriptor, path: Path) -> None:
-        """A second name: the spool takes its own away."""
-        await in_thread(os.link, path, _blob(folder, layer.digest))
+    async def keep(layer: LayerFile) -> None:
+        blob = _blob(folder, layer.descriptor.digest)
+        if layer.verified:  # a second name: the spool takes its own away
+            await in_thread(os.link, layer.path, blob)
+        else:  # somebody else's file, which may change: what Trivy gets is what was verified
+            await _copy(source, layer.descriptor, blob)
 
     await fetch_layers(source, image.manifest.layers, spool, keep, concurrency)
+
+
+async def _copy(source: ImageSource, layer: Descriptor, to: Path) -> None:
+    with to.open("xb") as file:
+        async with source.blob(layer) as chunks:
+            async for chunk in chunks:
+                await in_thread(file.write, chunk)
 
 
 def _write_frame(folder: Path, manifest: bytes, digest: Digest, media_type: str) -> None:

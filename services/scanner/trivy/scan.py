@@ -17,14 +17,14 @@ from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import ImageIndex, ImageManifest, ImageSource
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.images.blocking import in_thread
 from services.scanner.images.room import Room
 from services.scanner.images.spool import LayerSpool
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.pipeline.scan import Progress
 from services.scanner.records import ScannedImage
-from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.settings import TrivySettings
 from services.scanner.trivy.case import TrivyCase, report_remotely
 from services.scanner.trivy.database import TrivyDatabase, dated, lend_databases, lend_java_database
 from services.scanner.trivy.layout import write_image
@@ -71,8 +71,7 @@ class TrivyScan:
         workers: WorkerPool,
         kinds: frozenset[FindingKind],
         settings: TrivySettings,
-        scanner_settings: ScannerSettings,
-        advisory_settings: AdvisorySettings,
+        bounds: ScanBounds,
         clock: Clock,
     ) -> None:
         self._finder = finder
@@ -81,8 +80,7 @@ class TrivyScan:
         self._workers = workers
         self._kinds = kinds
         self._settings = settings
-        self._scanner_settings = scanner_settings
-        self._advisory_settings = advisory_settings
+        self._bounds = bounds
         self._clock = clock
         self._turns = asyncio.Semaphore(settings.trivy_concurrent_scans)
         self._room = Room(settings.trivy_image_bytes, _ROOM_SECONDS)
@@ -102,7 +100,7 @@ class TrivyScan:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
         program = await self._finder.find()  # before anybody is asked for an image that could not be scanned
-        resolved = await resolve(source, name, platform, self._scanner_settings.source.limits)
+        resolved = await resolve(source, name, platform, self._bounds.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
@@ -113,9 +111,7 @@ class TrivyScan:
             size = sum(layer.size for layer in resolved.manifest.layers)
             await self._room.take(size)
             try:
-                await write_image(
-                    source, resolved, self._spool, folder / "image", self._scanner_settings.worker_processes
-                )
+                await write_image(source, resolved, self._spool, folder / "image", self._bounds.worker_processes)
                 progress("fetched", {"bytes": size})
                 said = await self._run(run)
                 result = await self._read(resolved, reference, run, said)
@@ -174,10 +170,10 @@ class TrivyScan:
             engine=EngineInfo(name=Engine.TRIVY.value, version=run.program.version),
             database=run.database,
             now=self._clock.now(),
-            max_age=self._advisory_settings.max_age,
+            max_age=self._bounds.advisory_age,
         )
         try:
-            return await self._workers.run(self._scanner_settings.match_seconds, report_remotely, case)
+            return await self._workers.run(self._bounds.match_seconds, report_remotely, case)
         except (WorkerTimedOut, WorkerDied) as error:
             raise ScanFailure(
                 Reason.TRIVY_OUTPUT_TOO_LARGE,

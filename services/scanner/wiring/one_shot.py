@@ -21,14 +21,14 @@ from services.kernel.reasons import ScanFailure
 from services.kernel.workers.template import Template
 from services.registry.interface import ImageIndex, ImageSource
 from services.scanner.api import State
+from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress
 from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import unpack_report
-from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.search import Search, ask_clamd, open_search
 from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.workers import one_shot_workers
 
@@ -64,40 +64,41 @@ async def one_shot(
         ScanFailure: the image cannot be scanned, by none of the engines where both are asked.
         ServiceError: the advisories cannot be read.
     """
-    settings, clock = ScannerSettings(), SystemClock()
+    bounds, clock = read_bounds(), SystemClock()
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch, databases = Path(folder), data
         if advisories is not None and Engine.SECURITY_CENTER in engine.members:
             data = scratch
             progress("advisories", {"source": str(advisories)})
             await _import(advisories, data, clock)
-        workers = one_shot_workers(template, settings)
+        workers = one_shot_workers(template, bounds)
         async with (
-            LayerSpool(scratch / "spool", settings.spool_bytes) as spool,
-            open_source(reference, access, settings.source) as source,
+            LayerSpool(scratch / "spool", bounds.spool_bytes) as spool,
+            open_source(reference, access, bounds.source) as source,
         ):
             ways: dict[Engine, ScanWay] = {}
             if Engine.SECURITY_CENTER in engine.members:
-                search = await asyncio.to_thread(open_search, settings, databases, kinds)
+                search = await asyncio.to_thread(_search, bounds, databases, kinds)
                 ways[Engine.SECURITY_CENTER] = make_pipeline(
                     spool=spool,
                     library=RememberedAnalyses(),
                     workers=workers,
-                    search=search,
+                    search=lambda: search,
                     data=data,
-                    settings=settings,
+                    bounds=bounds,
                     clock=clock,
                 ).scan
             if Engine.TRIVY in engine.members:
-                from services.scanner.wiring.trivy import trivy_scan  # noqa: PLC0415 - seldom
+                from services.scanner.settings import TrivySettings  # noqa: PLC0415 - seldom, and large
+                from services.scanner.wiring.trivy import trivy_scan  # noqa: PLC0415
 
                 ways[Engine.TRIVY] = trivy_scan(
                     spool=spool,
                     workers=workers,
                     kinds=kinds,
                     data=databases,
-                    settings=settings,
-                    trivy=TrivySettings(),
+                    bounds=bounds,
+                    settings=TrivySettings(),
                     clock=clock,
                 ).scan
             image = _Image(source=source, name=name_in_source(reference), reference=str(reference))
@@ -153,6 +154,10 @@ async def _both(
         for engine, each in failures.items()
     }
     return await asyncio.to_thread(merge_engines, reports, outcomes)
+
+
+def _search(bounds: ScanBounds, data: Path, kinds: frozenset[FindingKind]) -> Search:
+    return ask_clamd(open_search(bounds, data, kinds), bounds.clamd)
 
 
 async def _import(advisories: Path, data: Path, clock: Clock) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from services.kernel.clock import Clock
 from services.kernel.workers.pool import WorkerPool
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 
 
 def make_pipeline(
@@ -21,9 +21,9 @@ def make_pipeline(
     spool: LayerSpool,
     library: AnalysisLibrary,
     workers: WorkerPool,
-    search: Search,
+    search: Callable[[], Search],
     data: Path,
-    settings: ScannerSettings,
+    bounds: ScanBounds,
     clock: Clock,
 ) -> ScanPipeline:
     """Returns a pipeline on an open spool."""
@@ -31,13 +31,10 @@ def make_pipeline(
         library=library,
         spool=spool,
         workers=workers,
-        cataloging=CatalogStep(
-            workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
-        ),
+        cataloging=CatalogStep(workers, bounds.layer_seconds, bounds.layers),
         search=search,
         engine=ENGINE,
         data=data,
-        settings=settings,
-        advisory_settings=AdvisorySettings(),
+        bounds=bounds,
         clock=clock,
     )

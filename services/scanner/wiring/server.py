@@ -18,11 +18,10 @@ from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
-from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
-from services.scanner.analysers import analysers_key
+from services.scanner.analysers import analysers_key, search_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease, own_health
@@ -32,7 +31,8 @@ from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.search_watch import SearchWatch
+from services.scanner.settings import ScannerSettings, TrivySettings, bounds_of_settings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -57,36 +57,40 @@ async def server(
     The schema must be up to date. The spool below `data` is this process's own until exit.
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
+    bounds = bounds_of_settings(settings)
     ready = process.readiness.add("scanner")
-    search = await asyncio.to_thread(open_search, settings, data)
+    search = SearchWatch(await asyncio.to_thread(open_search, bounds, data), bounds.clamd)
+    await search.look()
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    analysers = analysers_key(search.inspection)
-    trivy_settings, max_age = TrivySettings(), AdvisorySettings().max_age
-    trivy = TrivyWatch(trivy_settings, databases_of(trivy_settings, data), max_age=max_age, clock=clock)
+    trivy_settings = TrivySettings()
+    trivy = TrivyWatch(
+        trivy_settings, databases_of(trivy_settings, data), max_age=bounds.advisory_age, clock=clock
+    )
     await trivy.open()
-    scheduler = Scheduler(store, EngineRelease(watch, analysers, trivy))
+    engines = InstalledEngines(functools.partial(own_health, watch, bounds.advisory_age, clock), trivy.health)
+    scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now), trivy))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    workers = server_workers(settings)
-    library = StoredAnalyses(pool, store, analysers)
+    workers = server_workers(bounds)
+    library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,
-        LayerSpool(data / "spool", settings.spool_bytes) as spool,
+        LayerSpool(data / "spool", bounds.spool_bytes) as spool,
     ):
         pipeline = make_pipeline(
             spool=spool,
             library=library,
             workers=workers,
-            search=search,
+            search=lambda: search.now,
             data=data,
-            settings=settings,
+            bounds=bounds,
             clock=clock,
         )
-        opener = functools.partial(open_repository, settings.source)
+        opener = functools.partial(open_repository, bounds.source)
         puller = Puller(
             rules=rules,
             open_source=opener,
@@ -96,11 +100,11 @@ async def server(
                 workers=workers,
                 kinds=frozenset(FindingKind),
                 data=data,
-                settings=settings,
-                trivy=trivy_settings,
+                bounds=bounds,
+                settings=trivy_settings,
                 clock=clock,
             ),
-            limits=settings.source.limits,
+            limits=bounds.source.limits,
         )
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",
@@ -116,6 +120,7 @@ async def server(
         process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
         process.start("scanner trivy", trivy.run(stopping))
+        process.start("scanner signatures", search.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
@@ -143,5 +148,5 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
-            engines=InstalledEngines(functools.partial(own_health, watch, max_age, clock), trivy.health),
+            engines=engines,
         )

@@ -8,8 +8,9 @@ from services.kernel.clock import Clock
 from services.kernel.model.finding import FindingKind
 from services.kernel.workers.pool import WorkerPool
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.images.spool import LayerSpool
-from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.settings import TrivySettings
 from services.scanner.trivy.program import ProgramFinder
 from services.scanner.trivy.scan import TrivyScan
 from services.scanner.trivy.watch import TrivyWatch
@@ -38,19 +39,18 @@ def trivy_scan(
     workers: WorkerPool,
     kinds: frozenset[FindingKind],
     data: Path,
-    settings: ScannerSettings,
-    trivy: TrivySettings,
+    bounds: ScanBounds,
+    settings: TrivySettings,
     clock: Clock,
 ) -> TrivyScan:
     """Returns the engine; nothing is looked for yet."""
     return TrivyScan(
-        finder=ProgramFinder(trivy),
-        databases=databases_of(trivy, data),
+        finder=ProgramFinder(settings),
+        databases=databases_of(settings, data),
         spool=spool,
         workers=workers,
         kinds=kinds,
-        settings=trivy,
-        scanner_settings=settings,
-        advisory_settings=AdvisorySettings(),
+        settings=settings,
+        bounds=bounds,
         clock=clock,
     )

@@ -18,12 +18,13 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.image import build_image, build_index, write_layout
 from services.lab.layer import Compression, LayerBuilder
 from services.registry.interface import ImageIndex
+from services.scanner.bounds import ScanBounds
 from services.scanner.images.files import Folder
 from services.scanner.images.layout import LayoutSource
 from services.scanner.images.spool import LayerSpool
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
-from services.scanner.settings import ScannerSettings, TrivySettings
+from services.scanner.settings import TrivySettings
 from services.scanner.trivy.scan import TrivyScan
 from services.scanner.wiring.trivy import trivy_scan
 from tests.builders.images import an_image
@@ -44,8 +45,8 @@ async def engine(tmp_path: Path, **settings: Any) -> AsyncIterator[TrivyScan]:
             workers=workers,
             kinds=frozenset(FindingKind),
             data=tmp_path,
-            settings=ScannerSettings(),
-            trivy=TrivySettings(trivy=tmp_path / "trivy", **settings),
+            bounds=ScanBounds(),
+            settings=TrivySettings(trivy=tmp_path / "trivy", **settings),
             clock=SystemClock(),
         )
         left = [path for path in (tmp_path / "spool").rglob("*") if path.is_file() and path.name != ".lock"]
@@ -58,7 +59,7 @@ def image(tmp_path: Path) -> LayoutSource:
     write_layout(tmp_path / "image", {"1.0": an_image("base", "app")})
     databases(tmp_path / "trivy-databases", written(SystemClock().now()))
     (tmp_path / "trivy-databases").rename(tmp_path / "data")
-    return LayoutSource(Folder(tmp_path / "image"), ScannerSettings().source.limits)
+    return LayoutSource(Folder(tmp_path / "image"), ScanBounds().source.limits)
 
 
 async def scanned(trivy: TrivyScan, source: LayoutSource) -> ScannedImage:
@@ -135,7 +136,7 @@ async def test_a_layer_above_the_limit_is_refused_before_anything_is_fetched(tmp
     large = LayerBuilder().file("data", os.urandom(5000)).build(Compression.NONE)
     built = build_image([LayerBuilder().file("etc/motd", "small").build(), large])
     write_layout(tmp_path / "image", {"1.0": built})
-    source = LayoutSource(Folder(tmp_path / "image"), ScannerSettings().source.limits)
+    source = LayoutSource(Folder(tmp_path / "image"), ScanBounds().source.limits)
     for layer in built.layers:  # whoever would fetch one would fail otherwise
         (tmp_path / "image" / "blobs" / layer.digest.replace(":", "/")).unlink()
 
@@ -153,7 +154,7 @@ async def test_a_layer_above_the_limit_is_refused_before_anything_is_fetched(tmp
 async def test_an_index_is_returned_as_it_is(tmp_path: Path) -> None:
     fake_trivy(tmp_path, well(REPORT))
     write_layout(tmp_path / "image", {"1.0": build_index([an_image("a")])})
-    source = LayoutSource(Folder(tmp_path / "image"), ScannerSettings().source.limits)
+    source = LayoutSource(Folder(tmp_path / "image"), ScanBounds().source.limits)
 
     async with engine(tmp_path) as trivy:
         found = await trivy.scan(source, name="1.0", reference="app:1.0")

@@ -92,7 +92,7 @@ async def test_whatever_changes_the_result_changes_the_key(tmp_path: Path) -> No
     folder = databases(tmp_path / "databases", "2026-02-27T00:00:00Z")
 
     async def keys(**settings: Any) -> list[tuple[str, str]]:
-        release = EngineRelease(Advisories(), "c1", await looked(tmp_path, **settings))  # type: ignore[arg-type]
+        release = EngineRelease(Advisories(), lambda: "c1", await looked(tmp_path, **settings))  # type: ignore[arg-type]
         return [(release.engine_version(each), release.advisories_version(each)) for each in Engine]
 
     seen = [await keys()]
