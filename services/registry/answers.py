@@ -25,6 +25,7 @@ class Asked(enum.Enum):
     BLOB = "blob"
     TAGS = "repository"
     CATALOG = "catalogue"
+    ROOT = "registry"
 
 
 class _Error(msgspec.Struct):
@@ -84,6 +85,9 @@ def failure_of(
             hint="If the registry redirects there, check its storage settings; else check the credentials.",
             metadata=facts,
         )
+    if status in (404, 410) and asked is Asked.ROOT:
+        what = f"answers {status} at /v2/: no registry is there"
+        return registry_error(host, what, None, facts | {FINAL: "status"})
     if status in (404, 410):
         return _missing(asked, what, host, told, facts)
     return unwilling(response, what=what, host=host, clock=clock, code=code)

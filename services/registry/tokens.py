@@ -64,6 +64,8 @@ def pull_of(repository: str) -> TokenScope:
     return TokenScope(f"repository:{repository}:pull", repository)
 
 
+NO_SCOPE: Final = TokenScope("", "its root")
+"""Of whoever only wants to be known."""
 CATALOG_SCOPE: Final = TokenScope("registry:catalog:*", "the list of repositories")
 
 
@@ -89,7 +91,8 @@ class TokenRequest:
     def url(self) -> URL:
         """The address with its query."""
         service = {"service": self.service} if self.service else {}
-        return self.realm.extend_query(service | {"scope": self.scope.text})
+        scope = {"scope": self.scope.text} if self.scope.text else {}
+        return self.realm.extend_query(service | scope)
 
 
 async def fetch_token(wire: Wire, clock: Clock, request: TokenRequest) -> Token:
