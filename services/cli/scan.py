@@ -92,7 +92,10 @@ def scan(
 
         check_environment()
         if parse_engine(engine) is not Engine.SECURITY_CENTER:
-            raise engine_not_ready()
+            raise engine_not_ready(
+                "`drydock scan` looks into images with SECURITY_CENTER only.",
+                hint="Name security-center, or no engine.",
+            )
         reference = parse_reference(image)
         shown = parse_severities(severity)
         wanted = parse_platform(platform) if platform else None

@@ -13,7 +13,7 @@ from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
-from services.kernel.model.engine import Engine, engine_not_ready
+from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.model.reference import RepositoryName, parse_tag
 from services.kernel.model.repository_id import repository_id
@@ -52,7 +52,6 @@ class ScannerApplication:
         open_source: OpenSource,
         clock: Clock,
         ids: Ids,
-        engines: frozenset[Engine],
     ) -> None:
         self._pool = pool
         self._store = store
@@ -62,7 +61,6 @@ class ScannerApplication:
         self._open_source = open_source
         self._clock = clock
         self._ids = ids
-        self._engines = engines
 
     # tasks
 
@@ -79,8 +77,8 @@ class ScannerApplication:
         instance = await self._rules.get_instance(image.instance)
         access = await self._rules.registry_access(instance.instance_id)
         chosen = engine or instance.engine
-        if chosen not in self._engines:
-            raise engine_not_ready()
+        if chosen is not instance.engine:
+            await self._rules.check_engine(instance.instance_id, chosen)
         name = await self._lookup.repository_name(instance, image)
         repo_id = repository_id(instance.instance_id, name)
         async with self._pool.acquire() as db:

@@ -12,7 +12,6 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
-from services.kernel.model.engine import READY_ENGINES
 from services.lab.push import push_image
 from services.registry.limits import SourceSettings
 from services.registry.open import open_repository
@@ -67,7 +66,6 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             open_source=functools.partial(open_repository, SourceSettings()),
             clock=SystemClock(),
             ids=RandomIds(),
-            engines=READY_ENGINES,
         )
         desk = Desk(application, registry)
         await desk.push("1.0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from services.kernel.errors import Kind, ServiceError, invalid
 
@@ -12,10 +13,6 @@ class Engine(enum.Enum):
 
     TRIVY = "TRIVY"
     SECURITY_CENTER = "SECURITY_CENTER"
-
-
-READY_ENGINES = frozenset({Engine.SECURITY_CENTER})
-"""Those that this release scans with: for the instances that rules saves, and for the tasks of the scanner."""
 
 
 def parse_engine(text: str) -> Engine:
@@ -36,12 +33,8 @@ def parse_engine(text: str) -> Engine:
         ) from None
 
 
-def engine_not_ready() -> ServiceError:
-    """Returns the error of asking for an engine that is not among READY_ENGINES."""
+def engine_not_ready(message: str, *, hint: str = "", metadata: Mapping[str, str] | None = None) -> ServiceError:
+    """Returns the error of asking for an engine that cannot scan as things are."""
     return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "ENGINE_NOT_READY",
-        "The TRIVY engine comes with a later release; this one scans with SECURITY_CENTER.",
-        hint="Name security-center, or no engine.",
-        field="engine",
+        Kind.FAILED_PRECONDITION, "ENGINE_NOT_READY", message, hint=hint, field="engine", metadata=metadata
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.ground import Ground
-from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.registry.open import open_repository
 from services.rules.api import RulesApi
@@ -119,5 +118,4 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
-            engines=READY_ENGINES,
         )
