@@ -36,7 +36,13 @@ PARTS: Final[Mapping[Part, ConditionType]] = MappingProxyType(
     }
 )
 PULLED: Final = "PULLED"
-_TITLES: Final = MappingProxyType({Part.ADVISORIES: "advisories", Part.RULE_PACKS: "rules", Part.TRIVY: "trivy"})
+_UNTOLD: Final[Mapping[Part, str]] = MappingProxyType(
+    {
+        Part.ADVISORIES: "how its advisories are",
+        Part.RULE_PACKS: "how its rules are",
+        Part.TRIVY: "that it has trivy",
+    }
+)
 
 
 class Verdict(NamedTuple):
@@ -76,7 +82,7 @@ def of_part(part: Part, said: Iterable[tuple[str, PartHealth]]) -> Verdict:
     """Judges a part by what scanners say: one that is ready is enough, those that are not are named."""
     told = [(node, health) for node, health in said if health.part is part]
     if not told:
-        return Verdict(Status.UNKNOWN, "NO_SCANNER", f"No scanner says how its {_TITLES[part]} are.")
+        return Verdict(Status.UNKNOWN, "NO_SCANNER", f"No scanner says at present {_UNTOLD[part]}.")
     ready = sorted((health for _, health in told if health.ready), key=lambda health: health.reason != "")
     lacking = [(node, health) for node, health in told if not health.ready]
     if not ready:
@@ -107,7 +113,7 @@ def of_authorization(instance: Instance, given: Authorization | None) -> Verdict
 def refusal(engine: Engine, where: str, lacking: Iterable[Condition]) -> ServiceError:
     """Returns the error of an engine that is not ready, naming every condition that does not hold."""
     named = tuple(lacking)
-    told = "; ".join(f"{one.type.value} is {one.status.value} ({one.reason}): {one.message}" for one in named)
+    told = " ".join(f"{one.type.value} is {one.status.value} ({one.reason}): {one.message}" for one in named)
     return engine_not_ready(
         f"{engine.value} is not ready {where}. {told}",
         hint="Mend these and try again; `drydock instance engines INSTANCE` shows all conditions.",

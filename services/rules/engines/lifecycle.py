@@ -155,7 +155,9 @@ class Engines:
         """Keeps what a scanner says of itself, until it says something else or is silent for too long."""
         told = sum(len(part.message) for part in report.parts)
         if not 0 < report.valid_seconds <= _LONGEST_VALID_SECONDS or told > _LONGEST_REPORT or not report.node_id:
-            raise invalid("INVALID_REPORT", "The report is nobody's, or holds too long or too much.", field="report")
+            raise invalid(
+                "INVALID_REPORT", "The report is nobody's, or holds too long or too much.", field="report"
+            )
         now = self._clock.now()
         async with self._pool.acquire() as conn, conn.transaction():
             await self._store.save_report(conn, report, now + timedelta(seconds=report.valid_seconds))

@@ -17,6 +17,7 @@ from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
+from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
@@ -27,7 +28,9 @@ from services.scanner.engine import EngineRelease
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
+from services.scanner.rulepacks import RulePacks
 from services.scanner.search import open_search
+from services.scanner.selfreport import SelfReport
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
@@ -78,8 +81,9 @@ async def server(
     ):
         opener = functools.partial(open_repository, settings.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
+        node_id = f"scanner-{ground.ids.uuid()}"
         worker = Worker(
-            owner=f"scanner-{ground.ids.uuid()}",
+            owner=node_id,
             pool=pool,
             store=store,
             recorder=recorder,
@@ -108,6 +112,17 @@ async def server(
         )
         process.start("scanner doubts", settler.run(stopping))
         process.start("scanner worker", worker.run(stopping))
+        if search.inspection is not None:
+            report = SelfReport(
+                node_id=node_id,
+                rules=rules,
+                watch=watch,
+                packs=RulePacks(search.inspection, settings.malware_rules, workers),
+                clock=clock,
+                max_age=AdvisorySettings().max_age,
+                every_seconds=settings.self_report_seconds,
+            )
+            process.start("scanner report", report.run(stopping))
         ready.set(True)
         yield ScannerApplication(
             pool=pool,
