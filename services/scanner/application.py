@@ -76,7 +76,7 @@ class ScannerApplication:
         task_id = _task_id(request_id) if request_id else self._ids.uuid()
         instance = await self._rules.get_instance(image.instance)
         access = await self._rules.registry_access(instance.instance_id)
-        chosen = engine or instance.engine
+        chosen = engine or image.engine or instance.engine
         if chosen is not instance.engine:
             await self._rules.check_engine(instance.instance_id, chosen)
         name = await self._lookup.repository_name(instance, image)

@@ -73,12 +73,19 @@ class ScannerBench:
         self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
 
-    async def ask(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> TaskRecord:
+    async def ask(
+        self,
+        image: ImageAddress,
+        *,
+        revision: int = 1,
+        lane: int = LANE_PUSH,
+        engine: Engine = Engine.SECURITY_CENTER,
+    ) -> TaskRecord:
         request = ScanRequested(
             task_id=str(uuid.uuid4()),
             image=image,
             revision=revision,
-            engine=Engine.SECURITY_CENTER,
+            engine=engine,
             rule_ids=("crscnr-1",),
             target_ids=("tgt-1",),
             requested_at=datetime.now(UTC),
