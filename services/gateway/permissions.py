@@ -39,6 +39,7 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _ADMIN + "ListDeadLetters": Role.ADMIN,
         _ADMIN + "GetDeadLetter": Role.ADMIN,
         _ADMIN + "ReplayDeadLetter": Role.ADMIN,
+        _ADMIN + "ListAuditRecords": Role.ADMIN,
         _RULES + "CreateInstance": Role.OPERATOR,
         _RULES + "GetInstance": Role.VIEWER,
         _RULES + "ListInstances": Role.VIEWER,
