@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from services.gateway.audit import AuditInterceptor, AuditLog
 from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
-from services.gateway.editions import Editions
+from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
@@ -91,7 +91,7 @@ async def server(
     plan = _Plan(
         settings=settings,
         services=services,
-        interceptors=(interceptor, AuditInterceptor(audit)),
+        interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
         app=app,
         webhooks=webhooks,
     )
