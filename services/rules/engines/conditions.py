@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -11,7 +12,7 @@ from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.reasons import ScanFailure
 from services.registry.trial import Trial
 from services.rules.api import Instance
-from services.rules.engines.api import Condition, ConditionType, Part, PartHealth, Status
+from services.rules.engines.api import Condition, ConditionType, EngineStatus, Part, PartHealth, Status
 from services.rules.engines.store import Authorization
 
 _REGISTRY: Final = (ConditionType.REGISTRY_REACHABLE, ConditionType.CREDENTIALS_VALID)
@@ -108,6 +109,29 @@ def of_authorization(instance: Instance, given: Authorization | None) -> Verdict
         )
     who = given.actor or "somebody without a key"
     return Verdict(Status.TRUE, "AUTHORIZED", f"Authorized by {who} at {given.at:%Y-%m-%dT%H:%M:%SZ}.")
+
+
+def settled(before: Condition | None, verdict: Verdict | None, type_: ConditionType, now: datetime) -> Condition:
+    """Returns a condition as it is now; nothing new means as before."""
+    if verdict is None and before is not None:
+        return before
+    status, reason, message = verdict or NOT_CHECKED
+    since = before.changed_at if before is not None and before.status is status else now
+    return Condition(type=type_, status=status, reason=reason, message=message, changed_at=since)
+
+
+def status_of(
+    instance: Instance, engine: Engine, found: Mapping[ConditionType, Condition], given: Authorization | None
+) -> EngineStatus:
+    """Puts an engine's conditions together."""
+    return EngineStatus(
+        instance_id=instance.instance_id,
+        engine=engine,
+        in_use=engine is instance.engine,
+        conditions=tuple(found[type_] for type_ in NEEDS[engine]),
+        authorized_by=given.actor if given else "",
+        authorized_at=given.at if given else None,
+    )
 
 
 def refusal(engine: Engine, where: str, lacking: Iterable[Condition]) -> ServiceError:

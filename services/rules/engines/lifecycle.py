@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 import asyncpg
@@ -21,7 +21,6 @@ from services.rules import instances, refusals
 from services.rules.access import Passwords
 from services.rules.api import Edition, Instance
 from services.rules.engines.api import (
-    Condition,
     ConditionType,
     EngineStatus,
     Part,
@@ -31,7 +30,6 @@ from services.rules.engines.api import (
 )
 from services.rules.engines.conditions import (
     NEEDS,
-    NOT_CHECKED,
     PARTS,
     PULLED,
     Verdict,
@@ -39,6 +37,8 @@ from services.rules.engines.conditions import (
     of_part,
     of_trial,
     refusal,
+    settled,
+    status_of,
 )
 from services.rules.engines.entitlement import EntitlementRecord, of_entitlement
 from services.rules.engines.store import Authorization, EngineStore
@@ -240,7 +240,7 @@ class Engines:
         before = await self._store.conditions(conn, instance.instance_id)
         given = await self._store.authorizations(conn, instance.instance_id)
         verdicts = await self._verdicts(conn, instance, given) | dict(seen)
-        found = {type_: _settled(before.get(type_), verdicts.get(type_), type_, now) for type_ in ConditionType}
+        found = {type_: settled(before.get(type_), verdicts.get(type_), type_, now) for type_ in ConditionType}
         changed = [condition for condition in found.values() if condition != before.get(condition.type)]
         if changed:
             try:
@@ -257,7 +257,7 @@ class Engines:
                     status=condition.status.value,
                     reason=condition.reason,
                 )
-        return {engine: _status(instance, engine, found, given.get(engine)) for engine in NEEDS}
+        return {engine: status_of(instance, engine, found, given.get(engine)) for engine in NEEDS}
 
     async def _verdicts(
         self, conn: Connection, instance: Instance, given: Mapping[Engine, Authorization]
@@ -271,28 +271,6 @@ class Engines:
             ConditionType.AUTHORIZED: of_authorization(instance, ours),
             ConditionType.ENTITLED: of_entitlement(await self._entitlement.read(), instance, earlier),
         }
-
-
-def _settled(before: Condition | None, verdict: Verdict | None, type_: ConditionType, now: datetime) -> Condition:
-    """Returns a condition as it is now; nothing new means as before."""
-    if verdict is None and before is not None:
-        return before
-    status, reason, message = verdict or NOT_CHECKED
-    since = before.changed_at if before is not None and before.status is status else now
-    return Condition(type=type_, status=status, reason=reason, message=message, changed_at=since)
-
-
-def _status(
-    instance: Instance, engine: Engine, found: Mapping[ConditionType, Condition], given: Authorization | None
-) -> EngineStatus:
-    return EngineStatus(
-        instance_id=instance.instance_id,
-        engine=engine,
-        in_use=engine is instance.engine,
-        conditions=tuple(found[type_] for type_ in NEEDS[engine]),
-        authorized_by=given.actor if given else "",
-        authorized_at=given.at if given else None,
-    )
 
 
 def _way(saved: SealedInstance) -> tuple[object, ...]:
