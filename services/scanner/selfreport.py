@@ -12,7 +12,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import is_outage
 from services.kernel.errors import ServiceError
 from services.kernel.model.engine import Engine
-from services.kernel.wakeup import wait
+from services.kernel.wakeup import wait, wait_any
 from services.rules.api import RulesApi
 from services.rules.engines.api import Part, PartHealth, ScannerReport
 from services.scanner.advisories.watch import AdvisoryWatch
@@ -53,13 +53,26 @@ class SelfReport:
         self._compiled: PartHealth | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Reports at once, without the rules, which take a moment to compile; then at every interval with them."""
-        await self._report()
-        pause = 0.0
-        while not await wait(stopping, pause):
-            pause = self._every
-            self._compiled = await self._packs.look()
-            await self._report()
+        """Reports at once, at every interval, and when rules are seen otherwise than before, until `stopping`.
+
+        Rules take a moment to compile, and may lie on a slow disk: no report waits for them.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            news = asyncio.Event()
+            looks = tasks.create_task(self._look(news, stopping), name="scanner rules")
+            while not stopping.is_set():
+                news.clear()
+                await self._report()
+                await wait_any((news, stopping), self._every)
+            looks.cancel()
+
+    async def _look(self, news: asyncio.Event, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            seen = await self._packs.look()
+            if seen != self._compiled:
+                self._compiled = seen
+                news.set()
+            await wait(stopping, self._every)
 
     async def _report(self) -> None:
         try:
