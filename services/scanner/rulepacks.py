@@ -37,7 +37,11 @@ class RulePacks:
             return self._health(ready=False, reason="RULES_BROKEN", message=why)
         if self._folder is None:
             return self._health(ready=True)
-        files, broken = await asyncio.to_thread(self._read, self._folder)
+        try:
+            files, broken = await asyncio.to_thread(self._read, self._folder)
+        except OSError as error:  # somebody may be at work in it
+            message = f"The folder of the operator's rules cannot be read ({type(error).__name__})."
+            return self._health(ready=False, reason="RULE_FOLDER_UNREADABLE", message=message)
         if broken:
             named = "; ".join(f"{one.name}: {one.why}" for one in broken[:_MAX_NAMED])
             count = f"{len(broken)} files of the operator's rules are not usable"
