@@ -71,14 +71,22 @@ class Client:
     channel: grpc.aio.Channel
     running: Running
 
-    async def instance(self, access: RegistryAccess, name: str = "lab", *, default_rule: bool = True) -> str:
-        """Registers a registry and returns its id."""
+    async def instance(
+        self,
+        access: RegistryAccess,
+        name: str = "lab",
+        *,
+        default_rule: bool = True,
+        engine: str = "security-center",
+    ) -> str:
+        """Registers a registry and returns its id; the engine is named, whatever is installed here."""
         answer = await RulesServiceStub(self.channel).CreateInstance(
             rules_service_pb2.CreateInstanceRequest(
                 instance=instance_pb2.Instance(
                     name=name, address=access.address, plain_http=access.plain_http, username=access.username
                 ),
                 password=access.password.get_secret_value(),
+                engine=engine,
                 no_default_rule=not default_rule,
             )
         )

@@ -16,6 +16,7 @@ from services.cli.options import (
     ImageArgument,
     InstanceArgument,
     OutputOption,
+    SaidByOption,
     ServerOption,
 )
 from services.cli.output import Output, Record, to_record
@@ -47,6 +48,7 @@ def list_(
     ] = None,
     identifier: Annotated[str, typer.Option("--id", metavar="PART", help="Only ids that contain this.")] = "",
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Only findings of this platform.")] = "",
+    engine: SaidByOption = "",
     worst_first: Annotated[bool, typer.Option("--worst-first", help="From CRITICAL to UNKNOWN.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
     output: OutputOption = Output.TABLE,
@@ -62,7 +64,7 @@ def list_(
         from drydock.scanner.v1.scanner_service_pb2 import ListFindingsRequest
 
         request = ListFindingsRequest(
-            image=to_image_ref(instance, image),
+            image=to_image_ref(instance, image, engine),
             kind=kind.name if kind else "",
             severity=severity.name if severity else "",
             id_contains=identifier,

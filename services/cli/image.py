@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import ImageRef
 
 
-def to_image_ref(instance: str, image: str) -> ImageRef:
+def to_image_ref(instance: str, image: str, engine: str = "") -> ImageRef:
     """Reads `NAMESPACE/REPO:TAG` or `@DIGEST`; with neither, the tag is `latest`.
+
+    `engine` asks for what that engine says alone.
 
     Raises:
         ServiceError: INVALID_REFERENCE.
@@ -25,4 +27,5 @@ def to_image_ref(instance: str, image: str) -> ImageRef:
         repository=name.repository.name,
         tag=name.tag or "",
         digest=name.digest or "",
+        engine=engine,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli import engine as engines
 from services.cli.connect import Client, listed, shown
 from services.cli.failure import reported, tell
 from services.cli.options import (
@@ -123,7 +124,7 @@ def list_(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Lists instances by name."""
+    """Lists instances by name; `instance regions` lists the regions."""
 
     async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.rules.v1.rules_service_pb2 import ListInstancesRequest
@@ -229,6 +230,38 @@ def delete(
         return to_record(await client.rules.DeleteInstance(DeleteInstanceRequest(instance=instance)))
 
     shown(work, server=server, data=data, output=output)
+
+
+@app.command(epilog=examples("drydock instance regions", "drydock instance list --region eu"))
+def regions(
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists the regions that instances lie in, with how many there are."""
+
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
+        from drydock.rules.v1.rules_service_pb2 import ListRegionsRequest
+
+        del size, token  # there are few
+        return [to_record(one) for one in (await client.rules.ListRegions(ListRegionsRequest())).regions], ""
+
+    listed(fetch, ("region", "instances"), server=server, data=data, output=output)
+
+
+app.command(epilog=examples("drydock instance engines prod", "drydock instance engines prod --output json"))(
+    engines.engines
+)
+app.command(
+    epilog=examples(
+        "drydock instance activate prod security-center --authorize",
+        "drydock instance activate prod trivy   # checks, and changes nothing",
+    )
+)(engines.activate)
+app.command(epilog=examples("drydock instance switch prod trivy", "drydock instance switch prod security-center"))(
+    engines.switch
+)
 
 
 async def find_instance(client: Client, instance: str) -> Instance:

@@ -37,6 +37,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "findings": _Entry("findings", "What is wrong with an image."),
         "report": _Entry("report", "Prints all that the last scan of an image says."),
         "key": _Entry("key", "Access keys of the gateway."),
+        "audit": _Entry("audit", "Lists who changed what."),
         "dead-letter": _Entry("dead_letter", "What no consumer could read: list, show, replay."),
         "advisories": _Entry("advisories", "The advisory file: import, update, status."),
         "version": _Entry("version", "Tells the version."),

@@ -39,6 +39,9 @@ _ENGINES = "security-center|trivy|all"
 EngineOption = Annotated[
     str, typer.Option("--engine", metavar=_ENGINES, help="Who scans; the instance's own by default.")
 ]
+SaidByOption = Annotated[
+    str, typer.Option("--engine", metavar=_ENGINES, help="What this engine says; by default the last scan.")
+]
 OwnEngineOption = Annotated[
     str, typer.Option("--engine", metavar=_ENGINE, help="Who scans its images; by default the best there is.")
 ]

@@ -18,6 +18,7 @@ from services.cli.options import (
     DataOption,
     ImageArgument,
     InstanceArgument,
+    SaidByOption,
     ServerOption,
     examples,
 )
@@ -36,6 +37,7 @@ def report(
     image: ImageArgument,
     *,
     platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
+    engine: SaidByOption = "",
     output: Annotated[
         Format, typer.Option("--output", help="For people, the whole report, or a form that other programs read.")
     ] = Format.JSON,
@@ -47,7 +49,7 @@ def report(
     async def work(client: Client) -> bytes:
         from drydock.scanner.v1.scanner_service_pb2 import GetReportRequest
 
-        request = GetReportRequest(image=to_image_ref(instance, image), platform=platform)
+        request = GetReportRequest(image=to_image_ref(instance, image, engine), platform=platform)
         return (await client.scanner.GetReport(request)).report
 
     stored = call(work, server=server, data=data, output=output.failures)

@@ -15,6 +15,7 @@ from services.cli.options import (
     ImageArgument,
     InstanceArgument,
     OutputOption,
+    SaidByOption,
     ServerOption,
     WaitOption,
 )
@@ -36,6 +37,7 @@ def status(
     instance: InstanceArgument,
     image: ImageArgument,
     *,
+    engine: SaidByOption = "",
     wait: WaitOption = None,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
@@ -53,7 +55,7 @@ def status(
     async def work(client: Client) -> Task | None:
         from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
 
-        request = GetImageStatusRequest(image=to_image_ref(instance, image))
+        request = GetImageStatusRequest(image=to_image_ref(instance, image, engine))
         if wait is None:
             return (await client.scanner.GetImageStatus(request)).task
 

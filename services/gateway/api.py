@@ -1,9 +1,10 @@
-"""What the gateway offers of its own: access keys, and dead letters of the bus."""
+"""What the gateway offers of its own: access keys, who did what with them, and dead letters of the bus."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -88,4 +89,39 @@ class DeadLettersApi(Protocol):
 
     async def replay_letter(self, topic: str, place: Place) -> None:
         """Publishes a letter to its topic again, and leaves it where it lies. Consumers know repeated events."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """A change that somebody asks for."""
+
+    actor: str
+    """Name of a key."""
+    action: str
+    """As in `RulesService/SwitchScanEngine`."""
+    instance: str
+    """As the caller named it; empty where the call names none."""
+    subject: Mapping[str, str]
+    """What else the call names; never a secret."""
+    request_id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord(Act):
+    """An act as it was noted."""
+
+    record_id: int
+    at: datetime
+    outcome: str
+    """`OK`, or the reason of the refusal; empty while it runs, and when nobody knows how it ended."""
+
+
+class AuditApi(Protocol):
+    """Who changed what."""
+
+    async def list_records(
+        self, *, instance: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[AuditRecord]:
+        """Lists records, newest first; of an instance, whatever it was called by, id or name."""
         ...

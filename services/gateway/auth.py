@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
 from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc import call_context
 from services.kernel.rpc.bearer import bearer_in
 from services.kernel.rpc.interceptors import Metadata
 
@@ -26,6 +27,7 @@ class BearerGuard:
             return
         key = await self._checker.check(bearer_in(metadata))
         if least is not None and suffices(key.role, least):
+            call_context.act_for(key.name)
             return
         needed = f"the role {least.value.lower()}" if least is not None else "a role that nobody has"
         raise ServiceError(

@@ -11,7 +11,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from drydock.gateway.v1 import admin_service_pb2 as pb
-from services.gateway.api import DeadLetter, Key, Role
+from services.gateway.api import AuditRecord, DeadLetter, Key, Role
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, Place
 from services.kernel.errors import invalid
 
@@ -58,6 +58,21 @@ def to_key(key: Key) -> pb.Key:
     """Writes a key."""
     message = pb.Key(key_id=key.key_id, name=key.name, role=_NUMBERS[key.role], instance_id=key.instance_id)
     message.create_time.FromDatetime(key.created_at)
+    return message
+
+
+def to_audit_record(record: AuditRecord) -> pb.AuditRecord:
+    """Writes a record of the audit log."""
+    message = pb.AuditRecord(
+        record_id=record.record_id,
+        actor=record.actor,
+        action=record.action,
+        instance=record.instance,
+        subject=record.subject,
+        outcome=record.outcome,
+        request_id=record.request_id,
+    )
+    message.record_time.FromDatetime(record.at)
     return message
 
 

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import grpc
+import structlog
 
 from services.kernel.clock import Clock
+from services.kernel.db import is_outage
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.edition import edition_not_supported
 from services.rules.api import Edition, Instance, RulesApi
 
+log = structlog.get_logger()
+
+if TYPE_CHECKING:
+    Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
+
 _TTL_SECONDS = 5.0
 _MAX_REMEMBERED = 1024
+_ASK_SECONDS = 2.0
+_SILENT = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
+_GUARDED: Final = "/drydock.scanner.v1.ScannerService/"
 
 
 class Editions:
@@ -41,3 +57,60 @@ class Editions:
         while len(self._known) > _MAX_REMEMBERED:
             self._known.popitem(last=False)
         return instance
+
+
+class EditionInterceptor(grpc.aio.ServerInterceptor):
+    """Refuses calls of ScannerService about an image of a personal instance, whatever was scanned of it before.
+
+    The scanner answers from its own rows and asks nobody. While rules cannot be asked, nobody is refused: results
+    stay readable when another service is away.
+    """
+
+    def __init__(self, editions: Editions, clock: Clock) -> None:
+        self._editions = editions
+        self._clock = clock
+        self._silent_until = float("-inf")
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Returns the method, guarded where it may be about an image."""
+        handler = await continuation(handler_call_details)
+        guarded = handler_call_details.method.startswith(_GUARDED)
+        if handler is None or not guarded or handler.unary_unary is None:
+            return handler
+        return grpc.unary_unary_rpc_method_handler(
+            self._checked(handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _checked(self, behaviour: Any) -> Any:
+        async def call(request: Any, context: Any) -> Any:
+            image = getattr(request, "image", None)
+            if image is not None and image.instance:
+                await self._check(image.instance)
+            return await behaviour(request, context)
+
+        return call
+
+    async def _check(self, instance: str) -> None:
+        if self._clock.monotonic() < self._silent_until:
+            return
+        try:
+            async with asyncio.timeout(_ASK_SECONDS):
+                await self._editions.enterprise(instance)
+        except ServiceError as error:
+            if error.kind not in _SILENT:
+                raise
+            self._pass(error.reason)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self._pass(type(error).__name__)
+
+    def _pass(self, why: str) -> None:
+        log.warning("editions.unasked", why=why)
+        self._silent_until = self._clock.monotonic() + _TTL_SECONDS

@@ -8,7 +8,7 @@ from drydock.notifier.v1 import notifier_service_pb2_grpc as notifier_rpc
 from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from drydock.scanner.v1 import scanner_service_pb2_grpc as scanner_rpc
 from services.gateway.acr.servicer import ContainerRegistryServicer
-from services.gateway.api import AdminApi, DeadLettersApi
+from services.gateway.api import AdminApi, AuditApi, DeadLettersApi
 from services.gateway.editions import Editions
 from services.gateway.servicer import AdminServicer
 from services.gateway.webhooks.address import WebhookAddress
@@ -28,6 +28,7 @@ def public_services(
     notifier: NotifierApi,
     admin: AdminApi,
     letters: DeadLettersApi,
+    audit: AuditApi,
     editions: Editions,
     webhooks: WebhookAddress,
 ) -> tuple[Service, ...]:
@@ -36,7 +37,7 @@ def public_services(
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
     notifier_servicer = NotifierServicer(notifier)
-    admin_servicer = AdminServicer(admin, letters, webhooks)
+    admin_servicer = AdminServicer(admin, letters, audit, webhooks)
     return (
         Service(
             name="drydock.acr.v20181201.ContainerRegistry",

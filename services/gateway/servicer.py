@@ -1,19 +1,27 @@
-"""The gRPC face of what the gateway has of its own: keys and dead letters."""
+"""The gRPC face of what the gateway has of its own: keys, the audit log and dead letters."""
 
 from __future__ import annotations
 
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
-from services.gateway.api import AdminApi, DeadLettersApi
-from services.gateway.convert import from_letter_name, from_role, to_key, to_letter, to_letter_content
+from services.gateway.api import AdminApi, AuditApi, DeadLettersApi
+from services.gateway.convert import (
+    from_letter_name,
+    from_role,
+    to_audit_record,
+    to_key,
+    to_letter,
+    to_letter_content,
+)
 from services.gateway.webhooks.address import WebhookAddress
 
 
 class AdminServicer(rpc.AdminServiceServicer):
-    """AdminService over AdminApi and DeadLettersApi."""
+    """AdminService over AdminApi, AuditApi and DeadLettersApi."""
 
-    def __init__(self, api: AdminApi, letters: DeadLettersApi, webhooks: WebhookAddress) -> None:
+    def __init__(self, api: AdminApi, letters: DeadLettersApi, audit: AuditApi, webhooks: WebhookAddress) -> None:
         self._api = api
+        self._audit = audit
         self._letters = letters
         self._webhooks = webhooks
 
@@ -56,3 +64,13 @@ class AdminServicer(rpc.AdminServiceServicer):
         """Publishes a dead letter to its topic again."""
         await self._letters.replay_letter(*from_letter_name(request.name))
         return pb.ReplayDeadLetterResponse()
+
+    async def ListAuditRecords(
+        self, request: pb.ListAuditRecordsRequest, context: object
+    ) -> pb.ListAuditRecordsResponse:
+        """Lists who changed what."""
+        page = await self._audit.list_records(
+            instance=request.instance, page_size=request.page_size, page_token=request.page_token
+        )
+        records = [to_audit_record(record) for record in page.items]
+        return pb.ListAuditRecordsResponse(records=records, next_page_token=page.next_token)

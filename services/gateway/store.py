@@ -1,12 +1,14 @@
-"""The gateway's rows: keys and the counter of image events."""
+"""The gateway's rows: keys, the audit log and the counter of image events."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
+import msgspec
 
-from services.gateway.api import Key, Role
+from services.gateway.api import Act, AuditRecord, Key, Role
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
 
@@ -48,6 +50,38 @@ class GatewayStore:
         """Revokes by id or name; returns the hash, None when no living key is called that."""
         revoked: bytes | None = await conn.fetchval(self._queries["revoke_key"], key, at)
         return revoked
+
+    async def insert_audit(self, conn: Connection, act: Act, at: datetime) -> int:
+        """Notes an act, and returns the record's id."""
+        subject = msgspec.json.encode(dict(act.subject)).decode()
+        return int(
+            await conn.fetchval(
+                self._queries["insert_audit"], at, act.actor, act.action, act.instance, subject, act.request_id
+            )
+        )
+
+    async def end_audit(self, conn: Connection, record_id: int, outcome: str) -> None:
+        """Notes how an act ended; a second time changes nothing."""
+        await conn.execute(self._queries["end_audit"], record_id, outcome)
+
+    async def list_audit(
+        self, conn: Connection, before: int, instances: Sequence[str], limit: int
+    ) -> tuple[AuditRecord, ...]:
+        """Lists records before one, newest first, of instances by these names, or of all for none."""
+        rows = await conn.fetch(self._queries["list_audit"], before, list(instances), limit)
+        return tuple(
+            AuditRecord(
+                record_id=row["record_id"],
+                at=row["recorded_at"],
+                actor=row["actor"],
+                action=row["action"],
+                instance=row["instance"],
+                subject=msgspec.json.decode(row["subject"], type=dict[str, str]),
+                outcome=row["outcome"],
+                request_id=row["request_id"],
+            )
+            for row in rows
+        )
 
     async def lock_bootstrap(self, conn: Connection) -> None:
         """Waits until no other process replaces the key of the token file; holds to the transaction's end."""

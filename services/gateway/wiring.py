@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import grpc
 import structlog
 from starlette.applications import Starlette
 
+from services.gateway.audit import AuditInterceptor, AuditLog
 from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
-from services.gateway.editions import Editions
+from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
@@ -65,12 +67,14 @@ async def server(
     )
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
+    audit = AuditLog(pool, store, rules, clock)
     services = public_services(
         rules=rules,
         scanner=scanner,
         notifier=notifier,
         admin=keys,
         letters=DeadLetters(ground.bus),
+        audit=audit,
         editions=editions,
         webhooks=webhooks,
     )
@@ -84,7 +88,13 @@ async def server(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
     app = http_app(distribution=webhook, ids=ids)
-    plan = _Plan(settings=settings, services=services, interceptor=interceptor, app=app, webhooks=webhooks)
+    plan = _Plan(
+        settings=settings,
+        services=services,
+        interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
+        app=app,
+        webhooks=webhooks,
+    )
     part = process.readiness.add("gateway")
     grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
     part.set(True)
@@ -97,7 +107,8 @@ class _Plan:
 
     settings: GatewaySettings
     services: Sequence[Service]
-    interceptor: CallInterceptor
+    interceptors: Sequence[grpc.aio.ServerInterceptor]
+    """The outermost first."""
     app: Starlette
     webhooks: WebhookAddress
 
@@ -109,7 +120,7 @@ async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
     async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
         plan.webhooks.opened(http_address)  # before anybody can ask for it
         async with serve(
-            listen.grpc_listen, plan.services, interceptors=[plan.interceptor], grace_seconds=grace
+            listen.grpc_listen, plan.services, interceptors=plan.interceptors, grace_seconds=grace
         ) as grpc_door:
             _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
             yield grpc_door.address, http_address

@@ -18,18 +18,17 @@ _ACTIONS = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}
 
 
 class BasicDoor:
-    """Lets known users in (RFC 7617)."""
+    """Lets known users in (RFC 7617): those of the mapping at that moment, so that passwords may change."""
 
     def __init__(self, app: ASGIApp, users: Mapping[str, str]) -> None:
         self._app = app
-        self._known = {
-            b"Basic " + base64.b64encode(f"{name}:{password}".encode()): name for name, password in users.items()
-        }
+        self._users = users
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         given = dict(scope["headers"]).get(b"authorization", b"")
-        for expected, name in self._known.items():
+        for name, password in self._users.items():
+            expected = b"Basic " + base64.b64encode(f"{name}:{password}".encode())
             if hmac.compare_digest(given, expected):
                 await self._app({**scope, "lab_user": name}, receive, send)
                 return

@@ -61,6 +61,7 @@ async def serve_registry(
     tokens: LabTokenServer | None = None,
     notify: Endpoint | None = None,
     port: int = 0,
+    content: Content | None = None,
 ) -> AsyncIterator[LabRegistry]:
     """Runs a registry in this event loop for the time of the block, on 127.0.0.1 only.
 
@@ -69,11 +70,12 @@ async def serve_registry(
         tokens: whose tokens are asked for, in place of names and passwords.
         notify: where events go; nowhere with None.
         port: a free one is taken for 0.
+        content: what an earlier one had, to go on with.
     """
     listener, address = listen(port)
     faults = Faults()
     notifications = Notifications(notify, address) if notify else None
-    app: ASGIApp = Routes(Content(), notifications).app()
+    app: ASGIApp = Routes(content or Content(), notifications).app()
     if users is not None:
         app = BasicDoor(app, users)
     if tokens is not None:

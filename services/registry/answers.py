@@ -23,6 +23,9 @@ class Asked(enum.Enum):
 
     MANIFEST = "image"
     BLOB = "blob"
+    TAGS = "repository"
+    CATALOG = "catalogue"
+    ROOT = "registry"
 
 
 class _Error(msgspec.Struct):
@@ -82,6 +85,9 @@ def failure_of(
             hint="If the registry redirects there, check its storage settings; else check the credentials.",
             metadata=facts,
         )
+    if status in (404, 410) and asked is Asked.ROOT:
+        what = f"answers {status} at /v2/: no registry is there"
+        return registry_error(host, what, None, facts | {FINAL: "status"})
     if status in (404, 410):
         return _missing(asked, what, host, told, facts)
     return unwilling(response, what=what, host=host, clock=clock, code=code)
@@ -93,6 +99,13 @@ def _missing(asked: Asked, what: str, host: str, told: str, facts: dict[str, str
             Reason.IMAGE_NOT_FOUND,
             f"There is no image {what} at {host}{told}.",
             hint="Check repository, tag and digest.",
+            metadata=facts,
+        )
+    if asked is not Asked.BLOB:
+        return ScanFailure(
+            Reason.IMAGE_NOT_FOUND,
+            f"There is no {asked.value} {what} at {host}{told}.",
+            hint="Check its name; the registry may have deleted it.",
             metadata=facts,
         )
     return ScanFailure(

@@ -11,6 +11,7 @@ from typing import Protocol
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
+from services.rules.engines.api import EnginesApi
 
 
 class Edition(enum.Enum):
@@ -125,18 +126,21 @@ class ScanRule(NewScanRule):
     updated_at: datetime
 
 
-class RulesApi(Protocol):
-    """Instances, repositories and scan rules.
+class RulesApi(EnginesApi, Protocol):
+    """Instances, their engines, repositories and scan rules.
 
     Wherever an instance is named, its id or its name will do. Errors of every call: INSTANCE_NOT_EXIST,
     REPO_NOT_EXIST, SCAN_RULE_NOT_EXIST (NOT_FOUND); INVALID_* (INVALID_ARGUMENT).
     """
 
-    async def create_instance(self, new: NewInstance) -> Instance:
+    async def create_instance(self, new: NewInstance, *, actor: str = "") -> Instance:
         """Saves an instance and, unless told not to, its rule "every push"; a personal one gets no rule.
 
+        With no engine named, it gets TRIVY where a scanner has a working one, else SECURITY_CENTER. Whoever makes
+        it has authorized the engine that it gets: the actor, by the name of their key.
+
         Raises:
-            ServiceError: INSTANCE_ALREADY_EXIST; ENGINE_NOT_READY for an engine that cannot be used.
+            ServiceError: INSTANCE_ALREADY_EXIST; ENGINE_NOT_READY for TRIVY where no scanner has it.
         """
         ...
 

@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 import asyncpg
 import structlog
-from pydantic import SecretStr
 
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
@@ -15,11 +14,10 @@ from services.kernel.errors import not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
-from services.kernel.model.edition import edition_not_supported
-from services.kernel.model.engine import Engine, engine_not_ready
+from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page, decode_moment, decode_token, encode_token
-from services.kernel.secrets import SecretBox
-from services.rules import grammar, refusals, repositories
+from services.rules import grammar, instances, refusals, repositories
+from services.rules.access import Passwords
 from services.rules.api import (
     Edition,
     Instance,
@@ -31,6 +29,8 @@ from services.rules.api import (
     ScanType,
     Scope,
 )
+from services.rules.engines.api import EngineStatus, Region, ScannerReport
+from services.rules.engines.lifecycle import Engines
 from services.rules.store import RulesStore, SealedInstance
 from services.rules.targets import TargetCheck
 
@@ -50,31 +50,32 @@ class Rules:
         pool: Pool,
         store: RulesStore,
         targets: TargetCheck,
-        box: SecretBox,
+        passwords: Passwords,
+        engines: Engines,
         clock: Clock,
         ids: Ids,
-        engines: frozenset[Engine],
         max_rules_per_instance: int,
     ) -> None:
         self._pool = pool
         self._store = store
         self._targets = targets
-        self._box = box
+        self._passwords = passwords
+        self._engines = engines
         self._clock = clock
         self._ids = ids
-        self._engines = engines
         self._max_rules = max_rules_per_instance
 
     # instances
 
-    async def create_instance(self, new: NewInstance) -> Instance:
+    async def create_instance(self, new: NewInstance, *, actor: str = "") -> Instance:
         """Saves an instance and, if it may be scanned and unless told not to, its rule "every push"."""
         grammar.check_new_instance(new)
-        saved = self._first(new, self._usable(new.engine))
-        instance = saved.instance
         async with self._pool.acquire() as conn, conn.transaction():
+            saved = self._first(new, await self._engines.choose(conn, new.engine))
+            instance = saved.instance
             if not await self._store.insert_instance(conn, saved):
                 raise refusals.instance_name_taken(new.name)
+            await self._engines.introduce(conn, instance, actor)
             if new.default_rule and instance.edition is Edition.ENTERPRISE:
                 await self._store.insert_rule(
                     conn,
@@ -113,6 +114,7 @@ class Rules:
                 async with conn.transaction():
                     saved = self._changed(await self._find(conn, instance, lock=True), change)
                     await self._store.update_instance(conn, saved)
+                    await self._engines.moved(conn, saved.instance)
             except asyncpg.UniqueViolationError as error:
                 raise refusals.instance_name_taken(change.name or "") from error
         log.info("instance.updated", instance_id=saved.instance.instance_id)
@@ -129,17 +131,8 @@ class Rules:
     async def registry_access(self, instance: str) -> RegistryAccess:
         """Returns how to reach the registry, the password in clear."""
         async with self._pool.acquire() as conn:
-            saved = await self._find(conn, instance)
-        found = _checked_edition(saved.instance)
-        password = ""
-        if saved.sealed_password:
-            password = self._box.open(saved.sealed_password, _password_context(found.instance_id))
-        return RegistryAccess(
-            address=found.private_address or found.address,
-            plain_http=found.plain_http,
-            username=found.username,
-            password=SecretStr(password),
-        )
+            saved = await instances.enterprise(conn, self._store, instance)
+        return self._passwords.access(saved)
 
     # repositories
 
@@ -278,18 +271,46 @@ class Rules:
         """Asks the notifier whether targets exist."""
         await self._targets.check(target_ids)
 
+    # engines
+
+    async def list_regions(self) -> tuple[Region, ...]:
+        """Lists regions by name."""
+        return await self._engines.list_regions()
+
+    async def list_engines(self, instance: str) -> tuple[EngineStatus, ...]:
+        """Returns every engine of an instance."""
+        return await self._engines.list_engines(instance)
+
+    async def engine_status(self, instance: str, engine: Engine | None = None) -> EngineStatus:
+        """Returns one engine of an instance."""
+        return await self._engines.engine_status(instance, engine)
+
+    async def activate_engine(
+        self, instance: str, engine: Engine, *, authorize: bool, actor: str = ""
+    ) -> EngineStatus:
+        """Checks all that an engine needs, authorization recorded first."""
+        return await self._engines.activate_engine(instance, engine, authorize=authorize, actor=actor)
+
+    async def switch_engine(self, instance: str, engine: Engine, *, actor: str = "") -> EngineStatus:
+        """Makes a ready engine the one in use."""
+        return await self._engines.switch_engine(instance, engine, actor=actor)
+
+    async def check_engine(self, instance: str, engine: Engine) -> None:
+        """Refuses an engine that is neither in use nor ready."""
+        await self._engines.check_engine(instance, engine)
+
+    async def report_scanner(self, report: ScannerReport) -> None:
+        """Takes what a scanner says of itself."""
+        await self._engines.report_scanner(report)
+
     # parts of the above
 
     async def _find(self, conn: Connection, instance: str, *, lock: bool = False) -> SealedInstance:
-        read = self._store.lock_instance if lock else self._store.find_instance
-        found = await read(conn, instance) if grammar.may_name_instance(instance) else None
-        if found is None:
-            raise refusals.no_instance(instance)
-        return found
+        return await instances.find(conn, self._store, instance, lock=lock)
 
     async def _scannable(self, conn: Connection, instance: str) -> Instance:
         """Returns an instance whose images may be scanned."""
-        return _checked_edition((await self._find(conn, instance)).instance)
+        return (await instances.enterprise(conn, self._store, instance)).instance
 
     async def _rule(self, conn: Connection, rule_id: str) -> ScanRule:
         found = await self._store.get_rule(conn, rule_id) if grammar.may_be_id(rule_id) else None
@@ -312,7 +333,8 @@ class Rules:
             created_at=now,
             updated_at=now,
         )
-        return SealedInstance(instance=instance, sealed_password=self._seal(instance, new.password))
+        sealed = self._passwords.seal(instance.instance_id, new.password)
+        return SealedInstance(instance=instance, sealed_password=sealed)
 
     def _changed(self, saved: SealedInstance, change: InstanceChange) -> SealedInstance:
         given = {
@@ -326,27 +348,8 @@ class Rules:
         if sealed and change.password is None and _is_exposed(saved.instance, instance):
             raise refusals.password_needed(instance.name)
         if change.password is not None:
-            sealed = self._seal(instance, change.password)
+            sealed = self._passwords.seal(instance.instance_id, change.password)
         return SealedInstance(instance=instance, sealed_password=sealed)
-
-    def _usable(self, asked: Engine | None) -> Engine:
-        chosen = asked or Engine.SECURITY_CENTER
-        if chosen not in self._engines:
-            raise engine_not_ready()
-        return chosen
-
-    def _seal(self, instance: Instance, password: str) -> bytes:
-        return self._box.seal(password, _password_context(instance.instance_id)) if password else b""
-
-
-def _checked_edition(instance: Instance) -> Instance:
-    if instance.edition is Edition.PERSONAL:
-        raise edition_not_supported(instance.name)
-    return instance
-
-
-def _password_context(instance_id: str) -> str:
-    return f"rules.instance:{instance_id}"
 
 
 def _is_exposed(old: Instance, new: Instance) -> bool:

@@ -10,7 +10,9 @@ from drydock.rules.v1 import rules_service_pb2 as pb
 from drydock.rules.v1.rules_inner_service_pb2_grpc import RulesInnerServiceStub
 from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
 from services.kernel.model.access import RegistryAccess
+from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
+from services.kernel.rpc import call_context
 from services.kernel.rpc.peer import Peer
 from services.rules.api import (
     Instance,
@@ -31,6 +33,8 @@ from services.rules.convert import (
     to_scan_type,
     to_update_instance,
 )
+from services.rules.engines.api import EngineStatus, Region, ScannerReport
+from services.rules.engines.convert import from_engine, from_region, to_report
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.rules.v1.rules_inner_service_pb2_grpc import RulesInnerServiceAsyncStub
@@ -53,6 +57,13 @@ class RulesClient:
         self._create_rule = peer.once(rules.CreateScanRule)
         self._update_rule = peer.once(rules.UpdateScanRule)
         self._delete_rule = peer.once(rules.DeleteScanRule)
+        self._switch_engine = peer.once(rules.SwitchScanEngine)
+        self._activate_engine = peer.repeatable(rules.ActivateScanEngine)
+        self._list_engines = peer.repeatable(rules.ListScanEngines)
+        self._engine_status = peer.repeatable(rules.GetScanEngineStatus)
+        self._list_regions = peer.repeatable(rules.ListRegions)
+        self._check_engine = peer.repeatable(inner.CheckScanEngine)
+        self._report_scanner = peer.repeatable(inner.ReportScanner)
         self._get_instance = peer.repeatable(rules.GetInstance)
         self._list_instances = peer.repeatable(rules.ListInstances)
         self._list_repositories = peer.repeatable(rules.ListRepositories)
@@ -66,9 +77,10 @@ class RulesClient:
 
     # instances
 
-    async def create_instance(self, new: NewInstance) -> Instance:
+    async def create_instance(self, new: NewInstance, *, actor: str = "") -> Instance:
         """Saves an instance; see RulesApi."""
-        return from_instance((await self._create_instance(to_create_instance(new))).instance)
+        with call_context.acting_for(actor):
+            return from_instance((await self._create_instance(to_create_instance(new))).instance)
 
     async def get_instance(self, instance: str) -> Instance:
         """Returns one instance by id or name."""
@@ -97,6 +109,44 @@ class RulesClient:
         """Returns how to reach the registry, password included."""
         answer = await self._get_access(inner_pb.GetRegistryAccessRequest(instance=instance))
         return from_access(answer.access)
+
+    # engines
+
+    async def list_regions(self) -> tuple[Region, ...]:
+        """Lists regions by name."""
+        return tuple(map(from_region, (await self._list_regions(pb.ListRegionsRequest())).regions))
+
+    async def list_engines(self, instance: str) -> tuple[EngineStatus, ...]:
+        """Returns every engine of an instance."""
+        answer = await self._list_engines(pb.ListScanEnginesRequest(instance=instance))
+        return tuple(map(from_engine, answer.engines))
+
+    async def engine_status(self, instance: str, engine: Engine | None = None) -> EngineStatus:
+        """Returns one engine of an instance."""
+        request = pb.GetScanEngineStatusRequest(instance=instance, engine=engine.value if engine else "")
+        return from_engine((await self._engine_status(request)).engine)
+
+    async def activate_engine(
+        self, instance: str, engine: Engine, *, authorize: bool, actor: str = ""
+    ) -> EngineStatus:
+        """Checks all that an engine needs, authorization recorded first; see RulesApi."""
+        request = pb.ActivateScanEngineRequest(instance=instance, engine=engine.value, authorize=authorize)
+        with call_context.acting_for(actor):
+            return from_engine((await self._activate_engine(request)).engine)
+
+    async def switch_engine(self, instance: str, engine: Engine, *, actor: str = "") -> EngineStatus:
+        """Makes a ready engine the one in use; see RulesApi."""
+        request = pb.SwitchScanEngineRequest(instance=instance, engine=engine.value)
+        with call_context.acting_for(actor):
+            return from_engine((await self._switch_engine(request)).engine)
+
+    async def check_engine(self, instance: str, engine: Engine) -> None:
+        """Refuses an engine that is neither in use nor ready; see RulesApi."""
+        await self._check_engine(inner_pb.CheckScanEngineRequest(instance=instance, engine=engine.value))
+
+    async def report_scanner(self, report: ScannerReport) -> None:
+        """Takes what a scanner says of itself."""
+        await self._report_scanner(inner_pb.ReportScannerRequest(report=to_report(report)))
 
     # repositories
 

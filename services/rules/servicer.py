@@ -6,6 +6,8 @@ from drydock.rules.v1 import rules_inner_service_pb2 as inner_pb
 from drydock.rules.v1 import rules_inner_service_pb2_grpc as inner_rpc
 from drydock.rules.v1 import rules_service_pb2 as pb
 from drydock.rules.v1 import rules_service_pb2_grpc as rpc
+from services.kernel.model.engine import parse_engine
+from services.kernel.rpc import call_context
 from services.kernel.rpc.server import Service
 from services.rules.api import RulesApi
 from services.rules.convert import (
@@ -18,6 +20,7 @@ from services.rules.convert import (
     to_repository,
     to_rule,
 )
+from services.rules.engines.convert import from_report, to_engine, to_region
 
 
 class RulesServicer(rpc.RulesServiceServicer):
@@ -30,7 +33,8 @@ class RulesServicer(rpc.RulesServiceServicer):
         self, request: pb.CreateInstanceRequest, context: object
     ) -> pb.CreateInstanceResponse:
         """Registers a registry."""
-        instance = await self._api.create_instance(from_create_instance(request))
+        new = from_create_instance(request)
+        instance = await self._api.create_instance(new, actor=call_context.actor())
         return pb.CreateInstanceResponse(instance=to_instance(instance))
 
     async def GetInstance(self, request: pb.GetInstanceRequest, context: object) -> pb.GetInstanceResponse:
@@ -116,6 +120,47 @@ class RulesServicer(rpc.RulesServiceServicer):
         await self._api.delete_rule(request.rule_id)
         return pb.DeleteScanRuleResponse()
 
+    async def ListRegions(self, request: pb.ListRegionsRequest, context: object) -> pb.ListRegionsResponse:
+        """Lists the regions that instances lie in."""
+        return pb.ListRegionsResponse(regions=[to_region(one) for one in await self._api.list_regions()])
+
+    async def ListScanEngines(
+        self, request: pb.ListScanEnginesRequest, context: object
+    ) -> pb.ListScanEnginesResponse:
+        """Returns both engines of an instance."""
+        found = await self._api.list_engines(request.instance)
+        return pb.ListScanEnginesResponse(engines=[to_engine(status) for status in found])
+
+    async def GetScanEngineStatus(
+        self, request: pb.GetScanEngineStatusRequest, context: object
+    ) -> pb.GetScanEngineStatusResponse:
+        """Returns one engine of an instance."""
+        engine = parse_engine(request.engine) if request.engine else None
+        return pb.GetScanEngineStatusResponse(
+            engine=to_engine(await self._api.engine_status(request.instance, engine))
+        )
+
+    async def ActivateScanEngine(
+        self, request: pb.ActivateScanEngineRequest, context: object
+    ) -> pb.ActivateScanEngineResponse:
+        """Checks an engine, and records that the caller authorizes it."""
+        status = await self._api.activate_engine(
+            request.instance,
+            parse_engine(request.engine),
+            authorize=request.authorize,
+            actor=call_context.actor(),
+        )
+        return pb.ActivateScanEngineResponse(engine=to_engine(status))
+
+    async def SwitchScanEngine(
+        self, request: pb.SwitchScanEngineRequest, context: object
+    ) -> pb.SwitchScanEngineResponse:
+        """Makes a ready engine the one in use."""
+        status = await self._api.switch_engine(
+            request.instance, parse_engine(request.engine), actor=call_context.actor()
+        )
+        return pb.SwitchScanEngineResponse(engine=to_engine(status))
+
 
 class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
     """RulesInnerService over RulesApi: for peers, never behind the gateway's door."""
@@ -157,6 +202,20 @@ class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
         """Checks that targets exist."""
         await self._api.check_targets(tuple(request.target_ids))
         return inner_pb.CheckTargetsResponse()
+
+    async def ReportScanner(
+        self, request: inner_pb.ReportScannerRequest, context: object
+    ) -> inner_pb.ReportScannerResponse:
+        """Takes what a scanner says of itself."""
+        await self._api.report_scanner(from_report(request.report))
+        return inner_pb.ReportScannerResponse()
+
+    async def CheckScanEngine(
+        self, request: inner_pb.CheckScanEngineRequest, context: object
+    ) -> inner_pb.CheckScanEngineResponse:
+        """Checks that a scan may be asked for with an engine."""
+        await self._api.check_engine(request.instance, parse_engine(request.engine))
+        return inner_pb.CheckScanEngineResponse()
 
 
 def inner_services(api: RulesApi) -> tuple[Service, ...]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
 
 
 class RulesSettings(BaseSettings):
@@ -23,3 +28,30 @@ class RulesSettings(BaseSettings):
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
     """Rows deleted in one transaction."""
+    entitlement_file: Path | None = None
+    """Which instances, or how many, may use SECURITY_CENTER (`docs/engines.md`); without one all may."""
+    engine_check_seconds: float = Field(default=60.0, ge=1)
+    """How often the registry of each instance is asked how it is."""
+    engine_pull_seconds: float = Field(default=3600.0, ge=1)
+    """How often an image is pulled from it, all but its layers, once that has worked; until then at each check."""
+    engine_checks: int = Field(default=8, ge=1, le=256)
+    """Registries that one copy of rules asks at once."""
+    engine_look_seconds: float = Field(default=10.0, gt=0, le=60)
+    """Longest time until a registry answers such a question, and for the pull as much again."""
+    registry_token_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Token servers on other hosts that may see a registry's credentials, as for the scanner."""
+
+    @property
+    def look(self) -> SourceSettings:
+        """The bounds and deadlines of a look at a registry: it comes again, so it need not be patient."""
+        seconds = self.engine_look_seconds
+        return SourceSettings(
+            timeouts=Timeouts(connect_seconds=seconds, idle_seconds=seconds, request_seconds=seconds),
+            retry=RetryPolicy(attempts=2),
+            token_hosts=self.registry_token_hosts,
+        )
+
+    @field_validator("registry_token_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value

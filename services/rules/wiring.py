@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS
 from services.kernel.ground import Ground
-from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
+from services.registry.trial import try_registry
+from services.rules.access import Passwords
 from services.rules.api import RulesApi
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
+from services.rules.engines.checker import Checker
+from services.rules.engines.entitlement import EntitlementRecord
+from services.rules.engines.lifecycle import Engines
+from services.rules.engines.metrics import EngineMetrics
+from services.rules.engines.store import EngineStore
 from services.rules.matching import IndexCache
 from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
@@ -51,14 +58,35 @@ async def server(
     )
     process.start("rules.outbox", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
     process.start("rules.retention", Retention(pool, store, clock, settings).run(stopping))
+    passwords, engine_store = Passwords(box), EngineStore()
+    engines = Engines(
+        pool=pool,
+        store=engine_store,
+        rules=store,
+        passwords=passwords,
+        entitlement=EntitlementRecord(settings.entitlement_file),
+        look=functools.partial(try_registry, settings.look, seconds=settings.engine_look_seconds),
+        clock=clock,
+        pull_seconds=settings.engine_pull_seconds,
+    )
+    checker = Checker(
+        pool=pool,
+        store=engine_store,
+        check=engines.check,
+        wakeups=ground.wakeups,
+        clock=clock,
+        metrics=EngineMetrics(ground.registry),
+        settings=settings,
+    )
+    process.start("rules.engines", checker.run(stopping))
     ready.set(True)
     yield Rules(
         pool=pool,
         store=store,
         targets=TargetCheck(notifier, seconds=settings.notifier_seconds),
-        box=box,
+        passwords=passwords,
+        engines=engines,
         clock=clock,
         ids=ground.ids,
-        engines=READY_ENGINES,
         max_rules_per_instance=settings.max_rules_per_instance,
     )

@@ -45,6 +45,8 @@ class ImageQuery:
     """When given, nothing is ever answered from another digest; with a tag, nothing that is not the tag's."""
     task_id: str = ""
     """When given, it alone decides; what else is given must agree with it."""
+    engine: Engine | None = None
+    """When given, nothing is ever answered from another engine's scan."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

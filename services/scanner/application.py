@@ -30,7 +30,6 @@ from services.scanner.api import (
     State,
     Task,
 )
-from services.scanner.engines import Engines, check_ready
 from services.scanner.events import ScanRequested
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
@@ -55,7 +54,6 @@ class ScannerApplication:
         open_source: OpenSource,
         clock: Clock,
         ids: Ids,
-        engines: Engines,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -65,7 +63,6 @@ class ScannerApplication:
         self._open_source = open_source
         self._clock = clock
         self._ids = ids
-        self._engines = engines
 
     # tasks
 
@@ -81,8 +78,10 @@ class ScannerApplication:
         task_id = _task_id(request_id) if request_id else self._ids.uuid()
         instance = await self._rules.get_instance(image.instance)
         access = await self._rules.registry_access(instance.instance_id)
-        chosen = engine or instance.engine
-        check_ready(self._engines, chosen)
+        chosen = engine or image.engine or instance.engine
+        if chosen is not instance.engine:
+            for member in chosen.members:
+                await self._rules.check_engine(instance.instance_id, member)
         name = await self._lookup.repository_name(instance, image)
         repo_id = repository_id(instance.instance_id, name)
         async with self._pool.acquire() as db:

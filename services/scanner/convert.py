@@ -31,7 +31,7 @@ def from_image(image: pb.ImageRef) -> ImageQuery:
     """Reads the name of an image.
 
     Raises:
-        ServiceError: INVALID_DIGEST.
+        ServiceError: INVALID_DIGEST, INVALID_ENGINE.
     """
     return ImageQuery(
         instance=image.instance,
@@ -40,6 +40,7 @@ def from_image(image: pb.ImageRef) -> ImageQuery:
         repository=image.repository,
         tag=image.tag,
         digest=parse_digest(image.digest, field="image.digest") if image.digest else None,
+        engine=parse_engines(image.engine) if image.engine else None,
     )
 
 
@@ -47,7 +48,7 @@ def from_query(said: inner_pb.ImageQuery) -> ImageQuery:
     """Reads the name of an image as a peer gives it.
 
     Raises:
-        ServiceError: INVALID_DIGEST.
+        ServiceError: INVALID_DIGEST, INVALID_ENGINE.
     """
     return dataclasses.replace(from_image(said.image), task_id=said.task_id)
 
@@ -62,6 +63,7 @@ def to_query(image: ImageQuery) -> inner_pb.ImageQuery:
             repository=image.repository,
             tag=image.tag,
             digest=image.digest or "",
+            engine=image.engine.value if image.engine is not None else "",
         ),
         task_id=image.task_id,
     )

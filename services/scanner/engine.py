@@ -10,11 +10,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
 
 if TYPE_CHECKING:  # a scan without a database has no use for what these import
-    from datetime import timedelta
-
-    from services.kernel.clock import Clock
     from services.scanner.advisories.watch import AdvisoryWatch
-    from services.scanner.engines import EngineHealth
     from services.scanner.trivy.watch import TrivyWatch
 
 MATCHER = 4
@@ -43,26 +39,3 @@ class EngineRelease:
         if member is Engine.TRIVY:
             return self._trivy.engine_version
         return f"matcher={MATCHER};{self._analysers()}"
-
-
-def own_health(watch: AdvisoryWatch, max_age: timedelta, clock: Clock) -> EngineHealth:
-    """Returns how our own engine is: with advisories it can scan, whatever their age."""
-    from services.scanner.engines import EngineHealth  # noqa: PLC0415 - of use to servers only
-
-    meta, reason, message = watch.meta, "", ""
-    if meta is None:
-        reason, message = "ADVISORIES_MISSING", "The advisories were not read yet."
-    elif meta.sample:
-        reason = "SAMPLE_ADVISORIES"
-        message = "Only the sample of advisories is there: run `drydock advisories update`."
-    elif stale := meta.stale_families(clock.now(), max_age):
-        reason, message = "STALE_ADVISORIES", f"Advisories are too old for a verdict: {', '.join(stale)}."
-    return EngineHealth(
-        engine=Engine.SECURITY_CENTER,
-        ready=meta is not None,
-        version=ENGINE.version,
-        database_version=meta.version if meta else "",
-        database_at=meta.facts_at if meta else None,
-        reason=reason,
-        message=message,
-    )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.engine import Engine
 
 
@@ -47,24 +46,3 @@ class InstalledEngines:
     def health(self) -> tuple[EngineHealth, ...]:
         """Returns how each engine was when last looked at."""
         return tuple(look() for look in self._looks)
-
-
-def check_ready(engines: Engines, asked: Engine) -> None:
-    """Refuses an engine that cannot scan here, and ALL unless both can.
-
-    Raises:
-        ServiceError: ENGINE_NOT_READY.
-    """
-    by_engine = {each.engine: each for each in engines.health()}
-    for member in asked.members:
-        health = by_engine.get(member)
-        if health is None or not health.ready:
-            why = health.message if health else "This scanner has none."
-            raise ServiceError(
-                Kind.FAILED_PRECONDITION,
-                "ENGINE_NOT_READY",
-                f"The {member.value} engine cannot scan: {why}",
-                hint="Name another engine, or mend it: its status tells when it is ready.",
-                field="engine",
-                metadata={"engine": member.value, "reason": health.reason if health else ""},
-            )

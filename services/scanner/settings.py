@@ -73,6 +73,8 @@ class ScannerSettings(BaseSettings):
     """Registries that one process asks at once what a tag in doubt has."""
     tag_question_seconds: float = Field(default=20.0, ge=1)
     """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
+    self_report_seconds: float = Field(default=10.0, ge=0.5, le=600)
+    """How often a scanner tells rules how its engines are; silent for five times as long, it counts no more."""
     spool_bytes: int = Field(default=_BOUNDS.spool_bytes, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.kernel.db import Connection
 from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
 from services.kernel.sql import load_queries
 from services.scanner.api import State
@@ -127,21 +128,25 @@ class ScannerStore:
         found = {row["place"]: row for row in rows}
         return [to_task(found[place]) if place in found else None for place in range(1, len(tags) + 1)]
 
-    async def task_of_digest(self, db: Connection, repo_id: str, digest: Digest) -> TaskRecord | None:
+    async def task_of_digest(
+        self, db: Connection, repo_id: str, digest: Digest, engine: Engine | None = None
+    ) -> TaskRecord | None:
         """Returns the newest task of a repository on a digest, under any tag or none."""
-        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest)
+        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest, _word(engine))
         return to_task(row) if row else None
 
-    async def task_under_tag(self, db: Connection, repo_id: str, tag: str, digest: Digest) -> TaskRecord | None:
+    async def task_under_tag(
+        self, db: Connection, repo_id: str, tag: str, digest: Digest, engine: Engine | None = None
+    ) -> TaskRecord | None:
         """Returns the newest task of a tag on a digest that it has or had."""
-        row = await db.fetchrow(_Q["task_under_tag"], repo_id, tag, digest)
+        row = await db.fetchrow(_Q["task_under_tag"], repo_id, tag, digest, _word(engine))
         return to_task(row) if row else None
 
     async def complete_task_of_digest(
-        self, db: Connection, repo_id: str, digest: Digest, tag: str
+        self, db: Connection, repo_id: str, digest: Digest, tag: str, engine: Engine | None = None
     ) -> TaskRecord | None:
         """Returns the last complete task of a repository on a digest, of one tag unless it is empty."""
-        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag)
+        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag, _word(engine))
         return to_task(row) if row else None
 
     async def tasks(
@@ -348,3 +353,7 @@ def _outcome_columns(outcome: Outcome) -> tuple[str, ...]:
 def _storable(message: str) -> str:
     """Returns a sentence as a column takes it: parts of it may come from an image."""
     return message.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_LONGEST_MESSAGE]
+
+
+def _word(engine: Engine | None) -> str:
+    return engine.value if engine is not None else ""

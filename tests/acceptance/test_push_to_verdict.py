@@ -19,7 +19,7 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.media import OCI_MANIFEST
 from services.kernel.model.platform import Platform
 from services.lab.events import Endpoint
-from services.lab.image import Built, build_image, build_index
+from services.lab.image import Built, BuiltImage, build_image, build_index
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.lab.receiver import Received, serve_receiver
@@ -32,7 +32,7 @@ JINJA = "Metadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n\n"
 LIBRARIES = "usr/lib/python3/site-packages"
 
 
-def an_image(platform: Platform = AMD64, *, salt: str = "", metadata: str = JINJA) -> Built:
+def an_image(platform: Platform = AMD64, *, salt: str = "", metadata: str = JINJA) -> BuiltImage:
     """An image with one vulnerable package."""
     base = LayerBuilder().file("etc/os-release", OS_RELEASE).file("salt", salt).build()
     app = LayerBuilder().file(f"{LIBRARIES}/Jinja2-2.10.dist-info/METADATA", metadata).build()

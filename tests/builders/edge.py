@@ -15,31 +15,34 @@ from services.gateway.editions import Editions
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import Ids, RandomIds
-from services.kernel.model.engine import READY_ENGINES
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.secrets import SecretBox
+from services.rules.access import Passwords
 from services.rules.api import Instance, NewInstance, Repository
 from services.rules.application import Rules
 from services.rules.store import RulesStore
 from services.rules.targets import TargetCheck
+from tests.builders.engines import some_engines
 from tests.builders.guards import Anyone
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
+from tests.fakes.look import FakeLook
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner
 
 
 def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
+    box = SecretBox(b"k" * 32)
     return Rules(
         pool=pool,
         store=RulesStore(),
         targets=TargetCheck(FakeNotifier("1"), seconds=1.0),
-        box=SecretBox(b"k" * 32),
+        passwords=Passwords(box),
+        engines=some_engines(pool, clock, box=box, look=FakeLook()),
         clock=clock,
         ids=ids or RandomIds(),
-        engines=READY_ENGINES,
         max_rules_per_instance=10_000,
     )
 

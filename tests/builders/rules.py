@@ -20,20 +20,23 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
-from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox
 from services.kernel.secrets import SecretBox
+from services.rules.access import Passwords
 from services.rules.api import NewInstance, NewScanRule, ScanRule, ScanType, Scope, Trigger
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
+from services.rules.engines.lifecycle import Look
 from services.rules.events import ScanRequest
 from services.rules.matching import IndexCache
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
 from services.rules.targets import TargetCheck
+from tests.builders.engines import some_engines
 from tests.builders.requests import from_message
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
+from tests.fakes.look import FakeLook
 from tests.fakes.notifier import FakeNotifier
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -150,7 +153,7 @@ class RulesBench:
 
 @asynccontextmanager
 async def rules_bench(
-    url: str, *, max_rules: int = 20_000, clock: Clock | None = None
+    url: str, *, max_rules: int = 20_000, clock: Clock | None = None, registry_look: Look | None = None
 ) -> AsyncIterator[RulesBench]:
     """Builds rules on a fresh database."""
     async with migrated_pool(url, ("rules", "services.rules")) as pool:
@@ -161,10 +164,10 @@ async def rules_bench(
             pool=pool,
             store=store,
             targets=TargetCheck(notifier, seconds=0.2),
-            box=BOX,
+            passwords=Passwords(BOX),
+            engines=some_engines(pool, time, box=BOX, look=registry_look or FakeLook()),
             clock=time,
             ids=ids,
-            engines=READY_ENGINES,
             max_rules_per_instance=max_rules,
         )
         consumer = ImageEventConsumer(

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 
 from drydock.events.v1.scan_event_pb2 import ScanEvent
 from services.kernel.clock import SystemClock
@@ -33,7 +32,6 @@ from services.kernel.outbox import Outbox
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import ImageIndex
 from services.scanner.api import State
-from services.scanner.engines import EngineHealth, InstalledEngines
 from services.scanner.events import ScanRequested
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
@@ -59,16 +57,6 @@ class Versions:
 
     def advisories_version(self, engine: Engine) -> str:
         return self.advisories
-
-
-def engines_here(*ready: Engine) -> InstalledEngines:
-    """Both engines, of which these can scan."""
-
-    def look(engine: Engine) -> EngineHealth:
-        why = ("", "") if engine in ready else ("TRIVY_MISSING", "There is none.")
-        return EngineHealth(engine=engine, ready=engine in ready, version="1", reason=why[0], message=why[1])
-
-    return InstalledEngines(*(partial(look, engine) for engine in Engine.ALL.members))
 
 
 class ScannerBench:

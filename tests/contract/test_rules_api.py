@@ -14,8 +14,10 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.engine import Engine
 from services.rules.api import Edition, InstanceChange, NewScanRule, RulesApi, ScanType, Scope, Trigger
 from services.rules.client import RulesClient
+from services.rules.engines.api import Part, Region
 from services.rules.servicer import inner_services
 from tests.builders.edge import real_rules
+from tests.builders.engines import OURS, a_part, a_report
 from tests.builders.peers import inner_door, peer_at
 from tests.builders.rules import new_instance, new_rule
 from tests.databases import migrated_pool
@@ -190,3 +192,33 @@ def test_every_message_that_holds_a_password_hides_it_in_texts() -> None:
     lines = [line for file in source for line in file.read_text().splitlines() if " password = " in line]
     assert len(lines) == 3
     assert all("debug_redact = true" in line for line in lines)
+
+
+async def test_engines_of_an_instance_are_listed_activated_and_switched(api: RulesApi) -> None:
+    await api.report_scanner(a_report(*OURS, a_part(Part.TRIVY)))
+    made = await api.create_instance(new_instance(engine=Engine.TRIVY), actor="ana")
+    listed = await api.list_engines("prod")
+    assert [(one.engine, one.in_use, one.active) for one in listed] == [
+        (Engine.TRIVY, True, False),
+        (Engine.SECURITY_CENTER, False, False),
+    ]
+    refused = (Kind.FAILED_PRECONDITION, "ENGINE_NOT_READY", "engine")
+    assert await refusal(api.switch_engine("prod", Engine.SECURITY_CENTER)) == refused
+    assert await refusal(api.check_engine("prod", Engine.SECURITY_CENTER)) == refused
+    given = await api.activate_engine("prod", Engine.SECURITY_CENTER, authorize=True, actor="bob müller")
+    assert (given.active, given.authorized_by) == (True, "bob müller")
+    await api.check_engine("prod", Engine.SECURITY_CENTER)
+    switched = await api.switch_engine("prod", Engine.SECURITY_CENTER, actor="bob")
+    assert switched == await api.engine_status(made.instance_id)
+    assert (await api.get_instance("prod")).engine is Engine.SECURITY_CENTER
+
+
+async def test_regions_are_listed_by_name(api: RulesApi) -> None:
+    for name, region in (("a", "us"), ("b", "eu"), ("c", "us")):
+        await api.create_instance(new_instance(name, region=region))
+    assert await api.list_regions() == (Region(name="eu", instances=1), Region(name="us", instances=2))
+
+
+async def test_whoever_creates_an_instance_has_authorized_its_engine(api: RulesApi) -> None:
+    await api.create_instance(new_instance(engine=Engine.SECURITY_CENTER), actor="ana")
+    assert (await api.engine_status("prod")).authorized_by == "ana"

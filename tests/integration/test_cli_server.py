@@ -57,6 +57,12 @@ async def registry() -> AsyncIterator[LabRegistry]:
         yield registry
 
 
+async def create_lab(shell: Shell, registry: LabRegistry) -> None:
+    """Saves the registry as `lab`; the engine is named, whatever is installed here."""
+    where = ("--address", registry.address, "--plain-http", "--engine", "security-center")
+    assert (await shell("instance", "create", "lab", *where)).status == 0
+
+
 async def test_instances_are_created_listed_changed_and_deleted(shell: Shell) -> None:
     created = (
         await shell("instance", "create", "prod", "--address", "registry.example.com:5000", "--region", "eu")
@@ -81,6 +87,53 @@ async def test_instances_are_created_listed_changed_and_deleted(shell: Shell) ->
     assert (await shell("instance", "delete", "prod")).status == 0
     gone = await shell("instance", "show", "prod")
     assert (gone.status, gone.error["reason"]) == (1, "INSTANCE_NOT_EXIST")
+
+
+async def test_an_engine_is_shown_activated_and_switched_or_refused(shell: Shell, registry: LabRegistry) -> None:
+    # Whoever creates a personal instance authorizes nothing: there is nothing that it may be scanned with.
+    where = ("--address", registry.address, "--plain-http", "--edition", "personal", "--region", "eu")
+    await shell("instance", "create", "lab", *where, "--engine", "security-center")
+    personal = await shell("instance", "engines", "lab")
+    assert (personal.status, personal.error["reason"]) == (1, "EDITION_NOT_SUPPORTED")
+    await shell("instance", "update", "lab", "--edition", "enterprise")
+
+    checked = await shell("instance", "activate", "lab", "security-center")
+    lacking = [one for one in checked.json["conditions"] if one["status"] != "TRUE"]
+    assert (checked.status, [one["type"] for one in lacking]) == (1, ["Authorized"])
+    assert set(lacking[0]) == {"type", "status", "reason", "message", "last_transition_time"}
+    active = await shell("instance", "activate", "lab", "security-center", "--authorize")
+    assert (active.status, active.json["state"], active.json["authorized_by"]) == (0, "ACTIVE", "admin")
+
+    refused = await shell("instance", "switch", "lab", "trivy")
+    assert (refused.status, refused.error["reason"], refused.error["field"]) == (1, "ENGINE_NOT_READY", "engine")
+    assert refused.error["metadata"]["conditions"] == "TrivyReady"
+    same = await shell("instance", "switch", "lab", "security-center")
+    assert (same.status, same.json["in_use"]) == (0, True)
+    unknown = await shell("instance", "switch", "lab", "clair")
+    assert (unknown.status, unknown.error["reason"]) == (2, "INVALID_ENGINE")
+
+    engines = (await shell("instance", "engines", "lab")).json
+    assert [(one["engine"], one["in_use"]) for one in engines] == [("SECURITY_CENTER", True), ("TRIVY", False)]
+    table = (await shell("instance", "engines", "lab", output="table")).stdout
+    assert table.splitlines()[0].split() == [
+        "ENGINE",
+        "IN",
+        "USE",
+        "STATE",
+        "CONDITION",
+        "STATUS",
+        "SINCE",
+        "REASON",
+        "MESSAGE",
+    ]
+    assert "team/app:1.0 could be pulled." in table
+    assert (await shell("instance", "regions")).json == [{"region": "eu", "instances": 1}]
+
+    audit = (await shell("audit", "--instance", "lab", "--limit", "2")).json
+    assert [(one["action"], one["outcome"]) for one in audit] == [
+        ("RulesService/SwitchScanEngine", "INVALID_ENGINE"),
+        ("RulesService/SwitchScanEngine", "OK"),
+    ]
 
 
 async def test_an_operator_gets_the_instance_and_is_told_who_makes_its_webhook_key(shell: Shell) -> None:
@@ -146,7 +199,7 @@ async def test_a_revoked_key_is_gone_from_the_list(shell: Shell) -> None:
 
 
 async def test_a_task_is_started_waited_for_and_its_findings_listed(shell: Shell, registry: LabRegistry) -> None:
-    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    await create_lab(shell, registry)
     unknown = await shell("status", "lab", "team/app:1.0")
     assert unknown.status == 1
 
@@ -172,7 +225,7 @@ async def test_findings_on_content_are_listed_by_their_kind(shell: Shell, regist
     layer = LayerBuilder().file("root/.aws/credentials", key).file("srv/eicar", EICAR).build()
     image = build_image([layer, LayerBuilder().whiteout("root/.aws/credentials").build()])
     await push_image(RegistryAccess(address=registry.address, plain_http=True), "team/app", "2.0", image)
-    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    await create_lab(shell, registry)
     await shell("task", "create", "lab", "team/app:2.0", "--wait", "1m")
 
     (baseline,) = (await shell("findings", "list", "lab", "team/app:2.0", "--kind", "baseline")).json
@@ -190,7 +243,7 @@ async def test_findings_on_content_are_listed_by_their_kind(shell: Shell, regist
 
 
 async def test_the_report_of_a_scan_is_printed_as_its_schema_has_it(shell: Shell, registry: LabRegistry) -> None:
-    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    await create_lab(shell, registry)
     before = await shell("report", "lab", "team/app:1.0")
     assert (before.status, before.stdout, before.error["reason"]) == (1, "", "REPO_NOT_EXIST")
     task = (await shell("task", "create", "lab", "team/app:1.0", "--wait", "1m")).json
@@ -208,7 +261,7 @@ async def test_the_report_of_a_scan_is_printed_as_its_schema_has_it(shell: Shell
 
 
 async def test_an_image_that_is_not_there_is_exit_status_3(shell: Shell, registry: LabRegistry) -> None:
-    await shell("instance", "create", "lab", "--address", registry.address, "--plain-http")
+    await create_lab(shell, registry)
     ran = await shell("task", "create", "lab", "team/app:2.0")
     assert (ran.status, ran.stdout) == (3, "")
     assert ran.error["reason"] in ("TAG_NOT_EXIST", "IMAGE_NOT_FOUND")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
+import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr
 from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryStub
@@ -14,7 +17,11 @@ from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
 from drydock.scanner.v1 import scan_pb2, scanner_service_pb2
 from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.model.access import RegistryAccess
 from services.kernel.rpc.client import translated_errors
+from services.lab.push import push_image
+from services.lab.registry import serve_registry
+from tests.builders.images import an_image
 from tests.running import Client, client_of, running_drydock
 
 pytestmark = pytest.mark.slow
@@ -56,6 +63,16 @@ def create_task(client: Client, instance_id: str, *target_ids: str) -> Awaitable
     return ScannerServiceStub(client.channel).CreateScanTask(request)
 
 
+def read_results(client: Client, instance_id: str) -> tuple[Awaitable[object], ...]:
+    image = scan_pb2.ImageRef(instance=instance_id, namespace="team", repository="app", tag="1.0")
+    scanner = ScannerServiceStub(client.channel)
+    return (
+        scanner.GetImageStatus(scanner_service_pb2.GetImageStatusRequest(image=image)),
+        scanner.ListFindings(scanner_service_pb2.ListFindingsRequest(image=image)),
+        scanner.GetReport(scanner_service_pb2.GetReportRequest(image=image)),
+    )
+
+
 async def test_a_target_that_is_none_is_refused_to_rules_and_to_tasks(client: Client) -> None:
     instance_id = await create_instance(client, instance_pb2.EDITION_ENTERPRISE)
     known = await client.target("http://127.0.0.1:9/")
@@ -87,6 +104,7 @@ async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(clie
     instance_id = await create_instance(client, instance_pb2.EDITION_PERSONAL)
     registry = ContainerRegistryStub(client.channel)
     image = {"instance_id": instance_id, "repo_id": "crr-1", "tag": "1.0"}
+    engines = RulesServiceStub(client.channel)
     rule = acr.CreateScanRuleRequest(
         instance_id=instance_id,
         rule_name="r",
@@ -102,6 +120,21 @@ async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(clie
             registry.CreateScanRule(rule),
             registry.CreateRepoTagScanTask(acr.CreateRepoTagScanTaskRequest(**image)),
             registry.GetRepoTagScanStatus(acr.GetRepoTagScanStatusRequest(**image)),
+            registry.GetRepoTagScanSummary(acr.GetRepoTagScanSummaryRequest(**image)),
+            registry.ListRepoTagScanResult(
+                acr.ListRepoTagScanResultRequest(instance_id=instance_id, repo_id="crr-1", tag="1.0")
+            ),
+            engines.ListScanEngines(rules_service_pb2.ListScanEnginesRequest(instance=instance_id)),
+            engines.GetScanEngineStatus(rules_service_pb2.GetScanEngineStatusRequest(instance=instance_id)),
+            engines.ActivateScanEngine(
+                rules_service_pb2.ActivateScanEngineRequest(
+                    instance=instance_id, engine="security-center", authorize=True
+                )
+            ),
+            engines.SwitchScanEngine(
+                rules_service_pb2.SwitchScanEngineRequest(instance=instance_id, engine="security-center")
+            ),
+            *read_results(client, instance_id),
         )
     ]
 
@@ -112,3 +145,34 @@ async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(clie
     assert await client.tasks(instance_id) == []
     rules = await registry.ListScanRule(acr.ListScanRuleRequest(instance_id=instance_id))
     assert (rules.is_success, rules.total_count) == (True, 0)
+
+
+async def test_what_was_scanned_before_an_instance_became_personal_is_refused_too(client: Client) -> None:
+    async with serve_registry() as registry:
+        access = RegistryAccess(address=registry.address, plain_http=True)
+        await push_image(access, "team/app", "1.0", an_image())
+        instance_id = await client.instance(access)
+        await create_task(client, instance_id)
+        await client.wait(instance_id, "team/app", "1.0")
+    for call in read_results(client, instance_id):
+        await call
+    change = rules_service_pb2.UpdateInstanceRequest(
+        instance=instance_pb2.Instance(instance_id=instance_id, edition=instance_pb2.EDITION_PERSONAL),
+        update_mask=FieldMask(paths=["edition"]),
+    )
+    await RulesServiceStub(client.channel).UpdateInstance(change)
+    async with asyncio.timeout(10):  # the gateway remembers an edition for five seconds at most
+        while await still_reads(client, instance_id):
+            await asyncio.sleep(0.2)
+    for call in read_results(client, instance_id):
+        assert (await failure_of(call)).reason == "EDITION_NOT_SUPPORTED"
+
+
+async def still_reads(client: Client, instance_id: str) -> bool:
+    image = scan_pb2.ImageRef(instance=instance_id, namespace="team", repository="app", tag="1.0")
+    request = scanner_service_pb2.GetImageStatusRequest(image=image)
+    try:
+        await ScannerServiceStub(client.channel).GetImageStatus(request)
+    except grpc.aio.AioRpcError:
+        return False
+    return True

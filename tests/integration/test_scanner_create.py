@@ -12,7 +12,6 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
-from services.kernel.model.engine import Engine
 from services.lab.push import push_image
 from services.registry.limits import SourceSettings
 from services.registry.open import open_repository
@@ -23,7 +22,7 @@ from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tasks.lookup import Lookup
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
-from tests.builders.scanner import ScannerBench, engines_here
+from tests.builders.scanner import ScannerBench
 from tests.databases import migrated_pool
 from tests.registries import RunningRegistry, StartRegistry
 
@@ -67,7 +66,6 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             open_source=functools.partial(open_repository, SourceSettings()),
             clock=SystemClock(),
             ids=RandomIds(),
-            engines=engines_here(Engine.SECURITY_CENTER),
         )
         desk = Desk(application, registry)
         await desk.push("1.0")

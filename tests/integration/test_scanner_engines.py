@@ -20,7 +20,7 @@ from services.scanner.records import ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import outcome_of, pack_report, unpack_report
 from services.scanner.tasks.platforms import platform_reports
 from tests.builders.reports import LOG4J, OPENSSL, a_report, vulnerability
-from tests.builders.scanner import ScannerBench, engines_here, image, scanner_bench
+from tests.builders.scanner import ScannerBench, image, scanner_bench
 
 OURS = (
     vulnerability(OPENSSL, "CVE-1", severity=Severity.LOW),
@@ -166,9 +166,3 @@ async def test_the_next_task_tries_again_the_engine_that_failed_and_only_that(sc
     assert [engine for engine, _ in engines.runs] == [Engine.ALL, Engine.TRIVY]
     assert (first.outcome.coverage, second.outcome.coverage) == (Coverage.PARTIAL, Coverage.FULL)
     assert (await scanner.task(first.task_id)).outcome == first.outcome
-
-
-def test_an_engine_that_is_not_there_is_told_by_its_reason() -> None:
-    [ours, its] = engines_here(Engine.SECURITY_CENTER).health()
-
-    assert (ours.ready, its.ready, its.reason) == (True, False, "TRIVY_MISSING")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
 
 import pytest
 
 from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.model.digest import Digest, digest_of
+from services.kernel.model.digest import digest_of
+from services.kernel.model.engine import Engine
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.records import ImageAddress, TaskRecord
@@ -29,7 +31,14 @@ class Desk:
         self._repo_id = repo_id
         self._revision = 0
 
-    async def scan(self, content: bytes, tag: str, *, complete: bool = True) -> TaskRecord:
+    async def scan(
+        self,
+        content: bytes,
+        tag: str,
+        *,
+        complete: bool = True,
+        engine: Engine = Engine.SECURITY_CENTER,
+    ) -> TaskRecord:
         """Pushes, scans, and returns the task."""
         self._revision += 1
         named = image(content, tag=tag, repo_id=self._repo_id)
@@ -43,18 +52,24 @@ class Desk:
         )
         async with self.bench.pool.acquire() as db:
             await self.bench.store.see_tag(db, address, self._revision, SystemClock().now())
-        task = await self.bench.ask(address, revision=self._revision)
+        task = await self.bench.ask(address, revision=self._revision, engine=engine)
         return (await self.bench.work_until(good, task.task_id))[0] if complete else task
 
-    def query(self, tag: str = "", content: bytes | None = None) -> ImageQuery:
-        digest: Digest | None = digest_of(content) if content else None
-        return ImageQuery(instance=self._instance_id, namespace="team", repository="app", tag=tag, digest=digest)
+    def query(self, tag: str = "", content: bytes | None = None, engine: Engine | None = None) -> ImageQuery:
+        return ImageQuery(
+            instance=self._instance_id,
+            namespace="team",
+            repository="app",
+            tag=tag,
+            digest=digest_of(content) if content else None,
+            engine=engine,
+        )
 
-    async def newest(self, tag: str = "", content: bytes | None = None) -> str:
-        return (await self.lookup.newest(self.query(tag, content))).task_id
+    async def newest(self, tag: str = "", content: bytes | None = None, engine: Engine | None = None) -> str:
+        return (await self.lookup.newest(self.query(tag, content, engine))).task_id
 
-    async def complete(self, tag: str = "", content: bytes | None = None) -> str:
-        return (await self.lookup.last_complete(self.query(tag, content)))[0].task_id
+    async def complete(self, tag: str = "", content: bytes | None = None, engine: Engine | None = None) -> str:
+        return (await self.lookup.last_complete(self.query(tag, content, engine)))[0].task_id
 
 
 @pytest.fixture
@@ -115,3 +130,36 @@ async def test_the_last_result_answers_for_a_tag_while_it_is_scanned_anew(desk: 
     for content in (None, b"one"):
         assert await desk.newest("1.0", content) == begun.task_id
         assert await desk.complete("1.0", content) == done.task_id
+
+
+async def test_after_a_switch_both_engines_results_stay_readable(desk: Desk) -> None:
+    ours = await desk.scan(b"one", "1.0", engine=Engine.SECURITY_CENTER)
+    theirs = await desk.scan(b"one", "1.0", engine=Engine.TRIVY)
+    for content in (None, b"one"):
+        assert await desk.complete("1.0", content) == theirs.task_id
+        for task, engine in ((ours, Engine.SECURITY_CENTER), (theirs, Engine.TRIVY)):
+            assert await desk.newest("1.0", content, engine) == task.task_id
+            assert await desk.complete("1.0", content, engine) == task.task_id
+    assert await desk.complete(content=b"one", engine=Engine.SECURITY_CENTER) == ours.task_id
+
+
+async def test_the_last_result_of_an_engine_answers_for_it_while_it_scans_anew(desk: Desk) -> None:
+    done = await desk.scan(b"one", "1.0", engine=Engine.TRIVY)
+    await desk.scan(b"one", "1.0", engine=Engine.SECURITY_CENTER)
+    desk.bench.versions.advisories = "a2"
+    begun = await desk.scan(b"one", "1.0", engine=Engine.TRIVY, complete=False)
+    assert await desk.newest("1.0", engine=Engine.TRIVY) == begun.task_id
+    assert await desk.complete("1.0", engine=Engine.TRIVY) == done.task_id
+
+
+async def test_an_engine_that_never_scanned_the_image_has_no_answer(desk: Desk) -> None:
+    done = await desk.scan(b"one", "1.0", engine=Engine.SECURITY_CENTER)
+    for tag, content in (("1.0", None), ("1.0", b"one"), ("", b"one")):
+        with pytest.raises(ServiceError) as caught:
+            await desk.complete(tag, content, Engine.TRIVY)
+        assert caught.value.reason == "IMAGE_NOT_SCANNED"
+        assert "by TRIVY" in caught.value.message
+    query = dataclasses.replace(desk.query(engine=Engine.TRIVY), task_id=done.task_id)
+    with pytest.raises(ServiceError) as caught:
+        await desk.lookup.newest(query)
+    assert (caught.value.reason, caught.value.field) == ("TASK_DOES_NOT_MATCH", "engine")

@@ -62,7 +62,8 @@ async def _create_target(client: Client, url: str) -> notifier.Target:
 
 async def _create_instance(client: Client, address: str) -> instance_pb2.Instance:
     new = instance_pb2.Instance(name="demo", region="here", address=address, plain_http=True)
-    request = rules_service_pb2.CreateInstanceRequest(instance=new, no_default_rule=True)
+    # By name: the story shows all four kinds of finding, whatever else is installed here.
+    request = rules_service_pb2.CreateInstanceRequest(instance=new, engine="security-center", no_default_rule=True)
     return (await client.rules.CreateInstance(request)).instance
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from services.kernel.errors import Kind, ServiceError, invalid
 
@@ -19,10 +20,6 @@ class Engine(enum.Enum):
     def members(self) -> tuple[Engine, ...]:
         """Those that scan: itself, or both, the one that locates all it finds first."""
         return (Engine.SECURITY_CENTER, Engine.TRIVY) if self is Engine.ALL else (self,)
-
-
-READY_ENGINES = frozenset({Engine.SECURITY_CENTER})
-"""Those that this release scans with: for the instances that rules saves, and for the tasks of the scanner."""
 
 
 def parse_engine(text: str) -> Engine:
@@ -57,12 +54,8 @@ def _parse(text: str, known: tuple[Engine, ...]) -> Engine:
     )
 
 
-def engine_not_ready() -> ServiceError:
-    """Returns the error of asking for an engine that is not among READY_ENGINES."""
+def engine_not_ready(message: str, *, hint: str = "", metadata: Mapping[str, str] | None = None) -> ServiceError:
+    """Returns the error of asking for an engine that cannot scan as things are."""
     return ServiceError(
-        Kind.FAILED_PRECONDITION,
-        "ENGINE_NOT_READY",
-        "The TRIVY engine is not ready for instances here.",
-        hint="Name security-center, or no engine; a single task may name trivy.",
-        field="engine",
+        Kind.FAILED_PRECONDITION, "ENGINE_NOT_READY", message, hint=hint, field="engine", metadata=metadata
     )

@@ -10,6 +10,7 @@ import structlog
 from services.kernel.addresses import is_loopback
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
+from services.kernel.rpc import call_context
 from services.kernel.rpc.bearer import bearer_in
 from services.kernel.rpc.identity import Identity
 from services.kernel.rpc.interceptors import CallInterceptor, Metadata, RpcMetrics
@@ -38,6 +39,7 @@ class PeerGuard:
                 "The call carries no service token that this process knows.",
                 hint="Give every process of the installation the same DRYDOCK_SERVICE_TOKEN.",
             )
+        call_context.act_for(call_context.actor_in(metadata))
 
 
 def check_listen(address: str, identity: Identity) -> None:

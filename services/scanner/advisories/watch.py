@@ -27,6 +27,7 @@ class AdvisoryWatch:
         self._files = files
         self._shared = shared
         self._meta: Meta | None = None
+        self._trouble: ServiceError | None = None
         self._share_at = float("-inf")
 
     @property
@@ -36,14 +37,23 @@ class AdvisoryWatch:
         Raises:
             RuntimeError: `open` was not called.
         """
-        if self._meta is None:
-            raise RuntimeError("the advisories were not opened")
-        return self._meta.version
+        return self.meta.version
 
     @property
-    def meta(self) -> Meta | None:
-        """What the current file is; None before `open`."""
+    def meta(self) -> Meta:
+        """What the file was when it could last be read; see `trouble`.
+
+        Raises:
+            RuntimeError: `open` was not called.
+        """
+        if self._meta is None:
+            raise RuntimeError("the advisories were not opened")
         return self._meta
+
+    @property
+    def trouble(self) -> ServiceError | None:
+        """Why the current file cannot be read at present; None when it can."""
+        return self._trouble
 
     async def open(self) -> None:
         """Reads which file is current; makes the packaged sample when none was ever imported on any node.
@@ -62,7 +72,9 @@ class AdvisoryWatch:
                 meta = await asyncio.to_thread(self._read)
             except (ServiceError, OSError) as error:
                 log.warning("advisories.unreadable", error=str(error))
+                self._trouble = error if isinstance(error, ServiceError) else _unreadable(error)
                 continue
+            self._trouble = None
             if self._meta is None or meta.version != self._meta.version:
                 log.info("advisories.swapped", version=meta.version, records=meta.records)
                 self._meta = meta
@@ -92,3 +104,9 @@ class AdvisoryWatch:
             return database.meta
         finally:
             database.close()
+
+
+def _unreadable(error: OSError) -> ServiceError:
+    return ServiceError(
+        Kind.UNAVAILABLE, "ADVISORIES_UNREADABLE", f"The advisory file cannot be read ({type(error).__name__})."
+    )

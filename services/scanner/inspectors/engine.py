@@ -74,7 +74,19 @@ class Engine:
             return [rule for rule in matching if rule.namespace != _GATE]
         return matching
 
+    def compile(self) -> None:
+        """Compiles all rules, or reads them where they are kept.
+
+        Raises:
+            yara_x.CompileError: one of them does not.
+        """
+        for form in _Form:
+            self._scanner(form)
+
     def _scan(self, form: _Form, content: bytes) -> Sequence[yara_x.Rule]:
+        return self._scanner(form).scan(content).matching_rules
+
+    def _scanner(self, form: _Form) -> yara_x.Scanner:
         scanner = self._scanners.get(form)
         if scanner is None:
             name = f"{self._inspection.rules}-{form.value}"
@@ -82,7 +94,7 @@ class Engine:
             scanner = self._scanners[form] = yara_x.Scanner(rules)
             scanner.set_timeout(self._inspection.limits.scan_seconds)
             scanner.max_matches_per_pattern(_MAX_MATCHES)
-        return scanner.scan(content).matching_rules
+        return scanner
 
     def _compile(self, form: _Form) -> yara_x.Rules:
         made = compiler(self._inspection.files, programs=form is _Form.DATA)

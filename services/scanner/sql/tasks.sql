@@ -24,29 +24,29 @@ JOIN scanner.tag AS t ON t.repo_id = asked.repo_id AND t.tag = asked.tag
 JOIN scanner.task AS k ON k.task_id = t.task_id
 
 -- name: task_of_digest
--- Newest task of a repository on a digest, under any tag or none.
+-- Newest task of a repository on a digest, under any tag or none, of one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND digest = $2
+WHERE repo_id = $1 AND digest = $2 AND ($3 = '' OR engine = $3)
 ORDER BY created_at DESC, task_id DESC
 LIMIT 1
 
 -- name: task_under_tag
--- Newest task of a tag on a digest that it has or had.
+-- Newest task of a tag on a digest that it has or had, of one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND tag = $2 AND digest = $3
+WHERE repo_id = $1 AND tag = $2 AND digest = $3 AND ($4 = '' OR engine = $4)
 ORDER BY created_at DESC, task_id DESC
 LIMIT 1
 
 -- name: complete_task_of_digest
--- Last task of a repository on a digest whose findings are readable, of one tag where one is named.
+-- Last task of a repository on a digest whose findings are readable, of one tag and one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
 FROM scanner.task
-WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE' AND ($3 = '' OR tag = $3)
+WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE' AND ($3 = '' OR tag = $3) AND ($4 = '' OR engine = $4)
 ORDER BY ended_at DESC, task_id DESC
 LIMIT 1
 

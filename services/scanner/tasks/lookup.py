@@ -56,13 +56,17 @@ class Lookup:
         if digest is None:
             found = await self._tags.newest_task(repo_id, tag)
             if found is not None:
-                return found
+                if image.engine in (None, found.engine):
+                    return found
+                digest = found.image.digest
         async with self._pool.acquire() as db:
             if not tag and digest:
-                return await self._store.task_of_digest(db, repo_id, digest)
+                return await self._store.task_of_digest(db, repo_id, digest, image.engine)
             # A tag that came into being in the moment in which its task did may not know it.
             digest = digest or await self._store.tag_digest(db, repo_id, tag)
-            return await self._store.task_under_tag(db, repo_id, tag, digest) if digest else None
+            if not digest:
+                return None
+            return await self._store.task_under_tag(db, repo_id, tag, digest, image.engine)
 
     async def _why_unknown(self, image: ImageQuery) -> ServiceError:
         """Finds the most helpful reason for knowing nothing: asks rules, so only after the fast way failed."""
@@ -70,11 +74,12 @@ class Lookup:
         await self._rules.registry_access(instance.instance_id)  # refuses personal editions
         name = await self.repository_name(instance, image)
         await self._rules.find_repository(instance.instance_id, name.namespace, name.name)
+        by = f" by {image.engine.value}" if image.engine is not None else ""
         if image.tag:
             which = f" with the digest {image.digest}" if image.digest else ""
-            message = f"{name.path}:{image.tag} was never scanned{which}."
+            message = f"{name.path}:{image.tag} was never scanned{which}{by}."
         else:
-            message = f"{name.path}@{image.digest} was never scanned."
+            message = f"{name.path}@{image.digest} was never scanned{by}."
         return not_found(
             "IMAGE_NOT_SCANNED",
             message,
@@ -113,7 +118,9 @@ class Lookup:
             task: TaskRecord | None = newest
             if newest.outcome.state is not State.COMPLETE and not image.task_id:
                 known = newest.image
-                task = await self._store.complete_task_of_digest(db, known.repo_id, known.digest, image.tag)
+                task = await self._store.complete_task_of_digest(
+                    db, known.repo_id, known.digest, image.tag, image.engine
+                )
             if task is None or task.outcome.state is not State.COMPLETE:
                 raise _not_complete(newest)
             parts = tuple(await self._store.parts_of(db, task.scan_id))
@@ -137,6 +144,7 @@ def _check_agrees(image: ImageQuery, instance_id: str, record: TaskRecord) -> No
         ("repo_id", image.repo_id, known.repo_id),
         ("tag", image.tag, known.tag),
         ("digest", image.digest or "", known.digest),
+        ("engine", image.engine.value if image.engine is not None else "", record.engine.value),
     )
     for field, claimed, actual in claims:
         if claimed and claimed != actual:

@@ -24,14 +24,16 @@ from services.scanner.advisories.watch import AdvisoryWatch
 from services.scanner.analysers import analysers_key, search_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
-from services.scanner.engine import EngineRelease, own_health
+from services.scanner.engine import EngineRelease
 from services.scanner.engines import InstalledEngines
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
+from services.scanner.rulepacks import RulePacks
 from services.scanner.search import open_search
 from services.scanner.search_watch import SearchWatch
+from services.scanner.selfreport import SelfReport
 from services.scanner.settings import ScannerSettings, TrivySettings, bounds_of_settings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
@@ -70,7 +72,6 @@ async def server(
         trivy_settings, databases_of(trivy_settings, data), max_age=bounds.advisory_age, clock=clock
     )
     await trivy.open()
-    engines = InstalledEngines(functools.partial(own_health, watch, bounds.advisory_age, clock), trivy.health)
     scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now), trivy))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
@@ -106,8 +107,9 @@ async def server(
             ),
             limits=bounds.source.limits,
         )
+        node_id = f"scanner-{ground.ids.uuid()}"
         worker = Worker(
-            owner=f"scanner-{ground.ids.uuid()}",
+            owner=node_id,
             pool=pool,
             store=store,
             recorder=recorder,
@@ -138,6 +140,18 @@ async def server(
         )
         process.start("scanner doubts", settler.run(stopping))
         process.start("scanner worker", worker.run(stopping))
+        if search.now.inspection is not None:
+            report = SelfReport(
+                node_id=node_id,
+                rules=rules,
+                watch=watch,
+                packs=RulePacks(search.now.inspection, settings.malware_rules, workers),
+                clock=clock,
+                max_age=bounds.advisory_age,
+                every_seconds=settings.self_report_seconds,
+                engines=InstalledEngines(trivy.health),
+            )
+            process.start("scanner report", report.run(stopping))
         ready.set(True)
         yield ScannerApplication(
             pool=pool,
@@ -148,5 +162,4 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
-            engines=engines,
         )

@@ -61,6 +61,11 @@ class Answers(rpc.AdminServiceServicer):
     ) -> pb.ReplayDeadLetterResponse:
         raise AssertionError("not called")
 
+    async def ListAuditRecords(
+        self, request: pb.ListAuditRecordsRequest, context: object
+    ) -> pb.ListAuditRecordsResponse:
+        raise AssertionError("not called")
+
 
 @asynccontextmanager
 async def serving(

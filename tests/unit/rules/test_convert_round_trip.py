@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from drydock.rules.v1 import instance_pb2, scan_rule_pb2
+from drydock.rules.v1 import engine_pb2, instance_pb2, scan_rule_pb2
 from services.kernel.errors import ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.rules import convert
 from services.rules.api import Instance, InstanceChange, NewInstance, NewScanRule, Repository, ScanRule, ScanType
+from services.rules.engines import convert as engines
+from services.rules.engines.api import Condition, EngineStatus, PartHealth, Region, ScannerReport
 from tests.builders.whole import whole
 
 ONE = st.sampled_from(Engine.ALL.members)
@@ -54,6 +56,44 @@ def test_rules(rule: ScanRule) -> None:
 @given(st.none() | st.sampled_from(ScanType))
 def test_scan_types(scan_type: ScanType | None) -> None:
     assert convert.from_scan_type(convert.to_scan_type(scan_type)) is scan_type
+
+
+@given(whole(EngineStatus, engine=ONE, conditions=st.lists(whole(Condition), max_size=3).map(tuple)))
+def test_engines(status: EngineStatus) -> None:
+    assert engines.from_engine(engines.to_engine(status)) == status
+
+
+@given(
+    whole(
+        ScannerReport,
+        valid_seconds=st.floats(allow_nan=False),
+        parts=st.lists(whole(PartHealth), max_size=3).map(tuple),
+    )
+)
+def test_reports_of_scanners(report: ScannerReport) -> None:
+    assert engines.from_report(engines.to_report(report)) == report
+
+
+@given(whole(Region, instances=st.integers(0, 2**31 - 1)))
+def test_regions(region: Region) -> None:
+    assert engines.from_region(engines.to_region(region)) == region
+
+
+def test_a_part_of_a_newer_scanner_is_left_out() -> None:
+    said = engine_pb2.ScannerReport(node_id="a", valid_seconds=1.0)
+    said.parts.add(part="CLAMAV", ready=True)
+    said.parts.add(part="TRIVY", ready=True)
+    assert [part.part.value for part in engines.from_report(said).parts] == ["TRIVY"]
+
+
+@pytest.mark.parametrize(("field", "word"), [("type", "Blessed"), ("status", 99)])
+def test_a_word_of_a_newer_release_in_a_condition_is_a_clear_error(field: str, word: object) -> None:
+    said = engine_pb2.ScanEngine(engine="TRIVY")
+    condition = said.conditions.add(type="Entitled", status=engine_pb2.CONDITION_STATUS_TRUE)
+    setattr(condition, field, word)
+    with pytest.raises(ServiceError) as caught:
+        engines.from_engine(said)
+    assert caught.value.reason == "NEWER_RELEASE"
 
 
 @given(whole(RegistryAccess, password=st.text().map(SecretStr)))

@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
-from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.engine import Engine
 from services.scanner.engine import EngineRelease
-from services.scanner.engines import InstalledEngines, check_ready
 from services.scanner.settings import TrivySettings
 from services.scanner.trivy.server import ask_server
 from services.scanner.trivy.watch import TrivyWatch
 from tests.builders.advisories import Json
-from tests.builders.scanner import engines_here
 from tests.builders.trivy import databases, fake_trivy, write_database, written
 from tests.fakes.clock import ManualClock
 
@@ -124,33 +121,6 @@ async def test_it_looks_again_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
 
     stopping.set()
     await running
-
-
-@pytest.mark.parametrize(
-    ("ready", "asked", "refused"),
-    [
-        (Engine.ALL.members, Engine.ALL, ""),
-        ((Engine.SECURITY_CENTER,), Engine.SECURITY_CENTER, ""),
-        ((Engine.SECURITY_CENTER,), Engine.ALL, "TRIVY"),
-        ((Engine.SECURITY_CENTER,), Engine.TRIVY, "TRIVY"),
-        ((Engine.TRIVY,), Engine.ALL, "SECURITY_CENTER"),
-    ],
-)
-def test_an_engine_that_cannot_scan_is_refused(ready: tuple[Engine, ...], asked: Engine, refused: str) -> None:
-    if not refused:
-        check_ready(engines_here(*ready), asked)
-        return
-
-    with pytest.raises(ServiceError) as caught:
-        check_ready(engines_here(*ready), asked)
-
-    assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "ENGINE_NOT_READY")
-    assert caught.value.metadata["engine"] == refused
-
-
-def test_an_engine_that_nobody_has_is_refused_too() -> None:
-    with pytest.raises(ServiceError, match="has none"):
-        check_ready(InstalledEngines(), Engine.TRIVY)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub:
-    """AdminService answers for who may call, and for dead letters.
+    """AdminService answers for who may call, for who did what, and for dead letters.
     """
 
     def __init__(self, channel):
@@ -65,10 +65,15 @@ class AdminServiceStub:
                 request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.SerializeToString,
                 response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.FromString,
                 _registered_method=True)
+        self.ListAuditRecords = channel.unary_unary(
+                '/drydock.gateway.v1.AdminService/ListAuditRecords',
+                request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsRequest.SerializeToString,
+                response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
-    """AdminService answers for who may call, and for dead letters.
+    """AdminService answers for who may call, for who did what, and for dead letters.
     """
 
     def CreateKey(self, request, context):
@@ -114,6 +119,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditRecords(self, request, context):
+        """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
+        read, whether it was refused or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +160,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.FromString,
                     response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.SerializeToString,
             ),
+            'ListAuditRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditRecords,
+                    request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsRequest.FromString,
+                    response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'drydock.gateway.v1.AdminService', rpc_method_handlers)
@@ -156,7 +174,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService:
-    """AdminService answers for who may call, and for dead letters.
+    """AdminService answers for who may call, for who did what, and for dead letters.
     """
 
     @staticmethod
@@ -311,6 +329,33 @@ class AdminService:
             '/drydock.gateway.v1.AdminService/ReplayDeadLetter',
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterRequest.SerializeToString,
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ReplayDeadLetterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.gateway.v1.AdminService/ListAuditRecords',
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsRequest.SerializeToString,
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListAuditRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

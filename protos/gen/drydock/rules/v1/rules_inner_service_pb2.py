@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from drydock.rules.v1 import engine_pb2 as drydock_dot_rules_dot_v1_dot_engine__pb2
 from drydock.rules.v1 import instance_pb2 as drydock_dot_rules_dot_v1_dot_instance__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse2\x89\x04\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1d\x64rydock/rules/v1/engine.proto\x1a\x1f\x64rydock/rules/v1/instance.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse\"G\n\x14ReportScannerRequest\x12/\n\x06report\x18\x01 \x01(\x0b\x32\x1f.drydock.rules.v1.ScannerReport\"\x17\n\x15ReportScannerResponse\":\n\x16\x43heckScanEngineRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"\x19\n\x17\x43heckScanEngineResponse2\xd3\x05\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponse\x12`\n\rReportScanner\x12&.drydock.rules.v1.ReportScannerRequest\x1a\'.drydock.rules.v1.ReportScannerResponse\x12\x66\n\x0f\x43heckScanEngine\x12(.drydock.rules.v1.CheckScanEngineRequest\x1a).drydock.rules.v1.CheckScanEngineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,28 +35,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._serialized_options = b'\200\001\001'
-  _globals['_REGISTRYACCESS']._serialized_start=97
-  _globals['_REGISTRYACCESS']._serialized_end=191
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=193
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=237
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=239
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=316
-  _globals['_GETREPOSITORYREQUEST']._serialized_start=318
-  _globals['_GETREPOSITORYREQUEST']._serialized_end=375
-  _globals['_GETREPOSITORYRESPONSE']._serialized_start=377
-  _globals['_GETREPOSITORYRESPONSE']._serialized_end=450
-  _globals['_SEEREPOSITORYREQUEST']._serialized_start=452
-  _globals['_SEEREPOSITORYREQUEST']._serialized_end=525
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=527
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=600
-  _globals['_FINDREPOSITORYREQUEST']._serialized_start=602
-  _globals['_FINDREPOSITORYREQUEST']._serialized_end=676
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=678
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=752
-  _globals['_CHECKTARGETSREQUEST']._serialized_start=754
-  _globals['_CHECKTARGETSREQUEST']._serialized_end=795
-  _globals['_CHECKTARGETSRESPONSE']._serialized_start=797
-  _globals['_CHECKTARGETSRESPONSE']._serialized_end=819
-  _globals['_RULESINNERSERVICE']._serialized_start=822
-  _globals['_RULESINNERSERVICE']._serialized_end=1343
+  _globals['_REGISTRYACCESS']._serialized_start=128
+  _globals['_REGISTRYACCESS']._serialized_end=222
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=224
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=268
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=270
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=347
+  _globals['_GETREPOSITORYREQUEST']._serialized_start=349
+  _globals['_GETREPOSITORYREQUEST']._serialized_end=406
+  _globals['_GETREPOSITORYRESPONSE']._serialized_start=408
+  _globals['_GETREPOSITORYRESPONSE']._serialized_end=481
+  _globals['_SEEREPOSITORYREQUEST']._serialized_start=483
+  _globals['_SEEREPOSITORYREQUEST']._serialized_end=556
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=558
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=631
+  _globals['_FINDREPOSITORYREQUEST']._serialized_start=633
+  _globals['_FINDREPOSITORYREQUEST']._serialized_end=707
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=709
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=783
+  _globals['_CHECKTARGETSREQUEST']._serialized_start=785
+  _globals['_CHECKTARGETSREQUEST']._serialized_end=826
+  _globals['_CHECKTARGETSRESPONSE']._serialized_start=828
+  _globals['_CHECKTARGETSRESPONSE']._serialized_end=850
+  _globals['_REPORTSCANNERREQUEST']._serialized_start=852
+  _globals['_REPORTSCANNERREQUEST']._serialized_end=923
+  _globals['_REPORTSCANNERRESPONSE']._serialized_start=925
+  _globals['_REPORTSCANNERRESPONSE']._serialized_end=948
+  _globals['_CHECKSCANENGINEREQUEST']._serialized_start=950
+  _globals['_CHECKSCANENGINEREQUEST']._serialized_end=1008
+  _globals['_CHECKSCANENGINERESPONSE']._serialized_start=1010
+  _globals['_CHECKSCANENGINERESPONSE']._serialized_end=1035
+  _globals['_RULESINNERSERVICE']._serialized_start=1038
+  _globals['_RULESINNERSERVICE']._serialized_end=1761
 # @@protoc_insertion_point(module_scope)

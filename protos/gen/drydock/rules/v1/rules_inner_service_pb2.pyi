@@ -4,6 +4,7 @@ isort:skip_file
 What only other services of Drydock may ask of rules: no gateway serves it."""
 
 from collections import abc as _abc
+from drydock.rules.v1 import engine_pb2 as _engine_pb2
 from drydock.rules.v1 import instance_pb2 as _instance_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -297,3 +298,87 @@ class CheckTargetsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckTargetsResponse: _TypeAlias = CheckTargetsResponse  # noqa: Y015
+
+@_typing.final
+class ReportScannerRequest(_message.Message):
+    """ReportScannerRequest holds a report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPORT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def report(self) -> _engine_pb2.ScannerReport:
+        """The report. REQUIRED."""
+
+    def __init__(
+        self,
+        *,
+        report: _engine_pb2.ScannerReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportScannerRequest: _TypeAlias = ReportScannerRequest  # noqa: Y015
+
+@_typing.final
+class ReportScannerResponse(_message.Message):
+    """ReportScannerResponse is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportScannerResponse: _TypeAlias = ReportScannerResponse  # noqa: Y015
+
+@_typing.final
+class CheckScanEngineRequest(_message.Message):
+    """CheckScanEngineRequest names an engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    engine: _builtins.str
+    """Engine. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckScanEngineRequest: _TypeAlias = CheckScanEngineRequest  # noqa: Y015
+
+@_typing.final
+class CheckScanEngineResponse(_message.Message):
+    """CheckScanEngineResponse says that it may be used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckScanEngineResponse: _TypeAlias = CheckScanEngineResponse  # noqa: Y015

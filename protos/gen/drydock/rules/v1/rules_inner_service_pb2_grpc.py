@@ -60,6 +60,16 @@ class RulesInnerServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.FromString,
                 _registered_method=True)
+        self.ReportScanner = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/ReportScanner',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerResponse.FromString,
+                _registered_method=True)
+        self.CheckScanEngine = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/CheckScanEngine',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.FromString,
+                _registered_method=True)
 
 
 class RulesInnerServiceServicer:
@@ -101,6 +111,21 @@ class RulesInnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportScanner(self, request, context):
+        """Takes what a scanner says of itself. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckScanEngine(self, request, context):
+        """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
+        ENGINE_NOT_READY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesInnerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +153,16 @@ def add_RulesInnerServiceServicer_to_server(servicer, server):
                     servicer.CheckTargets,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.SerializeToString,
+            ),
+            'ReportScanner': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportScanner,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerResponse.SerializeToString,
+            ),
+            'CheckScanEngine': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckScanEngine,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +301,60 @@ class RulesInnerService:
             '/drydock.rules.v1.RulesInnerService/CheckTargets',
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportScanner(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/ReportScanner',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ReportScannerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckScanEngine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/CheckScanEngine',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,12 @@ class RulesInnerServiceStub:
     """Returns a repository by its name; fails with REPO_NOT_EXIST when nobody has seen it yet."""
     CheckTargets: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckTargetsRequest, _rules_inner_service_pb2.CheckTargetsResponse]
     """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
+    ReportScanner: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.ReportScannerRequest, _rules_inner_service_pb2.ReportScannerResponse]
+    """Takes what a scanner says of itself. Idempotent."""
+    CheckScanEngine: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckScanEngineRequest, _rules_inner_service_pb2.CheckScanEngineResponse]
+    """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
+    ENGINE_NOT_READY.
+    """
 
 @_typing.type_check_only
 class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
@@ -59,6 +65,12 @@ class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
     """Returns a repository by its name; fails with REPO_NOT_EXIST when nobody has seen it yet."""
     CheckTargets: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckTargetsRequest, _rules_inner_service_pb2.CheckTargetsResponse]  # type: ignore[assignment]
     """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
+    ReportScanner: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.ReportScannerRequest, _rules_inner_service_pb2.ReportScannerResponse]  # type: ignore[assignment]
+    """Takes what a scanner says of itself. Idempotent."""
+    CheckScanEngine: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CheckScanEngineRequest, _rules_inner_service_pb2.CheckScanEngineResponse]  # type: ignore[assignment]
+    """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
+    ENGINE_NOT_READY.
+    """
 
 class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesInnerService answers what callers from outside have no business with, credentials of registries among it."""
@@ -102,5 +114,23 @@ class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rules_inner_service_pb2.CheckTargetsResponse, _abc.Awaitable[_rules_inner_service_pb2.CheckTargetsResponse]]:
         """Returns when every id is that of a target; fails with TARGET_NOT_EXIST or NOTIFIER_UNAVAILABLE."""
+
+    @_abc_1.abstractmethod
+    def ReportScanner(
+        self,
+        request: _rules_inner_service_pb2.ReportScannerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.ReportScannerResponse, _abc.Awaitable[_rules_inner_service_pb2.ReportScannerResponse]]:
+        """Takes what a scanner says of itself. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def CheckScanEngine(
+        self,
+        request: _rules_inner_service_pb2.CheckScanEngineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.CheckScanEngineResponse, _abc.Awaitable[_rules_inner_service_pb2.CheckScanEngineResponse]]:
+        """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
+        ENGINE_NOT_READY.
+        """
 
 def add_RulesInnerServiceServicer_to_server(servicer: RulesInnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,12 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from drydock.rules.v1 import engine_pb2 as drydock_dot_rules_dot_v1_dot_engine__pb2
 from drydock.rules.v1 import instance_pb2 as drydock_dot_rules_dot_v1_dot_instance__pb2
 from drydock.rules.v1 import scan_rule_pb2 as drydock_dot_rules_dot_v1_dot_scan__rule__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/rules/v1/rules_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a drydock/rules/v1/scan_rule.proto\x1a google/protobuf/field_mask.proto\"\x85\x01\n\x15\x43reateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x17\n\x0fno_default_rule\x18\x04 \x01(\x08\"F\n\x16\x43reateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"&\n\x12GetInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"C\n\x13GetInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"M\n\x14ListInstancesRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x15ListInstancesResponse\x12-\n\tinstances\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x15UpdateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"F\n\x16UpdateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\")\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteInstanceResponse\"e\n\x17ListRepositoriesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x18ListRepositoriesResponse\x12\x32\n\x0crepositories\x18\x01 \x03(\x0b\x32\x1c.drydock.rules.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x43reateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16\x43reateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"%\n\x12GetScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"?\n\x13GetScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"~\n\x14ListScanRulesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12-\n\tscan_type\x18\x02 \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"o\n\x15ListScanRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.ScanRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x15UpdateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16UpdateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"(\n\x15\x44\x65leteScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScanRuleResponse2\xd3\x08\n\x0cRulesService\x12\x63\n\x0e\x43reateInstance\x12\'.drydock.rules.v1.CreateInstanceRequest\x1a(.drydock.rules.v1.CreateInstanceResponse\x12Z\n\x0bGetInstance\x12$.drydock.rules.v1.GetInstanceRequest\x1a%.drydock.rules.v1.GetInstanceResponse\x12`\n\rListInstances\x12&.drydock.rules.v1.ListInstancesRequest\x1a\'.drydock.rules.v1.ListInstancesResponse\x12\x63\n\x0eUpdateInstance\x12\'.drydock.rules.v1.UpdateInstanceRequest\x1a(.drydock.rules.v1.UpdateInstanceResponse\x12\x63\n\x0e\x44\x65leteInstance\x12\'.drydock.rules.v1.DeleteInstanceRequest\x1a(.drydock.rules.v1.DeleteInstanceResponse\x12i\n\x10ListRepositories\x12).drydock.rules.v1.ListRepositoriesRequest\x1a*.drydock.rules.v1.ListRepositoriesResponse\x12\x63\n\x0e\x43reateScanRule\x12\'.drydock.rules.v1.CreateScanRuleRequest\x1a(.drydock.rules.v1.CreateScanRuleResponse\x12Z\n\x0bGetScanRule\x12$.drydock.rules.v1.GetScanRuleRequest\x1a%.drydock.rules.v1.GetScanRuleResponse\x12`\n\rListScanRules\x12&.drydock.rules.v1.ListScanRulesRequest\x1a\'.drydock.rules.v1.ListScanRulesResponse\x12\x63\n\x0eUpdateScanRule\x12\'.drydock.rules.v1.UpdateScanRuleRequest\x1a(.drydock.rules.v1.UpdateScanRuleResponse\x12\x63\n\x0e\x44\x65leteScanRule\x12\'.drydock.rules.v1.DeleteScanRuleRequest\x1a(.drydock.rules.v1.DeleteScanRuleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/rules/v1/rules_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1d\x64rydock/rules/v1/engine.proto\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a drydock/rules/v1/scan_rule.proto\x1a google/protobuf/field_mask.proto\"\x85\x01\n\x15\x43reateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x17\n\x0fno_default_rule\x18\x04 \x01(\x08\"F\n\x16\x43reateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"&\n\x12GetInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"C\n\x13GetInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"M\n\x14ListInstancesRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x15ListInstancesResponse\x12-\n\tinstances\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x15UpdateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"F\n\x16UpdateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\")\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteInstanceResponse\"e\n\x17ListRepositoriesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x18ListRepositoriesResponse\x12\x32\n\x0crepositories\x18\x01 \x03(\x0b\x32\x1c.drydock.rules.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x43reateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16\x43reateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"%\n\x12GetScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"?\n\x13GetScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"~\n\x14ListScanRulesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12-\n\tscan_type\x18\x02 \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"o\n\x15ListScanRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.ScanRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x15UpdateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16UpdateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"(\n\x15\x44\x65leteScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScanRuleResponse\"\x14\n\x12ListRegionsRequest\"@\n\x13ListRegionsResponse\x12)\n\x07regions\x18\x01 \x03(\x0b\x32\x18.drydock.rules.v1.Region\"*\n\x16ListScanEnginesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"H\n\x17ListScanEnginesResponse\x12-\n\x07\x65ngines\x18\x01 \x03(\x0b\x32\x1c.drydock.rules.v1.ScanEngine\">\n\x1aGetScanEngineStatusRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"K\n\x1bGetScanEngineStatusResponse\x12,\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.ScanEngine\"P\n\x19\x41\x63tivateScanEngineRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x11\n\tauthorize\x18\x03 \x01(\x08\"J\n\x1a\x41\x63tivateScanEngineResponse\x12,\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.ScanEngine\";\n\x17SwitchScanEngineRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"H\n\x18SwitchScanEngineResponse\x12,\n\x06\x65ngine\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.ScanEngine2\xe7\x0c\n\x0cRulesService\x12\x63\n\x0e\x43reateInstance\x12\'.drydock.rules.v1.CreateInstanceRequest\x1a(.drydock.rules.v1.CreateInstanceResponse\x12Z\n\x0bGetInstance\x12$.drydock.rules.v1.GetInstanceRequest\x1a%.drydock.rules.v1.GetInstanceResponse\x12`\n\rListInstances\x12&.drydock.rules.v1.ListInstancesRequest\x1a\'.drydock.rules.v1.ListInstancesResponse\x12\x63\n\x0eUpdateInstance\x12\'.drydock.rules.v1.UpdateInstanceRequest\x1a(.drydock.rules.v1.UpdateInstanceResponse\x12\x63\n\x0e\x44\x65leteInstance\x12\'.drydock.rules.v1.DeleteInstanceRequest\x1a(.drydock.rules.v1.DeleteInstanceResponse\x12i\n\x10ListRepositories\x12).drydock.rules.v1.ListRepositoriesRequest\x1a*.drydock.rules.v1.ListRepositoriesResponse\x12\x63\n\x0e\x43reateScanRule\x12\'.drydock.rules.v1.CreateScanRuleRequest\x1a(.drydock.rules.v1.CreateScanRuleResponse\x12Z\n\x0bGetScanRule\x12$.drydock.rules.v1.GetScanRuleRequest\x1a%.drydock.rules.v1.GetScanRuleResponse\x12`\n\rListScanRules\x12&.drydock.rules.v1.ListScanRulesRequest\x1a\'.drydock.rules.v1.ListScanRulesResponse\x12\x63\n\x0eUpdateScanRule\x12\'.drydock.rules.v1.UpdateScanRuleRequest\x1a(.drydock.rules.v1.UpdateScanRuleResponse\x12\x63\n\x0e\x44\x65leteScanRule\x12\'.drydock.rules.v1.DeleteScanRuleRequest\x1a(.drydock.rules.v1.DeleteScanRuleResponse\x12Z\n\x0bListRegions\x12$.drydock.rules.v1.ListRegionsRequest\x1a%.drydock.rules.v1.ListRegionsResponse\x12\x66\n\x0fListScanEngines\x12(.drydock.rules.v1.ListScanEnginesRequest\x1a).drydock.rules.v1.ListScanEnginesResponse\x12r\n\x13GetScanEngineStatus\x12,.drydock.rules.v1.GetScanEngineStatusRequest\x1a-.drydock.rules.v1.GetScanEngineStatusResponse\x12o\n\x12\x41\x63tivateScanEngine\x12+.drydock.rules.v1.ActivateScanEngineRequest\x1a,.drydock.rules.v1.ActivateScanEngineResponse\x12i\n\x10SwitchScanEngine\x12).drydock.rules.v1.SwitchScanEngineRequest\x1a*.drydock.rules.v1.SwitchScanEngineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,50 +39,70 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEINSTANCEREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
   _globals['_UPDATEINSTANCEREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_UPDATEINSTANCEREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
-  _globals['_CREATEINSTANCEREQUEST']._serialized_start=160
-  _globals['_CREATEINSTANCEREQUEST']._serialized_end=293
-  _globals['_CREATEINSTANCERESPONSE']._serialized_start=295
-  _globals['_CREATEINSTANCERESPONSE']._serialized_end=365
-  _globals['_GETINSTANCEREQUEST']._serialized_start=367
-  _globals['_GETINSTANCEREQUEST']._serialized_end=405
-  _globals['_GETINSTANCERESPONSE']._serialized_start=407
-  _globals['_GETINSTANCERESPONSE']._serialized_end=474
-  _globals['_LISTINSTANCESREQUEST']._serialized_start=476
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=553
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=555
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=650
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=653
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=794
-  _globals['_UPDATEINSTANCERESPONSE']._serialized_start=796
-  _globals['_UPDATEINSTANCERESPONSE']._serialized_end=866
-  _globals['_DELETEINSTANCEREQUEST']._serialized_start=868
-  _globals['_DELETEINSTANCEREQUEST']._serialized_end=909
-  _globals['_DELETEINSTANCERESPONSE']._serialized_start=911
-  _globals['_DELETEINSTANCERESPONSE']._serialized_end=935
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=937
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1038
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1040
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1143
-  _globals['_CREATESCANRULEREQUEST']._serialized_start=1145
-  _globals['_CREATESCANRULEREQUEST']._serialized_end=1210
-  _globals['_CREATESCANRULERESPONSE']._serialized_start=1212
-  _globals['_CREATESCANRULERESPONSE']._serialized_end=1278
-  _globals['_GETSCANRULEREQUEST']._serialized_start=1280
-  _globals['_GETSCANRULEREQUEST']._serialized_end=1317
-  _globals['_GETSCANRULERESPONSE']._serialized_start=1319
-  _globals['_GETSCANRULERESPONSE']._serialized_end=1382
-  _globals['_LISTSCANRULESREQUEST']._serialized_start=1384
-  _globals['_LISTSCANRULESREQUEST']._serialized_end=1510
-  _globals['_LISTSCANRULESRESPONSE']._serialized_start=1512
-  _globals['_LISTSCANRULESRESPONSE']._serialized_end=1623
-  _globals['_UPDATESCANRULEREQUEST']._serialized_start=1625
-  _globals['_UPDATESCANRULEREQUEST']._serialized_end=1690
-  _globals['_UPDATESCANRULERESPONSE']._serialized_start=1692
-  _globals['_UPDATESCANRULERESPONSE']._serialized_end=1758
-  _globals['_DELETESCANRULEREQUEST']._serialized_start=1760
-  _globals['_DELETESCANRULEREQUEST']._serialized_end=1800
-  _globals['_DELETESCANRULERESPONSE']._serialized_start=1802
-  _globals['_DELETESCANRULERESPONSE']._serialized_end=1826
-  _globals['_RULESSERVICE']._serialized_start=1829
-  _globals['_RULESSERVICE']._serialized_end=2936
+  _globals['_CREATEINSTANCEREQUEST']._serialized_start=191
+  _globals['_CREATEINSTANCEREQUEST']._serialized_end=324
+  _globals['_CREATEINSTANCERESPONSE']._serialized_start=326
+  _globals['_CREATEINSTANCERESPONSE']._serialized_end=396
+  _globals['_GETINSTANCEREQUEST']._serialized_start=398
+  _globals['_GETINSTANCEREQUEST']._serialized_end=436
+  _globals['_GETINSTANCERESPONSE']._serialized_start=438
+  _globals['_GETINSTANCERESPONSE']._serialized_end=505
+  _globals['_LISTINSTANCESREQUEST']._serialized_start=507
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=584
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=586
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=681
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=684
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=825
+  _globals['_UPDATEINSTANCERESPONSE']._serialized_start=827
+  _globals['_UPDATEINSTANCERESPONSE']._serialized_end=897
+  _globals['_DELETEINSTANCEREQUEST']._serialized_start=899
+  _globals['_DELETEINSTANCEREQUEST']._serialized_end=940
+  _globals['_DELETEINSTANCERESPONSE']._serialized_start=942
+  _globals['_DELETEINSTANCERESPONSE']._serialized_end=966
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=968
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1069
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1071
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1174
+  _globals['_CREATESCANRULEREQUEST']._serialized_start=1176
+  _globals['_CREATESCANRULEREQUEST']._serialized_end=1241
+  _globals['_CREATESCANRULERESPONSE']._serialized_start=1243
+  _globals['_CREATESCANRULERESPONSE']._serialized_end=1309
+  _globals['_GETSCANRULEREQUEST']._serialized_start=1311
+  _globals['_GETSCANRULEREQUEST']._serialized_end=1348
+  _globals['_GETSCANRULERESPONSE']._serialized_start=1350
+  _globals['_GETSCANRULERESPONSE']._serialized_end=1413
+  _globals['_LISTSCANRULESREQUEST']._serialized_start=1415
+  _globals['_LISTSCANRULESREQUEST']._serialized_end=1541
+  _globals['_LISTSCANRULESRESPONSE']._serialized_start=1543
+  _globals['_LISTSCANRULESRESPONSE']._serialized_end=1654
+  _globals['_UPDATESCANRULEREQUEST']._serialized_start=1656
+  _globals['_UPDATESCANRULEREQUEST']._serialized_end=1721
+  _globals['_UPDATESCANRULERESPONSE']._serialized_start=1723
+  _globals['_UPDATESCANRULERESPONSE']._serialized_end=1789
+  _globals['_DELETESCANRULEREQUEST']._serialized_start=1791
+  _globals['_DELETESCANRULEREQUEST']._serialized_end=1831
+  _globals['_DELETESCANRULERESPONSE']._serialized_start=1833
+  _globals['_DELETESCANRULERESPONSE']._serialized_end=1857
+  _globals['_LISTREGIONSREQUEST']._serialized_start=1859
+  _globals['_LISTREGIONSREQUEST']._serialized_end=1879
+  _globals['_LISTREGIONSRESPONSE']._serialized_start=1881
+  _globals['_LISTREGIONSRESPONSE']._serialized_end=1945
+  _globals['_LISTSCANENGINESREQUEST']._serialized_start=1947
+  _globals['_LISTSCANENGINESREQUEST']._serialized_end=1989
+  _globals['_LISTSCANENGINESRESPONSE']._serialized_start=1991
+  _globals['_LISTSCANENGINESRESPONSE']._serialized_end=2063
+  _globals['_GETSCANENGINESTATUSREQUEST']._serialized_start=2065
+  _globals['_GETSCANENGINESTATUSREQUEST']._serialized_end=2127
+  _globals['_GETSCANENGINESTATUSRESPONSE']._serialized_start=2129
+  _globals['_GETSCANENGINESTATUSRESPONSE']._serialized_end=2204
+  _globals['_ACTIVATESCANENGINEREQUEST']._serialized_start=2206
+  _globals['_ACTIVATESCANENGINEREQUEST']._serialized_end=2286
+  _globals['_ACTIVATESCANENGINERESPONSE']._serialized_start=2288
+  _globals['_ACTIVATESCANENGINERESPONSE']._serialized_end=2362
+  _globals['_SWITCHSCANENGINEREQUEST']._serialized_start=2364
+  _globals['_SWITCHSCANENGINEREQUEST']._serialized_end=2423
+  _globals['_SWITCHSCANENGINERESPONSE']._serialized_start=2425
+  _globals['_SWITCHSCANENGINERESPONSE']._serialized_end=2497
+  _globals['_RULESSERVICE']._serialized_start=2500
+  _globals['_RULESSERVICE']._serialized_end=4139
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 Instances and scan rules."""
 
 from collections import abc as _abc
+from drydock.rules.v1 import engine_pb2 as _engine_pb2
 from drydock.rules.v1 import instance_pb2 as _instance_pb2
 from drydock.rules.v1 import scan_rule_pb2 as _scan_rule_pb2
 from google.protobuf import descriptor as _descriptor
@@ -592,3 +593,244 @@ class DeleteScanRuleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteScanRuleResponse: _TypeAlias = DeleteScanRuleResponse  # noqa: Y015
+
+@_typing.final
+class ListRegionsRequest(_message.Message):
+    """ListRegionsRequest is empty."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRegionsRequest: _TypeAlias = ListRegionsRequest  # noqa: Y015
+
+@_typing.final
+class ListRegionsResponse(_message.Message):
+    """ListRegionsResponse holds all regions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def regions(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.Region]:
+        """By name, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        regions: _abc.Iterable[_engine_pb2.Region] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["regions", b"regions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRegionsResponse: _TypeAlias = ListRegionsResponse  # noqa: Y015
+
+@_typing.final
+class ListScanEnginesRequest(_message.Message):
+    """ListScanEnginesRequest names an instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Its id or its name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanEnginesRequest: _TypeAlias = ListScanEnginesRequest  # noqa: Y015
+
+@_typing.final
+class ListScanEnginesResponse(_message.Message):
+    """ListScanEnginesResponse holds the engines."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def engines(self) -> _containers.RepeatedCompositeFieldContainer[_engine_pb2.ScanEngine]:
+        """Both engines, the one in use first."""
+
+    def __init__(
+        self,
+        *,
+        engines: _abc.Iterable[_engine_pb2.ScanEngine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engines", b"engines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanEnginesResponse: _TypeAlias = ListScanEnginesResponse  # noqa: Y015
+
+@_typing.final
+class GetScanEngineStatusRequest(_message.Message):
+    """GetScanEngineStatusRequest names an engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    engine: _builtins.str
+    """Engine; the one in use when empty. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetScanEngineStatusRequest: _TypeAlias = GetScanEngineStatusRequest  # noqa: Y015
+
+@_typing.final
+class GetScanEngineStatusResponse(_message.Message):
+    """GetScanEngineStatusResponse holds the engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def engine(self) -> _engine_pb2.ScanEngine:
+        """The engine."""
+
+    def __init__(
+        self,
+        *,
+        engine: _engine_pb2.ScanEngine | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetScanEngineStatusResponse: _TypeAlias = GetScanEngineStatusResponse  # noqa: Y015
+
+@_typing.final
+class ActivateScanEngineRequest(_message.Message):
+    """ActivateScanEngineRequest names an engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    AUTHORIZE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    engine: _builtins.str
+    """Engine. REQUIRED."""
+    authorize: _builtins.bool
+    """Whether the caller authorizes it to look into the instance's images; without it everything is only checked."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        authorize: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "engine", b"engine", "instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateScanEngineRequest: _TypeAlias = ActivateScanEngineRequest  # noqa: Y015
+
+@_typing.final
+class ActivateScanEngineResponse(_message.Message):
+    """ActivateScanEngineResponse holds the engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def engine(self) -> _engine_pb2.ScanEngine:
+        """The engine, as just checked."""
+
+    def __init__(
+        self,
+        *,
+        engine: _engine_pb2.ScanEngine | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivateScanEngineResponse: _TypeAlias = ActivateScanEngineResponse  # noqa: Y015
+
+@_typing.final
+class SwitchScanEngineRequest(_message.Message):
+    """SwitchScanEngineRequest names an engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    engine: _builtins.str
+    """Engine. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        engine: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchScanEngineRequest: _TypeAlias = SwitchScanEngineRequest  # noqa: Y015
+
+@_typing.final
+class SwitchScanEngineResponse(_message.Message):
+    """SwitchScanEngineResponse holds the engine."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENGINE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def engine(self) -> _engine_pb2.ScanEngine:
+        """The engine, as just checked; it is in use."""
+
+    def __init__(
+        self,
+        *,
+        engine: _engine_pb2.ScanEngine | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SwitchScanEngineResponse: _TypeAlias = SwitchScanEngineResponse  # noqa: Y015

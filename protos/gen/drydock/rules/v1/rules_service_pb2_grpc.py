@@ -90,6 +90,31 @@ class RulesServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleResponse.FromString,
                 _registered_method=True)
+        self.ListRegions = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/ListRegions',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsResponse.FromString,
+                _registered_method=True)
+        self.ListScanEngines = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/ListScanEngines',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesResponse.FromString,
+                _registered_method=True)
+        self.GetScanEngineStatus = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/GetScanEngineStatus',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusResponse.FromString,
+                _registered_method=True)
+        self.ActivateScanEngine = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/ActivateScanEngine',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineResponse.FromString,
+                _registered_method=True)
+        self.SwitchScanEngine = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/SwitchScanEngine',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.FromString,
+                _registered_method=True)
 
 
 class RulesServiceServicer:
@@ -174,6 +199,43 @@ class RulesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRegions(self, request, context):
+        """Lists the regions that instances lie in, by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScanEngines(self, request, context):
+        """Returns both engines of an instance and what each of them waits for, as last checked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetScanEngineStatus(self, request, context):
+        """Returns one engine of an instance as last checked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ActivateScanEngine(self, request, context):
+        """Checks all that an engine needs right now, records the caller's authorization if that is meant, and returns how
+        the engine stands. Whether it is active is in the answer, not in the status of the call. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchScanEngine(self, request, context):
+        """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
+        theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -231,6 +293,31 @@ def add_RulesServiceServicer_to_server(servicer, server):
                     servicer.DeleteScanRule,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleResponse.SerializeToString,
+            ),
+            'ListRegions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRegions,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsResponse.SerializeToString,
+            ),
+            'ListScanEngines': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScanEngines,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesResponse.SerializeToString,
+            ),
+            'GetScanEngineStatus': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScanEngineStatus,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusResponse.SerializeToString,
+            ),
+            'ActivateScanEngine': grpc.unary_unary_rpc_method_handler(
+                    servicer.ActivateScanEngine,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineResponse.SerializeToString,
+            ),
+            'SwitchScanEngine': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchScanEngine,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -531,6 +618,141 @@ class RulesService:
             '/drydock.rules.v1.RulesService/DeleteScanRule',
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.DeleteScanRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRegions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/ListRegions',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListRegionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScanEngines(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/ListScanEngines',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ListScanEnginesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScanEngineStatus(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/GetScanEngineStatus',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetScanEngineStatusResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ActivateScanEngine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/ActivateScanEngine',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.ActivateScanEngineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchScanEngine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/SwitchScanEngine',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.FromString,
             options,
             channel_credentials,
             insecure,

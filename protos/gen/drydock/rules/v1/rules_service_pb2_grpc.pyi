@@ -57,6 +57,20 @@ class RulesServiceStub:
     """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist."""
     DeleteScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.DeleteScanRuleRequest, _rules_service_pb2.DeleteScanRuleResponse]
     """Deletes a scan rule; tasks that it started go on."""
+    ListRegions: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ListRegionsRequest, _rules_service_pb2.ListRegionsResponse]
+    """Lists the regions that instances lie in, by name."""
+    ListScanEngines: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ListScanEnginesRequest, _rules_service_pb2.ListScanEnginesResponse]
+    """Returns both engines of an instance and what each of them waits for, as last checked."""
+    GetScanEngineStatus: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.GetScanEngineStatusRequest, _rules_service_pb2.GetScanEngineStatusResponse]
+    """Returns one engine of an instance as last checked."""
+    ActivateScanEngine: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.ActivateScanEngineRequest, _rules_service_pb2.ActivateScanEngineResponse]
+    """Checks all that an engine needs right now, records the caller's authorization if that is meant, and returns how
+    the engine stands. Whether it is active is in the answer, not in the status of the call. Idempotent.
+    """
+    SwitchScanEngine: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.SwitchScanEngineRequest, _rules_service_pb2.SwitchScanEngineResponse]
+    """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
+    theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
+    """
 
 @_typing.type_check_only
 class RulesServiceAsyncStub(RulesServiceStub):
@@ -87,6 +101,20 @@ class RulesServiceAsyncStub(RulesServiceStub):
     """Replaces a scan rule; its scan type must stay. Targets that it has may be gone; new ones must exist."""
     DeleteScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.DeleteScanRuleRequest, _rules_service_pb2.DeleteScanRuleResponse]  # type: ignore[assignment]
     """Deletes a scan rule; tasks that it started go on."""
+    ListRegions: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ListRegionsRequest, _rules_service_pb2.ListRegionsResponse]  # type: ignore[assignment]
+    """Lists the regions that instances lie in, by name."""
+    ListScanEngines: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ListScanEnginesRequest, _rules_service_pb2.ListScanEnginesResponse]  # type: ignore[assignment]
+    """Returns both engines of an instance and what each of them waits for, as last checked."""
+    GetScanEngineStatus: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.GetScanEngineStatusRequest, _rules_service_pb2.GetScanEngineStatusResponse]  # type: ignore[assignment]
+    """Returns one engine of an instance as last checked."""
+    ActivateScanEngine: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.ActivateScanEngineRequest, _rules_service_pb2.ActivateScanEngineResponse]  # type: ignore[assignment]
+    """Checks all that an engine needs right now, records the caller's authorization if that is meant, and returns how
+    the engine stands. Whether it is active is in the answer, not in the status of the call. Idempotent.
+    """
+    SwitchScanEngine: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.SwitchScanEngineRequest, _rules_service_pb2.SwitchScanEngineResponse]  # type: ignore[assignment]
+    """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
+    theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
+    """
 
 class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesService answers for what is to be scanned, by which engine, and who is told."""
@@ -180,5 +208,49 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rules_service_pb2.DeleteScanRuleResponse, _abc.Awaitable[_rules_service_pb2.DeleteScanRuleResponse]]:
         """Deletes a scan rule; tasks that it started go on."""
+
+    @_abc_1.abstractmethod
+    def ListRegions(
+        self,
+        request: _rules_service_pb2.ListRegionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.ListRegionsResponse, _abc.Awaitable[_rules_service_pb2.ListRegionsResponse]]:
+        """Lists the regions that instances lie in, by name."""
+
+    @_abc_1.abstractmethod
+    def ListScanEngines(
+        self,
+        request: _rules_service_pb2.ListScanEnginesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.ListScanEnginesResponse, _abc.Awaitable[_rules_service_pb2.ListScanEnginesResponse]]:
+        """Returns both engines of an instance and what each of them waits for, as last checked."""
+
+    @_abc_1.abstractmethod
+    def GetScanEngineStatus(
+        self,
+        request: _rules_service_pb2.GetScanEngineStatusRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.GetScanEngineStatusResponse, _abc.Awaitable[_rules_service_pb2.GetScanEngineStatusResponse]]:
+        """Returns one engine of an instance as last checked."""
+
+    @_abc_1.abstractmethod
+    def ActivateScanEngine(
+        self,
+        request: _rules_service_pb2.ActivateScanEngineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.ActivateScanEngineResponse, _abc.Awaitable[_rules_service_pb2.ActivateScanEngineResponse]]:
+        """Checks all that an engine needs right now, records the caller's authorization if that is meant, and returns how
+        the engine stands. Whether it is active is in the answer, not in the status of the call. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def SwitchScanEngine(
+        self,
+        request: _rules_service_pb2.SwitchScanEngineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.SwitchScanEngineResponse, _abc.Awaitable[_rules_service_pb2.SwitchScanEngineResponse]]:
+        """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
+        theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
+        """
 
 def add_RulesServiceServicer_to_server(servicer: RulesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -68,6 +68,7 @@ class ImageRef(_message.Message):
     REPOSITORY_FIELD_NUMBER: _builtins.int
     TAG_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     """Id or name of the instance. REQUIRED."""
     repo_id: _builtins.str
@@ -80,6 +81,8 @@ class ImageRef(_message.Message):
     """Tag. REQUIRED unless a digest is given."""
     digest: _builtins.str
     """Digest; when given, nothing is ever answered from another one. OPTIONAL."""
+    engine: _builtins.str
+    """Engine, `TRIVY` or `SECURITY_CENTER`: answers are those of its scans alone; of the last scan when empty. OPTIONAL."""
     def __init__(
         self,
         *,
@@ -89,10 +92,11 @@ class ImageRef(_message.Message):
         repository: _builtins.str = ...,
         tag: _builtins.str = ...,
         digest: _builtins.str = ...,
+        engine: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance", b"instance", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "tag", b"tag"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "instance", b"instance", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "tag", b"tag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
