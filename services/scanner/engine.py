@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,13 @@ ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"
 class EngineRelease:
     """Says what a scan that began now would be made with."""
 
-    def __init__(self, watch: AdvisoryWatch, analysers: str) -> None:
+    def __init__(self, watch: AdvisoryWatch, analysers: Callable[[], str]) -> None:
         self._watch = watch
         self._analysers = analysers
 
     def engine_version(self, engine: Engine) -> str:
         """Returns the analysers and the matcher, so that a new one scans anew."""
-        return f"{engine.value};matcher={MATCHER};{self._analysers}"
+        return f"{engine.value};matcher={MATCHER};{self._analysers()}"
 
     def advisories_version(self) -> str:
         """Returns the version of the current advisory file."""

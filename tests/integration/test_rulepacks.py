@@ -11,7 +11,7 @@ from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.rulefiles import RuleFile
 from services.scanner.rulepacks import RulePacks
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.settings import ScannerSettings, bounds_of_settings
 from services.scanner.wiring.workers import server_workers
 
 GOOD, BAD = "rule mine { condition: false }\n", "rule mine { condition: nonsense }\n"
@@ -26,9 +26,9 @@ async def folder(tmp_path: Path) -> AsyncIterator[Path]:
 
 def packs_of(folder: Path | None, data: Path) -> RulePacks:
     settings = ScannerSettings(malware_rules=folder, worker_processes=1)
-    search = open_search(settings, data)
+    search = open_search(bounds_of_settings(settings), data)
     assert search.inspection is not None
-    return RulePacks(search.inspection, folder, server_workers(settings))
+    return RulePacks(search.inspection, folder, server_workers(bounds_of_settings(settings)))
 
 
 async def said(packs: RulePacks) -> tuple[bool, str]:
@@ -57,6 +57,14 @@ async def test_a_file_that_breaks_or_changes_shows_and_so_does_its_mending(folde
     assert await said(packs) == (True, "")
 
 
+async def test_a_list_of_hashes_is_read_as_one(folder: Path, tmp_path: Path) -> None:
+    (folder / "known.sha256").write_text("a" * 64 + "  dropper\n")
+    packs = packs_of(folder, tmp_path)
+    assert await said(packs) == (True, "")
+    (folder / "known.sha256").write_text("no hash at all\n")
+    assert await said(packs) == (False, "RULE_FILE_BROKEN")
+
+
 async def test_a_folder_that_is_gone_or_cannot_be_read_shows(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +82,7 @@ async def test_a_folder_that_is_gone_or_cannot_be_read_shows(
 
 async def test_rules_in_use_that_do_not_compile_are_told_and_tried_again(tmp_path: Path) -> None:
     broken = Inspection(files=(RuleFile("mine.yar", BAD),))
-    packs = RulePacks(broken, None, server_workers(ScannerSettings(worker_processes=1)))
+    packs = RulePacks(broken, None, server_workers(bounds_of_settings(ScannerSettings(worker_processes=1))))
     for _ in range(2):
         health = await packs.look()
         assert (health.ready, health.reason) == (False, "RULES_BROKEN")

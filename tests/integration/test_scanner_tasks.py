@@ -21,7 +21,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.records import ScannedImage, ScanRecord
 from services.scanner.retention import Retention
 from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH
-from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
+from tests.builders.scanner import ScannerBench, good, image, lacking, scanned, scanner_bench
 
 
 @pytest.fixture
@@ -63,6 +63,28 @@ async def test_new_advisories_scan_the_same_content_anew(scanner: ScannerBench) 
     second = await scanner.ask(image())
     assert second.outcome.state is State.PENDING
     assert second.scan_id != first.scan_id
+
+
+async def test_a_scan_that_lacks_an_answer_is_followed_by_another_one_when_somebody_asks_again(
+    scanner: ScannerBench,
+) -> None:
+    runs: list[str] = []
+
+    async def lack(scan: ScanRecord) -> ScannedImage:
+        runs.append(scan.scan_id)
+        return lacking(scan)
+
+    first = await scanner.ask(image())
+    await scanner.work_until(lack, first.task_id)
+    second = await scanner.ask(image())
+    assert second.outcome.state is State.PENDING
+    assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.report") == 1
+    await scanner.work_until(lack, second.task_id)
+    third = await scanner.ask(image())
+    [ended] = await scanner.work_until(good, third.task_id)
+    assert (ended.outcome.reason, len(set(runs))) == ("", 2)
+    last = await scanner.ask(image())
+    assert (last.outcome.state, last.scan_id) == (State.COMPLETE, third.scan_id)
 
 
 async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:

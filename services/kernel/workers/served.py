@@ -11,6 +11,7 @@ import pickle
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from services.kernel.late_log import silence
 _PR_SET_PDEATHSIG = 1
 _GC = (100_000, 20, 20)
 """Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
+_SWITCH_SECONDS = 0.0002
+"""A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
 MEMORY_BYTES = 8
 """Length of the number that comes with a descriptor."""
 
@@ -47,6 +50,7 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
     for name in preload:
         importlib.import_module(name)
     silence()  # what workers find they answer
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.set_threshold(*_GC)
     gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared

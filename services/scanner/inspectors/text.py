@@ -17,7 +17,7 @@ import re2
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.interface import Seen
 from services.scanner.inspectors.masking import masked, printable
-from services.scanner.inspectors.rules import Place, Rule
+from services.scanner.inspectors.rules import CORE_WITHIN, Place, Rule
 
 NAMESPACE: Final = "baseline"
 _BEHIND: Final = 1024
@@ -71,7 +71,7 @@ class TextRules:
     def source(self) -> str:
         """Returns the rules for any text file as YARA rules."""
         return "\n".join(
-            f"rule {name} {{ strings: $a = {_as_yara(rule.pattern)} condition: $a }}"
+            f"rule {name} {{ strings: $a = {_as_yara(rule.core or rule.pattern)} condition: $a }}"
             for name, rule in self._anywhere.items()
         )
 
@@ -99,9 +99,11 @@ class TextRules:
         for offset, length in sorted(places[:_MAX_MATCHES]):
             if offset < done:
                 continue
-            first = max(0, offset - 1)  # so that a word's border is seen
+            # A byte before it, so that a word's border is seen.
+            first = max(0, offset - 1 - (CORE_WITHIN if rule.core else 0))
             window = content[first : offset + length + _BEHIND]
-            found = self._patterns[rule.id].search(window)
+            matches = self._patterns[rule.id].finditer(window)
+            found = next((each for each in matches if each.end() > offset - first), None)
             if found is None or found.start() > offset - first:
                 continue
             done = first + found.end()

@@ -131,11 +131,14 @@ class Recorder:
         ]
         async with self._pool.acquire() as db, db.transaction():
             # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
-            for key, platform, _ in sorted(parts, key=lambda part: part[0].scan_id):
-                await self._scheduler.ensure(db, key, _address(scan, key), lane=lease.lane, platform=platform)
+            scans: dict[int, str] = {}
+            for key, platform, number in sorted(parts, key=lambda part: part[0].scan_id):
+                address = _address(scan, key)
+                part = await self._scheduler.ensure(db, key, address, lane=lease.lane, platform=platform)
+                scans[number] = part.scan_id
             await self._take_back(db, lease)
-            for key, platform, number in parts:
-                await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)
+            for _, platform, number in parts:
+                await self._store.insert_part(db, scan.scan_id, scans[number], platform, number)
             await self._end_index(db, scan.scan_id)
 
     @asynccontextmanager

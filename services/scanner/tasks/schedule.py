@@ -8,6 +8,7 @@ from services.kernel.db import Connection
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
+from services.scanner.inspectors.clamd import CLAMD_FAILED
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 
@@ -50,13 +51,16 @@ class Scheduler:
         """Returns the scan of that key, locked, as it stands.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
-        one that ended well, or can never end well, stays as it is.
+        one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
+        who was asked stays, too, and readable: another one follows it.
         """
         await self._store.insert_scan(db, key, image, platform)
         scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
+        if scan.outcome.state is State.COMPLETE and scan.outcome.reason == CLAMD_FAILED:
+            return await self.ensure(db, key.following(scan.scan_id), image, lane=lane, platform=platform)
         if scan.outcome.state is State.PENDING:
             await self._store.enqueue(db, key.scan_id, lane)
             await self._store.announce_work(db)

@@ -17,11 +17,10 @@ from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
-from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
-from services.scanner.analysers import analysers_key
+from services.scanner.analysers import analysers_key, search_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
@@ -30,8 +29,9 @@ from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import Retention
 from services.scanner.rulepacks import RulePacks
 from services.scanner.search import open_search
+from services.scanner.search_watch import SearchWatch
 from services.scanner.selfreport import SelfReport
-from services.scanner.settings import ScannerSettings
+from services.scanner.settings import ScannerSettings, bounds_of_settings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -54,32 +54,33 @@ async def server(
     The schema must be up to date. The spool below `data` is this process's own until exit.
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
+    bounds = bounds_of_settings(settings)
     ready = process.readiness.add("scanner")
-    search = await asyncio.to_thread(open_search, settings, data)
+    search = SearchWatch(await asyncio.to_thread(open_search, bounds, data), bounds.clamd)
+    await search.look()
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    analysers = analysers_key(search.inspection)
-    scheduler = Scheduler(store, EngineRelease(watch, analysers))
+    scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now)))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    workers = server_workers(settings)
-    library = StoredAnalyses(pool, store, analysers)
+    workers = server_workers(bounds)
+    library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,
         open_pipeline(
             data / "spool",
             library=library,
             workers=workers,
-            search=search,
+            search=lambda: search.now,
             data=data,
-            settings=settings,
+            bounds=bounds,
             clock=clock,
         ) as pipeline,
     ):
-        opener = functools.partial(open_repository, settings.source)
+        opener = functools.partial(open_repository, bounds.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         node_id = f"scanner-{ground.ids.uuid()}"
         worker = Worker(
@@ -95,6 +96,7 @@ async def server(
         stopping = process.stopping
         process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
+        process.start("scanner signatures", search.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
@@ -112,14 +114,14 @@ async def server(
         )
         process.start("scanner doubts", settler.run(stopping))
         process.start("scanner worker", worker.run(stopping))
-        if search.inspection is not None:
+        if search.now.inspection is not None:
             report = SelfReport(
                 node_id=node_id,
                 rules=rules,
                 watch=watch,
-                packs=RulePacks(search.inspection, settings.malware_rules, workers),
+                packs=RulePacks(search.now.inspection, settings.malware_rules, workers),
                 clock=clock,
-                max_age=AdvisorySettings().max_age,
+                max_age=bounds.advisory_age,
                 every_seconds=settings.self_report_seconds,
             )
             process.start("scanner report", report.run(stopping))

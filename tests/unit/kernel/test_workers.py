@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.workers.forked import fork_template
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
-from services.kernel.workers.template import fork_template, spawn_template
+from services.kernel.workers.template import spawn_template
 from tests.builders.workers import spawned_workers
 
 
