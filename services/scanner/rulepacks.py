@@ -11,8 +11,8 @@ import structlog
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.rules.engines.api import Part, PartHealth
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.rulefiles import Broken, RuleFile, digest_of_files, read_folder
-from services.scanner.search import RULE_FILE_BROKEN
+from services.scanner.inspectors.rulefiles import Broken, RuleFile, read_folder
+from services.scanner.search import RULE_FILE_BROKEN, wrong_with
 
 log = structlog.get_logger()
 
@@ -46,7 +46,7 @@ class RulePacks:
             named = "; ".join(f"{one.name}: {one.why}" for one in broken[:_MAX_NAMED])
             count = f"{len(broken)} files of the operator's rules are not usable"
             return self._health(ready=False, reason=RULE_FILE_BROKEN, message=f"{count}: {named}.")
-        if digest_of_files(files) != digest_of_files(self._inspection.files):
+        if set(files) != {*self._inspection.files, *self._inspection.hashes}:
             message = (
                 "The operator's files are not those of the scanner's start, which it still uses: start it again."
             )
@@ -65,10 +65,9 @@ class RulePacks:
         return why
 
     def _read(self, folder: Path) -> tuple[tuple[RuleFile, ...], tuple[Broken, ...]]:
-        from services.scanner.inspectors.malware import check  # noqa: PLC0415 - most have no rules of their own
-
         found = read_folder(folder)
-        self._judged = {file: self._judged[file] if file in self._judged else check(file) for file in found.files}
+        known = self._judged
+        self._judged = {file: known[file] if file in known else wrong_with(file) for file in found.files}
         return found.files, (*found.broken, *(why for why in self._judged.values() if why is not None))
 
     def _health(self, *, ready: bool, reason: str = "", message: str = "") -> PartHealth:

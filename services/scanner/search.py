@@ -77,13 +77,18 @@ def ask_clamd(search: Search, clamd: Clamd | None) -> Search:
 
 def _checked(folder: Path) -> tuple[tuple[RuleFile, ...], tuple[Broken, ...]]:
     """Returns the files that can be used, of lists of hashes their other lines, and what cannot be."""
+    found = read_folder(folder)
+    wrong = {file: wrong_with(file) for file in found.files}
+    usable = tuple(file for file, why in wrong.items() if why is None or file.lists_hashes)
+    return usable, (*found.broken, *(why for why in wrong.values() if why is not None))
+
+
+def wrong_with(file: RuleFile) -> Broken | None:
+    """Returns what is wrong with a file of rules, or with lines of a list of hashes; None for nothing."""
     from services.scanner.inspectors.hashes import broken_lines  # noqa: PLC0415 - most have no rules of their own
     from services.scanner.inspectors.malware import check  # noqa: PLC0415
 
-    found = read_folder(folder)
-    wrong = {file: broken_lines(file) if file.lists_hashes else check(file) for file in found.files}
-    usable = tuple(file for file, why in wrong.items() if why is None or file.lists_hashes)
-    return usable, (*found.broken, *(why for why in wrong.values() if why is not None))
+    return broken_lines(file) if file.lists_hashes else check(file)
 
 
 def _complaint(broken: Broken) -> ReportWarning:

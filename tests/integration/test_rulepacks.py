@@ -57,6 +57,14 @@ async def test_a_file_that_breaks_or_changes_shows_and_so_does_its_mending(folde
     assert await said(packs) == (True, "")
 
 
+async def test_a_list_of_hashes_is_read_as_one(folder: Path, tmp_path: Path) -> None:
+    (folder / "known.sha256").write_text("a" * 64 + "  dropper\n")
+    packs = packs_of(folder, tmp_path)
+    assert await said(packs) == (True, "")
+    (folder / "known.sha256").write_text("no hash at all\n")
+    assert await said(packs) == (False, "RULE_FILE_BROKEN")
+
+
 async def test_a_folder_that_is_gone_or_cannot_be_read_shows(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
