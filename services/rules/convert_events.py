@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_request_pb2
 from services.kernel import trace
-from services.kernel.bus.interface import SCAN_REQUESTS, Message
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.reference import parse_tag
@@ -75,6 +76,15 @@ def to_message(request: ScanRequest) -> Message:
         value=body.SerializeToString(),
         headers=trace.headers_after(request.traceparent),
     )
+
+
+def instance_deleted(instance_id: str, *, event_id: str, at: datetime) -> Message:
+    """Writes that an instance was deleted here."""
+    event = image_event_pb2.ImageEvent(
+        event_id=event_id, instance_id=instance_id, action=image_event_pb2.ImageEvent.ACTION_DELETE
+    )
+    event.occurred_at.FromDatetime(at)
+    return Message(topic=IMAGE_EVENTS, key=f"{instance_id}/".encode(), value=event.SerializeToString())
 
 
 def _uuid(text: str) -> str:

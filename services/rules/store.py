@@ -36,6 +36,7 @@ class ScanSettings:
     edition: Edition
     engine: Engine
     rules_revision: int
+    sync: bool
 
 
 class RulesStore:
@@ -96,9 +97,10 @@ class RulesStore:
             instance.updated_at,
         )
 
-    async def delete_instance(self, conn: Connection, instance: str) -> bool:
-        """Deletes an instance by id or name, with all that belongs to it; False when there is none."""
-        return await conn.fetchval(_Q["delete_instance"], instance) is not None
+    async def delete_instance(self, conn: Connection, instance: str) -> str | None:
+        """Deletes an instance by id or name, with all that belongs to it; returns its id, None without one."""
+        instance_id: str | None = await conn.fetchval(_Q["delete_instance"], instance)
+        return instance_id
 
     async def bump_revision(self, conn: Connection, instance: str) -> str | None:
         """Marks the rules of an instance as changed; returns its id, None when there is none."""
@@ -113,6 +115,7 @@ class RulesStore:
                 edition=Edition(row["edition"]),
                 engine=Engine(row["engine"]),
                 rules_revision=row["rules_revision"],
+                sync=row["sync"],
             )
             for row in rows
         }
@@ -249,6 +252,7 @@ def _to_instance(row: asyncpg.Record) -> Instance:
         engine=Engine(row["engine"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        sync=row["sync"],
     )
 
 

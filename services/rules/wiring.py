@@ -20,6 +20,8 @@ from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
+from services.rules.sync.store import SyncStore
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 
 GROUP = "rules"
@@ -61,4 +63,6 @@ async def server(
         ids=ground.ids,
         engines=READY_ENGINES,
         max_rules_per_instance=settings.max_rules_per_instance,
+        outbox=outbox,
+        sync=SyncSwitch(pool, SyncStore()),
     )

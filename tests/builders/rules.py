@@ -30,6 +30,8 @@ from services.rules.events import ScanRequest
 from services.rules.matching import IndexCache
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
+from services.rules.sync.store import SyncStore
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.requests import from_message
 from tests.databases import migrated_pool
@@ -166,6 +168,8 @@ async def rules_bench(
             ids=ids,
             engines=READY_ENGINES,
             max_rules_per_instance=max_rules,
+            outbox=Outbox("rules"),
+            sync=SyncSwitch(pool, SyncStore()),
         )
         consumer = ImageEventConsumer(
             pool=pool,
