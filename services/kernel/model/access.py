@@ -9,6 +9,10 @@ from pydantic import SecretStr
 _NO_PASSWORD = SecretStr("")
 
 
+USER_AGENT = "drydock"
+"""What we call ourselves to registries."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
     """Address and credentials of one registry; neither `repr` nor `str` shows the password."""
