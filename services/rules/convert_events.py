@@ -14,15 +14,16 @@ from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.reference import parse_tag
-from services.rules.events import ScanRequest, TagPushed
+from services.rules.events import RepositoryDeleted, ScanRequest, TagPushed
 from services.rules.grammar import checked_repository, may_name_instance
 
 _PUSH = image_event_pb2.ImageEvent.ACTION_PUSH
-_OTHERS = (image_event_pb2.ImageEvent.ACTION_DELETE, image_event_pb2.ImageEvent.ACTION_PULL)
+_DELETE = image_event_pb2.ImageEvent.ACTION_DELETE
+_OTHERS = (image_event_pb2.ImageEvent.ACTION_PULL, image_event_pb2.ImageEvent.ACTION_LIST)
 
 
-def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
-    """Reads an image event; None for what is no push of a tag, whatever else it holds.
+def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | RepositoryDeleted | None:
+    """Reads an image event; None for what is no push of a tag and no end of a repository, whatever it holds.
 
     Raises:
         ServiceError: BAD_EVENT, or INVALID_REFERENCE for a name that no registry allows.
@@ -33,6 +34,8 @@ def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
         raise _bad("the bytes are no ImageEvent") from error
     if event.action in _OTHERS:
         return None
+    if event.action == _DELETE:
+        return _deletion(event)
     if event.action != _PUSH:
         raise _bad(f"the action {event.action} is unknown")
     if not event.tag:
@@ -49,6 +52,17 @@ def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
         digest=Digest(event.digest),
         revision=event.revision,
         traceparent=traceparent,
+    )
+
+
+def _deletion(event: image_event_pb2.ImageEvent) -> RepositoryDeleted | None:
+    """Reads a deletion; those of tags and digests are the scanner's, and that of an instance is our own."""
+    if event.tag or event.digest or not event.repository:
+        return None
+    return RepositoryDeleted(
+        event_id=_uuid(event.event_id),
+        instance_id=event.instance_id,
+        repository=checked_repository(event.namespace, event.repository),
     )
 
 

@@ -25,6 +25,15 @@ class TagPushed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryDeleted:
+    """A registry says that it has a repository no more."""
+
+    event_id: str
+    instance_id: str
+    repository: RepositoryName
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScanRequest:
     """What the scanner is asked to do: one task on one image."""
 

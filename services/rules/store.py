@@ -148,6 +148,10 @@ class RulesStore:
         rows = await conn.fetch(_Q["list_repositories"], instance_id, namespace, *after, limit)
         return tuple(_to_repository(row) for row in rows)
 
+    async def forget_repositories(self, conn: Connection, keys: Sequence[RepositoryKey]) -> int:
+        """Forgets repositories; returns how many of them were known."""
+        return len(await conn.fetch(_Q["forget_repositories"], *_columns(keys)))
+
     # rules
 
     async def insert_rule(

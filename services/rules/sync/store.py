@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -12,7 +11,6 @@ from services.kernel.db import Connection
 from services.kernel.model.reference import RepositoryName
 from services.kernel.sql import load_queries
 from services.rules.api import Sync, SyncState
-from services.rules.store import RepositoryKey
 
 _Q = load_queries("services.rules")
 
@@ -139,11 +137,6 @@ class SyncStore:
         position = (after.namespace, after.name) if after else ("", "")
         rows = await conn.fetch(_Q["unwalked_repositories"], walk.instance_id, walk.number, *position, limit)
         return tuple(RepositoryName(namespace=row["namespace"], name=row["name"]) for row in rows)
-
-    async def forget(self, conn: Connection, keys: Sequence[RepositoryKey]) -> int:
-        """Forgets repositories; returns how many were known."""
-        columns = ([key[0] for key in keys], [key[1].namespace for key in keys], [key[1].name for key in keys])
-        return len(await conn.fetch(_Q["forget_repositories"], *columns))
 
 
 def _to_sync(row: asyncpg.Record) -> Sync:
