@@ -66,6 +66,10 @@ class ScannerSettings(BaseSettings):
     """Registries that one process asks at once what a tag in doubt has."""
     tag_question_seconds: float = Field(default=20.0, ge=1)
     """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
+    removal_grace_seconds: float = Field(default=604_800.0, ge=0)
+    """How long results of what a synced registry deleted, or of a deleted instance, stay readable: seven days."""
+    pull_seconds: float = Field(default=60.0, ge=0)
+    """A last-pulled time is written again when it has grown by so much."""
     spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)
