@@ -66,7 +66,7 @@ async def digest_if_there(source: ImageSource, reference: str) -> Digest | None:
 async def _what_is_missing(
     source: ImageSource, name: RepositoryName, tag: str, digest: Digest | None
 ) -> ServiceError:
-    if not await source.knows_repository():
+    if not await _may_be_there(source):
         return not_found(
             "REPO_NOT_EXIST",
             f"The registry has no repository {name.path}.",
@@ -83,3 +83,10 @@ async def _what_is_missing(
         f"The registry has no image {name.path}@{digest}.",
         hint="Push the image first, or mend the digest; the registry may have deleted it.",
     )
+
+
+async def _may_be_there(source: ImageSource) -> bool:
+    try:
+        return await source.knows_repository()
+    except ScanFailure:
+        return True

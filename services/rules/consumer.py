@@ -16,7 +16,7 @@ from services.kernel.outbox import Outbox
 from services.rules import repositories
 from services.rules.api import Edition, Repository, ScanRule
 from services.rules.convert_events import from_image_event, to_message
-from services.rules.events import RepositoryDeleted, ScanRequest, TagPushed
+from services.rules.events import ScanRequest, TagPushed
 from services.rules.matching import IndexCache, RuleIndex
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore, ScanSettings
@@ -47,19 +47,16 @@ class ImageEventConsumer:
     async def handle(self, records: Sequence[Record]) -> None:
         """Publishes one request for every pushed tag that a rule matches. Idempotent by event id.
 
-        Pulls and deletions ask for no scan; repositories that are gone are forgotten.
+        Pulls, deletions and lists ask for no scan.
 
         Raises:
             ServiceError: BAD_EVENT or INVALID_REFERENCE when a record cannot be read.
         """
         events = [from_image_event(record.message.value, record.traceparent) for record in records]
-        pushes = [event for event in events if isinstance(event, TagPushed)]
-        deleted = [event for event in events if isinstance(event, RepositoryDeleted)]
+        pushes = [event for event in events if event]
         fates = Counter({Fate.NO_PUSH: len(events) - len(pushes)})
-        if pushes or deleted:
+        if pushes:
             async with self._pool.acquire() as conn, conn.transaction():
-                # First, whatever the order was: a repository that is pushed to is seen anew, under the same id.
-                await self._forget(conn, deleted)
                 await self._take(conn, pushes, fates)
         # Only now: what is rolled back was not done.
         for fate, count in fates.items():
@@ -89,15 +86,6 @@ class ImageEventConsumer:
                 repository = known[event.instance_id, place]
                 requests.append(self._request(event, repository, settings[event.instance_id], rules))
         await self._outbox.add(conn, [to_message(request) for request in requests])
-
-    async def _forget(self, conn: Connection, deleted: Sequence[RepositoryDeleted]) -> None:
-        """Forgets repositories of synced instances. One that is there after all comes back with the next walk."""
-        if not deleted:
-            return
-        settings = await self._store.scan_settings(conn, {event.instance_id for event in deleted})
-        synced = {instance_id for instance_id, instance in settings.items() if instance.sync}
-        keys = {(event.instance_id, event.repository) for event in deleted if event.instance_id in synced}
-        await self._store.forget_repositories(conn, sorted(keys, key=lambda key: (key[0], key[1].path)))
 
     def _is_wanted(self, event: TagPushed, settings: Mapping[str, ScanSettings], fates: Counter[Fate]) -> bool:
         instance = settings.get(event.instance_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 from google.protobuf.message import DecodeError
@@ -13,17 +14,17 @@ from services.kernel import trace
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
-from services.kernel.model.reference import parse_tag
-from services.rules.events import RepositoryDeleted, ScanRequest, TagPushed
+from services.kernel.model.reference import RepositoryName, parse_tag
+from services.rules.events import ScanRequest, TagListing, TagPushed
 from services.rules.grammar import checked_repository, may_name_instance
 
 _PUSH = image_event_pb2.ImageEvent.ACTION_PUSH
 _DELETE = image_event_pb2.ImageEvent.ACTION_DELETE
-_OTHERS = (image_event_pb2.ImageEvent.ACTION_PULL, image_event_pb2.ImageEvent.ACTION_LIST)
+_OTHERS = (_DELETE, image_event_pb2.ImageEvent.ACTION_PULL, image_event_pb2.ImageEvent.ACTION_LIST)
 
 
-def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | RepositoryDeleted | None:
-    """Reads an image event; None for what is no push of a tag and no end of a repository, whatever it holds.
+def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
+    """Reads an image event; None for what is no push of a tag, whatever else it holds.
 
     Raises:
         ServiceError: BAD_EVENT, or INVALID_REFERENCE for a name that no registry allows.
@@ -34,8 +35,6 @@ def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | Reposit
         raise _bad("the bytes are no ImageEvent") from error
     if event.action in _OTHERS:
         return None
-    if event.action == _DELETE:
-        return _deletion(event)
     if event.action != _PUSH:
         raise _bad(f"the action {event.action} is unknown")
     if not event.tag:
@@ -52,17 +51,6 @@ def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | Reposit
         digest=Digest(event.digest),
         revision=event.revision,
         traceparent=traceparent,
-    )
-
-
-def _deletion(event: image_event_pb2.ImageEvent) -> RepositoryDeleted | None:
-    """Reads a deletion; those of tags and digests are the scanner's, and that of an instance is our own."""
-    if event.tag or event.digest or not event.repository:
-        return None
-    return RepositoryDeleted(
-        event_id=_uuid(event.event_id),
-        instance_id=event.instance_id,
-        repository=checked_repository(event.namespace, event.repository),
     )
 
 
@@ -99,6 +87,52 @@ def instance_deleted(instance_id: str, *, event_id: str, at: datetime) -> Messag
     )
     event.occurred_at.FromDatetime(at)
     return Message(topic=IMAGE_EVENTS, key=f"{instance_id}/".encode(), value=event.SerializeToString())
+
+
+def repository_deleted(instance_id: str, repository: RepositoryName, *, event_id: str, at: datetime) -> Message:
+    """Writes that a registry does not know a repository any more."""
+    return _about(instance_id, repository, _DELETE, event_id=event_id, at=at)
+
+
+def repository_listed(instance_id: str, listing: TagListing, *, event_id: str) -> Message:
+    """Writes which tags a registry has in a repository."""
+    tags = [image_event_pb2.ListedTag(tag=tag, digest=digest) for tag, digest in listing.tags.items()]
+    return _about(
+        instance_id,
+        listing.repository,
+        image_event_pb2.ImageEvent.ACTION_LIST,
+        event_id=event_id,
+        at=listing.began_at,
+        tags=tags,
+        walk=listing.walk,
+        last=listing.last,
+    )
+
+
+def _about(
+    instance_id: str,
+    repository: RepositoryName,
+    action: image_event_pb2.ImageEvent.Action.ValueType,
+    *,
+    event_id: str,
+    at: datetime,
+    tags: Sequence[image_event_pb2.ListedTag] = (),
+    walk: int = 0,
+    last: bool = False,
+) -> Message:
+    event = image_event_pb2.ImageEvent(
+        event_id=event_id,
+        instance_id=instance_id,
+        action=action,
+        namespace=repository.namespace,
+        repository=repository.name,
+        tags=tags,
+        walk=walk,
+        last=last,
+    )
+    event.occurred_at.FromDatetime(at)
+    key = f"{instance_id}/{repository.path}".encode()
+    return Message(topic=IMAGE_EVENTS, key=key, value=event.SerializeToString())
 
 
 def _uuid(text: str) -> str:

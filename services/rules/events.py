@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 
 from services.kernel.model.digest import Digest
@@ -25,12 +26,17 @@ class TagPushed:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryDeleted:
-    """A registry says that it has a repository no more."""
+class TagListing:
+    """What a walk found in a repository."""
 
-    event_id: str
-    instance_id: str
     repository: RepositoryName
+    tags: Mapping[str, Digest]
+    """Some of its tags, with what they have."""
+    walk: int
+    began_at: datetime
+    """When the walk began."""
+    last: bool
+    """Whether all other tags were told of before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
 
 
 class RulesSettings(BaseSettings):
@@ -19,7 +23,33 @@ class RulesSettings(BaseSettings):
     """Longest time for the notifier to say whether targets exist."""
     seen_event_days: int = Field(default=14, ge=1)
     """How long an image event is known again; longer than the bus keeps it."""
+    sync_interval_seconds: float = Field(default=21_600.0, ge=1)
+    """From the end of one reconciliation of a synced instance to the beginning of the next: six hours."""
+    sync_requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
+    """What one reconciliation asks its registry in a second at most; it asks one thing at a time."""
+    sync_walks: int = Field(default=4, ge=1, le=64)
+    """Registries that one process reconciles at once."""
+    sync_lease_seconds: float = Field(default=120.0, ge=3)
+    """How long a reconciliation belongs to a process that went silent; no step of it may take longer."""
+    sync_repositories: int = Field(default=200_000, ge=1)
+    """Repositories that are read of one registry; it is told when there are more."""
+    registry_token_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Token servers on other hosts that may see a registry's credentials, as for the scanner."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
     """Rows deleted in one transaction."""
+
+    @property
+    def walk_source(self) -> SourceSettings:
+        """The bounds and deadlines of a walk: what fails is tried again later, so it need not be patient."""
+        return SourceSettings(
+            timeouts=Timeouts(request_seconds=20.0, idle_seconds=10.0),
+            retry=RetryPolicy(attempts=2, longest_seconds=5.0),
+            token_hosts=self.registry_token_hosts,
+        )
+
+    @field_validator("registry_token_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value

@@ -36,7 +36,6 @@ class ScanSettings:
     edition: Edition
     engine: Engine
     rules_revision: int
-    sync: bool
 
 
 class RulesStore:
@@ -115,7 +114,6 @@ class RulesStore:
                 edition=Edition(row["edition"]),
                 engine=Engine(row["engine"]),
                 rules_revision=row["rules_revision"],
-                sync=row["sync"],
             )
             for row in rows
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
+from services.registry.catalog import open_catalog
 from services.rules.api import RulesApi
 from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
@@ -20,6 +22,8 @@ from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
+from services.rules.sync.metrics import WalkMetrics
+from services.rules.sync.reconcile import Reconciler
 from services.rules.sync.store import SyncStore
 from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
@@ -53,8 +57,8 @@ async def server(
     )
     process.start("rules.outbox", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
     process.start("rules.retention", Retention(pool, store, clock, settings).run(stopping))
-    ready.set(True)
-    yield Rules(
+    sync = SyncStore()
+    rules = Rules(
         pool=pool,
         store=store,
         targets=TargetCheck(notifier, seconds=settings.notifier_seconds),
@@ -64,5 +68,20 @@ async def server(
         engines=READY_ENGINES,
         max_rules_per_instance=settings.max_rules_per_instance,
         outbox=outbox,
-        sync=SyncSwitch(pool, SyncStore()),
+        sync=SyncSwitch(pool, sync),
     )
+    reconciler = Reconciler(
+        pool=pool,
+        store=store,
+        sync=sync,
+        outbox=outbox,
+        access=rules.registry_access,
+        open_catalog=functools.partial(open_catalog, settings.walk_source),
+        clock=clock,
+        ids=ground.ids,
+        metrics=WalkMetrics(ground.registry),
+        settings=settings,
+    )
+    process.start("rules.sync", reconciler.run(ground.wakeups, stopping))
+    ready.set(True)
+    yield rules

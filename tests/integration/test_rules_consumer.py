@@ -7,8 +7,6 @@ import uuid
 
 import pytest
 
-from drydock.events.v1.image_event_pb2 import ImageEvent
-from services.kernel.bus.interface import Record
 from services.kernel.errors import ServiceError
 from services.rules.api import Edition, InstanceChange, Scope, Trigger
 from services.rules.metrics import Fate
@@ -94,43 +92,6 @@ async def test_deletes_pulls_and_pushes_without_a_tag_ask_for_nothing(database: 
         )
         assert await bench.requests() == []
         assert bench.counted(Fate.NO_PUSH) == 4
-
-
-def deletion(instance_id: str, *, repository: str = "app") -> Record:
-    """A repository's: neither tag nor digest."""
-    event = ImageEvent(
-        event_id=str(uuid.uuid4()),
-        instance_id=instance_id,
-        action=ImageEvent.ACTION_DELETE,
-        namespace="team" if repository else "",
-        repository=repository,
-    )
-    return record(event.SerializeToString())
-
-
-async def test_a_deleted_repository_is_forgotten_where_its_instance_is_synced(database: str) -> None:
-    async with rules_bench(database) as bench:
-        instance_id = (await bench.api.create_instance(new_instance())).instance_id
-        await bench.handle([image_event(instance_id), image_event(instance_id, repository="other")])
-        await bench.handle([deletion(instance_id)])
-        await bench.api.find_repository("prod", "team", "app")
-        await bench.api.set_sync("prod", on=True)
-        await bench.handle([deletion(instance_id), deletion("cri-unknown"), deletion(instance_id, repository="")])
-        with pytest.raises(ServiceError):
-            await bench.api.find_repository("prod", "team", "app")
-        await bench.api.find_repository("prod", "team", "other")
-        assert len(await bench.requests()) == 2
-
-
-@pytest.mark.parametrize("pushed_first", [False, True])
-async def test_a_repository_that_is_deleted_and_pushed_to_is_known(database: str, pushed_first: bool) -> None:
-    async with rules_bench(database) as bench:
-        instance_id = (await bench.api.create_instance(new_instance())).instance_id
-        await bench.api.set_sync("prod", on=True)
-        batch = [deletion(instance_id), image_event(instance_id)]
-        await bench.handle(reversed(batch) if pushed_first else batch)
-        await bench.api.find_repository("prod", "team", "app")
-        assert len(await bench.requests()) == 1
 
 
 async def test_what_a_registry_lists_asks_for_nothing(database: str) -> None:

@@ -52,7 +52,7 @@ RETURNING instance_id
 
 -- name: scan_settings
 -- What the consumer must know of some instances; they cannot be deleted until the transaction ends.
-SELECT instance_id, edition, engine, rules_revision, sync
+SELECT instance_id, edition, engine, rules_revision
 FROM rules.instance
 WHERE instance_id = ANY($1::text[])
 ORDER BY instance_id

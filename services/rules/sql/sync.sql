@@ -61,7 +61,7 @@ SET fence = s.fence + 1,
     message = CASE WHEN due.under_way THEN s.message ELSE '' END
 FROM due
 WHERE s.instance_id = due.instance_id
-RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.attempts
+RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.attempts
 
 -- name: advance_walk
 -- Writes down how far a walk has come and keeps its lease; no row when it was lost.

@@ -24,6 +24,8 @@ class Walk:
     number: int
     began_at: datetime
     place: Place
+    repositories: int
+    """Read so far."""
     attempts: int
     """In vain so far, at this place."""
 
@@ -175,5 +177,6 @@ def _to_walk(row: asyncpg.Record) -> Walk:
         number=row["walk"],
         began_at=row["began_at"],
         place=Place(catalogued=row["catalogued"], cursor=row["cursor"], repository=row["repository"]),
+        repositories=row["repositories"],
         attempts=row["attempts"],
     )

@@ -97,6 +97,16 @@ DELETE FROM scanner.pull WHERE repo_id = $1 AND ($2 = '' OR reference = $2)
 -- Whether a repository has tasks on a digest.
 SELECT EXISTS (SELECT FROM scanner.task WHERE repo_id = $1 AND digest = $2)
 
+-- name: has_results
+-- Whether a repository has tasks that no removal of all of it stands for yet.
+SELECT EXISTS (
+    SELECT FROM scanner.task AS k
+    WHERE k.repo_id = $1 AND NOT EXISTS (
+        SELECT FROM scanner.removal AS r
+        WHERE r.repo_id = $1 AND r.tag = '' AND r.digest = '' AND r.ended_at IS NULL AND r.noted_at >= k.created_at
+    )
+)
+
 -- name: add_removal
 -- Something is gone; its results go later.
 INSERT INTO scanner.removal

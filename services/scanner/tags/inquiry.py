@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from services.kernel.claims import work_claims
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError
@@ -20,7 +21,6 @@ from services.registry.ask import OpenSource, digest_if_there
 from services.rules.api import RulesApi
 from services.scanner.convert_events import found_image
 from services.scanner.settings import ScannerSettings
-from services.scanner.tags.asking import keep_asking
 from services.scanner.tags.metrics import Found, SyncMetrics
 from services.scanner.tags.records import Removal, Subject, TagQuestion
 from services.scanner.tags.store import SyncStore
@@ -66,7 +66,7 @@ class Inquiry:
     async def run(self, wakeups: Wakeups, stopping: asyncio.Event) -> None:
         """Asks until `stopping`; questions under way are finished first."""
         most = self._settings.tag_questions
-        await keep_asking(self.claim, self.settle, wakeups=wakeups, channel=_CHANNEL, most=most, stopping=stopping)
+        await work_claims(self.claim, self.settle, wakeups=wakeups, channel=_CHANNEL, most=most, stopping=stopping)
 
     async def claim(self, limit: int) -> tuple[TagQuestion, ...]:
         """Takes at most so many questions that are due."""
@@ -174,10 +174,12 @@ class Inquiry:
     async def _repository_gone(self, question: TagQuestion, asked_at: datetime) -> Found:
         subject = question.subject
         async with self._pool.acquire() as db, db.transaction():
+            dropped = 0
             if question.revision is not None:
-                await self._store.drop_tags(db, subject.repo_id, "", question.revision)
+                dropped = await self._store.drop_tags(db, subject.repo_id, "", question.revision)
             await self._store.drop_pulls(db, subject.repo_id, "")
-            await self._removed(db, subject, "", asked_at)
+            if dropped or await self._store.has_results(db, subject.repo_id):
+                await self._removed(db, subject, "", asked_at)
             await self._store.drop_question(db, question)
         return Found.GONE
 

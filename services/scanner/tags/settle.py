@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import structlog
 
+from services.kernel.claims import work_claims
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import ServiceError
@@ -19,7 +20,6 @@ from services.rules.api import RulesApi
 from services.scanner.records import DoubtedTag
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
-from services.scanner.tags.asking import keep_asking
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class Settler:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Asks until `stopping`; questions under way are finished first."""
-        await keep_asking(
+        await work_claims(
             self.claim,
             self.settle,
             wakeups=self._wakeups,

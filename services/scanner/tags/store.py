@@ -120,6 +120,10 @@ class SyncStore:
         """Tells whether a repository has tasks on a digest."""
         return bool(await db.fetchval(_Q["has_tasks"], repo_id, digest))
 
+    async def has_results(self, db: Connection, repo_id: str) -> bool:
+        """Tells whether a repository has tasks that are not to go as a whole already."""
+        return bool(await db.fetchval(_Q["has_results"], repo_id))
+
     async def add_removal(self, db: Connection, removal: Removal) -> None:
         """Writes down that something is gone."""
         subject = removal.subject

@@ -1,4 +1,4 @@
-"""Asking registries: a bounded number of questions at once, for as long as the process lives."""
+"""Claims: work that rows stand for, a bounded number of pieces at once, for as long as the process lives."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 
 
-async def keep_asking(
+async def work_claims(
     claim: Callable[[int], Awaitable[Sequence[T]]],
-    settle: Callable[[T], Awaitable[None]],
+    work: Callable[[T], Awaitable[object]],
     *,
     wakeups: Wakeups,
     channel: str,
     most: int,
     stopping: asyncio.Event,
 ) -> None:
-    """Takes questions up and settles them until `stopping`; those under way are finished first.
+    """Claims pieces of work and does them until `stopping`; those under way are finished first.
 
     Args:
         claim: takes at most so many that are due. Each is due again by itself: whoever takes one may die.
-        settle: asks about one; an outage leaves it to be taken up again.
+        work: does one; an outage of the database leaves it to be claimed again.
         wakeups: tells when there may be more.
         channel: by this name.
-        most: questions at once.
+        most: pieces at once.
         stopping: set when to stop.
     """
     busy: set[asyncio.Task[None]] = set()
@@ -50,22 +50,22 @@ async def keep_asking(
             except Exception as error:
                 if not is_outage(error):
                     raise
-                log.warning("questions.delayed", channel=channel, error=type(error).__name__)
+                log.warning("claims.delayed", channel=channel, error=type(error).__name__)
                 await wait(stopping, _LOOK_SECONDS)
                 continue
             for one in taken:
-                task = group.create_task(_settled(settle, one), name=f"{channel} question")
+                task = group.create_task(_worked(work, one), name=channel)
                 busy.add(task)
                 task.add_done_callback(end)
             if not taken:
                 await wait_any((news, stopping), _LOOK_SECONDS)
 
 
-async def _settled(settle: Callable[[T], Awaitable[None]], one: T) -> None:
+async def _worked(work: Callable[[T], Awaitable[object]], one: T) -> None:
     try:
-        await settle(one)
+        await work(one)
     except Exception as error:
         if is_outage(error):
-            log.warning("question.unrecorded", error=type(error).__name__)
-        else:  # one question that cannot be settled stops no other
-            log.error("question.broke", exc_info=error)
+            log.warning("claim.interrupted", error=type(error).__name__)
+        else:  # one piece that cannot be done stops no other
+            log.error("claim.broke", exc_info=error)
