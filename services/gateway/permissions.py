@@ -59,6 +59,8 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _SCANNER + "GetImageStatus": Role.VIEWER,
         _SCANNER + "ListFindings": Role.VIEWER,
         _SCANNER + "GetReport": Role.VIEWER,
+        _SCANNER + "ListTags": Role.VIEWER,
+        _SCANNER + "ListRemovals": Role.VIEWER,
         _NOTIFIER + "CreateTarget": Role.OPERATOR,
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,

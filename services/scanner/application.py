@@ -15,7 +15,7 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine, engine_not_ready
 from services.kernel.model.page import Page
-from services.kernel.model.reference import RepositoryName, parse_tag
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository, parse_tag
 from services.kernel.model.repository_id import repository_id
 from services.registry.ask import OpenSource, find_digest
 from services.rules.api import RulesApi
@@ -25,6 +25,8 @@ from services.scanner.api import (
     ImageQuery,
     PlacedFinding,
     PlatformScan,
+    Removal,
+    SeenTag,
     State,
     Task,
 )
@@ -32,6 +34,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
+from services.scanner.tags.account import Account
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.platforms import merge_findings
@@ -53,6 +56,7 @@ class ScannerApplication:
         clock: Clock,
         ids: Ids,
         engines: frozenset[Engine],
+        account: Account,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -63,6 +67,7 @@ class ScannerApplication:
         self._clock = clock
         self._ids = ids
         self._engines = engines
+        self._account = account
 
     # tasks
 
@@ -183,6 +188,22 @@ class ScannerApplication:
             )
         # The report is shared by all who have the content; whoever asks sees it under their own name.
         return await asyncio.to_thread(addressed_report, packed[fitting[0].scan_id], _name_of(task.image))
+
+    # tags, and what went
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        """Reads a page of the tags of a repository."""
+        instance_id = await self._lookup.instance_id(instance)
+        name = parse_repository(f"{namespace}/{repository}" if namespace not in ("", NO_NAMESPACE) else repository)
+        repo_id = repository_id(instance_id, name)
+        return await self._account.tags(repo_id, page_size=page_size, page_token=page_token)
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        """Reads a page of what went of an instance."""
+        instance_id = await self._lookup.instance_id(instance)
+        return await self._account.removals(instance_id, page_size=page_size, page_token=page_token)
 
 
 def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Task:

@@ -113,7 +113,7 @@ def an_image(content: str) -> Built:
 @asynccontextmanager
 async def a_scene(database: str, registry: RunningRegistry, **changed: object) -> AsyncIterator[Scene]:
     limits = ImageLimits(page_names=PAGE)
-    timeouts = Timeouts(connect_seconds=2, idle_seconds=2, request_seconds=2)
+    timeouts = Timeouts(connect_seconds=5, idle_seconds=5, request_seconds=5)
     source = SourceSettings(limits=limits, retry=RetryPolicy(attempts=1), timeouts=timeouts)
     settings = RulesSettings(sync_requests_per_second=10_000).model_copy(update=changed)
     counted = CollectorRegistry()

@@ -19,7 +19,9 @@ from services.registry.open import open_repository
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
+from services.scanner.tags.account import Account
 from services.scanner.tags.reads import open_tag_reads
+from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.lookup import Lookup
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
@@ -68,6 +70,7 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             clock=SystemClock(),
             ids=RandomIds(),
             engines=READY_ENGINES,
+            account=Account(pool, SyncStore()),
         )
         desk = Desk(application, registry)
         await desk.push("1.0")

@@ -73,15 +73,3 @@ class Removal:
     """When the last of them went; None: not yet."""
     tasks: int = 0
     reports: int = 0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class SeenTag:
-    """A tag as last seen."""
-
-    tag: str
-    digest: str
-    seen_at: datetime | None
-    """Up to when the registry vouched for its digest; None when only a task is known."""
-    pulled_at: datetime | None
-    """When it, or its digest, was last pulled; None when nobody told."""

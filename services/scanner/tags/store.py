@@ -10,7 +10,8 @@ import asyncpg
 from services.kernel.db import Connection
 from services.kernel.model.digest import Digest
 from services.kernel.sql import load_queries
-from services.scanner.tags.records import Cause, Removal, SeenTag, Subject, TagQuestion
+from services.scanner.api import SeenTag
+from services.scanner.tags.records import Cause, Removal, Subject, TagQuestion
 
 _Q = load_queries("services.scanner")
 
@@ -191,11 +192,6 @@ class SyncStore:
         """Returns what went of an instance, newest first, those behind `after`."""
         rows = await db.fetch(_Q["removals"], instance_id, *(after or (None, None)), limit)
         return tuple(_to_removal(row) for row in rows)
-
-    async def removed_at(self, db: Connection, repo_id: str, tag: str) -> datetime | None:
-        """Returns when a tag, or its repository, was last found to be gone."""
-        moment: datetime | None = await db.fetchval(_Q["removed_at"], repo_id, tag)
-        return moment
 
 
 def _key(subject: Subject) -> tuple[str, str, str, str]:

@@ -31,6 +31,7 @@ from services.scanner.retention import Retention
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
+from services.scanner.tags.account import Account
 from services.scanner.tags.hearsay import Hearsay
 from services.scanner.tags.inquiry import Inquiry
 from services.scanner.tags.metrics import SyncMetrics
@@ -141,4 +142,5 @@ async def server(
             clock=clock,
             ids=ground.ids,
             engines=READY_ENGINES,
+            account=Account(pool, sync),
         )
