@@ -87,5 +87,5 @@ def sync_off(name: str) -> ServiceError:
         Kind.FAILED_PRECONDITION,
         "SYNC_OFF",
         f"Instance {name} is not kept in step with its registry.",
-        hint=f"`drydock instance sync on {name}` does so, and begins with a reconciliation.",
+        hint=f"`drydock instance sync {name} on` does so, and begins with a reconciliation.",
     )

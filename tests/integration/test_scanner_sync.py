@@ -21,23 +21,25 @@ from services.kernel.errors import ServiceError, not_found
 from services.kernel.ids import RandomIds
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
+from services.kernel.model.platform import Platform
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.lab.faults import Disconnect, Fault, Status
 from services.lab.image import Built, build_image
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
+from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
 from services.registry.open import open_repository
 from services.scanner.api import State
-from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.tags.hearsay import Hearsay
 from services.scanner.tags.inquiry import Inquiry
 from services.scanner.tags.metrics import Found, SyncMetrics
 from services.scanner.tags.purge import Purge
 from services.scanner.tags.records import Cause, Removal
 from services.scanner.tags.store import SyncStore
-from tests.builders.scanner import ScannerBench, good, scanner_bench
+from tests.builders.scanner import ScannerBench, good, scanned, scanner_bench
 from tests.registries import RunningRegistry, lab_registry
 
 PATIENCE = SourceSettings(
@@ -426,6 +428,39 @@ async def test_open_tasks_of_what_is_gone_are_waited_for(scene: Scene) -> None:
     await scene.scanner.work_until(good, task.task_id)
     assert await scene.after_grace() == 1
     assert await scene.count("task") == 0
+
+
+async def test_an_index_goes_with_its_platforms_but_for_those_that_others_have(scene: Scene) -> None:
+    shared, own = (an_image(content).digest for content in ("shared", "own"))
+    indexes = {tag: await scene.push(tag) for tag in ("gone", "kept")}
+    children = {indexes["gone"]: (shared, own), indexes["kept"]: (shared,)}
+
+    async def script(scan: ScanRecord) -> ScannedImage | ImageIndex:
+        parts = children.get(scan.key.digest)
+        if parts is None:
+            return scanned(scan, scan.platform)
+        return ImageIndex(
+            digest=scan.key.digest,
+            children=tuple(
+                IndexChild(
+                    descriptor=Descriptor(media_type="m", digest=part, size=1),
+                    platform=Platform(os="linux", architecture=f"a{number}"),
+                )
+                for number, part in enumerate(parts)
+            ),
+        )
+
+    tasks = [await scene.scanner.ask(an_address(digest, tag)) for tag, digest in indexes.items()]
+    await scene.scanner.work_until(script, *(task.task_id for task in tasks))
+    assert [await scene.count(table) for table in ("scan", "report", "scan_part")] == [4, 2, 3]
+    await scene.delete("gone")
+    await scene.told(DELETE, tag="gone")
+    await scene.settle()
+    assert await scene.after_grace() == 1
+    assert [await scene.count(table) for table in ("scan", "report", "scan_part")] == [2, 1, 1]
+    digests = await scene.scanner.pool.fetch("SELECT digest FROM scanner.scan")
+    assert {row["digest"] for row in digests} == {indexes["kept"], shared}
+    assert [removal.reports for removal in await scene.removals()] == [1]
 
 
 async def test_a_task_that_joins_a_scan_while_it_goes_has_a_new_one(scene: Scene) -> None:

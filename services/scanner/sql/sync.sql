@@ -41,9 +41,11 @@ SET asked = q.asked + 1,
     )
 FROM due
 WHERE (q.instance_id, q.repo_id, q.tag, q.digest) = (due.instance_id, due.repo_id, due.tag, due.digest)
-RETURNING q.instance_id, q.repo_id, q.namespace, q.repository, q.tag, q.digest, q.heard, q.noted_at, (
-        SELECT max(t.revision) FROM scanner.tag AS t WHERE t.repo_id = q.repo_id AND (q.tag = '' OR t.tag = q.tag)
-    ) AS revision
+RETURNING q.instance_id, q.repo_id, q.namespace, q.repository, q.tag, q.digest, q.heard, q.noted_at,
+    CASE WHEN q.tag <> ''
+        THEN (SELECT t.revision FROM scanner.tag AS t WHERE t.repo_id = q.repo_id AND t.tag = q.tag)
+        WHEN q.digest = '' THEN (SELECT max(t.revision) FROM scanner.tag AS t WHERE t.repo_id = q.repo_id)
+    END AS revision
 
 -- name: drop_question
 -- A question is answered, unless another reason to ask came since.
@@ -78,20 +80,26 @@ SET digest = $3, seen_at = greatest(seen_at, $4), doubted_at = NULL, ask_at = NU
     )
 WHERE repo_id = $1 AND tag = $2
 
--- name: drop_tags
--- Tags that are gone: one, or those of a repository that were not pushed since.
-DELETE FROM scanner.tag
-WHERE repo_id = $1 AND ($2 = '' OR tag = $2) AND ($3::bigint IS NULL OR revision <= $3)
-RETURNING tag
+-- name: drop_tag
+-- A tag, which the caller has locked, is gone.
+DELETE FROM scanner.tag WHERE repo_id = $1 AND tag = $2
+
+-- name: drop_tags_of_repository
+-- Tags of a repository that is gone, but for those that were pushed since.
+DELETE FROM scanner.tag WHERE repo_id = $1 AND revision <= $2
 
 -- name: drop_tags_of_instance
 -- Some tags of an instance that is gone.
 DELETE FROM scanner.tag
 WHERE (repo_id, tag) IN (SELECT repo_id, tag FROM scanner.tag WHERE instance_id = $1 LIMIT $2)
 
--- name: drop_pulls
--- When a tag, a digest or (neither) a whole repository was pulled, which are gone.
-DELETE FROM scanner.pull WHERE repo_id = $1 AND ($2 = '' OR reference = $2)
+-- name: drop_pull
+-- When a tag or digest was pulled that is gone.
+DELETE FROM scanner.pull WHERE repo_id = $1 AND reference = $2
+
+-- name: drop_pulls_of_repository
+-- When anything was pulled of a repository that is gone.
+DELETE FROM scanner.pull WHERE repo_id = $1
 
 -- name: has_tasks
 -- Whether a repository has tasks on a digest.
@@ -141,26 +149,37 @@ WHERE removal_id = (
 RETURNING removal_id, instance_id, repo_id, namespace, repository, tag, digest, cause, noted_at, due_at, ended_at,
     tasks, reports
 
--- name: purge_tasks
--- Deletes some ended tasks of what is gone: on digests that no tag of the repository has, begun before it was known.
-WITH dead AS (
-    SELECT k.task_id
-    FROM scanner.task AS k
-    WHERE k.repo_id = $1 AND ($2 = '' OR k.tag = $2) AND ($3 = '' OR k.digest = $3)
-        AND k.created_at <= $4 AND k.ended_at IS NOT NULL
-        AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
-    LIMIT $5
-)
-DELETE FROM scanner.task AS k USING dead WHERE k.task_id = dead.task_id
-RETURNING k.scan_id
+-- name: doomed_by_tag
+-- Some tasks under a tag that is gone, open ones or ended ones: on digests that no tag of the repository has, and begun
+-- before it was known.
+SELECT k.task_id
+FROM scanner.task AS k
+WHERE k.repo_id = $1 AND k.tag = $2
+    AND k.created_at <= $3 AND (k.ended_at IS NULL) = $4
+    AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
+LIMIT $5
 
--- name: open_tasks
--- Whether tasks of what is gone are still open.
-SELECT EXISTS (
-    SELECT FROM scanner.task AS k
-    WHERE k.repo_id = $1 AND ($2 = '' OR k.tag = $2) AND ($3 = '' OR k.digest = $3)
-        AND k.created_at <= $4 AND k.ended_at IS NULL
-)
+-- name: doomed_by_digest
+-- Some tasks on a digest that is gone, as above.
+SELECT k.task_id
+FROM scanner.task AS k
+WHERE k.repo_id = $1 AND k.digest = $2
+    AND k.created_at <= $3 AND (k.ended_at IS NULL) = $4
+    AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
+LIMIT $5
+
+-- name: doomed_by_repository
+-- Some tasks in a repository that is gone, as above.
+SELECT k.task_id
+FROM scanner.task AS k
+WHERE k.repo_id = $1
+    AND k.created_at <= $2 AND (k.ended_at IS NULL) = $3
+    AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
+LIMIT $4
+
+-- name: delete_tasks
+-- Tasks that are to go.
+DELETE FROM scanner.task WHERE task_id = ANY($1::uuid[]) AND ended_at IS NOT NULL RETURNING scan_id
 
 -- name: lock_ended_scans
 -- Ended scans, locked in an order that is the same for all: whoever joins one now waits, and finds it or not.
@@ -211,9 +230,8 @@ SELECT max(noted_at) FROM scanner.removal WHERE repo_id = $1 AND tag IN ($2, '')
 INSERT INTO scanner.pull AS p (repo_id, reference, pulled_at)
 SELECT w.repo_id, w.reference, max(w.pulled_at)
 FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS w (repo_id, reference, pulled_at)
-WHERE EXISTS (
-        SELECT FROM scanner.tag AS t WHERE t.repo_id = w.repo_id AND (t.tag = w.reference OR t.digest = w.reference)
-    )
+WHERE EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = w.repo_id AND t.tag = w.reference)
+    OR EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = w.repo_id AND t.digest = w.reference)
     OR EXISTS (SELECT FROM scanner.task AS k WHERE k.repo_id = w.repo_id AND k.digest = w.reference)
 GROUP BY w.repo_id, w.reference
 ORDER BY w.repo_id, w.reference

@@ -136,8 +136,7 @@ class Inquiry:
     ) -> Found:
         if known is None:
             return Found.AS_KNOWN
-        await self._store.drop_tags(db, subject.repo_id, subject.tag, None)
-        await self._store.drop_pulls(db, subject.repo_id, subject.tag)
+        await self._store.drop_tag(db, subject.repo_id, subject.tag)
         await self._removed(db, subject, known[0], asked_at)
         return Found.GONE
 
@@ -166,7 +165,7 @@ class Inquiry:
         subject = question.subject
         async with self._pool.acquire() as db, db.transaction():
             if await self._store.has_tasks(db, subject.repo_id, subject.digest):
-                await self._store.drop_pulls(db, subject.repo_id, subject.digest)
+                await self._store.drop_pull(db, subject.repo_id, subject.digest)
                 await self._removed(db, subject, subject.digest, asked_at)
             await self._store.drop_question(db, question)
         return Found.GONE
@@ -174,10 +173,9 @@ class Inquiry:
     async def _repository_gone(self, question: TagQuestion, asked_at: datetime) -> Found:
         subject = question.subject
         async with self._pool.acquire() as db, db.transaction():
-            dropped = 0
-            if question.revision is not None:
-                dropped = await self._store.drop_tags(db, subject.repo_id, "", question.revision)
-            await self._store.drop_pulls(db, subject.repo_id, "")
+            # With no revision we knew no tag: those that there are now were pushed since.
+            up_to = -1 if question.revision is None else question.revision
+            dropped = await self._store.drop_repository(db, subject.repo_id, up_to)
             if dropped or await self._store.has_results(db, subject.repo_id):
                 await self._removed(db, subject, "", asked_at)
             await self._store.drop_question(db, question)

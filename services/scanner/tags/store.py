@@ -76,9 +76,15 @@ class SyncStore:
         """Writes down what the registry said of a tag, which the caller has locked."""
         await db.execute(_Q["move_tag"], subject.repo_id, subject.tag, digest, asked_at)
 
-    async def drop_tags(self, db: Connection, repo_id: str, tag: str, up_to: int | None) -> int:
-        """Drops a tag, or all tags of a repository up to a revision; returns how many."""
-        return len(await db.fetch(_Q["drop_tags"], repo_id, tag, up_to))
+    async def drop_tag(self, db: Connection, repo_id: str, tag: str) -> None:
+        """Drops a tag, which the caller has locked, with its pulls."""
+        await db.execute(_Q["drop_tag"], repo_id, tag)
+        await db.execute(_Q["drop_pull"], repo_id, tag)
+
+    async def drop_repository(self, db: Connection, repo_id: str, up_to: int) -> int:
+        """Drops the tags of a repository, up to a revision, and its pulls; returns how many tags."""
+        await db.execute(_Q["drop_pulls_of_repository"], repo_id)
+        return _count(await db.execute(_Q["drop_tags_of_repository"], repo_id, up_to))
 
     async def drop_tags_of_instance(self, db: Connection, instance_id: str, limit: int) -> int:
         """Drops some tags of an instance; returns how many."""
@@ -111,9 +117,9 @@ class SyncStore:
         columns = ([pull[0] for pull in pulls], [pull[1] for pull in pulls], [pull[2] for pull in pulls])
         await db.execute(_Q["note_pulls"], *columns, every_seconds)
 
-    async def drop_pulls(self, db: Connection, repo_id: str, reference: str) -> None:
-        """Forgets when a tag or digest was pulled; everything of the repository when it is empty."""
-        await db.execute(_Q["drop_pulls"], repo_id, reference)
+    async def drop_pull(self, db: Connection, repo_id: str, reference: str) -> None:
+        """Forgets when a tag or digest was pulled."""
+        await db.execute(_Q["drop_pull"], repo_id, reference)
 
     # removals
 
@@ -157,11 +163,23 @@ class SyncStore:
 
     async def purge_tasks(self, db: Connection, removal: Removal, limit: int) -> list[str]:
         """Deletes some tasks of what is gone; returns their scans, one for each."""
-        return [str(row["scan_id"]) for row in await db.fetch(_Q["purge_tasks"], *_scope(removal), limit)]
+        doomed = await self._doomed(db, removal, limit, open_=False)
+        return [str(row["scan_id"]) for row in await db.fetch(_Q["delete_tasks"], doomed)]
 
     async def has_open_tasks(self, db: Connection, removal: Removal) -> bool:
         """Tells whether tasks of what is gone are still open."""
-        return bool(await db.fetchval(_Q["open_tasks"], *_scope(removal)))
+        return bool(await self._doomed(db, removal, 1, open_=True))
+
+    async def _doomed(self, db: Connection, removal: Removal, limit: int, *, open_: bool) -> list[str]:
+        subject = removal.subject
+        which = (removal.noted_at, open_, limit)
+        if removal.cause is Cause.TAG_DELETED:
+            rows = await db.fetch(_Q["doomed_by_tag"], subject.repo_id, subject.tag, *which)
+        elif removal.cause is Cause.DIGEST_DELETED:
+            rows = await db.fetch(_Q["doomed_by_digest"], subject.repo_id, subject.digest, *which)
+        else:
+            rows = await db.fetch(_Q["doomed_by_repository"], subject.repo_id, *which)
+        return [str(row["task_id"]) for row in rows]
 
     async def lock_ended_scans(self, db: Connection, scan_ids: Sequence[str]) -> list[str]:
         """Locks those scans that have ended."""
@@ -196,13 +214,6 @@ class SyncStore:
 
 def _key(subject: Subject) -> tuple[str, str, str, str]:
     return subject.instance_id, subject.repo_id, subject.tag, subject.digest
-
-
-def _scope(removal: Removal) -> tuple[str, str, str, datetime]:
-    """Returns repository, tag (or all), digest (or all), and the moment before which tasks go."""
-    subject = removal.subject
-    digest = subject.digest if removal.cause is Cause.DIGEST_DELETED else ""
-    return subject.repo_id, subject.tag, digest, removal.noted_at
 
 
 def _count(status: str) -> int:

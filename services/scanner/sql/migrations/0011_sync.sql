@@ -47,5 +47,8 @@ CREATE TABLE scanner.pull (
 -- Number of the last walk over the registry that found the tag.
 ALTER TABLE scanner.tag ADD COLUMN listed bigint NOT NULL DEFAULT 0;
 
+-- Whether a digest lives: which tags of a repository have it.
+CREATE INDEX tag_digest ON scanner.tag (repo_id, digest);
+
 -- Whether anybody still has a scan.
 CREATE INDEX task_any_scan ON scanner.task (scan_id);
