@@ -227,7 +227,10 @@ def delete(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Forgets an instance with its repositories and rules; the registry itself is not touched."""
+    """Forgets an instance with its repositories and rules, and after the grace period its results.
+
+    The registry itself is not touched.
+    """
 
     async def work(client: Client) -> Record:
         from drydock.rules.v1.rules_service_pb2 import DeleteInstanceRequest

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 from drydock.events.v1.image_event_pb2 import ImageEvent, ListedTag
 from services.kernel.bus.interface import IMAGE_EVENTS, Message, Record
 from services.kernel.clock import SystemClock
-from services.kernel.errors import ServiceError, not_found
+from services.kernel.errors import Kind, ServiceError, not_found
 from services.kernel.ids import RandomIds
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
@@ -55,8 +55,11 @@ class Instances:
     access: RegistryAccess
     sync: bool = True
     known: bool = True
+    away: bool = False
 
     async def get_instance(self, instance: str) -> Instances:
+        if self.away:
+            raise ServiceError(Kind.UNAVAILABLE, "PEER_UNAVAILABLE", "Rules does not answer.")
         if not self.known:
             raise not_found("INSTANCE_NOT_EXIST", "There is none.")
         return self
@@ -524,6 +527,36 @@ async def test_a_registry_that_is_away_is_asked_again(scene: Scene) -> None:
     await scene.later()
     assert await scene.settle() == 1
     assert await scene.tags() == {}
+
+
+@pytest.mark.parametrize(("subject", "left"), [("tag", 0), ("instance", 1)])
+async def test_a_question_that_nobody_answers_for_a_day_waits_for_the_next_walk(
+    scene: Scene, subject: str, left: int
+) -> None:
+    """But for one about an instance, of which no walk tells."""
+    await scene.push("1.0")
+    if subject == "tag":
+        await scene.told(DELETE, tag="1.0")
+    else:
+        await scene.hear(a_record(ImageEvent(event_id=str(uuid.uuid4()), instance_id="cri-1", action=DELETE)))
+    scene.instances.away = True
+    await scene.settle()
+    assert await scene.count("question") == 1
+    await scene.scanner.pool.execute("UPDATE scanner.question SET noted_at = now() - interval '25 hours'")
+    await scene.later()
+    await scene.settle()
+    assert await scene.count("question") == left
+    assert len(await scene.tags()) == 1
+
+
+async def test_another_reason_to_ask_begins_the_day_anew(scene: Scene) -> None:
+    await scene.push("1.0")
+    await scene.told(DELETE, tag="1.0")
+    await scene.scanner.pool.execute("UPDATE scanner.question SET noted_at = now() - interval '25 hours'")
+    await scene.told(DELETE, tag="1.0")
+    scene.instances.away = True
+    await scene.settle()
+    assert await scene.count("question") == 1
 
 
 async def test_deletions_of_what_we_know_nothing_of_are_not_asked_about(scene: Scene) -> None:

@@ -18,7 +18,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
     AS w (instance_id, repo_id, namespace, repository, tag, digest)
 ORDER BY instance_id, repo_id, tag, digest
 ON CONFLICT (instance_id, repo_id, tag, digest) DO UPDATE
-SET heard = q.heard + 1, asked = 0, ask_at = least(q.ask_at, now())
+SET heard = q.heard + 1, asked = 0, noted_at = now(), ask_at = least(q.ask_at, now())
 
 -- name: announce_questions
 -- Wakes those who ask once this transaction is committed.

@@ -32,6 +32,8 @@ _PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 """Kinds of failures after which asking again may help."""
 _LONGEST = timedelta(days=1)
 """A registry that does not answer for so long is not asked again before the next reason."""
+_INSTANCE_SECONDS = 900.0
+"""Longest time for dropping the tags of an instance; what is done stays done."""
 _TAGS = 5000
 """Tags dropped in one transaction."""
 
@@ -84,8 +86,9 @@ class Inquiry:
     async def settle(self, question: TagQuestion) -> None:
         """Asks, and writes down what is news; what nobody answers clearly stays as it is."""
         asked_at = self._clock.now()
+        seconds = self._settings.tag_question_seconds if question.subject.repo_id else _INSTANCE_SECONDS
         try:
-            async with asyncio.timeout(self._settings.tag_question_seconds):
+            async with asyncio.timeout(seconds):
                 found = await self._ask(question, asked_at)
         except TimeoutError:
             found = await self._unanswered(question, asked_at, Reason.REGISTRY_TIMEOUT.code, passing=True)
@@ -119,16 +122,17 @@ class Inquiry:
         subject = question.subject
         async with self._pool.acquire() as db, db.transaction():
             known = await self._store.lock_tag(db, subject.repo_id, subject.tag)
-            if (
-                known[1] if known else None
-            ) != question.revision:  # a push came in, which the answer may not know of
-                await self._store.ask_at_once(db, question)
-                return Found.OUTDATED
-            if digest is None:
+            revision = known[1] if known else None
+            if revision != question.revision:
+                found = Found.OUTDATED
+            elif digest is None:
                 found = await self._tag_gone(db, subject, known, asked_at)
             else:
                 found = await self._tag_there(db, subject, known, digest, asked_at)
-            await self._store.drop_question(db, question)
+            if found is Found.OUTDATED:  # a push came in, which the answer may not know of
+                await self._store.ask_at_once(db, question)
+            else:
+                await self._store.drop_question(db, question)
         return found
 
     async def _tag_gone(
@@ -210,7 +214,8 @@ class Inquiry:
 
     async def _unanswered(self, question: TagQuestion, asked_at: datetime, reason: str, *, passing: bool) -> Found:
         """Leaves a question that may be answered later; else drops it: the next walk has it again."""
-        if passing and asked_at - question.noted_at < _LONGEST:
+        # Nothing else would ask about an instance again.
+        if passing and (asked_at - question.noted_at < _LONGEST or not question.subject.repo_id):
             log.info("question.postponed", reason=reason, **_names(question.subject))
             return Found.POSTPONED
         log.warning("question.unanswered", reason=reason, **_names(question.subject))

@@ -14,6 +14,8 @@ from services.scanner.api import SeenTag
 from services.scanner.tags.records import Cause, Removal, Subject, TagQuestion
 
 _Q = load_queries("services.scanner")
+_LONG_SECONDS = 600.0
+"""For the one statement that reads all tasks."""
 
 
 class SyncStore:
@@ -153,7 +155,9 @@ class SyncStore:
     ) -> int:
         """Writes down that an instance is gone, once for each repository; returns how many were not yet."""
         cause = Cause.INSTANCE_DELETED.value
-        rows = await db.fetch(_Q["add_removals_of_instance"], instance_id, cause, noted_at, due_at)
+        rows = await db.fetch(
+            _Q["add_removals_of_instance"], instance_id, cause, noted_at, due_at, timeout=_LONG_SECONDS
+        )
         return len(rows)
 
     async def claim_removal(self, db: Connection, again_seconds: float) -> Removal | None:
