@@ -113,7 +113,7 @@ def an_image(content: str) -> Built:
 @asynccontextmanager
 async def a_scene(database: str, registry: RunningRegistry, **changed: object) -> AsyncIterator[Scene]:
     limits = ImageLimits(page_names=PAGE)
-    timeouts = Timeouts(connect_seconds=5, idle_seconds=5, request_seconds=5)
+    timeouts = Timeouts(connect_seconds=30, idle_seconds=30, request_seconds=30)
     source = SourceSettings(limits=limits, retry=RetryPolicy(attempts=1), timeouts=timeouts)
     settings = RulesSettings(sync_requests_per_second=10_000).model_copy(update=changed)
     counted = CollectorRegistry()
@@ -236,7 +236,8 @@ async def three(scene: Scene) -> None:
 async def test_a_catalogue_that_breaks_off_is_gone_on_with_and_nothing_is_deleted(
     database: str, fault: Fault
 ) -> None:
-    async with lab_registry() as registry, a_scene(database, registry, sync_lease_seconds=5.0) as scene:
+    lease = 6.0 if isinstance(fault, Delay) else 120.0  # a step ends before its lease does
+    async with lab_registry() as registry, a_scene(database, registry, sync_lease_seconds=lease) as scene:
         await three(scene)
         scene.fault("/v2/_catalog", WithHeader(name="x", value="y"), times=1)
         scene.fault("/v2/_catalog", fault)

@@ -43,7 +43,7 @@ from tests.builders.scanner import ScannerBench, good, scanned, scanner_bench
 from tests.registries import RunningRegistry, lab_registry
 
 PATIENCE = SourceSettings(
-    retry=RetryPolicy(attempts=1), timeouts=Timeouts(connect_seconds=2, idle_seconds=2, request_seconds=2)
+    retry=RetryPolicy(attempts=1), timeouts=Timeouts(connect_seconds=30, idle_seconds=30, request_seconds=30)
 )
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -78,7 +78,7 @@ class Scene:
         self.store = SyncStore()
         self.counted = CollectorRegistry()
         self.settings = scanner.settings.model_copy(
-            update={"removal_grace_seconds": 3600.0, "tag_question_seconds": 5.0}
+            update={"removal_grace_seconds": 3600.0, "tag_question_seconds": 30.0}
         )
         metrics = SyncMetrics(self.counted)
         self.hearsay = Hearsay(pool=scanner.pool, store=self.store, clock=SystemClock(), settings=self.settings)
