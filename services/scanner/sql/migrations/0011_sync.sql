@@ -51,4 +51,4 @@ ALTER TABLE scanner.tag ADD COLUMN listed bigint NOT NULL DEFAULT 0;
 CREATE INDEX tag_digest ON scanner.tag (repo_id, digest);
 
 -- Whether anybody still has a scan.
-CREATE INDEX task_any_scan ON scanner.task (scan_id);
+CREATE INDEX IF NOT EXISTS task_of_scan ON scanner.task (scan_id);
