@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli import engine as engines
+from services.cli import instance_sync
 from services.cli.connect import Client, listed, shown
 from services.cli.failure import reported, tell
 from services.cli.options import (
@@ -24,6 +25,7 @@ from services.cli.options import (
 from services.cli.output import Output, Record, to_record
 from services.cli.password import check_pair, read_password
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.model.reference import parse_repository
 
 if TYPE_CHECKING:
     from drydock.rules.v1.instance_pb2 import Edition as EditionNumber
@@ -144,10 +146,14 @@ def show(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Shows one instance."""
+    """Shows one instance, and how it is kept in step with its registry."""
 
     async def work(client: Client) -> Record:
-        return to_record(await find_instance(client, instance))
+        from drydock.rules.v1.rules_service_pb2 import GetSyncRequest
+
+        found = await find_instance(client, instance)
+        answer = await client.rules.GetSync(GetSyncRequest(instance=found.instance_id))
+        return {**to_record(found), "sync_status": _without_id(to_record(answer.sync))}
 
     shown(work, server=server, data=data, output=output)
 
@@ -222,7 +228,10 @@ def delete(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Forgets an instance with its repositories and rules; the registry itself is not touched."""
+    """Forgets an instance with its repositories and rules, and after the grace period its results.
+
+    The registry itself is not touched.
+    """
 
     async def work(client: Client) -> Record:
         from drydock.rules.v1.rules_service_pb2 import DeleteInstanceRequest
@@ -264,6 +273,38 @@ app.command(epilog=examples("drydock instance switch prod trivy", "drydock insta
 )
 
 
+@app.command(epilog=examples("drydock instance tags prod team/app"))
+def tags(
+    instance: InstanceArgument,
+    repository: Annotated[str, typer.Argument(metavar="NAMESPACE/REPO", help="The repository.")],
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Lists the tags of a repository as last seen, and when they were last pulled (while sync is on)."""
+
+    async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
+        from drydock.scanner.v1.scanner_service_pb2 import ListTagsRequest
+
+        request = ListTagsRequest(
+            instance=instance,
+            namespace=name.namespace,
+            repository=name.name,
+            page_size=size,
+            page_token=token,
+        )
+        page = await client.scanner.ListTags(request)
+        return [to_record(tag) for tag in page.tags], page.next_page_token
+
+    with reported(output):
+        name = parse_repository(repository)
+    listed(fetch, ("tag", "digest", "seen_time", "pull_time"), server=server, data=data, output=output)
+
+
+app.command(epilog=instance_sync.EPILOG)(instance_sync.sync)
+
+
 async def find_instance(client: Client, instance: str) -> Instance:
     """Returns an instance by name or id."""
     from drydock.rules.v1.rules_service_pb2 import GetInstanceRequest
@@ -291,6 +332,10 @@ async def _with_webhook(client: Client, saved: Instance, webhook_base: str, outp
     if webhook_base:
         url = f"{webhook_base.rstrip('/')}/webhooks/distribution/{saved.instance_id}"
     return {**to_record(saved), "webhook_url": url, "webhook_token": key.token}
+
+
+def _without_id(sync: Record) -> Record:
+    return {key: value for key, value in sync.items() if key not in ("instance_id", "on")}
 
 
 def _administrators_work(name: str, saved: Instance) -> ServiceError:

@@ -63,7 +63,12 @@ async def server(
     checker = TokenChecker(pool, store, clock)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
     publisher = EventPublisher(
-        pool=pool, store=store, bus=ground.bus, clock=clock, metrics=WebhookMetrics(ground.registry)
+        pool=pool,
+        store=store,
+        bus=ground.bus,
+        clock=clock,
+        metrics=WebhookMetrics(ground.registry),
+        pull_seconds=settings.pull_seconds,
     )
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)

@@ -14,6 +14,8 @@ from services.registry.interface import ImageSource
 
 OpenSource = Callable[[RegistryAccess, RepositoryName], AbstractAsyncContextManager[ImageSource]]
 """Opens a repository of an instance's registry."""
+_UNKNOWN = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN"})
+"""What the distribution-spec has registries say of a manifest that they do not have."""
 
 
 async def find_digest(source: ImageSource, name: RepositoryName, tag: str, digest: Digest | None) -> Digest:
@@ -39,10 +41,32 @@ async def find_digest(source: ImageSource, name: RepositoryName, tag: str, diges
     return found.digest
 
 
+async def digest_if_there(source: ImageSource, reference: str) -> Digest | None:
+    """Returns what the registry has under a tag or digest; None only where it says itself that it has nothing.
+
+    An answer to HEAD has no body: whether a 404 is the registry's own, or that of something before it, only one to
+    GET tells.
+
+    Raises:
+        ScanFailure: it does not tell, IMAGE_NOT_FOUND without the word for it among the rest.
+    """
+    try:
+        return (await source.head(reference)).digest
+    except ScanFailure as failure:
+        if failure.why is not Reason.IMAGE_NOT_FOUND:
+            raise
+    try:
+        return (await source.manifest(reference)).digest
+    except ScanFailure as failure:
+        if failure.metadata.get("registry_code") in _UNKNOWN:
+            return None
+        raise
+
+
 async def _what_is_missing(
     source: ImageSource, name: RepositoryName, tag: str, digest: Digest | None
 ) -> ServiceError:
-    if not await source.knows_repository():
+    if not await _may_be_there(source):
         return not_found(
             "REPO_NOT_EXIST",
             f"The registry has no repository {name.path}.",
@@ -59,3 +83,10 @@ async def _what_is_missing(
         f"The registry has no image {name.path}@{digest}.",
         hint="Push the image first, or mend the digest; the registry may have deleted it.",
     )
+
+
+async def _may_be_there(source: ImageSource) -> bool:
+    try:
+        return await source.knows_repository()
+    except ScanFailure:
+        return True

@@ -80,7 +80,11 @@ class ImageSource(ABC):
         """Resolves a tag or digest to the descriptor of its manifest, without fetching the manifest."""
 
     async def knows_repository(self) -> bool:
-        """Tells whether the repository is there, after something in it was not found; True where nobody says."""
+        """Tells whether the repository is there: False only where the registry says so itself.
+
+        Raises:
+            ScanFailure: it does not tell.
+        """
         return True
 
     @abstractmethod

@@ -64,7 +64,7 @@ class RegistrySource(ImageSource):
         question = Question(
             method="GET",
             path=f"{self._repository}/tags/list?n=1",
-            asked=Asked.MANIFEST,
+            asked=Asked.TAGS,
             what=self._repository,
             headers={"Accept": "application/json"},
         )
@@ -76,7 +76,9 @@ class RegistrySource(ImageSource):
         try:
             await self._retrier.call(ask)
         except ScanFailure as failure:
-            return failure.metadata.get("registry_code") != "NAME_UNKNOWN"
+            if failure.metadata.get("registry_code") == "NAME_UNKNOWN":
+                return False
+            raise
         return True
 
     async def tags(self, cursor: str = "") -> NamePage:

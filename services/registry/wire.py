@@ -10,6 +10,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from services.kernel.addresses import GuardedResolver, check_literal
+from services.kernel.model.access import USER_AGENT
 from services.registry.limits import Timeouts
 
 
@@ -27,7 +28,7 @@ async def open_session(names: AbstractResolver | None = None) -> AsyncIterator[a
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
-        headers={"User-Agent": "drydock", "Accept-Encoding": "identity"},
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         read_bufsize=1 << 18,
     )
     try:

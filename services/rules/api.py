@@ -59,6 +59,8 @@ class Instance:
     engine: Engine
     created_at: datetime
     updated_at: datetime
+    sync: bool = False
+    """Whether it is kept in step with its registry."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +128,40 @@ class ScanRule(NewScanRule):
     updated_at: datetime
 
 
+class SyncState(enum.Enum):
+    """Where the reconciliation of an instance with its registry stands."""
+
+    OFF = "OFF"
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    DELAYED = "DELAYED"
+    """It is gone on with later, from where it stopped."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Sync:
+    """How an instance is kept in step with its registry; the numbers are of the last walk over it."""
+
+    instance_id: str
+    on: bool
+    state: SyncState
+    walk: int = 0
+    """Number of the reconciliation under way, or of the last one; 0 before the first."""
+    began_at: datetime | None = None
+    ended_at: datetime | None = None
+    next_at: datetime | None = None
+    repositories: int = 0
+    tags: int = 0
+    gone: int = 0
+    """Repositories that the registry does not know any more."""
+    skipped: int = 0
+    """Repositories that could not be read."""
+    reason: str = ""
+    message: str = ""
+
+
 class RulesApi(EnginesApi, Protocol):
-    """Instances, their engines, repositories and scan rules.
+    """Instances, their engines and sync, repositories and scan rules.
 
     Wherever an instance is named, its id or its name will do. Errors of every call: INSTANCE_NOT_EXIST,
     REPO_NOT_EXIST, SCAN_RULE_NOT_EXIST (NOT_FOUND); INVALID_* (INVALID_ARGUMENT).
@@ -238,4 +272,24 @@ class RulesApi(EnginesApi, Protocol):
             ServiceError: TARGET_NOT_EXIST, TOO_MANY_TARGETS (INVALID_ARGUMENT, field `target_ids`);
                 NOTIFIER_UNAVAILABLE when nobody can tell.
         """
+        ...
+
+    async def set_sync(self, instance: str, *, on: bool) -> Sync:
+        """Switches the sync of an instance; switched on, it begins with a reconciliation. Idempotent.
+
+        Raises:
+            ServiceError: EDITION_NOT_SUPPORTED for a personal instance that is to be synced.
+        """
+        ...
+
+    async def sync_now(self, instance: str) -> Sync:
+        """Asks for a reconciliation that begins after this call.
+
+        Raises:
+            ServiceError: SYNC_OFF.
+        """
+        ...
+
+    async def get_sync(self, instance: str) -> Sync:
+        """Tells how the sync of an instance stands."""
         ...

@@ -16,6 +16,7 @@ from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page, decode_moment, decode_token, encode_token
+from services.kernel.outbox import Outbox
 from services.rules import grammar, instances, refusals, repositories
 from services.rules.access import Passwords
 from services.rules.api import (
@@ -28,10 +29,13 @@ from services.rules.api import (
     ScanRule,
     ScanType,
     Scope,
+    Sync,
 )
+from services.rules.convert_events import instance_deleted
 from services.rules.engines.api import EngineStatus, Region, ScannerReport
 from services.rules.engines.lifecycle import Engines
 from services.rules.store import RulesStore, SealedInstance
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 
 log = structlog.get_logger()
@@ -55,6 +59,8 @@ class Rules:
         clock: Clock,
         ids: Ids,
         max_rules_per_instance: int,
+        outbox: Outbox,
+        sync: SyncSwitch,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -64,6 +70,8 @@ class Rules:
         self._clock = clock
         self._ids = ids
         self._max_rules = max_rules_per_instance
+        self._outbox = outbox
+        self._sync = sync
 
     # instances
 
@@ -121,12 +129,16 @@ class Rules:
         return saved.instance
 
     async def delete_instance(self, instance: str) -> None:
-        """Forgets an instance with its repositories and rules."""
-        async with self._pool.acquire() as conn:
-            known = grammar.may_name_instance(instance)
-            if not known or not await self._store.delete_instance(conn, instance):
+        """Forgets an instance with its repositories and rules, and tells those who have more of it."""
+        if not grammar.may_name_instance(instance):
+            raise refusals.no_instance(instance)
+        async with self._pool.acquire() as conn, conn.transaction():
+            instance_id = await self._store.delete_instance(conn, instance)
+            if instance_id is None:
                 raise refusals.no_instance(instance)
-        log.info("instance.deleted", instance=instance)
+            gone = instance_deleted(instance_id, event_id=self._ids.uuid(), at=self._clock.now())
+            await self._outbox.add(conn, [gone])
+        log.info("instance.deleted", instance=instance, instance_id=instance_id)
 
     async def registry_access(self, instance: str) -> RegistryAccess:
         """Returns how to reach the registry, the password in clear."""
@@ -302,6 +314,20 @@ class Rules:
     async def report_scanner(self, report: ScannerReport) -> None:
         """Takes what a scanner says of itself."""
         await self._engines.report_scanner(report)
+
+    # sync
+
+    async def set_sync(self, instance: str, *, on: bool) -> Sync:
+        """Switches the sync of an instance."""
+        return await self._sync.set(await self.get_instance(instance), on=on)
+
+    async def sync_now(self, instance: str) -> Sync:
+        """Asks for a reconciliation."""
+        return await self._sync.now(await self.get_instance(instance))
+
+    async def get_sync(self, instance: str) -> Sync:
+        """Tells how the sync of an instance stands."""
+        return await self._sync.get(await self.get_instance(instance))
 
     # parts of the above
 

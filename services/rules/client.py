@@ -22,12 +22,14 @@ from services.rules.api import (
     Repository,
     ScanRule,
     ScanType,
+    Sync,
 )
 from services.rules.convert import (
     from_access,
     from_instance,
     from_repository,
     from_saved_rule,
+    from_sync,
     to_create_instance,
     to_new_rule,
     to_scan_type,
@@ -74,6 +76,9 @@ class RulesClient:
         self._see_repository = peer.repeatable(inner.SeeRepository)
         self._find_repository = peer.repeatable(inner.FindRepository)
         self._check_targets = peer.repeatable(inner.CheckTargets)
+        self._set_sync = peer.repeatable(rules.SetSync)
+        self._sync_now = peer.repeatable(rules.SyncNow)
+        self._get_sync = peer.repeatable(rules.GetSync)
 
     # instances
 
@@ -217,3 +222,17 @@ class RulesClient:
     async def delete_rule(self, rule_id: str) -> None:
         """Deletes a rule."""
         await self._delete_rule(pb.DeleteScanRuleRequest(rule_id=rule_id))
+
+    # sync
+
+    async def set_sync(self, instance: str, *, on: bool) -> Sync:
+        """Switches the sync of an instance; see RulesApi."""
+        return from_sync((await self._set_sync(pb.SetSyncRequest(instance=instance, on=on))).sync)
+
+    async def sync_now(self, instance: str) -> Sync:
+        """Asks for a reconciliation; see RulesApi."""
+        return from_sync((await self._sync_now(pb.SyncNowRequest(instance=instance))).sync)
+
+    async def get_sync(self, instance: str) -> Sync:
+        """Tells how the sync of an instance stands."""
+        return from_sync((await self._get_sync(pb.GetSyncRequest(instance=instance))).sync)

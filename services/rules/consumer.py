@@ -47,6 +47,8 @@ class ImageEventConsumer:
     async def handle(self, records: Sequence[Record]) -> None:
         """Publishes one request for every pushed tag that a rule matches. Idempotent by event id.
 
+        Pulls, deletions and lists ask for no scan.
+
         Raises:
             ServiceError: BAD_EVENT or INVALID_REFERENCE when a record cannot be read.
         """

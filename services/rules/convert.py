@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import SecretStr
 
-from drydock.rules.v1 import instance_pb2, rules_inner_service_pb2, rules_service_pb2, scan_rule_pb2
+from drydock.rules.v1 import instance_pb2, rules_inner_service_pb2, rules_service_pb2, scan_rule_pb2, sync_pb2
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import parse_engine
@@ -22,6 +22,8 @@ from services.rules.api import (
     ScanRule,
     ScanType,
     Scope,
+    Sync,
+    SyncState,
     Trigger,
 )
 
@@ -211,6 +213,7 @@ def to_instance(instance: Instance) -> instance_pb2.Instance:
         engine=instance.engine.value,
         create_time=_timestamp(instance.created_at),
         update_time=_timestamp(instance.updated_at),
+        sync=instance.sync,
     )
 
 
@@ -233,6 +236,7 @@ def from_instance(said: instance_pb2.Instance) -> Instance:
         engine=parse_engine(said.engine),
         created_at=_moment(said.create_time),
         updated_at=_moment(said.update_time),
+        sync=said.sync,
     )
 
 
@@ -307,6 +311,49 @@ def from_access(said: rules_inner_service_pb2.RegistryAccess) -> RegistryAccess:
         plain_http=said.plain_http,
         username=said.username,
         password=SecretStr(said.password),
+    )
+
+
+def to_sync(sync: Sync) -> sync_pb2.Sync:
+    """Writes how a sync stands."""
+    return sync_pb2.Sync(
+        instance_id=sync.instance_id,
+        on=sync.on,
+        state=sync_pb2.SyncState.Value(f"SYNC_STATE_{sync.state.value}"),
+        walk=sync.walk,
+        begin_time=_timestamp(sync.began_at) if sync.began_at else None,
+        end_time=_timestamp(sync.ended_at) if sync.ended_at else None,
+        next_time=_timestamp(sync.next_at) if sync.next_at else None,
+        repositories=sync.repositories,
+        tags=sync.tags,
+        gone=sync.gone,
+        skipped=sync.skipped,
+        reason=sync.reason,
+        message=sync.message,
+    )
+
+
+@answer_of("rules")
+def from_sync(said: sync_pb2.Sync) -> Sync:
+    """Reads how a sync stands.
+
+    Raises:
+        ServiceError: NEWER_RELEASE for a state that this release does not know.
+    """
+    return Sync(
+        instance_id=said.instance_id,
+        on=said.on,
+        state=SyncState(sync_pb2.SyncState.Name(said.state).removeprefix("SYNC_STATE_")),
+        walk=said.walk,
+        began_at=_moment(said.begin_time) if said.HasField("begin_time") else None,
+        ended_at=_moment(said.end_time) if said.HasField("end_time") else None,
+        next_at=_moment(said.next_time) if said.HasField("next_time") else None,
+        repositories=said.repositories,
+        tags=said.tags,
+        gone=said.gone,
+        skipped=said.skipped,
+        reason=said.reason,
+        message=said.message,
     )
 
 

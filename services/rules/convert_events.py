@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_request_pb2
 from services.kernel import trace
-from services.kernel.bus.interface import SCAN_REQUESTS, Message
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
-from services.kernel.model.reference import parse_tag
-from services.rules.events import ScanRequest, TagPushed
+from services.kernel.model.reference import RepositoryName, parse_tag
+from services.rules.events import ScanRequest, TagListing, TagPushed
 from services.rules.grammar import checked_repository, may_name_instance
 
 _PUSH = image_event_pb2.ImageEvent.ACTION_PUSH
-_OTHERS = (image_event_pb2.ImageEvent.ACTION_DELETE, image_event_pb2.ImageEvent.ACTION_PULL)
+_DELETE = image_event_pb2.ImageEvent.ACTION_DELETE
+_OTHERS = (_DELETE, image_event_pb2.ImageEvent.ACTION_PULL, image_event_pb2.ImageEvent.ACTION_LIST)
 
 
 def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
@@ -75,6 +78,61 @@ def to_message(request: ScanRequest) -> Message:
         value=body.SerializeToString(),
         headers=trace.headers_after(request.traceparent),
     )
+
+
+def instance_deleted(instance_id: str, *, event_id: str, at: datetime) -> Message:
+    """Writes that an instance was deleted here."""
+    event = image_event_pb2.ImageEvent(
+        event_id=event_id, instance_id=instance_id, action=image_event_pb2.ImageEvent.ACTION_DELETE
+    )
+    event.occurred_at.FromDatetime(at)
+    return Message(topic=IMAGE_EVENTS, key=f"{instance_id}/".encode(), value=event.SerializeToString())
+
+
+def repository_deleted(instance_id: str, repository: RepositoryName, *, event_id: str, at: datetime) -> Message:
+    """Writes that a registry does not know a repository any more."""
+    return _about(instance_id, repository, _DELETE, event_id=event_id, at=at)
+
+
+def repository_listed(instance_id: str, listing: TagListing, *, event_id: str) -> Message:
+    """Writes which tags a registry has in a repository."""
+    tags = [image_event_pb2.ListedTag(tag=tag, digest=digest) for tag, digest in listing.tags.items()]
+    return _about(
+        instance_id,
+        listing.repository,
+        image_event_pb2.ImageEvent.ACTION_LIST,
+        event_id=event_id,
+        at=listing.began_at,
+        tags=tags,
+        walk=listing.walk,
+        last=listing.last,
+    )
+
+
+def _about(
+    instance_id: str,
+    repository: RepositoryName,
+    action: image_event_pb2.ImageEvent.Action.ValueType,
+    *,
+    event_id: str,
+    at: datetime,
+    tags: Sequence[image_event_pb2.ListedTag] = (),
+    walk: int = 0,
+    last: bool = False,
+) -> Message:
+    event = image_event_pb2.ImageEvent(
+        event_id=event_id,
+        instance_id=instance_id,
+        action=action,
+        namespace=repository.namespace,
+        repository=repository.name,
+        tags=tags,
+        walk=walk,
+        last=last,
+    )
+    event.occurred_at.FromDatetime(at)
+    key = f"{instance_id}/{repository.path}".encode()
+    return Message(topic=IMAGE_EVENTS, key=key, value=event.SerializeToString())
 
 
 def _uuid(text: str) -> str:

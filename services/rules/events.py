@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 
 from services.kernel.model.digest import Digest
@@ -22,6 +23,20 @@ class TagPushed:
     revision: int
     traceparent: str = ""
     """Trace that it belongs to; empty where none is known."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TagListing:
+    """What a walk found in a repository."""
+
+    repository: RepositoryName
+    tags: Mapping[str, Digest]
+    """Some of its tags, with what they have."""
+    walk: int
+    began_at: datetime
+    """When the walk began."""
+    last: bool
+    """Whether all other tags were told of before."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,3 +79,13 @@ def scan_type_immutable(rule: ScanRule) -> ServiceError:
         field="scan_type",
         hint="Make a new rule.",
     )
+
+
+def sync_off(name: str) -> ServiceError:
+    """Nothing is reconciled that is not to be kept in step."""
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "SYNC_OFF",
+        f"Instance {name} is not kept in step with its registry.",
+        hint=f"`drydock instance sync {name} on` does so, and begins with a reconciliation.",
+    )

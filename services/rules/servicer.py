@@ -19,6 +19,7 @@ from services.rules.convert import (
     to_instance,
     to_repository,
     to_rule,
+    to_sync,
 )
 from services.rules.engines.convert import from_report, to_engine, to_region
 
@@ -160,6 +161,18 @@ class RulesServicer(rpc.RulesServiceServicer):
             request.instance, parse_engine(request.engine), actor=call_context.actor()
         )
         return pb.SwitchScanEngineResponse(engine=to_engine(status))
+
+    async def SetSync(self, request: pb.SetSyncRequest, context: object) -> pb.SetSyncResponse:
+        """Switches the sync of an instance."""
+        return pb.SetSyncResponse(sync=to_sync(await self._api.set_sync(request.instance, on=request.on)))
+
+    async def SyncNow(self, request: pb.SyncNowRequest, context: object) -> pb.SyncNowResponse:
+        """Asks for a reconciliation."""
+        return pb.SyncNowResponse(sync=to_sync(await self._api.sync_now(request.instance)))
+
+    async def GetSync(self, request: pb.GetSyncRequest, context: object) -> pb.GetSyncResponse:
+        """Tells how the sync of an instance stands."""
+        return pb.GetSyncResponse(sync=to_sync(await self._api.get_sync(request.instance)))
 
 
 class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):

@@ -24,6 +24,16 @@ class RulesSettings(BaseSettings):
     """Longest time for the notifier to say whether targets exist."""
     seen_event_days: int = Field(default=14, ge=1)
     """How long an image event is known again; longer than the bus keeps it."""
+    sync_interval_seconds: float = Field(default=21_600.0, ge=1)
+    """From the end of one reconciliation of a synced instance to the beginning of the next: six hours."""
+    sync_requests_per_second: float = Field(default=50.0, gt=0, le=10_000)
+    """What one reconciliation asks its registry in a second at most; it asks one thing at a time."""
+    sync_walks: int = Field(default=4, ge=1, le=64)
+    """Registries that one process reconciles at once."""
+    sync_lease_seconds: float = Field(default=120.0, ge=3)
+    """How long a reconciliation belongs to a process that went silent; no step of it may take longer."""
+    sync_repositories: int = Field(default=200_000, ge=1)
+    """Repositories that are read of one registry; it is told when there are more."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
@@ -48,6 +58,15 @@ class RulesSettings(BaseSettings):
         return SourceSettings(
             timeouts=Timeouts(connect_seconds=seconds, idle_seconds=seconds, request_seconds=seconds),
             retry=RetryPolicy(attempts=2),
+            token_hosts=self.registry_token_hosts,
+        )
+
+    @property
+    def walk_source(self) -> SourceSettings:
+        """The bounds and deadlines of a walk: what fails is tried again later, so it need not be patient."""
+        return SourceSettings(
+            timeouts=Timeouts(request_seconds=20.0, idle_seconds=10.0),
+            retry=RetryPolicy(attempts=2, longest_seconds=5.0),
             token_hosts=self.registry_token_hosts,
         )
 

@@ -96,9 +96,10 @@ class RulesStore:
             instance.updated_at,
         )
 
-    async def delete_instance(self, conn: Connection, instance: str) -> bool:
-        """Deletes an instance by id or name, with all that belongs to it; False when there is none."""
-        return await conn.fetchval(_Q["delete_instance"], instance) is not None
+    async def delete_instance(self, conn: Connection, instance: str) -> str | None:
+        """Deletes an instance by id or name, with all that belongs to it; returns its id, None without one."""
+        instance_id: str | None = await conn.fetchval(_Q["delete_instance"], instance)
+        return instance_id
 
     async def bump_revision(self, conn: Connection, instance: str) -> str | None:
         """Marks the rules of an instance as changed; returns its id, None when there is none."""
@@ -144,6 +145,10 @@ class RulesStore:
         """Lists repositories by namespace and name, those behind `after`."""
         rows = await conn.fetch(_Q["list_repositories"], instance_id, namespace, *after, limit)
         return tuple(_to_repository(row) for row in rows)
+
+    async def forget_repositories(self, conn: Connection, keys: Sequence[RepositoryKey]) -> int:
+        """Forgets repositories; returns how many of them were known."""
+        return len(await conn.fetch(_Q["forget_repositories"], *_columns(keys)))
 
     # rules
 
@@ -249,6 +254,7 @@ def _to_instance(row: asyncpg.Record) -> Instance:
         engine=Engine(row["engine"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        sync=row["sync"],
     )
 
 

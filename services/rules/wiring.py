@@ -12,6 +12,7 @@ from services.kernel.ground import Ground
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
+from services.registry.catalog import open_catalog
 from services.registry.trial import try_registry
 from services.rules.access import Passwords
 from services.rules.api import RulesApi
@@ -27,6 +28,10 @@ from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
+from services.rules.sync.metrics import WalkMetrics
+from services.rules.sync.reconcile import Reconciler
+from services.rules.sync.store import SyncStore
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 
 GROUP = "rules"
@@ -79,8 +84,8 @@ async def server(
         settings=settings,
     )
     process.start("rules.engines", checker.run(stopping))
-    ready.set(True)
-    yield Rules(
+    sync = SyncStore()
+    rules = Rules(
         pool=pool,
         store=store,
         targets=TargetCheck(notifier, seconds=settings.notifier_seconds),
@@ -89,4 +94,21 @@ async def server(
         clock=clock,
         ids=ground.ids,
         max_rules_per_instance=settings.max_rules_per_instance,
+        outbox=outbox,
+        sync=SyncSwitch(pool, sync),
     )
+    reconciler = Reconciler(
+        pool=pool,
+        store=store,
+        sync=sync,
+        outbox=outbox,
+        access=rules.registry_access,
+        open_catalog=functools.partial(open_catalog, settings.walk_source),
+        clock=clock,
+        ids=ground.ids,
+        metrics=WalkMetrics(ground.registry),
+        settings=settings,
+    )
+    process.start("rules.sync", reconciler.run(ground.wakeups, stopping))
+    ready.set(True)
+    yield rules

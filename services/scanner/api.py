@@ -118,6 +118,41 @@ class Findings:
     findings: tuple[PlacedFinding, ...]
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """Something that is gone, and what went with it."""
+
+    removal_id: str
+    instance_id: str
+    repo_id: str
+    namespace: str
+    repository: str
+    tag: str
+    """Empty when a digest or a whole repository went."""
+    digest: str
+    """That the tag had, or that was deleted by itself; empty for a whole repository."""
+    cause: str
+    noted_at: datetime
+    due_at: datetime
+    """The end of the grace period."""
+    ended_at: datetime | None = None
+    """When the last of its results went; None: not yet."""
+    tasks: int = 0
+    reports: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class SeenTag:
+    """A tag as last seen."""
+
+    tag: str
+    digest: str
+    seen_at: datetime | None
+    """Up to when the registry vouched for its digest; None when only a task is known."""
+    pulled_at: datetime | None
+    """When it, or its digest, was last pulled; None when nobody told."""
+
+
 class ScannerApi(Protocol):
     """Tasks, their states and their findings.
 
@@ -173,4 +208,14 @@ class ScannerApi(Protocol):
         Raises:
             ServiceError: PLATFORM_AMBIGUOUS when none is named and there are several; PLATFORM_NOT_EXIST.
         """
+        ...
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        """Lists the tags of a repository by name; none of one that nobody has seen."""
+        ...
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        """Lists what went of an instance, newest first; that may be one that was deleted, by its id."""
         ...

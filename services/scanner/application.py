@@ -16,7 +16,7 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
-from services.kernel.model.reference import RepositoryName, parse_tag
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository, parse_tag
 from services.kernel.model.report import Report
 from services.kernel.model.repository_id import repository_id
 from services.registry.ask import OpenSource, find_digest
@@ -27,6 +27,8 @@ from services.scanner.api import (
     ImageQuery,
     PlacedFinding,
     PlatformScan,
+    Removal,
+    SeenTag,
     State,
     Task,
 )
@@ -34,6 +36,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
+from services.scanner.tags.account import Account
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.platforms import merge_findings, platform_reports
@@ -54,6 +57,7 @@ class ScannerApplication:
         open_source: OpenSource,
         clock: Clock,
         ids: Ids,
+        account: Account,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -63,6 +67,7 @@ class ScannerApplication:
         self._open_source = open_source
         self._clock = clock
         self._ids = ids
+        self._account = account
 
     # tasks
 
@@ -182,6 +187,22 @@ class ScannerApplication:
             )
         # The report is shared by all who have the content; whoever asks sees it under their own name.
         return await asyncio.to_thread(_addressed, fitting, packed, _name_of(task.image))
+
+    # tags, and what went
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        """Reads a page of the tags of a repository."""
+        instance_id = await self._lookup.instance_id(instance)
+        name = parse_repository(f"{namespace}/{repository}" if namespace not in ("", NO_NAMESPACE) else repository)
+        repo_id = repository_id(instance_id, name)
+        return await self._account.tags(repo_id, page_size=page_size, page_token=page_token)
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        """Reads a page of what went of an instance."""
+        instance_id = await self._lookup.instance_id(instance)
+        return await self._account.removals(instance_id, page_size=page_size, page_token=page_token)
 
 
 def _reports(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> dict[str, Report]:

@@ -11,8 +11,9 @@ from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.scanner.api import FindingFilter, Findings, ImageQuery, State, Task
+from services.scanner.api import FindingFilter, Findings, ImageQuery, Removal, SeenTag, State, Task
 from services.scanner.convert import from_finding, from_task, to_query, to_state, to_wanted
+from services.scanner.convert_sync import from_removal, from_seen_tag
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.scanner.v1.scanner_inner_service_pb2_grpc import ScannerInnerServiceAsyncStub
@@ -36,6 +37,8 @@ class ScannerClient:
         self._get_status = peer.repeatable(inner.GetStatus)
         self._read_findings = peer.repeatable_stream(inner.ReadFindings)
         self._read_report = peer.repeatable(inner.ReadReport)
+        self._list_tags = peer.repeatable(scanner.ListTags)
+        self._list_removals = peer.repeatable(scanner.ListRemovals)
 
     async def create_task(
         self,
@@ -86,3 +89,24 @@ class ScannerClient:
         """Returns one platform's report as JSON."""
         request = inner_pb.ReadReportRequest(image=to_query(image), platform=platform)
         return (await self._read_report(request)).report
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        """Lists the tags of a repository by name."""
+        request = pb.ListTagsRequest(
+            instance=instance,
+            namespace=namespace,
+            repository=repository,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = await self._list_tags(request)
+        return Page(items=tuple(map(from_seen_tag, answer.tags)), next_token=answer.next_page_token)
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        """Lists what went of an instance, newest first."""
+        answer = await self._list_removals(
+            pb.ListRemovalsRequest(instance=instance, page_size=page_size, page_token=page_token)
+        )
+        return Page(items=tuple(map(from_removal, answer.removals)), next_token=answer.next_page_token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from google.protobuf.message import DecodeError
@@ -10,15 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from services.kernel import trace
-from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
+from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_EVENTS, Message, Record
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.scanner.api import State
-from services.scanner.events import ScanRequested, TagPushed
+from services.scanner.events import Deleted, Listed, Pulled, ScanRequested, TagPushed
 from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.tags.records import Subject
 
 _STATES = {
     State.PENDING: scan_event_pb2.ScanEvent.STATE_SCANNING,
@@ -29,8 +31,8 @@ _STATES = {
 }
 
 
-def from_image_event(record: Record) -> TagPushed | None:
-    """Reads a record of `drydock.image.events.v1`; None for what is no push of a tag.
+def from_image_event(record: Record) -> TagPushed | Deleted | Pulled | Listed | None:
+    """Reads a record of `drydock.image.events.v1`; None for a push without a tag, and for what is not known yet.
 
     Raises:
         ServiceError: BAD_EVENT when it cannot be read.
@@ -39,13 +41,74 @@ def from_image_event(record: Record) -> TagPushed | None:
         event = image_event_pb2.ImageEvent.FromString(record.message.value)
     except DecodeError as error:
         raise _bad("the bytes are no ImageEvent") from error
-    if event.action != image_event_pb2.ImageEvent.ACTION_PUSH or not event.tag:
+    read = _READERS.get(event.action)
+    return read(event) if read else None
+
+
+def _push(event: image_event_pb2.ImageEvent) -> TagPushed | None:
+    if not event.tag:
         return None
     return TagPushed(
         event_id=_uuid(event.event_id),
         image=_address(event.instance_id, event.namespace, event.repository, event.tag, event.digest),
         revision=event.revision,
         occurred_at=_moment(event.occurred_at),
+    )
+
+
+def _deletion(event: image_event_pb2.ImageEvent) -> Deleted:
+    return Deleted(subject=_subject(event, tag=event.tag, digest="" if event.tag else event.digest))
+
+
+def _pull(event: image_event_pb2.ImageEvent) -> Pulled:
+    image = _address(event.instance_id, event.namespace, event.repository, event.tag, event.digest)
+    references = (image.digest, image.tag) if image.tag else (image.digest,)
+    return Pulled(repo_id=image.repo_id, references=references, occurred_at=_moment(event.occurred_at))
+
+
+def _listing(event: image_event_pb2.ImageEvent) -> Listed:
+    return Listed(
+        subject=_subject(event),
+        tags={listed.tag: _digest(listed.digest) for listed in event.tags},
+        walk=event.walk,
+        began_at=_moment(event.occurred_at),
+        last=event.last,
+    )
+
+
+_READERS: dict[int, Callable[[image_event_pb2.ImageEvent], TagPushed | Deleted | Pulled | Listed | None]] = {
+    image_event_pb2.ImageEvent.ACTION_PUSH: _push,
+    image_event_pb2.ImageEvent.ACTION_DELETE: _deletion,
+    image_event_pb2.ImageEvent.ACTION_PULL: _pull,
+    image_event_pb2.ImageEvent.ACTION_LIST: _listing,
+}
+
+
+def found_image(subject: Subject, digest: Digest, *, event_id: str, revision: int, at: datetime) -> Message:
+    """Writes the event of a tag that the registry has and nobody told of: as if it had been pushed just now.
+
+    Args:
+        subject: the tag.
+        digest: what it has.
+        event_id: UUID.
+        revision: that of the tag: a push that is told of later is newer.
+        at: when the registry was asked.
+    """
+    event = image_event_pb2.ImageEvent(
+        event_id=event_id,
+        instance_id=subject.instance_id,
+        action=image_event_pb2.ImageEvent.ACTION_PUSH,
+        namespace=subject.namespace,
+        repository=subject.repository,
+        tag=subject.tag,
+        digest=digest,
+        revision=revision,
+    )
+    event.occurred_at.FromDatetime(at)
+    return Message(
+        topic=IMAGE_EVENTS,
+        key=f"{subject.instance_id}/{subject.name.path}".encode(),
+        value=event.SerializeToString(),
     )
 
 
@@ -105,8 +168,6 @@ def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Mes
 
 
 def _address(instance_id: str, namespace: str, repository: str, tag: str, digest: str) -> ImageAddress:
-    if not is_digest(digest):
-        raise _bad("the digest is malformed")
     name = RepositoryName(namespace=namespace, name=repository)
     return ImageAddress(
         instance_id=instance_id,
@@ -114,8 +175,28 @@ def _address(instance_id: str, namespace: str, repository: str, tag: str, digest
         namespace=namespace,
         repository=repository,
         tag=tag,
-        digest=Digest(digest),
+        digest=_digest(digest),
     )
+
+
+def _subject(event: image_event_pb2.ImageEvent, *, tag: str = "", digest: str = "") -> Subject:
+    if not event.repository:
+        return Subject(instance_id=event.instance_id)
+    name = RepositoryName(namespace=event.namespace, name=event.repository)
+    return Subject(
+        instance_id=event.instance_id,
+        repo_id=repository_id(event.instance_id, name),
+        namespace=event.namespace,
+        repository=event.repository,
+        tag=tag,
+        digest=_digest(digest) if digest else "",
+    )
+
+
+def _digest(text: str) -> Digest:
+    if not is_digest(text):
+        raise _bad("the digest is malformed")
+    return Digest(text)
 
 
 def _uuid(text: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 
+from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.scanner.records import ImageAddress
+from services.scanner.tags.records import Subject
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +21,38 @@ class TagPushed:
     revision: int
     occurred_at: datetime
     """By the registry's clock."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """Something is said to be gone."""
+
+    subject: Subject
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """Somebody pulled an image."""
+
+    repo_id: str
+    references: tuple[str, ...]
+    """Its digest, and the tag where it was pulled by one."""
+    occurred_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A registry was asked which tags a repository has."""
+
+    subject: Subject
+    """The repository."""
+    tags: Mapping[str, Digest]
+    """Some of them."""
+    walk: int
+    began_at: datetime
+    """When the walk began, which may list for hours."""
+    last: bool
+    """Whether all others came in earlier events of the same walk."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from services.scanner.convert import (
     to_finding,
     to_task,
 )
+from services.scanner.convert_sync import to_removal, to_seen_tag
 
 _MAX_DIGITS = 9
 _PART = 500
@@ -95,6 +96,24 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         """Returns one platform's report."""
         report = await self._api.report(_named(from_image(request.image)), request.platform)
         return pb.GetReportResponse(report=report)
+
+    async def ListTags(self, request: pb.ListTagsRequest, context: object) -> pb.ListTagsResponse:
+        """Lists the tags of a repository."""
+        page = await self._api.list_tags(
+            instance=request.instance,
+            namespace=request.namespace,
+            repository=request.repository,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return pb.ListTagsResponse(tags=map(to_seen_tag, page.items), next_page_token=page.next_token)
+
+    async def ListRemovals(self, request: pb.ListRemovalsRequest, context: object) -> pb.ListRemovalsResponse:
+        """Lists what went of an instance."""
+        page = await self._api.list_removals(
+            instance=request.instance, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListRemovalsResponse(removals=map(to_removal, page.items), next_page_token=page.next_token)
 
 
 class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):

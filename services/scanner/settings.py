@@ -75,6 +75,10 @@ class ScannerSettings(BaseSettings):
     """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
     self_report_seconds: float = Field(default=10.0, ge=0.5, le=600)
     """How often a scanner tells rules how its engines are; silent for five times as long, it counts no more."""
+    removal_grace_seconds: float = Field(default=604_800.0, ge=0)
+    """How long results of what a synced registry deleted, or of a deleted instance, stay readable: seven days."""
+    pull_seconds: float = Field(default=60.0, ge=0)
+    """A last-pulled time is written again when it has grown by so much."""
     spool_bytes: int = Field(default=_BOUNDS.spool_bytes, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)

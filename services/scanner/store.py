@@ -89,6 +89,11 @@ class ScannerStore:
         digest = await db.fetchval(_Q["tag_digest"], repo_id, tag)
         return Digest(digest) if digest else None
 
+    async def removed_at(self, db: Connection, repo_id: str, tag: str) -> datetime | None:
+        """Returns when a tag, or its repository, was last found to be gone."""
+        moment: datetime | None = await db.fetchval(_Q["removed_at"], repo_id, tag)
+        return moment
+
     # tasks
 
     async def insert_task(

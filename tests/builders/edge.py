@@ -15,6 +15,7 @@ from services.gateway.editions import Editions
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import Ids, RandomIds
+from services.kernel.outbox import Outbox
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
@@ -23,6 +24,8 @@ from services.rules.access import Passwords
 from services.rules.api import Instance, NewInstance, Repository
 from services.rules.application import Rules
 from services.rules.store import RulesStore
+from services.rules.sync.store import SyncStore
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.engines import some_engines
 from tests.builders.guards import Anyone
@@ -44,6 +47,8 @@ def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
         clock=clock,
         ids=ids or RandomIds(),
         max_rules_per_instance=10_000,
+        outbox=Outbox("rules"),
+        sync=SyncSwitch(pool, SyncStore()),
     )
 
 

@@ -31,6 +31,8 @@ from services.rules.events import ScanRequest
 from services.rules.matching import IndexCache
 from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
+from services.rules.sync.store import SyncStore
+from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.engines import some_engines
 from tests.builders.requests import from_message
@@ -169,6 +171,8 @@ async def rules_bench(
             clock=time,
             ids=ids,
             max_rules_per_instance=max_rules,
+            outbox=Outbox("rules"),
+            sync=SyncSwitch(pool, SyncStore()),
         )
         consumer = ImageEventConsumer(
             pool=pool,

@@ -174,6 +174,16 @@ async def test_refusals_keep_kind_and_reason(scene: Scene) -> None:
         assert await refusal(call) == (kind, reason)
 
 
+async def test_tags_are_listed_by_name_page_by_page(scene: Scene) -> None:
+    await scene.scanned()
+    page = await scene.api.list_tags(instance="lab", namespace="team", repository="app", page_size=1)
+    [tag] = page.items
+    assert (tag.tag, tag.digest, tag.pulled_at, page.next_token) == ("1.0", scene.digest, None, "")
+    assert tag.seen_at is not None
+    assert (await scene.api.list_tags(instance="lab", namespace="_", repository="app")).items == ()
+    assert (await scene.api.list_removals(instance="lab")).items == ()
+
+
 def test_the_client_has_every_method_of_the_interface() -> None:
     for name, method in inspect.getmembers(ScannerApi, inspect.isfunction):
         if not name.startswith("_"):

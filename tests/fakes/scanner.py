@@ -12,7 +12,7 @@ from services.kernel.model.finding import Finding, FindingKind, FixState, Packag
 from services.kernel.model.page import Page
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
-from services.scanner.api import FindingFilter, Findings, ImageQuery, PlacedFinding, State, Task
+from services.scanner.api import FindingFilter, Findings, ImageQuery, PlacedFinding, Removal, SeenTag, State, Task
 
 DIGEST = Digest("sha256:" + "d" * 64)
 
@@ -132,6 +132,14 @@ class FakeScanner:
         del platform
         await self.image_status(image)
         return b"{}"
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        return Page(items=())
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        return Page(items=())
 
 
 def _matches(finding: Finding, wanted: FindingFilter) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 import jsonschema
 import pytest
 
 from services.kernel.model.access import RegistryAccess
+from services.lab.faults import Status
 from services.lab.image import build_image
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
@@ -134,6 +137,40 @@ async def test_an_engine_is_shown_activated_and_switched_or_refused(shell: Shell
         ("RulesService/SwitchScanEngine", "INVALID_ENGINE"),
         ("RulesService/SwitchScanEngine", "OK"),
     ]
+
+
+async def test_an_instance_is_synced_with_its_registry(shell: Shell, registry: LabRegistry) -> None:
+    await shell("instance", "create", "prod", "--address", registry.address, "--plain-http")
+    assert (await shell("instance", "show", "prod")).json["sync_status"]["state"] == "OFF"
+    early = await shell("instance", "sync", "prod", "now")
+    assert (early.status, early.error["reason"]) == (1, "SYNC_OFF")
+
+    on = await shell("instance", "sync", "prod", "on", "--wait", "1m")
+    assert (on.status, on.json["state"], on.json["repositories"], on.json["tags"]) == (0, "WAITING", 1, 1)
+    await shell("status", "prod", "team/app:1.0", "--wait", "1m")
+    [tag] = (await shell("instance", "tags", "prod", "team/app")).json
+    assert (tag["tag"], tag["pull_time"]) == ("1.0", None)
+
+    async with aiohttp.ClientSession(f"http://{registry.address}") as session:
+        await session.delete("/v2/team/app/manifests/1.0")
+    again = await shell("instance", "sync", "now", "prod", "--wait", "1m")
+    assert (again.status, again.json["walk"], again.json["tags"]) == (0, 2, 0)
+    async with asyncio.timeout(30):
+        while not (removals := (await shell("instance", "sync", "prod", "status")).json["removals"]):
+            await asyncio.sleep(0.2)
+    assert [(removal["cause"], removal["tag"]) for removal in removals] == [("TAG_DELETED", "1.0")]
+    assert (await shell("instance", "tags", "prod", "team/app")).json == []
+    deleted = await shell("status", "prod", "team/app:1.0")
+    assert (deleted.status, deleted.error["reason"]) == (1, "IMAGE_NOT_SCANNED")
+    assert "is deleted" in deleted.error["message"]
+
+    registry.faults.add("/v2/_catalog", Status(code=500))
+    put_off = await shell("instance", "sync", "prod", "now", "--wait", "1m")
+    assert (put_off.status, put_off.json["state"], put_off.error["reason"]) == (5, "DELAYED", "REGISTRY_ERROR")
+    shown = (await shell("instance", "show", "prod")).json
+    assert (shown["sync"], shown["sync_status"]["reason"]) == (True, "REGISTRY_ERROR")
+    assert (await shell("instance", "sync", "prod", "off")).json["state"] == "OFF"
+    assert (await shell("instance", "sync", "prod", "often")).status == 2
 
 
 async def test_an_operator_gets_the_instance_and_is_told_who_makes_its_webhook_key(shell: Shell) -> None:

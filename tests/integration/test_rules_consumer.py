@@ -94,6 +94,13 @@ async def test_deletes_pulls_and_pushes_without_a_tag_ask_for_nothing(database: 
         assert bench.counted(Fate.NO_PUSH) == 4
 
 
+async def test_what_a_registry_lists_asks_for_nothing(database: str) -> None:
+    async with rules_bench(database) as bench:
+        instance = await bench.api.create_instance(new_instance())
+        await bench.handle([image_event(instance.instance_id, action="LIST", tag="")])
+        assert await bench.requests() == []
+
+
 async def test_a_repaired_tag_is_scanned_like_any_other(database: str) -> None:
     async with rules_bench(database) as bench:
         instance = await bench.api.create_instance(new_instance())

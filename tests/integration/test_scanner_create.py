@@ -18,7 +18,9 @@ from services.registry.open import open_repository
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
+from services.scanner.tags.account import Account
 from services.scanner.tags.reads import open_tag_reads
+from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.lookup import Lookup
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
@@ -66,6 +68,7 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             open_source=functools.partial(open_repository, SourceSettings()),
             clock=SystemClock(),
             ids=RandomIds(),
+            account=Account(pool, SyncStore()),
         )
         desk = Desk(application, registry)
         await desk.push("1.0")

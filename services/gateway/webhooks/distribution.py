@@ -75,10 +75,11 @@ class DistributionWebhook:
         instance_id = str(request.path_params["instance_id"])
         await self._authenticate(request, instance_id)
         # A key outlives its instance; what it brings then is nobody's.
-        await self._editions.enterprise(instance_id)
+        instance = await self._editions.enterprise(instance_id)
         _check_headers(request)
         events = open_envelope(await _read_body(request))
-        receipt = await self._publisher.take(instance_id, [read_event(instance_id, event) for event in events])
+        read = [read_event(instance_id, event) for event in events]
+        receipt = await self._publisher.take(instance_id, read, sync=instance.sync)
         ignored = sum(receipt.ignored.values())
         body = {"accepted": receipt.accepted, "ignored": ignored, "ignored_by_reason": receipt.ignored}
         return Response(msgspec.json.encode(body), 202, media_type="application/json")

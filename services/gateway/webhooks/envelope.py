@@ -16,6 +16,7 @@ import msgspec
 
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model import media
+from services.kernel.model.access import USER_AGENT
 from services.kernel.model.digest import parse_digest
 from services.kernel.model.reference import RepositoryName, parse_repository, parse_tag
 
@@ -23,6 +24,8 @@ MAX_EVENTS = 1000
 _SCANNED = media.MANIFEST_TYPES | media.INDEX_TYPES
 _NAMESPACE = uuid.UUID("5b1d4f9e-3c0a-5d6b-9a55-1f6a0c2d7e10")
 _MAX_ACTOR = 255
+_SCANNERS = (USER_AGENT, "trivy/")
+"""How the names begin by which we and the Trivy engine pull; whoever lies here is a pull short."""
 
 
 class Action(enum.Enum):
@@ -44,19 +47,28 @@ class Ignored(enum.Enum):
     """It is about a layer, a configuration or another thing that is no image."""
     UNTAGGED = "untagged"
     """It is a push without a tag: a platform's manifest, whose index follows with the tag."""
+    LOOK = "look"
+    """It is called a pull, and only asked what is there."""
+    SCANNER = "scanner"
+    """It is a pull by a scanner, such as ourselves: nobody uses the image for it."""
+    SYNC_OFF = "sync_off"
+    """It is a pull from an instance that is not kept in step with its registry."""
+    REPEATED = "repeated"
+    """It is a pull of what was pulled a moment ago."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One event about one manifest, checked."""
+    """One event about one manifest, or about a repository that was deleted, checked."""
 
     event_id: str
     """UUID; the same for every delivery of the same event."""
     action: Action
     repository: RepositoryName
     tag: str
+    """Empty where the event names none."""
     digest: str
-    """With its algorithm; empty when a tag alone was deleted."""
+    """With its algorithm; empty when a tag alone was deleted, or, without a tag, a whole repository."""
     media_type: str
     occurred_at: datetime | None
     """None when the sender's clock cannot be read."""
@@ -70,6 +82,11 @@ class _Target(msgspec.Struct):
     tag: str = ""
 
 
+class _Request(msgspec.Struct):
+    method: str = ""
+    useragent: str = ""
+
+
 class _Actor(msgspec.Struct):
     name: str = ""
 
@@ -80,6 +97,7 @@ class _Event(msgspec.Struct):
     target: _Target
     timestamp: str = ""
     actor: _Actor = msgspec.field(default_factory=_Actor)
+    request: _Request = msgspec.field(default_factory=_Request)
 
 
 class _Envelope(msgspec.Struct):
@@ -133,7 +151,11 @@ def _read(instance_id: str, action: Action, event: _Event) -> Notice | Ignored:
         return Ignored.MEDIA_TYPE
     if action is Action.PUSH and not target.tag:
         return Ignored.UNTAGGED
-    if not target.digest and (action is not Action.DELETE or not target.tag):
+    if action is Action.PULL and event.request.method == "HEAD":
+        return Ignored.LOOK
+    if action is Action.PULL and event.request.useragent.startswith(_SCANNERS):
+        return Ignored.SCANNER
+    if not target.digest and action is not Action.DELETE:
         return Ignored.MALFORMED
     repository = parse_repository(target.repository)
     tag = parse_tag(target.tag) if target.tag else ""

@@ -13,6 +13,7 @@ from prometheus_client import Counter as CounterMetric
 from services.gateway.convert_events import to_message
 from services.gateway.store import GatewayStore
 from services.gateway.webhooks.envelope import Action, Ignored, Notice
+from services.gateway.webhooks.pulls import PullSieve
 from services.kernel.bus.interface import Bus
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -50,22 +51,34 @@ class EventPublisher:
     """Publishes what a webhook brought."""
 
     def __init__(
-        self, *, pool: Pool, store: GatewayStore, bus: Bus, clock: Clock, metrics: WebhookMetrics
+        self,
+        *,
+        pool: Pool,
+        store: GatewayStore,
+        bus: Bus,
+        clock: Clock,
+        metrics: WebhookMetrics,
+        pull_seconds: float = 60.0,
     ) -> None:
+        """Pulls of the same within `pull_seconds` are told once."""
         self._pool = pool
         self._store = store
         self._bus = bus
         self._clock = clock
         self._metrics = metrics
+        self._pulls = PullSieve(clock, pull_seconds)
 
-    async def take(self, instance_id: str, read: Sequence[Notice | Ignored]) -> Receipt:
+    async def take(self, instance_id: str, read: Sequence[Notice | Ignored], *, sync: bool) -> Receipt:
         """Returns when every notice is durable on the bus. A delivery that comes again yields the same event ids.
+
+        Pulls are left out of an instance that is not synced, and where the same was pulled a moment ago.
 
         Raises:
             ServiceError: BUS_UNAVAILABLE; errors of the database as they come.
         """
-        notices = [entry for entry in read if isinstance(entry, Notice)]
-        ignored = Counter(entry for entry in read if isinstance(entry, Ignored))
+        kept = self._pulls.sift(instance_id, read, sync=sync)
+        notices = [entry for entry in kept if isinstance(entry, Notice)]
+        ignored = Counter(entry for entry in kept if isinstance(entry, Ignored))
         if notices:
             async with self._pool.acquire() as conn:
                 revisions = await self._store.next_revisions(conn, len(notices))
@@ -76,6 +89,7 @@ class EventPublisher:
                     for notice, revision in zip(notices, revisions, strict=True)
                 ]
             )
+            self._pulls.told(instance_id, notices)
         receipt = Receipt(
             accepted=len(notices), ignored={why.value: ignored[why] for why in Ignored if ignored[why]}
         )

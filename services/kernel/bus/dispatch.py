@@ -26,6 +26,16 @@ class _Stopped(Exception):
     """We are to stop while a batch cannot be handled: it stays uncommitted and comes again."""
 
 
+def in_turn(*handlers: Handler) -> Handler:
+    """Returns a handler that hands records to each of these, which pick what is theirs."""
+
+    async def handle(records: Sequence[Record]) -> None:
+        for handler in handlers:
+            await handler(records)
+
+    return handle
+
+
 async def consume(bus: Bus, *, group: str, topic: str, handler: Handler, stopping: asyncio.Event) -> None:
     """Consumes a topic until `stopping`; the batch in hand is finished first.
 

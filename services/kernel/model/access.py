@@ -15,6 +15,10 @@ def _no_password() -> SecretStr:
     return SecretStr("")
 
 
+USER_AGENT = "drydock"
+"""What we call ourselves to registries."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
     """Address and credentials of one registry; neither `repr` nor `str` shows the password."""

@@ -11,14 +11,14 @@ RETURNING instance_id
 -- name: find_instance
 -- One instance by id or name.
 SELECT instance_id, name, edition, region, address, private_address, plain_http, username, engine, created_at,
-    updated_at, sealed_password
+    updated_at, sync, sealed_password
 FROM rules.instance
 WHERE instance_id = $1 OR name = $1
 
 -- name: lock_instance
 -- One instance by id or name, held against other changes until the transaction ends.
 SELECT instance_id, name, edition, region, address, private_address, plain_http, username, engine, created_at,
-    updated_at, sealed_password
+    updated_at, sync, sealed_password
 FROM rules.instance
 WHERE instance_id = $1 OR name = $1
 FOR NO KEY UPDATE
@@ -26,7 +26,7 @@ FOR NO KEY UPDATE
 -- name: list_instances
 -- A page of instances by name; an empty region means all.
 SELECT instance_id, name, edition, region, address, private_address, plain_http, username, engine, created_at,
-    updated_at
+    updated_at, sync
 FROM rules.instance
 WHERE name > $1 AND ($2 = '' OR region = $2)
 ORDER BY name

@@ -7,13 +7,14 @@ from datetime import timedelta
 
 import structlog
 
+from services.kernel.claims import work_claims
 from services.kernel.clock import Clock
-from services.kernel.db import Pool, is_outage
+from services.kernel.db import Pool
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest
 from services.kernel.model.reference import RepositoryName
 from services.kernel.reasons import INSTANCE_REFUSALS, Reason
-from services.kernel.wakeup import Wakeups, wait, wait_any
+from services.kernel.wakeup import Wakeups
 from services.registry.ask import OpenSource
 from services.rules.api import RulesApi
 from services.scanner.records import DoubtedTag
@@ -23,7 +24,6 @@ from services.scanner.store import ScannerStore
 log = structlog.get_logger()
 
 _CHANNEL = "drydock_scanner_doubts"
-_LOOK_SECONDS = 1.0
 _NOTHING_TO_ASK = INSTANCE_REFUSALS | {Reason.IMAGE_NOT_FOUND.code}
 
 
@@ -48,31 +48,20 @@ class Settler:
         self._wakeups = wakeups
         self._clock = clock
         self._settings = settings
-        self._busy = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Asks until `stopping`; questions under way are finished first."""
-        async with self._wakeups.subscribe(_CHANNEL) as news, asyncio.TaskGroup() as questions:
-            while not stopping.is_set():
-                news.clear()
-                try:
-                    doubts = await self.claim(self._settings.tag_questions - self._busy)
-                except Exception as error:
-                    if not is_outage(error):
-                        raise
-                    log.warning("doubts.delayed", error=type(error).__name__)
-                    await wait(stopping, _LOOK_SECONDS)
-                    continue
-                for tag in doubts:
-                    self._busy += 1
-                    questions.create_task(self._work(tag, news), name=f"doubt {tag.image.repo_id}:{tag.image.tag}")
-                if not doubts:
-                    await wait_any((news, stopping), _LOOK_SECONDS)
+        await work_claims(
+            self.claim,
+            self.settle,
+            wakeups=self._wakeups,
+            channel=_CHANNEL,
+            most=self._settings.tag_questions,
+            stopping=stopping,
+        )
 
     async def claim(self, limit: int) -> tuple[DoubtedTag, ...]:
         """Takes at most so many tags that are due."""
-        if limit <= 0:
-            return ()
         settings = self._settings
         async with self._pool.acquire() as db:
             doubts = await self._store.claim_doubts(
@@ -115,18 +104,6 @@ class Settler:
         name = RepositoryName(namespace=image.namespace, name=image.repository)
         async with self._open_source(access, name) as source:
             return (await source.head(image.tag)).digest
-
-    async def _work(self, tag: DoubtedTag, news: asyncio.Event) -> None:
-        try:
-            await self.settle(tag)
-        except Exception as error:
-            if is_outage(error):
-                log.warning("tag.unrecorded", error=type(error).__name__, **_names(tag))
-            else:  # one tag that cannot be settled stops no other
-                log.error("tag.broke", exc_info=error, **_names(tag))
-        finally:
-            self._busy -= 1
-            news.set()
 
 
 def _names(tag: DoubtedTag) -> dict[str, str]:

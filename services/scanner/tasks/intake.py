@@ -9,7 +9,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
 from services.scanner.api import State
 from services.scanner.convert_events import from_image_event, from_scan_request
-from services.scanner.events import ScanRequested
+from services.scanner.events import ScanRequested, TagPushed
 from services.scanner.records import Outcome, ScanKey, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.schedule import LANE_PUSH, Scheduler
@@ -30,7 +30,7 @@ class Intake:
 
     async def see_pushes(self, records: Sequence[Record]) -> None:
         """Handles `drydock.image.events.v1`: tags move, whether a rule asks for a scan or not."""
-        pushes = [push for push in map(from_image_event, records) if push]
+        pushes = [push for push in map(from_image_event, records) if isinstance(push, TagPushed)]
         if not pushes:
             return
         async with self._pool.acquire() as db, db.transaction():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import datetime
 
 from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
@@ -74,6 +75,13 @@ class Lookup:
         await self._rules.registry_access(instance.instance_id)  # refuses personal editions
         name = await self.repository_name(instance, image)
         await self._rules.find_repository(instance.instance_id, name.namespace, name.name)
+        gone_at = await self._gone_at(repository_id(instance.instance_id, name), image)
+        if gone_at is not None:
+            return not_found(
+                "IMAGE_NOT_SCANNED",
+                f"{name.path}:{image.tag} is deleted: by {gone_at:%Y-%m-%d %H:%M} UTC the registry had lost it.",
+                hint="Until the grace period is over its results can be read by digest.",
+            )
         by = f" by {image.engine.value}" if image.engine is not None else ""
         if image.tag:
             which = f" with the digest {image.digest}" if image.digest else ""
@@ -85,6 +93,14 @@ class Lookup:
             message,
             hint="Start a task, or push it while a rule matches.",
         )
+
+    async def _gone_at(self, repo_id: str, image: ImageQuery) -> datetime | None:
+        """Returns when a tag was found to be deleted that we do not know now."""
+        if not image.tag or image.digest:
+            return None
+        async with self._pool.acquire() as db:
+            known = await self._store.tag_digest(db, repo_id, image.tag)
+            return None if known else await self._store.removed_at(db, repo_id, image.tag)
 
     async def task(self, db: Connection, task_id: str) -> TaskRecord:
         """Returns a task by its id. Raises SCAN_TASK_NOT_EXIST."""

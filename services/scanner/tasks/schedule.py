@@ -65,8 +65,7 @@ class Scheduler:
         one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
         who was asked, or without one of its engines, stays, too, and readable: another one follows it.
         """
-        await self._store.insert_scan(db, key, image, platform)
-        scan = await self._store.lock_scan(db, key.scan_id)
+        scan = await self._locked(db, key, image, platform)
         if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
@@ -78,6 +77,14 @@ class Scheduler:
         elif not scan.outcome.state.ended:
             await self._store.hasten(db, key.scan_id, lane)
         return scan
+
+    async def _locked(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> ScanRecord:
+        while True:
+            await self._store.insert_scan(db, key, image, platform)
+            try:
+                return await self._store.lock_scan(db, key.scan_id)
+            except LookupError:  # it was there, and went with the image that it was of while we waited: a new one
+                continue
 
 
 def may_have_passed(reason: str) -> bool:

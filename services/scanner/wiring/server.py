@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from services.kernel.bus.dispatch import consume
+from services.kernel.bus.dispatch import consume, in_turn
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.ground import Ground
 from services.kernel.model.finding import FindingKind
@@ -36,8 +36,14 @@ from services.scanner.search_watch import SearchWatch
 from services.scanner.selfreport import SelfReport
 from services.scanner.settings import ScannerSettings, TrivySettings, bounds_of_settings
 from services.scanner.store import ScannerStore
+from services.scanner.tags.account import Account
+from services.scanner.tags.hearsay import Hearsay
+from services.scanner.tags.inquiry import Inquiry
+from services.scanner.tags.metrics import SyncMetrics
+from services.scanner.tags.purge import Purge
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
+from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.schedule import Scheduler
@@ -76,6 +82,8 @@ async def server(
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
+    sync, sync_metrics = SyncStore(), SyncMetrics(ground.registry)
+    hearsay = Hearsay(pool=pool, store=sync, clock=clock, settings=settings)
     workers = server_workers(bounds)
     library = StoredAnalyses(pool, store, analysers_key)
     async with (
@@ -124,7 +132,7 @@ async def server(
         process.start("scanner trivy", trivy.run(stopping))
         process.start("scanner signatures", search.run(stopping))
         for group, topic, handler in (
-            ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
+            ("scanner.tags", IMAGE_EVENTS, in_turn(intake.see_pushes, hearsay.take)),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
@@ -139,6 +147,20 @@ async def server(
             settings=settings,
         )
         process.start("scanner doubts", settler.run(stopping))
+        inquiry = Inquiry(
+            pool=pool,
+            store=sync,
+            outbox=outbox,
+            rules=rules,
+            open_source=opener,
+            clock=clock,
+            ids=ground.ids,
+            metrics=sync_metrics,
+            settings=settings,
+        )
+        process.start("scanner questions", inquiry.run(ground.wakeups, stopping))
+        purge = Purge(pool=pool, store=sync, rules=rules, clock=clock, metrics=sync_metrics)
+        process.start("scanner removals", purge.run(stopping))
         process.start("scanner worker", worker.run(stopping))
         if search.now.inspection is not None:
             report = SelfReport(
@@ -162,4 +184,5 @@ async def server(
             open_source=opener,
             clock=clock,
             ids=ground.ids,
+            account=Account(pool, sync),
         )

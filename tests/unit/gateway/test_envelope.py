@@ -99,7 +99,11 @@ def test_every_manifest_type_is_noticed(media_type: str) -> None:
         (event(id=""), Ignored.MALFORMED),
         (event(id="x" * 300), Ignored.MALFORMED),
         ({**event(), "target": None}, Ignored.MALFORMED),
-        (event(action="delete", target={"mediaType": "", "tag": "", "digest": ""}), Ignored.MALFORMED),
+        (event(action="pull", target={"digest": ""}), Ignored.MALFORMED),
+        (event(action="pull", request={"method": "HEAD"}), Ignored.LOOK),
+        (event(action="pull", request={"method": "GET", "useragent": "drydock"}), Ignored.SCANNER),
+        (event(action="pull", request={"method": "GET", "useragent": "trivy/0.72.0 x"}), Ignored.SCANNER),
+        (event(action="pull", request={"method": 5}), Ignored.MALFORMED),
         (None, Ignored.MALFORMED),
         ([], Ignored.MALFORMED),
         ("push", Ignored.MALFORMED),
@@ -114,6 +118,26 @@ def test_a_deletion_by_digest_names_no_media_type() -> None:
 
     assert isinstance(notice, Notice)
     assert (notice.action, notice.tag, notice.digest) == (Action.DELETE, "", DIGEST)
+
+
+def test_a_deletion_of_neither_tag_nor_digest_is_of_the_repository() -> None:
+    notice = read(event(action="delete", target={"mediaType": "", "tag": "", "digest": ""}))
+
+    assert isinstance(notice, Notice)
+    assert (notice.repository.path, notice.tag, notice.digest) == ("team/app", "", "")
+
+
+@pytest.mark.parametrize("request_", [{}, {"method": "GET", "useragent": "containerd/1.7"}])
+def test_a_pull_by_somebody_else_is_noticed(request_: dict[str, str]) -> None:
+    notice = read(event(action="pull", request=request_))
+
+    assert isinstance(notice, Notice)
+    assert (notice.action, notice.tag, notice.digest) == (Action.PULL, "1.0", DIGEST)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "PUT"])
+def test_what_a_pusher_is_called_and_how_it_pushes_does_not_matter(method: str) -> None:
+    assert isinstance(read(event(request={"method": method, "useragent": "drydock"})), Notice)
 
 
 @pytest.mark.parametrize(

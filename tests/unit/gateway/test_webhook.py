@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import io
 import json
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,57 @@ async def test_the_log_says_why_events_were_ignored(door: Door) -> None:
         ("warning", 0, {"malformed": 1}),
     ]
     assert {entry["instance_id"] for entry in received} == {INSTANCE_ID}
+
+
+def a_pull(**target: str) -> dict[str, Any]:
+    [push] = PUSH["events"]
+    request = {**push["request"], "method": "GET", "useragent": "containerd/1.7"}
+    return {
+        **push,
+        "id": str(uuid.uuid4()),
+        "action": "pull",
+        "request": request,
+        "target": push["target"] | target,
+    }
+
+
+async def test_pulls_are_told_of_synced_instances_only(door: Door) -> None:
+    answer = await door.post({"events": [a_pull()]})
+    assert (answer.body["accepted"], answer.body["ignored_by_reason"]) == (0, {"sync_off": 1})
+    await door.rules.set_sync("lab", on=True)
+    door.ring.clock.advance(5)
+
+    assert (await door.post({"events": [a_pull()]})).body["accepted"] == 1
+    [event] = await door.events()
+    assert (event.action, event.tag) == (pb.ImageEvent.ACTION_PULL, "12-old")
+
+
+async def test_what_is_pulled_again_and_again_is_told_once_a_minute(door: Door) -> None:
+    await door.rules.set_sync("lab", on=True)
+    first = await door.post({"events": [a_pull(), a_pull(), a_pull(tag="13")]})
+    assert (first.body["accepted"], first.body["ignored_by_reason"]) == (2, {"repeated": 1})
+    door.ring.clock.advance(59)
+    assert (await door.post({"events": [a_pull()]})).body["accepted"] == 0
+    door.ring.clock.advance(1)
+    assert (await door.post({"events": [a_pull()]})).body["accepted"] == 1
+
+
+async def test_a_pull_that_the_bus_did_not_take_is_told_when_it_comes_again(door: Door) -> None:
+    await door.rules.set_sync("lab", on=True)
+    door.bus.down = True
+    assert (await door.post({"events": [a_pull()]})).status == 503
+    door.bus.down = False
+
+    assert (await door.post({"events": [a_pull()]})).body["accepted"] == 1
+
+
+async def test_deletions_are_told_whether_synced_or_not(door: Door) -> None:
+    """Whoever acts on one looks whether the instance is synced then: no deletion is lost to an old answer."""
+    answer = await door.post((FIXTURES / "registry_delete_event.json").read_bytes())
+
+    assert answer.body["accepted"] == 1
+    [event] = await door.events()
+    assert (event.action, event.tag, event.digest) == (pb.ImageEvent.ACTION_DELETE, "1", "")
 
 
 async def test_an_envelope_without_events_is_fine(door: Door) -> None:

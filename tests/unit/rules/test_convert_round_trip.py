@@ -7,16 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from drydock.rules.v1 import engine_pb2, instance_pb2, scan_rule_pb2
+from drydock.rules.v1 import engine_pb2, instance_pb2, scan_rule_pb2, sync_pb2
 from services.kernel.errors import ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.rules import convert
-from services.rules.api import Instance, InstanceChange, NewInstance, NewScanRule, Repository, ScanRule, ScanType
+from services.rules.api import (
+    Instance,
+    InstanceChange,
+    NewInstance,
+    NewScanRule,
+    Repository,
+    ScanRule,
+    ScanType,
+    Sync,
+)
 from services.rules.engines import convert as engines
 from services.rules.engines.api import Condition, EngineStatus, PartHealth, Region, ScannerReport
 from tests.builders.whole import whole
 
+_NUMBERS = st.integers(0, 2**31 - 1)
 ONE = st.sampled_from(Engine.ALL.members)
 """An instance has one engine."""
 
@@ -51,6 +61,11 @@ def test_new_rules(new: NewScanRule) -> None:
 @given(whole(ScanRule))
 def test_rules(rule: ScanRule) -> None:
     assert convert.from_saved_rule(convert.to_rule(rule)) == rule
+
+
+@given(whole(Sync, walk=_NUMBERS, repositories=_NUMBERS, tags=_NUMBERS, gone=_NUMBERS, skipped=_NUMBERS))
+def test_syncs(sync: Sync) -> None:
+    assert convert.from_sync(convert.to_sync(sync)) == sync
 
 
 @given(st.none() | st.sampled_from(ScanType))
@@ -116,4 +131,11 @@ def test_a_word_of_a_newer_release_in_a_rule_is_a_clear_error(field: str) -> Non
     setattr(said, field, 99)
     with pytest.raises(ServiceError) as caught:
         convert.from_saved_rule(said)
+    assert caught.value.reason == "NEWER_RELEASE"
+
+
+@pytest.mark.parametrize("state", [sync_pb2.SYNC_STATE_UNSPECIFIED, 99])
+def test_a_word_of_a_newer_release_in_a_sync_is_a_clear_error(state: int) -> None:
+    with pytest.raises(ServiceError) as caught:
+        convert.from_sync(sync_pb2.Sync(state=state))  # type: ignore[arg-type] # a number of another release
     assert caught.value.reason == "NEWER_RELEASE"

@@ -13,6 +13,7 @@ from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.convert_events import from_image_event, from_scan_request
+from services.scanner.events import TagPushed
 
 DIGEST = digest_of(b"image")
 UUID = str(uuid.UUID(int=7))
@@ -44,7 +45,7 @@ def a_request(**changes: Any) -> Record:
 
 def test_a_push_and_a_request_are_read() -> None:
     push, request = from_image_event(a_push()), from_scan_request(a_request())
-    assert push is not None
+    assert isinstance(push, TagPushed)
     assert (push.event_id, push.image.digest) == (UUID, DIGEST)
     assert (request.task_id, request.image, request.engine) == (UUID, push.image, Engine.SECURITY_CENTER)
 

@@ -11,8 +11,17 @@ from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
-from services.scanner import convert
-from services.scanner.api import FindingFilter, ImageQuery, PlacedFinding, PlatformScan, State, Task
+from services.scanner import convert, convert_sync
+from services.scanner.api import (
+    FindingFilter,
+    ImageQuery,
+    PlacedFinding,
+    PlatformScan,
+    Removal,
+    SeenTag,
+    State,
+    Task,
+)
 from tests.builders.whole import whole
 
 DIGESTS = st.binary().map(digest_of)
@@ -31,6 +40,16 @@ FINDINGS = whole(
 )
 def test_tasks(task: Task) -> None:
     assert convert.from_task(convert.to_task(task)) == task
+
+
+@given(whole(Removal, tasks=st.integers(0, 2**31 - 1), reports=st.integers(0, 2**31 - 1)))
+def test_removals(removal: Removal) -> None:
+    assert convert_sync.from_removal(convert_sync.to_removal(removal)) == removal
+
+
+@given(whole(SeenTag))
+def test_tags_as_last_seen(tag: SeenTag) -> None:
+    assert convert_sync.from_seen_tag(convert_sync.to_seen_tag(tag)) == tag
 
 
 @given(whole(PlacedFinding, finding=FINDINGS))

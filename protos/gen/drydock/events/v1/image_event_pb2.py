@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#drydock/events/v1/image_event.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x02\n\nImageEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.drydock.events.v1.ImageEvent.Action\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x12\n\nrepository\x18\x05 \x01(\t\x12\x0b\n\x03tag\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x12\n\nmedia_type\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0boccurred_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\"U\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41\x43TION_PUSH\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\x12\x0f\n\x0b\x41\x43TION_PULL\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#drydock/events/v1/image_event.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x03\n\nImageEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x34\n\x06\x61\x63tion\x18\x03 \x01(\x0e\x32$.drydock.events.v1.ImageEvent.Action\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x12\n\nrepository\x18\x05 \x01(\t\x12\x0b\n\x03tag\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x12\n\nmedia_type\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12/\n\x0boccurred_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x0b \x01(\t\x12*\n\x04tags\x18\x0c \x03(\x0b\x32\x1c.drydock.events.v1.ListedTag\x12\x0c\n\x04walk\x18\r \x01(\x03\x12\x0c\n\x04last\x18\x0e \x01(\x08\"f\n\x06\x41\x63tion\x12\x16\n\x12\x41\x43TION_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x41\x43TION_PUSH\x10\x01\x12\x11\n\rACTION_DELETE\x10\x02\x12\x0f\n\x0b\x41\x43TION_PULL\x10\x03\x12\x0f\n\x0b\x41\x43TION_LIST\x10\x04\"(\n\tListedTag\x12\x0b\n\x03tag\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.events.v1.image_eve
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_IMAGEEVENT']._serialized_start=92
-  _globals['_IMAGEEVENT']._serialized_end=454
-  _globals['_IMAGEEVENT_ACTION']._serialized_start=369
-  _globals['_IMAGEEVENT_ACTION']._serialized_end=454
+  _globals['_IMAGEEVENT']._serialized_end=543
+  _globals['_IMAGEEVENT_ACTION']._serialized_start=441
+  _globals['_IMAGEEVENT_ACTION']._serialized_end=543
+  _globals['_LISTEDTAG']._serialized_start=545
+  _globals['_LISTEDTAG']._serialized_end=585
 # @@protoc_insertion_point(module_scope)

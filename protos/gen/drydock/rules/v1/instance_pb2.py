@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64rydock/rules/v1/instance.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n\x08Instance\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x07\x65\x64ition\x18\x03 \x01(\x0e\x32\x19.drydock.rules.v1.Edition\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x17\n\x0fprivate_address\x18\x06 \x01(\t\x12\x12\n\nplain_http\x18\x07 \x01(\x08\x12\x10\n\x08username\x18\x08 \x01(\t\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x84\x01\n\nRepository\x12\x0f\n\x07repo_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*P\n\x07\x45\x64ition\x12\x17\n\x13\x45\x44ITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45\x44ITION_ENTERPRISE\x10\x01\x12\x14\n\x10\x45\x44ITION_PERSONAL\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64rydock/rules/v1/instance.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb9\x02\n\x08Instance\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12*\n\x07\x65\x64ition\x18\x03 \x01(\x0e\x32\x19.drydock.rules.v1.Edition\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\x17\n\x0fprivate_address\x18\x06 \x01(\t\x12\x12\n\nplain_http\x18\x07 \x01(\x08\x12\x10\n\x08username\x18\x08 \x01(\t\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04sync\x18\x14 \x01(\x08\"\x84\x01\n\nRepository\x12\x0f\n\x07repo_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*P\n\x07\x45\x64ition\x12\x17\n\x13\x45\x44ITION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45\x44ITION_ENTERPRISE\x10\x01\x12\x14\n\x10\x45\x44ITION_PERSONAL\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.rules.v1.instance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EDITION']._serialized_start=523
-  _globals['_EDITION']._serialized_end=603
+  _globals['_EDITION']._serialized_start=537
+  _globals['_EDITION']._serialized_end=617
   _globals['_INSTANCE']._serialized_start=87
-  _globals['_INSTANCE']._serialized_end=386
-  _globals['_REPOSITORY']._serialized_start=389
-  _globals['_REPOSITORY']._serialized_end=521
+  _globals['_INSTANCE']._serialized_end=400
+  _globals['_REPOSITORY']._serialized_start=403
+  _globals['_REPOSITORY']._serialized_end=535
 # @@protoc_insertion_point(module_scope)

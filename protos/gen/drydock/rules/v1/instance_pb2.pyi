@@ -59,6 +59,7 @@ class Instance(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """`cri-…`. OUTPUT_ONLY."""
     name: _builtins.str
@@ -77,6 +78,8 @@ class Instance(_message.Message):
     """User that Drydock pulls as; empty for anonymous. OPTIONAL."""
     engine: _builtins.str
     """Engine that scans by default: `SECURITY_CENTER` or `TRIVY`. OUTPUT_ONLY."""
+    sync: _builtins.bool
+    """Whether it is kept in step with its registry: what is deleted there goes here. OUTPUT_ONLY; see SetSync."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. OUTPUT_ONLY."""
@@ -99,10 +102,11 @@ class Instance(_message.Message):
         engine: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        sync: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "edition", b"edition", "engine", b"engine", "instance_id", b"instance_id", "name", b"name", "plain_http", b"plain_http", "private_address", b"private_address", "region", b"region", "update_time", b"update_time", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "create_time", b"create_time", "edition", b"edition", "engine", b"engine", "instance_id", b"instance_id", "name", b"name", "plain_http", b"plain_http", "private_address", b"private_address", "region", b"region", "sync", b"sync", "update_time", b"update_time", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from drydock.rules.v1 import engine_pb2 as _engine_pb2
 from drydock.rules.v1 import instance_pb2 as _instance_pb2
 from drydock.rules.v1 import scan_rule_pb2 as _scan_rule_pb2
+from drydock.rules.v1 import sync_pb2 as _sync_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
@@ -834,3 +835,145 @@ class SwitchScanEngineResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SwitchScanEngineResponse: _TypeAlias = SwitchScanEngineResponse  # noqa: Y015
+
+@_typing.final
+class SetSyncRequest(_message.Message):
+    """SetSyncRequest switches a sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    ON_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    on: _builtins.bool
+    """Whether it is to be on."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        on: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "on", b"on"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSyncRequest: _TypeAlias = SetSyncRequest  # noqa: Y015
+
+@_typing.final
+class SetSyncResponse(_message.Message):
+    """SetSyncResponse holds the sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sync(self) -> _sync_pb2.Sync:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        sync: _sync_pb2.Sync | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetSyncResponse: _TypeAlias = SetSyncResponse  # noqa: Y015
+
+@_typing.final
+class SyncNowRequest(_message.Message):
+    """SyncNowRequest asks for a reconciliation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name of the instance. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncNowRequest: _TypeAlias = SyncNowRequest  # noqa: Y015
+
+@_typing.final
+class SyncNowResponse(_message.Message):
+    """SyncNowResponse holds the sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sync(self) -> _sync_pb2.Sync:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        sync: _sync_pb2.Sync | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SyncNowResponse: _TypeAlias = SyncNowResponse  # noqa: Y015
+
+@_typing.final
+class GetSyncRequest(_message.Message):
+    """GetSyncRequest names an instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Its id or its name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncRequest: _TypeAlias = GetSyncRequest  # noqa: Y015
+
+@_typing.final
+class GetSyncResponse(_message.Message):
+    """GetSyncResponse holds the sync."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sync(self) -> _sync_pb2.Sync:
+        """As it stands now."""
+
+    def __init__(
+        self,
+        *,
+        sync: _sync_pb2.Sync | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync", b"sync"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSyncResponse: _TypeAlias = GetSyncResponse  # noqa: Y015

@@ -115,6 +115,21 @@ class RulesServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.FromString,
                 _registered_method=True)
+        self.SetSync = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/SetSync',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncResponse.FromString,
+                _registered_method=True)
+        self.SyncNow = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/SyncNow',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowResponse.FromString,
+                _registered_method=True)
+        self.GetSync = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/GetSync',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.FromString,
+                _registered_method=True)
 
 
 class RulesServiceServicer:
@@ -236,6 +251,28 @@ class RulesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetSync(self, request, context):
+        """Switches the sync of an instance on, which begins with a reconciliation, or off, which changes nothing else.
+        Idempotent. Fails with EDITION_NOT_SUPPORTED for a personal instance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SyncNow(self, request, context):
+        """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSync(self, request, context):
+        """Tells how the sync of an instance stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -318,6 +355,21 @@ def add_RulesServiceServicer_to_server(servicer, server):
                     servicer.SwitchScanEngine,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.SerializeToString,
+            ),
+            'SetSync': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSync,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncResponse.SerializeToString,
+            ),
+            'SyncNow': grpc.unary_unary_rpc_method_handler(
+                    servicer.SyncNow,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowResponse.SerializeToString,
+            ),
+            'GetSync': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSync,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -753,6 +805,87 @@ class RulesService:
             '/drydock.rules.v1.RulesService/SwitchScanEngine',
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.SwitchScanEngineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSync(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/SetSync',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SetSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SyncNow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/SyncNow',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.SyncNowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSync(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/GetSync',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.FromString,
             options,
             channel_credentials,
             insecure,

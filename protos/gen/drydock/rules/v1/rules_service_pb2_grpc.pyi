@@ -71,6 +71,14 @@ class RulesServiceStub:
     """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
     theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
     """
+    SetSync: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.SetSyncRequest, _rules_service_pb2.SetSyncResponse]
+    """Switches the sync of an instance on, which begins with a reconciliation, or off, which changes nothing else.
+    Idempotent. Fails with EDITION_NOT_SUPPORTED for a personal instance.
+    """
+    SyncNow: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.SyncNowRequest, _rules_service_pb2.SyncNowResponse]
+    """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF."""
+    GetSync: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.GetSyncRequest, _rules_service_pb2.GetSyncResponse]
+    """Tells how the sync of an instance stands."""
 
 @_typing.type_check_only
 class RulesServiceAsyncStub(RulesServiceStub):
@@ -115,6 +123,14 @@ class RulesServiceAsyncStub(RulesServiceStub):
     """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
     theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
     """
+    SetSync: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.SetSyncRequest, _rules_service_pb2.SetSyncResponse]  # type: ignore[assignment]
+    """Switches the sync of an instance on, which begins with a reconciliation, or off, which changes nothing else.
+    Idempotent. Fails with EDITION_NOT_SUPPORTED for a personal instance.
+    """
+    SyncNow: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.SyncNowRequest, _rules_service_pb2.SyncNowResponse]  # type: ignore[assignment]
+    """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF."""
+    GetSync: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.GetSyncRequest, _rules_service_pb2.GetSyncResponse]  # type: ignore[assignment]
+    """Tells how the sync of an instance stands."""
 
 class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesService answers for what is to be scanned, by which engine, and who is told."""
@@ -252,5 +268,31 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes an engine the one that scans the instance's images, from the next scan on; scans under way finish on
         theirs. Fails with ENGINE_NOT_READY naming the conditions that do not hold. Idempotent.
         """
+
+    @_abc_1.abstractmethod
+    def SetSync(
+        self,
+        request: _rules_service_pb2.SetSyncRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.SetSyncResponse, _abc.Awaitable[_rules_service_pb2.SetSyncResponse]]:
+        """Switches the sync of an instance on, which begins with a reconciliation, or off, which changes nothing else.
+        Idempotent. Fails with EDITION_NOT_SUPPORTED for a personal instance.
+        """
+
+    @_abc_1.abstractmethod
+    def SyncNow(
+        self,
+        request: _rules_service_pb2.SyncNowRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.SyncNowResponse, _abc.Awaitable[_rules_service_pb2.SyncNowResponse]]:
+        """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF."""
+
+    @_abc_1.abstractmethod
+    def GetSync(
+        self,
+        request: _rules_service_pb2.GetSyncRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.GetSyncResponse, _abc.Awaitable[_rules_service_pb2.GetSyncResponse]]:
+        """Tells how the sync of an instance stands."""
 
 def add_RulesServiceServicer_to_server(servicer: RulesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

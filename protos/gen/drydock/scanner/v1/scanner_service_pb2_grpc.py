@@ -65,6 +65,16 @@ class ScannerServiceStub:
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportRequest.SerializeToString,
                 response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportResponse.FromString,
                 _registered_method=True)
+        self.ListTags = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/ListTags',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
+        self.ListRemovals = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/ListRemovals',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.FromString,
+                _registered_method=True)
 
 
 class ScannerServiceServicer:
@@ -115,6 +125,20 @@ class ScannerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTags(self, request, context):
+        """Lists the tags of a repository as last seen, by name, with when they were last pulled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRemovals(self, request, context):
+        """Lists what went of an instance because its registry deleted it, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScannerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +171,16 @@ def add_ScannerServiceServicer_to_server(servicer, server):
                     servicer.GetReport,
                     request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportRequest.FromString,
                     response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportResponse.SerializeToString,
+            ),
+            'ListTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTags,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsResponse.SerializeToString,
+            ),
+            'ListRemovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRemovals,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +346,60 @@ class ScannerService:
             '/drydock.scanner.v1.ScannerService/GetReport',
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportRequest.SerializeToString,
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/ListTags',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRemovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/ListRemovals',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class ScannerServiceStub:
     """Lists the findings of the last complete scan of an image, distinct by id, package, version and path."""
     GetReport: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.GetReportRequest, _scanner_service_pb2.GetReportResponse]
     """Returns the report of one platform as JSON, as `docs/report.schema.json` has it."""
+    ListTags: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ListTagsRequest, _scanner_service_pb2.ListTagsResponse]
+    """Lists the tags of a repository as last seen, by name, with when they were last pulled."""
+    ListRemovals: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ListRemovalsRequest, _scanner_service_pb2.ListRemovalsResponse]
+    """Lists what went of an instance because its registry deleted it, newest first."""
 
 @_typing.type_check_only
 class ScannerServiceAsyncStub(ScannerServiceStub):
@@ -71,6 +75,10 @@ class ScannerServiceAsyncStub(ScannerServiceStub):
     """Lists the findings of the last complete scan of an image, distinct by id, package, version and path."""
     GetReport: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.GetReportRequest, _scanner_service_pb2.GetReportResponse]  # type: ignore[assignment]
     """Returns the report of one platform as JSON, as `docs/report.schema.json` has it."""
+    ListTags: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ListTagsRequest, _scanner_service_pb2.ListTagsResponse]  # type: ignore[assignment]
+    """Lists the tags of a repository as last seen, by name, with when they were last pulled."""
+    ListRemovals: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ListRemovalsRequest, _scanner_service_pb2.ListRemovalsResponse]  # type: ignore[assignment]
+    """Lists what went of an instance because its registry deleted it, newest first."""
 
 class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
     """ScannerService answers for what is in an image and what is wrong with it."""
@@ -126,5 +134,21 @@ class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scanner_service_pb2.GetReportResponse, _abc.Awaitable[_scanner_service_pb2.GetReportResponse]]:
         """Returns the report of one platform as JSON, as `docs/report.schema.json` has it."""
+
+    @_abc_1.abstractmethod
+    def ListTags(
+        self,
+        request: _scanner_service_pb2.ListTagsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.ListTagsResponse, _abc.Awaitable[_scanner_service_pb2.ListTagsResponse]]:
+        """Lists the tags of a repository as last seen, by name, with when they were last pulled."""
+
+    @_abc_1.abstractmethod
+    def ListRemovals(
+        self,
+        request: _scanner_service_pb2.ListRemovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.ListRemovalsResponse, _abc.Awaitable[_scanner_service_pb2.ListRemovalsResponse]]:
+        """Lists what went of an instance because its registry deleted it, newest first."""
 
 def add_ScannerServiceServicer_to_server(servicer: ScannerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""Sync: an instance kept in step with its registry. we say what the registry lists."""
