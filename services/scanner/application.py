@@ -110,9 +110,10 @@ class ScannerApplication:
             requested_at=self._clock.now(),
             asked_at=asked_at,
             traceparent=trace.current(),
+            lane=LANE_PERSON,
         )
         async with self._pool.acquire() as db, db.transaction():
-            [task] = await self._intake.accept(db, [request], lane=LANE_PERSON)
+            [task] = await self._intake.accept(db, [request])
         return _same_request(task, repo_id, image)
 
     async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:

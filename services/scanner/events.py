@@ -7,6 +7,7 @@ from datetime import datetime
 
 from services.kernel.model.engine import Engine
 from services.scanner.records import ImageAddress
+from services.scanner.tasks.schedule import LANE_PUSH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +36,5 @@ class ScanRequested:
     """When the registry was asked what the tag has; None for a push, which moves its tag by itself."""
     traceparent: str = ""
     """Trace of whoever asks; empty where none is known."""
+    lane: int = LANE_PUSH
+    """One of `LANES`."""

@@ -21,6 +21,8 @@ class ScannerSettings(BaseSettings):
 
     concurrent_scans: int = Field(default=4, ge=1, le=256)
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
+    reserved_scans: int = Field(default=1, ge=0, le=255)
+    """Scans of these that only pushes and people may begin: a rule over a whole registry never has every place."""
     worker_processes: int = Field(default=2, ge=1, le=128)
     """Processes that read layers and match; one for each core."""
     worker_memory_bytes: int = Field(default=2 << 30, ge=512 << 20)

@@ -288,9 +288,9 @@ class ScannerStore:
 
     # work
 
-    async def enqueue(self, db: Connection, scan_id: str, lane: int) -> None:
-        """Puts a scan to be done; a better lane wins."""
-        await db.execute(_Q["enqueue"], scan_id, lane)
+    async def enqueue(self, db: Connection, scan_id: str, lane: int, namespace: str) -> None:
+        """Puts a scan to be done, in the share of a namespace; a better lane wins."""
+        await db.execute(_Q["enqueue"], scan_id, lane, namespace)
 
     async def hasten(self, db: Connection, scan_id: str, lane: int) -> None:
         """Moves a waiting scan, or the waiting platforms of an index, to a better lane."""
@@ -300,13 +300,16 @@ class ScannerStore:
         """Wakes idle workers at the end of the transaction."""
         await db.execute(_Q["announce_work"])
 
-    async def claim(self, db: Connection, owner: str, lease_seconds: float, limit: int) -> Sequence[Lease]:
-        """Leases up to `limit` scans, the lost ones first."""
-        rows = await db.fetch(_Q["claim"], owner, lease_seconds, limit)
-        return [
-            Lease(scan_id=str(row["scan_id"]), fence=row["fence"], attempts=row["attempts"], lane=row["lane"])
-            for row in rows
-        ]
+    async def claim(self, db: Connection, owner: str, lease_seconds: float, lanes: Sequence[int]) -> Lease | None:
+        """Leases a lost scan of these lanes, or else the next one of the first that has any; None if none has."""
+        row = await db.fetchrow(_Q["claim"], owner, lease_seconds, list(lanes))
+        if row is None:
+            return None
+        return Lease(scan_id=str(row["scan_id"]), fence=row["fence"], attempts=row["attempts"], lane=row["lane"])
+
+    async def rouse(self, db: Connection, limit: int) -> int:
+        """Gives turns to scans that were put off until now, at most so many; returns how many."""
+        return len(await db.fetch(_Q["rouse"], limit))
 
     async def heartbeat(self, db: Connection, lease: Lease, lease_seconds: float) -> bool:
         """Prolongs a lease; False when it was lost."""

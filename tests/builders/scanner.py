@@ -83,9 +83,10 @@ class ScannerBench:
             target_ids=("tgt-1",),
             requested_at=datetime.now(UTC),
             asked_at=datetime.now(UTC) if lane == LANE_PERSON else None,
+            lane=lane,
         )
         async with self.pool.acquire() as db, db.transaction():
-            [task] = await self.intake.accept(db, [request], lane=lane)
+            [task] = await self.intake.accept(db, [request])
         return task
 
     async def task(self, task_id: str) -> TaskRecord:

@@ -31,6 +31,7 @@ from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
+from services.scanner.tasks.schedule import LANES
 from tests.builders.images import a_layer
 from tests.builders.workers import spawned_workers
 from tests.databases import migrated_pool
@@ -104,8 +105,9 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
 async def a_lease(pool: Pool, *, seconds: float = 60) -> Lease:
     store, scan_id = ScannerStore(), str(uuid.uuid4())
     async with pool.acquire() as db:
-        await store.enqueue(db, scan_id, 0)
-        [lease] = await store.claim(db, "test", seconds, 1)
+        await store.enqueue(db, scan_id, 0, "cri-1/team")
+        lease = await store.claim(db, "test", seconds, LANES)
+        assert lease is not None
     return lease
 
 

@@ -248,7 +248,7 @@ async def test_a_request_that_comes_again_does_not_take_the_tag_back_to_its_olde
     second = request(b"new", datetime.now(UTC) + timedelta(seconds=1))
     for each in (first, second, first):
         async with scene.scanner.pool.acquire() as db, db.transaction():
-            await scene.scanner.intake.accept(db, [each], lane=LANE_PUSH)
+            await scene.scanner.intake.accept(db, [each])
     assert (await scene.tag()).task_id == second.task_id
 
 

@@ -77,7 +77,7 @@ async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -
     )
     for _ in range(2):
         async with scanner.pool.acquire() as db, db.transaction():
-            await scanner.intake.accept(db, [request], lane=LANE_PUSH)
+            await scanner.intake.accept(db, [request])
     assert await scanner.events() == ["SCANNING"]
 
 

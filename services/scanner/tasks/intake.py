@@ -12,7 +12,7 @@ from services.scanner.convert_events import from_image_event, from_scan_request
 from services.scanner.events import ScanRequested
 from services.scanner.records import Outcome, ScanKey, TaskRecord
 from services.scanner.store import ScannerStore
-from services.scanner.tasks.schedule import LANE_PUSH, Scheduler
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 
 
@@ -52,11 +52,9 @@ class Intake:
         """Handles `drydock.scan.requests.v1`."""
         requests = [from_scan_request(record) for record in records]
         async with self._pool.acquire() as db, db.transaction():
-            await self.accept(db, requests, lane=LANE_PUSH)
+            await self.accept(db, requests)
 
-    async def accept(
-        self, db: Connection, requests: Sequence[ScanRequested], *, lane: int
-    ) -> Sequence[TaskRecord]:
+    async def accept(self, db: Connection, requests: Sequence[ScanRequested]) -> Sequence[TaskRecord]:
         """Saves tasks and makes sure that their scans are done or will be; a task that exists is left unchanged.
 
         A task on a scan that has ended ends at once, and tells so. Scans are locked in the order of their ids and
@@ -64,7 +62,7 @@ class Intake:
         """
         keyed = [(self._scheduler.key(request.image, request.engine), request) for request in requests]
         tasks = [
-            await self._accept(db, key, request, lane)
+            await self._accept(db, key, request)
             for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
         ]
         await self._tell_tags(db, [request for request in requests if request.image.tag])
@@ -79,11 +77,11 @@ class Intake:
             else:
                 await self._store.attach_task(db, image, revision)
 
-    async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested, lane: int) -> TaskRecord:
+    async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested) -> TaskRecord:
         known = await self._store.task(db, request.task_id)
         if known:
             return known
-        scan = await self._scheduler.ensure(db, key, request.image, lane=lane)
+        scan = await self._scheduler.ensure(db, key, request.image, lane=request.lane)
         task = TaskRecord(
             task_id=request.task_id,
             image=request.image,

@@ -13,6 +13,10 @@ from services.scanner.store import ScannerStore
 
 LANE_PUSH = 0
 LANE_PERSON = 1
+LANE_REEVALUATION = 2
+LANE_BULK = 3
+LANES = (LANE_PUSH, LANE_PERSON, LANE_REEVALUATION, LANE_BULK)
+"""In the order of urgency. Each gets its share of the work (`work.lanes`)."""
 
 
 class EngineVersions(Protocol):
@@ -58,7 +62,7 @@ class Scheduler:
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.PENDING:
-            await self._store.enqueue(db, key.scan_id, lane)
+            await self._store.enqueue(db, key.scan_id, lane, f"{image.instance_id}/{image.namespace}")
             await self._store.announce_work(db)
         elif not scan.outcome.state.ended:
             await self._store.hasten(db, key.scan_id, lane)

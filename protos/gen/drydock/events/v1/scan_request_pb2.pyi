@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -25,6 +26,37 @@ class ScanRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Lane:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LaneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ScanRequest._Lane.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LANE_UNSPECIFIED: ScanRequest._Lane.ValueType  # 0
+        """Somebody pushed: what requests say that were made before there were lanes."""
+        LANE_PUSH: ScanRequest._Lane.ValueType  # 1
+        """Somebody pushed."""
+        LANE_PERSON: ScanRequest._Lane.ValueType  # 2
+        """A person or a pipeline waits for it."""
+        LANE_REEVALUATION: ScanRequest._Lane.ValueType  # 3
+        """Known content is to be judged again, by other advisories or another engine."""
+        LANE_BULK: ScanRequest._Lane.ValueType  # 4
+        """One of many, such as a rule over a whole registry."""
+
+    class Lane(_Lane, metaclass=_LaneEnumTypeWrapper):
+        """How urgent a scan is, most urgent first. Every lane gets its share: none waits for ever."""
+
+    LANE_UNSPECIFIED: ScanRequest.Lane.ValueType  # 0
+    """Somebody pushed: what requests say that were made before there were lanes."""
+    LANE_PUSH: ScanRequest.Lane.ValueType  # 1
+    """Somebody pushed."""
+    LANE_PERSON: ScanRequest.Lane.ValueType  # 2
+    """A person or a pipeline waits for it."""
+    LANE_REEVALUATION: ScanRequest.Lane.ValueType  # 3
+    """Known content is to be judged again, by other advisories or another engine."""
+    LANE_BULK: ScanRequest.Lane.ValueType  # 4
+    """One of many, such as a rule over a whole registry."""
+
     TASK_ID_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     REPO_ID_FIELD_NUMBER: _builtins.int
@@ -37,6 +69,7 @@ class ScanRequest(_message.Message):
     RULE_IDS_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the task, minted by the sender: a request that arrives twice is one task. UUID."""
     instance_id: _builtins.str
@@ -55,6 +88,8 @@ class ScanRequest(_message.Message):
     """Revision of the image event. A request moves no tag: its task is the tag's where the tag has its digest."""
     engine: _builtins.str
     """Engine that is to scan: `SECURITY_CENTER` or `TRIVY`."""
+    lane: Global___ScanRequest.Lane.ValueType
+    """Lane that the scan waits in."""
     @_builtins.property
     def rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scan rules that asked for it, sorted."""
@@ -82,10 +117,11 @@ class ScanRequest(_message.Message):
         rule_ids: _abc.Iterable[_builtins.str] | None = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         requested_at: _timestamp_pb2.Timestamp | None = ...,
+        lane: Global___ScanRequest.Lane.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "lane", b"lane", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,51 @@
+"""Lanes: which scans a process may begin now, and whose turn it is among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION, LANES
+
+WEIGHTS: Final[Mapping[int, int]] = MappingProxyType(
+    {LANE_PUSH: 8, LANE_PERSON: 4, LANE_REEVALUATION: 2, LANE_BULK: 1}
+)
+"""Starts that lanes get of one another while all of them have work."""
+_PATIENT: Final = frozenset({LANE_REEVALUATION, LANE_BULK})
+"""Nobody waits for one scan of these: they may not have every slot."""
+
+
+class Slots:
+    """The scans that one process has in work, and the order in which lanes may have those that are free.
+
+    Lanes share starts by their weights (stride scheduling): the one that had least for its weight is first. Who
+    had nothing to do gets nothing for it later. So a lane with work waits no longer than the sum of all weights.
+    """
+
+    def __init__(self, total: int, reserved: int) -> None:
+        """Of `total` slots, `reserved` are kept from lanes that can wait; one slot alone is for everybody."""
+        self._free = total
+        self._free_for_patient = max(total - reserved, 1)
+        self._passed = dict.fromkeys(LANES, 0.0)
+
+    @property
+    def open_lanes(self) -> Sequence[int]:
+        """The lanes that may begin a scan now, the one whose turn it is first; empty when every slot is taken."""
+        if self._free <= 0:
+            return ()
+        lanes = LANES if self._free_for_patient > 0 else [lane for lane in LANES if lane not in _PATIENT]
+        return sorted(lanes, key=lambda lane: self._passed[lane])
+
+    def take(self, lane: int) -> None:
+        """Notes that a scan of this lane begins: those before it in the order had none."""
+        self._free -= 1
+        self._free_for_patient -= lane in _PATIENT
+        now = self._passed[lane]
+        self._passed = {each: max(passed, now) for each, passed in self._passed.items()}
+        self._passed[lane] += 1 / WEIGHTS[lane]
+
+    def give_back(self, lane: int) -> None:
+        """Notes that a scan that began in this lane has ended."""
+        self._free += 1
+        self._free_for_patient += lane in _PATIENT
