@@ -1,4 +1,5 @@
 """Rules: owns instances, repositories and scan rules; answers what is scanned, by which engine, and who is told.
 
-Consumes `drydock.image.events.v1`; publishes `drydock.scan.requests.v1`. Its tables live in the schema `rules`.
+Consumes `drydock.image.events.v1`; publishes `drydock.scan.requests.v1` and `drydock.scan.requests.bulk.v1`. Its
+tables live in the schema `rules`.
 """

@@ -41,5 +41,7 @@ class ScanRequest:
     target_ids: tuple[str, ...]
     """Sorted: those of the rules now, at the time of the push."""
     requested_at: datetime
+    bulk: bool = False
+    """One of many that somebody asked for at once: it waits behind whatever is urgent."""
     traceparent: str = ""
     """Trace of the event that it follows from."""

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1.scan_request_pb2 import ScanRequest
-from services.kernel.bus.interface import SCAN_REQUESTS, Message
+from services.kernel.bus.interface import BULK_REQUESTS, Message
 from services.kernel.bus.postgres import PostgresBus
 from services.kernel.db import open_pool
 from services.kernel.ids import RandomIds
@@ -122,4 +122,4 @@ def _requests(
             requested_at=now,
             lane=lane,
         )
-        yield Message(topic=SCAN_REQUESTS, key=digest.encode(), value=request.SerializeToString())
+        yield Message(topic=BULK_REQUESTS, key=digest.encode(), value=request.SerializeToString())

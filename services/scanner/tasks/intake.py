@@ -15,6 +15,9 @@ from services.scanner.store import ScannerStore
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 
+_AT_ONCE = 4
+"""Requests accepted in one transaction: while one is open, no reader of the PostgreSQL bus passes it."""
+
 
 class Intake:
     """Accepts requests. Idempotent by task id and by revision."""
@@ -49,10 +52,11 @@ class Intake:
                 await self._store.announce_doubts(db)
 
     async def take_requests(self, records: Sequence[Record]) -> None:
-        """Handles `drydock.scan.requests.v1`."""
+        """Handles `drydock.scan.requests.v1` and `drydock.scan.requests.bulk.v1`."""
         requests = [from_scan_request(record) for record in records]
-        async with self._pool.acquire() as db, db.transaction():
-            await self.accept(db, requests)
+        for first in range(0, len(requests), _AT_ONCE):
+            async with self._pool.acquire() as db, db.transaction():
+                await self.accept(db, requests[first : first + _AT_ONCE])
 
     async def accept(self, db: Connection, requests: Sequence[ScanRequested]) -> Sequence[TaskRecord]:
         """Saves tasks and makes sure that their scans are done or will be; a task that exists is left unchanged.

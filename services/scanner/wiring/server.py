@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.kernel.bus.dispatch import consume
-from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
+from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_REQUESTS
 from services.kernel.ground import Ground
 from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
@@ -95,6 +95,7 @@ async def server(
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
+            ("scanner.bulk", BULK_REQUESTS, intake.take_requests),
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
         process.start("scanner retention", Retention(pool, store, clock, settings).run(stopping))

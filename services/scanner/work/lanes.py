@@ -14,6 +14,8 @@ WEIGHTS: Final[Mapping[int, int]] = MappingProxyType(
 """Starts that lanes get of one another while all of them have work."""
 _PATIENT: Final = frozenset({LANE_REEVALUATION, LANE_BULK})
 """Nobody waits for one scan of these: they may not have every slot."""
+_CALM_SECONDS: Final = 2.0
+"""So long after an urgent scan has begun, patient ones have one slot: they would have all of the machine."""
 
 
 class Slots:
@@ -21,31 +23,37 @@ class Slots:
 
     Lanes share starts by their weights (stride scheduling): the one that had least for its weight is first. Who
     had nothing to do gets nothing for it later. So a lane with work waits no longer than the sum of all weights.
+    Times are any clock's, in seconds.
     """
 
     def __init__(self, total: int, reserved: int) -> None:
         """Of `total` slots, `reserved` are kept from lanes that can wait; one slot alone is for everybody."""
         self._free = total
-        self._free_for_patient = max(total - reserved, 1)
+        self._most_patient = max(total - reserved, 1)
+        self._patient = 0
+        self._calm_at = 0.0
         self._passed = dict.fromkeys(LANES, 0.0)
 
-    @property
-    def open_lanes(self) -> Sequence[int]:
-        """The lanes that may begin a scan now, the one whose turn it is first; empty when every slot is taken."""
+    def open_lanes(self, now: float) -> Sequence[int]:
+        """Returns the lanes that may begin a scan, the one whose turn it is first; none without a free slot."""
         if self._free <= 0:
             return ()
-        lanes = LANES if self._free_for_patient > 0 else [lane for lane in LANES if lane not in _PATIENT]
+        most_patient = self._most_patient if now >= self._calm_at else 1
+        lanes = LANES if self._patient < most_patient else [lane for lane in LANES if lane not in _PATIENT]
         return sorted(lanes, key=lambda lane: self._passed[lane])
 
-    def take(self, lane: int) -> None:
+    def take(self, lane: int, now: float) -> None:
         """Notes that a scan of this lane begins: those before it in the order had none."""
         self._free -= 1
-        self._free_for_patient -= lane in _PATIENT
-        now = self._passed[lane]
-        self._passed = {each: max(passed, now) for each, passed in self._passed.items()}
+        if lane in _PATIENT:
+            self._patient += 1
+        else:
+            self._calm_at = now + _CALM_SECONDS
+        reached = self._passed[lane]
+        self._passed = {each: max(passed, reached) for each, passed in self._passed.items()}
         self._passed[lane] += 1 / WEIGHTS[lane]
 
     def give_back(self, lane: int) -> None:
         """Notes that a scan that began in this lane has ended."""
         self._free += 1
-        self._free_for_patient += lane in _PATIENT
+        self._patient -= lane in _PATIENT

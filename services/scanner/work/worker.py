@@ -71,7 +71,7 @@ class Worker:
                     await wait_any((news, stopping), _LOOK_SECONDS)
                     continue
                 lease, scan = begun
-                self._slots.take(lease.lane)
+                self._slots.take(lease.lane, _now())
                 task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
                 task.add_done_callback(functools.partial(self._ended, lease.lane, news))
 
@@ -82,7 +82,7 @@ class Worker:
 
     async def _begin(self) -> tuple[Lease, ScanRecord] | None:
         """Leases the next scan that there is a slot for, and marks it as running; None when there is none."""
-        lanes = self._slots.open_lanes
+        lanes = self._slots.open_lanes(_now())
         if not lanes:
             return None
         lease: Lease | None = None
@@ -104,10 +104,9 @@ class Worker:
 
     async def _rouse(self, db: Connection) -> None:
         """Lets scans that were put off until now wait for their turn again; looks once a second."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._rouse_at:
+        if _now() >= self._rouse_at:
             await self._store.rouse(db, _ROUSED_AT_ONCE)
-            self._rouse_at = now + _LOOK_SECONDS
+            self._rouse_at = _now() + _LOOK_SECONDS
 
     async def _hold(self, lease: Lease, scan: ScanRecord) -> None:
         """Works on one scan while the heartbeat holds its lease."""
@@ -232,6 +231,10 @@ class Worker:
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _given_up(attempts: int) -> ScanFailure:

@@ -14,12 +14,12 @@ from services.scanner.work.lanes import WEIGHTS, Slots
 BACKGROUND = {LANE_REEVALUATION, LANE_BULK}
 
 
-def begin(slots: Slots, waiting: Counter[int]) -> int | None:
+def begin(slots: Slots, waiting: Counter[int], now: float = 0.0) -> int | None:
     """Begins a scan as the worker does: of the first lane in the order in which one waits."""
-    for lane in slots.open_lanes:
+    for lane in slots.open_lanes(now):
         if waiting[lane]:
             waiting[lane] -= 1
-            slots.take(lane)
+            slots.take(lane, now)
             return lane
     return None
 
@@ -46,7 +46,7 @@ def test_bulk_never_has_every_slot_and_a_push_begins_at_once() -> None:
     assert [begin(slots, waiting) for _ in range(4)] == [LANE_BULK, LANE_BULK, LANE_BULK, None]
     waiting[LANE_PUSH] += 1
     assert begin(slots, waiting) == LANE_PUSH
-    assert slots.open_lanes == ()
+    assert slots.open_lanes(0.0) == ()
 
 
 def test_a_push_after_much_bulk_work_is_the_next_that_begins() -> None:
@@ -65,9 +65,17 @@ def test_a_lane_that_had_nothing_to_do_has_not_saved_up() -> None:
     assert begun[LANE_PERSON] == pytest.approx(100, abs=2)
 
 
+def test_while_pushes_come_bulk_goes_on_one_at_a_time() -> None:
+    slots, waiting = Slots(8, 1), Counter({LANE_BULK: 100, LANE_PUSH: 1})
+    assert [begin(slots, waiting, now=10.0) for _ in range(3)] == [LANE_PUSH, LANE_BULK, None]
+    slots.give_back(LANE_PUSH)
+    assert begin(slots, waiting, now=11.0) is None
+    assert [begin(slots, waiting, now=13.0) for _ in range(7)] == [*[LANE_BULK] * 6, None]
+
+
 def test_one_slot_alone_is_for_everybody() -> None:
     slots = Slots(1, 1)
-    assert set(slots.open_lanes) == set(LANES)
+    assert set(slots.open_lanes(0.0)) == set(LANES)
 
 
 @given(
@@ -85,7 +93,7 @@ def test_no_lane_waits_longer_than_all_weights_together(total: int, reserved: in
         elif step == "end" and running:
             slots.give_back(running.popleft())
         elif step == "begin":
-            allowed = set(slots.open_lanes)
+            allowed = set(slots.open_lanes(0.0))
             lane = begin(slots, waiting)
             if lane is None:
                 assert not any(waiting[each] for each in allowed)

@@ -22,7 +22,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ScanRequest(_message.Message):
-    """ScanRequest asks the scanner for one task on one image. Topic `drydock.scan.requests.v1`, key = digest."""
+    """ScanRequest asks the scanner for one task on one image. Topic `drydock.scan.requests.v1`, or
+    `drydock.scan.requests.bulk.v1` where many are asked for at once; key = digest.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
