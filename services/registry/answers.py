@@ -23,6 +23,8 @@ class Asked(enum.Enum):
 
     MANIFEST = "image"
     BLOB = "blob"
+    TAGS = "repository"
+    CATALOG = "catalogue"
 
 
 class _Error(msgspec.Struct):
@@ -93,6 +95,13 @@ def _missing(asked: Asked, what: str, host: str, told: str, facts: dict[str, str
             Reason.IMAGE_NOT_FOUND,
             f"There is no image {what} at {host}{told}.",
             hint="Check repository, tag and digest.",
+            metadata=facts,
+        )
+    if asked is not Asked.BLOB:
+        return ScanFailure(
+            Reason.IMAGE_NOT_FOUND,
+            f"There is no {asked.value} {what} at {host}{told}.",
+            hint="Check its name; the registry may have deleted it.",
             metadata=facts,
         )
     return ScanFailure(

@@ -17,7 +17,7 @@ from services.registry.answers import registry_error, unwilling
 from services.registry.challenge import Challenge, parse_challenges
 from services.registry.realm import check_realm
 from services.registry.retry import FINAL
-from services.registry.tokens import Token, TokenRequest, fetch_token
+from services.registry.tokens import Token, TokenRequest, TokenScope, fetch_token
 from services.registry.wire import Wire
 
 
@@ -55,7 +55,8 @@ class Authorization(ABC):
 class Negotiated(Authorization):
     """Proves who we are in the way that the registry asks for: with tokens, or with user name and password.
 
-    One for each repository. Requests share its token; whoever finds it stale renews it, the others wait for that.
+    One for each repository, and one for the catalogue. Requests share its token; whoever finds it stale renews it,
+    the others wait for that.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Negotiated(Authorization):
         clock: Clock,
         root: URL,
         access: RegistryAccess,
-        repository: str,
+        scope: TokenScope,
         *,
         token_hosts: Collection[str],
     ) -> None:
@@ -75,14 +76,14 @@ class Negotiated(Authorization):
             clock: by which tokens grow old.
             root: the registry's `/v2/`.
             access: has the credentials.
-            repository: that is to be pulled.
+            scope: what is to be allowed, where tokens are asked for.
             token_hosts: hosts that may see the credentials, besides the registry's own.
         """
         self._wire = wire
         self._clock = clock
         self._root = root
         self._host = access.address
-        self._repository = repository
+        self._scope = scope
         self._token_hosts = token_hosts
         self._basic = _basic(access)
         self._asked = False
@@ -152,9 +153,7 @@ class Negotiated(Authorization):
                 return
             raise
         service = bearer.parameters.get("service", "")
-        self._request = TokenRequest(
-            realm=realm, service=service, repository=self._repository, credentials=self._basic
-        )
+        self._request = TokenRequest(realm=realm, service=service, scope=self._scope, credentials=self._basic)
 
     def _read(self, headers: Sequence[str]) -> tuple[Challenge, ...]:
         try:

@@ -10,9 +10,12 @@ import aiohttp
 from yarl import URL
 
 from services.kernel.clock import Clock
+from services.kernel.model.access import RegistryAccess
 from services.registry import redirects
 from services.registry.answers import Asked, failure_of, failure_of_error, read_code
-from services.registry.auth import Authorization, Refusal
+from services.registry.auth import Authorization, Negotiated, Refusal
+from services.registry.limits import SourceSettings
+from services.registry.tokens import TokenScope
 from services.registry.wire import Wire
 
 
@@ -119,3 +122,17 @@ class Exchange:
         """Returns how a host is called in sentences; the rest of a foreign address may be secret."""
         own = redirects.same_registry(self._root, url)
         return self.host if own else url.host or "an unnamed host"
+
+
+def connect(
+    session: aiohttp.ClientSession,
+    access: RegistryAccess,
+    scope: TokenScope,
+    settings: SourceSettings,
+    clock: Clock,
+) -> Exchange:
+    """Returns the way to one repository of a registry, or to its catalogue; nothing is sent yet."""
+    root = URL(f"{'http' if access.plain_http else 'https'}://{access.address}/v2/")
+    wire = Wire(session, settings.timeouts)
+    who = Negotiated(wire, clock, root, access, scope, token_hosts=settings.token_hosts)
+    return Exchange(wire, root, access.address, who, clock, hops=settings.redirects)

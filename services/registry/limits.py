@@ -15,6 +15,12 @@ class ImageLimits:
     children: int = 1000
     index_depth: int = 3
     """Indexes inside indexes, the outermost counted."""
+    page_names: int = 1000
+    """Names asked for in one page of tags or repositories; some registries send all of them at once."""
+    page_bytes: int = 8 << 20
+    """Largest page of names."""
+    pages: int = 10_000
+    """Pages read of one list; a registry that has more goes on for ever."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,21 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 
 import aiohttp
-from yarl import URL
 
 from services.kernel.model import media
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of, hasher_for, is_digest
+from services.kernel.model.reference import is_tag
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.answers import Asked, cut_off
-from services.registry.auth import Negotiated
 from services.registry.download import Download
-from services.registry.exchange import Exchange, Question
+from services.registry.exchange import Question, connect
 from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.registry.limits import SourceSettings
 from services.registry.manifest import too_large
+from services.registry.pages import NamePage, PageRequest, read_page
 from services.registry.retry import Retrier
-from services.registry.wire import Wire
+from services.registry.tokens import pull_of
 
 _ACCEPT = {"Accept": media.ACCEPT}
 
@@ -49,11 +49,7 @@ class RegistrySource(ImageSource):
         self._repository = repository
         self._settings = settings
         self._retrier = retrier or Retrier(settings.retry)
-        clock = self._retrier.clock
-        root = URL(f"{'http' if access.plain_http else 'https'}://{access.address}/v2/")
-        wire = Wire(session, settings.timeouts)
-        who = Negotiated(wire, clock, root, access, repository, token_hosts=settings.token_hosts)
-        self._exchange = Exchange(wire, root, access.address, who, clock, hops=settings.redirects)
+        self._exchange = connect(session, access, pull_of(repository), settings, self._retrier.clock)
 
     async def head(self, reference: str) -> Descriptor:
         """Resolves a tag or digest; asks for the whole manifest where the registry's HEAD says too little."""
@@ -82,6 +78,19 @@ class RegistrySource(ImageSource):
         except ScanFailure as failure:
             return failure.metadata.get("registry_code") != "NAME_UNKNOWN"
         return True
+
+    async def tags(self, cursor: str = "") -> NamePage:
+        """Reads a page of the repository's tags, in the registry's own order.
+
+        Args:
+            cursor: `next_cursor` of the page before; empty for the first one.
+
+        Raises:
+            ScanFailure: IMAGE_NOT_FOUND when the registry does not know the repository.
+        """
+        asked, path = Asked.TAGS, f"{self._repository}/tags/list"
+        ask = PageRequest(asked=asked, path=path, what=self._repository, cursor=cursor, valid=is_tag)
+        return await self._retrier.call(lambda: read_page(self._exchange, ask, self._settings.limits))
 
     async def manifest(self, reference: str) -> RawManifest:
         """Fetches a manifest, verified against the digest it was asked by, or else the one the registry names."""

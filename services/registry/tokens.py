@@ -49,6 +49,24 @@ class _Answer(msgspec.Struct):
     issued_at: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TokenScope:
+    """What a token is to allow."""
+
+    text: str
+    """As the specification spells it."""
+    what: str
+    """Its name in sentences."""
+
+
+def pull_of(repository: str) -> TokenScope:
+    """The scope of whoever pulls from one repository."""
+    return TokenScope(f"repository:{repository}:pull", repository)
+
+
+CATALOG_SCOPE: Final = TokenScope("registry:catalog:*", "the list of repositories")
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
     """What is asked of a token server."""
@@ -57,21 +75,21 @@ class TokenRequest:
     """Checked by `check_realm`."""
     service: str
     """As the challenge has it; the token is good for this service only."""
-    repository: str
-    """Of which we want to pull: the scope is ours, whatever the challenge says."""
+    scope: TokenScope
+    """Ours, whatever the challenge says."""
     credentials: str | None = dataclasses.field(repr=False)
     """The value of an Authorization header; None to ask anonymously."""
 
     @property
     def what(self) -> str:
         """Its name in sentences."""
-        return f"a token for {self.repository}"
+        return f"a token for {self.scope.what}"
 
     @property
     def url(self) -> URL:
         """The address with its query."""
         service = {"service": self.service} if self.service else {}
-        return self.realm.extend_query(service | {"scope": f"repository:{self.repository}:pull"})
+        return self.realm.extend_query(service | {"scope": self.scope.text})
 
 
 async def fetch_token(wire: Wire, clock: Clock, request: TokenRequest) -> Token:
@@ -143,7 +161,7 @@ def _refusal(response: aiohttp.ClientResponse, request: TokenRequest, host: str,
     if status == 401 and request.credentials is None:
         return ScanFailure(
             Reason.REGISTRY_UNAUTHORIZED,
-            f"The token server {host} asks for credentials for {request.repository}, and none are configured.",
+            f"The token server {host} asks for credentials for {request.scope.what}, and none are configured.",
             hint="Give the instance a user name and a password that may pull.",
             metadata=facts,
         )
@@ -157,7 +175,7 @@ def _refusal(response: aiohttp.ClientResponse, request: TokenRequest, host: str,
     if status == 403:
         return ScanFailure(
             Reason.REGISTRY_FORBIDDEN,
-            f"The token server {host} gives no token for {request.repository}.",
+            f"The token server {host} gives no token for {request.scope.what}.",
             hint="Grant the configured user the right to pull.",
             metadata=facts,
         )

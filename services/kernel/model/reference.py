@@ -100,10 +100,20 @@ def parse_repository(path: str, *, field: str = "repository") -> RepositoryName:
     Raises:
         ServiceError: INVALID_REFERENCE when the registry grammar does not allow the name.
     """
-    if len(path) > _MAX_REPOSITORY or not _REPOSITORY.fullmatch(path):
+    if not is_repository(path):
         raise _malformed(path, "a repository is lower-case segments joined by '/'", field)
     namespace, _, name = path.rpartition("/")
     return RepositoryName(namespace=namespace or NO_NAMESPACE, name=name)
+
+
+def is_tag(text: str) -> bool:
+    """Tells whether the registry grammar allows the tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_repository(path: str) -> bool:
+    """Tells whether the registry grammar allows the repository path."""
+    return len(path) <= _MAX_REPOSITORY and _REPOSITORY.fullmatch(path) is not None
 
 
 def parse_tag(tag: str, *, field: str = "tag") -> str:
@@ -112,7 +122,7 @@ def parse_tag(tag: str, *, field: str = "tag") -> str:
     Raises:
         ServiceError: INVALID_REFERENCE.
     """
-    if not _TAG.fullmatch(tag):
+    if not is_tag(tag):
         raise _malformed(tag, "a tag is up to 128 of [A-Za-z0-9_.-], not beginning with '.' or '-'", field)
     return tag
 
