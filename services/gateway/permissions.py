@@ -50,9 +50,13 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _RULES + "ListScanRules": Role.VIEWER,
         _RULES + "UpdateScanRule": Role.OPERATOR,
         _RULES + "DeleteScanRule": Role.OPERATOR,
+        _RULES + "PreviewScanRule": Role.CLIENT,  # it makes us ask the registry
+        _RULES + "RunScanRule": Role.CLIENT,
         _SCANNER + "CreateScanTask": Role.CLIENT,
         _SCANNER + "GetScanTask": Role.VIEWER,
         _SCANNER + "ListScanTasks": Role.VIEWER,
+        _SCANNER + "CancelScanTask": Role.CLIENT,
+        _SCANNER + "RerunScanTask": Role.CLIENT,
         _SCANNER + "GetImageStatus": Role.VIEWER,
         _SCANNER + "ListFindings": Role.VIEWER,
         _SCANNER + "GetReport": Role.VIEWER,

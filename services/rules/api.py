@@ -11,6 +11,10 @@ from typing import Protocol
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
+from services.rules.runs.api import RulePreview, RuleRun, RunNote, RunsApi, RunState
+
+__all__ = ["RulePreview", "RuleRun", "RunNote", "RunState", "RunsApi"]
+"""What is offered from here besides what is defined here."""
 
 
 class Edition(enum.Enum):
@@ -113,6 +117,8 @@ class NewScanRule:
     trigger: Trigger = Trigger.AUTO
     scan_type: ScanType = ScanType.VUL
     target_ids: tuple[str, ...] = ()
+    schedule: str = ""
+    """Cron expression in UTC: when it is run by itself, whatever its trigger; empty for never."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +129,15 @@ class ScanRule(NewScanRule):
     instance_id: str
     created_at: datetime
     updated_at: datetime
+    next_run_at: datetime | None = None
+    last_run_id: str = ""
+    """Of the last run that was started, by whomever."""
+    skipped: str = ""
+    """Why the last run by schedule did not start."""
 
 
-class RulesApi(Protocol):
-    """Instances, repositories and scan rules.
+class RulesApi(RunsApi, Protocol):
+    """Instances, repositories, scan rules and their runs.
 
     Wherever an instance is named, its id or its name will do. Errors of every call: INSTANCE_NOT_EXIST,
     REPO_NOT_EXIST, SCAN_RULE_NOT_EXIST (NOT_FOUND); INVALID_* (INVALID_ARGUMENT).

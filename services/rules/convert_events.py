@@ -69,7 +69,10 @@ def to_message(request: ScanRequest) -> Message:
         target_ids=request.target_ids,
         requested_at=requested_at,
         lane=scan_request_pb2.ScanRequest.LANE_BULK if request.bulk else scan_request_pb2.ScanRequest.LANE_PUSH,
+        run_id=request.run_id,
     )
+    if request.asked_at is not None:
+        body.asked_at.FromDatetime(request.asked_at)
     return Message(
         topic=BULK_REQUESTS if request.bulk else SCAN_REQUESTS,
         key=request.digest.encode(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,11 @@ from services.rules.consumer import ImageEventConsumer
 from services.rules.matching import IndexCache
 from services.rules.metrics import RulesMetrics
 from services.rules.retention import Retention
+from services.rules.runs.application import Runs
+from services.rules.runs.asking import Asking
+from services.rules.runs.runner import Runner
+from services.rules.runs.store import RunStore
+from services.rules.runs.timetable import Timetable
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
 from services.rules.targets import TargetCheck
@@ -50,15 +56,53 @@ async def server(
         consume(ground.bus, group=GROUP, topic=IMAGE_EVENTS, handler=consumer.handle, stopping=stopping),
     )
     process.start("rules.outbox", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
-    process.start("rules.retention", Retention(pool, store, clock, settings).run(stopping))
-    ready.set(True)
-    yield Rules(
+    process.start("rules.retention", Retention(pool, store, RunStore(), clock, settings).run(stopping))
+    run_store = RunStore()
+    runs = Runs(
+        pool=pool,
+        store=run_store,
+        clock=clock,
+        ids=ground.ids,
+        source=settings.source,
+        preview_seconds=settings.preview_seconds,
+        repositories_at_once=settings.run_questions,
+    )
+    rules = Rules(
         pool=pool,
         store=store,
         targets=TargetCheck(notifier, seconds=settings.notifier_seconds),
+        runs=runs,
         box=box,
         clock=clock,
         ids=ground.ids,
         engines=READY_ENGINES,
         max_rules_per_instance=settings.max_rules_per_instance,
     )
+    asking = Asking(
+        pool=pool,
+        store=run_store,
+        rules=store,
+        outbox=outbox,
+        clock=clock,
+        limits=settings.source.limits,
+        lease_seconds=settings.run_lease_seconds,
+        at_once=settings.run_questions,
+        max_images=settings.max_run_images,
+    )
+    runner = Runner(
+        owner=f"rules-{ground.ids.uuid()}",
+        pool=pool,
+        store=run_store,
+        asking=asking,
+        access=rules.registry_access,
+        source=settings.source,
+        wakeups=ground.wakeups,
+        clock=clock,
+        settings=settings,
+        random_source=random.Random(),  # noqa: S311 - jitter, no secret
+    )
+    timetable = Timetable(pool=pool, store=run_store, rules=store, runs=runs, clock=clock, ids=ground.ids)
+    process.start("rules.runs", runner.run(stopping))
+    process.start("rules.timetable", timetable.run(stopping))
+    ready.set(True)
+    yield rules

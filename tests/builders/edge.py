@@ -25,6 +25,7 @@ from services.rules.application import Rules
 from services.rules.store import RulesStore
 from services.rules.targets import TargetCheck
 from tests.builders.guards import Anyone
+from tests.builders.runs_application import a_runs
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 from tests.fakes.notifier import FakeNotifier
@@ -36,6 +37,7 @@ def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
         pool=pool,
         store=RulesStore(),
         targets=TargetCheck(FakeNotifier("1"), seconds=1.0),
+        runs=a_runs(pool, clock, ids or RandomIds()),
         box=SecretBox(b"k" * 32),
         clock=clock,
         ids=ids or RandomIds(),

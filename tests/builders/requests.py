@@ -28,4 +28,6 @@ def from_message(message: Message) -> ScanRequest:
         target_ids=tuple(body.target_ids),
         requested_at=body.requested_at.ToDatetime(UTC),
         bulk=body.lane == scan_request_pb2.ScanRequest.LANE_BULK,
+        run_id=body.run_id,
+        asked_at=body.asked_at.ToDatetime(UTC) if body.HasField("asked_at") else None,
     )

@@ -32,6 +32,7 @@ from services.rules.metrics import Fate, RulesMetrics
 from services.rules.store import RulesStore
 from services.rules.targets import TargetCheck
 from tests.builders.requests import from_message
+from tests.builders.runs_application import a_runs
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 from tests.fakes.notifier import FakeNotifier
@@ -161,6 +162,7 @@ async def rules_bench(
             pool=pool,
             store=store,
             targets=TargetCheck(notifier, seconds=0.2),
+            runs=a_runs(pool, time, ids),
             box=BOX,
             clock=time,
             ids=ids,

@@ -11,7 +11,19 @@ from drydock.rules.v1 import instance_pb2, scan_rule_pb2
 from services.kernel.errors import ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.rules import convert
-from services.rules.api import Instance, InstanceChange, NewInstance, NewScanRule, Repository, ScanRule, ScanType
+from services.rules.api import (
+    Instance,
+    InstanceChange,
+    NewInstance,
+    NewScanRule,
+    Repository,
+    RulePreview,
+    RuleRun,
+    RunNote,
+    ScanRule,
+    ScanType,
+)
+from services.rules.runs.convert import from_preview, from_run, to_preview, to_run
 from tests.builders.whole import whole
 
 
@@ -29,6 +41,21 @@ def test_new_instances(new: NewInstance) -> None:
 def test_changes_of_instances(change: InstanceChange) -> None:
     request = convert.to_update_instance("prod", change)
     assert (request.instance.instance_id, convert.from_update_instance(request)) == ("prod", change)
+
+
+COUNTS = st.integers(0, 2**31 - 1)
+NOTES = st.lists(whole(RunNote), max_size=3).map(tuple)
+NUMBERS = ("repositories", "tags", "waiting", "requested", "unresolved", "vanished")
+
+
+@given(whole(RuleRun, notes=NOTES, **dict.fromkeys(NUMBERS, COUNTS)))
+def test_runs(run: RuleRun) -> None:
+    assert from_run(to_run(run)) == run
+
+
+@given(whole(RulePreview, notes=NOTES, repositories=COUNTS, tags=COUNTS, matching=COUNTS))
+def test_previews(preview: RulePreview) -> None:
+    assert from_preview(to_preview(preview)) == preview
 
 
 @given(whole(Repository))

@@ -72,6 +72,8 @@ class ScanRequest(_message.Message):
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_FIELD_NUMBER: _builtins.int
     LANE_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    ASKED_AT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the task, minted by the sender: a request that arrives twice is one task. UUID."""
     instance_id: _builtins.str
@@ -92,6 +94,8 @@ class ScanRequest(_message.Message):
     """Engine that is to scan: `SECURITY_CENTER` or `TRIVY`."""
     lane: Global___ScanRequest.Lane.ValueType
     """Lane that the scan waits in."""
+    run_id: _builtins.str
+    """Run of a rule that it belongs to; empty for a push. UUID."""
     @_builtins.property
     def rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scan rules that asked for it, sorted."""
@@ -103,6 +107,10 @@ class ScanRequest(_message.Message):
     @_builtins.property
     def requested_at(self) -> _timestamp_pb2.Timestamp:
         """When the request was made."""
+
+    @_builtins.property
+    def asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When the registry was asked what the tag has; not set for a push."""
 
     def __init__(
         self,
@@ -120,10 +128,12 @@ class ScanRequest(_message.Message):
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         requested_at: _timestamp_pb2.Timestamp | None = ...,
         lane: Global___ScanRequest.Lane.ValueType = ...,
+        run_id: _builtins.str = ...,
+        asked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["requested_at", b"requested_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "lane", b"lane", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "lane", b"lane", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "run_id", b"run_id", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from drydock.rules.v1 import instance_pb2 as drydock_dot_rules_dot_v1_dot_instance__pb2
+from drydock.rules.v1 import run_pb2 as drydock_dot_rules_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse2\x89\x04\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a\x1a\x64rydock/rules/v1/run.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\"\n\x10ResumeRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x11ResumeRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\x1f\n\rEndRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x10\n\x0e\x45ndRunResponse2\xcf\x06\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponse\x12K\n\x06GetRun\x12\x1f.drydock.rules.v1.GetRunRequest\x1a .drydock.rules.v1.GetRunResponse\x12T\n\tCancelRun\x12\".drydock.rules.v1.CancelRunRequest\x1a#.drydock.rules.v1.CancelRunResponse\x12T\n\tResumeRun\x12\".drydock.rules.v1.ResumeRunRequest\x1a#.drydock.rules.v1.ResumeRunResponse\x12K\n\x06\x45ndRun\x12\x1f.drydock.rules.v1.EndRunRequest\x1a .drydock.rules.v1.EndRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,28 +35,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._serialized_options = b'\200\001\001'
-  _globals['_REGISTRYACCESS']._serialized_start=97
-  _globals['_REGISTRYACCESS']._serialized_end=191
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=193
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=237
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=239
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=316
-  _globals['_GETREPOSITORYREQUEST']._serialized_start=318
-  _globals['_GETREPOSITORYREQUEST']._serialized_end=375
-  _globals['_GETREPOSITORYRESPONSE']._serialized_start=377
-  _globals['_GETREPOSITORYRESPONSE']._serialized_end=450
-  _globals['_SEEREPOSITORYREQUEST']._serialized_start=452
-  _globals['_SEEREPOSITORYREQUEST']._serialized_end=525
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=527
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=600
-  _globals['_FINDREPOSITORYREQUEST']._serialized_start=602
-  _globals['_FINDREPOSITORYREQUEST']._serialized_end=676
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=678
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=752
-  _globals['_CHECKTARGETSREQUEST']._serialized_start=754
-  _globals['_CHECKTARGETSREQUEST']._serialized_end=795
-  _globals['_CHECKTARGETSRESPONSE']._serialized_start=797
-  _globals['_CHECKTARGETSRESPONSE']._serialized_end=819
-  _globals['_RULESINNERSERVICE']._serialized_start=822
-  _globals['_RULESINNERSERVICE']._serialized_end=1343
+  _globals['_REGISTRYACCESS']._serialized_start=125
+  _globals['_REGISTRYACCESS']._serialized_end=219
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=221
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=265
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=267
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=344
+  _globals['_GETREPOSITORYREQUEST']._serialized_start=346
+  _globals['_GETREPOSITORYREQUEST']._serialized_end=403
+  _globals['_GETREPOSITORYRESPONSE']._serialized_start=405
+  _globals['_GETREPOSITORYRESPONSE']._serialized_end=478
+  _globals['_SEEREPOSITORYREQUEST']._serialized_start=480
+  _globals['_SEEREPOSITORYREQUEST']._serialized_end=553
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=555
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=628
+  _globals['_FINDREPOSITORYREQUEST']._serialized_start=630
+  _globals['_FINDREPOSITORYREQUEST']._serialized_end=704
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=706
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=780
+  _globals['_CHECKTARGETSREQUEST']._serialized_start=782
+  _globals['_CHECKTARGETSREQUEST']._serialized_end=823
+  _globals['_CHECKTARGETSRESPONSE']._serialized_start=825
+  _globals['_CHECKTARGETSRESPONSE']._serialized_end=847
+  _globals['_GETRUNREQUEST']._serialized_start=849
+  _globals['_GETRUNREQUEST']._serialized_end=880
+  _globals['_GETRUNRESPONSE']._serialized_start=882
+  _globals['_GETRUNRESPONSE']._serialized_end=938
+  _globals['_CANCELRUNREQUEST']._serialized_start=940
+  _globals['_CANCELRUNREQUEST']._serialized_end=974
+  _globals['_CANCELRUNRESPONSE']._serialized_start=976
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1035
+  _globals['_RESUMERUNREQUEST']._serialized_start=1037
+  _globals['_RESUMERUNREQUEST']._serialized_end=1071
+  _globals['_RESUMERUNRESPONSE']._serialized_start=1073
+  _globals['_RESUMERUNRESPONSE']._serialized_end=1132
+  _globals['_ENDRUNREQUEST']._serialized_start=1134
+  _globals['_ENDRUNREQUEST']._serialized_end=1165
+  _globals['_ENDRUNRESPONSE']._serialized_start=1167
+  _globals['_ENDRUNRESPONSE']._serialized_end=1183
+  _globals['_RULESINNERSERVICE']._serialized_start=1186
+  _globals['_RULESINNERSERVICE']._serialized_end=2033
 # @@protoc_insertion_point(module_scope)

@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from drydock.rules.v1 import instance_pb2 as drydock_dot_rules_dot_v1_dot_instance__pb2
+from drydock.rules.v1 import run_pb2 as drydock_dot_rules_dot_v1_dot_run__pb2
 from drydock.rules.v1 import scan_rule_pb2 as drydock_dot_rules_dot_v1_dot_scan__rule__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/rules/v1/rules_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a drydock/rules/v1/scan_rule.proto\x1a google/protobuf/field_mask.proto\"\x85\x01\n\x15\x43reateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x17\n\x0fno_default_rule\x18\x04 \x01(\x08\"F\n\x16\x43reateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"&\n\x12GetInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"C\n\x13GetInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"M\n\x14ListInstancesRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x15ListInstancesResponse\x12-\n\tinstances\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x15UpdateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"F\n\x16UpdateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\")\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteInstanceResponse\"e\n\x17ListRepositoriesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x18ListRepositoriesResponse\x12\x32\n\x0crepositories\x18\x01 \x03(\x0b\x32\x1c.drydock.rules.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x43reateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16\x43reateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"%\n\x12GetScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"?\n\x13GetScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"~\n\x14ListScanRulesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12-\n\tscan_type\x18\x02 \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"o\n\x15ListScanRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.ScanRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x15UpdateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16UpdateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"(\n\x15\x44\x65leteScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScanRuleResponse2\xd3\x08\n\x0cRulesService\x12\x63\n\x0e\x43reateInstance\x12\'.drydock.rules.v1.CreateInstanceRequest\x1a(.drydock.rules.v1.CreateInstanceResponse\x12Z\n\x0bGetInstance\x12$.drydock.rules.v1.GetInstanceRequest\x1a%.drydock.rules.v1.GetInstanceResponse\x12`\n\rListInstances\x12&.drydock.rules.v1.ListInstancesRequest\x1a\'.drydock.rules.v1.ListInstancesResponse\x12\x63\n\x0eUpdateInstance\x12\'.drydock.rules.v1.UpdateInstanceRequest\x1a(.drydock.rules.v1.UpdateInstanceResponse\x12\x63\n\x0e\x44\x65leteInstance\x12\'.drydock.rules.v1.DeleteInstanceRequest\x1a(.drydock.rules.v1.DeleteInstanceResponse\x12i\n\x10ListRepositories\x12).drydock.rules.v1.ListRepositoriesRequest\x1a*.drydock.rules.v1.ListRepositoriesResponse\x12\x63\n\x0e\x43reateScanRule\x12\'.drydock.rules.v1.CreateScanRuleRequest\x1a(.drydock.rules.v1.CreateScanRuleResponse\x12Z\n\x0bGetScanRule\x12$.drydock.rules.v1.GetScanRuleRequest\x1a%.drydock.rules.v1.GetScanRuleResponse\x12`\n\rListScanRules\x12&.drydock.rules.v1.ListScanRulesRequest\x1a\'.drydock.rules.v1.ListScanRulesResponse\x12\x63\n\x0eUpdateScanRule\x12\'.drydock.rules.v1.UpdateScanRuleRequest\x1a(.drydock.rules.v1.UpdateScanRuleResponse\x12\x63\n\x0e\x44\x65leteScanRule\x12\'.drydock.rules.v1.DeleteScanRuleRequest\x1a(.drydock.rules.v1.DeleteScanRuleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/rules/v1/rules_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a\x1a\x64rydock/rules/v1/run.proto\x1a drydock/rules/v1/scan_rule.proto\x1a google/protobuf/field_mask.proto\"\x85\x01\n\x15\x43reateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\x17\n\x0fno_default_rule\x18\x04 \x01(\x08\"F\n\x16\x43reateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"&\n\x12GetInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"C\n\x13GetInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\"M\n\x14ListInstancesRequest\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"_\n\x15ListInstancesResponse\x12-\n\tinstances\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x15UpdateInstanceRequest\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\x12\x15\n\x08password\x18\x02 \x01(\tB\x03\x80\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"F\n\x16UpdateInstanceResponse\x12,\n\x08instance\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.Instance\")\n\x15\x44\x65leteInstanceRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteInstanceResponse\"e\n\x17ListRepositoriesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x18ListRepositoriesResponse\x12\x32\n\x0crepositories\x18\x01 \x03(\x0b\x32\x1c.drydock.rules.v1.Repository\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x15\x43reateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16\x43reateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"%\n\x12GetScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"?\n\x13GetScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"~\n\x14ListScanRulesRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12-\n\tscan_type\x18\x02 \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"o\n\x15ListScanRulesResponse\x12)\n\x05rules\x18\x01 \x03(\x0b\x32\x1a.drydock.rules.v1.ScanRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\"A\n\x15UpdateScanRuleRequest\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"B\n\x16UpdateScanRuleResponse\x12(\n\x04rule\x18\x01 \x01(\x0b\x32\x1a.drydock.rules.v1.ScanRule\"(\n\x15\x44\x65leteScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"\x18\n\x16\x44\x65leteScanRuleResponse\")\n\x16PreviewScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\"I\n\x17PreviewScanRuleResponse\x12.\n\x07preview\x18\x01 \x01(\x0b\x32\x1d.drydock.rules.v1.RulePreview\"9\n\x12RunScanRuleRequest\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x13RunScanRuleResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun2\x97\n\n\x0cRulesService\x12\x63\n\x0e\x43reateInstance\x12\'.drydock.rules.v1.CreateInstanceRequest\x1a(.drydock.rules.v1.CreateInstanceResponse\x12Z\n\x0bGetInstance\x12$.drydock.rules.v1.GetInstanceRequest\x1a%.drydock.rules.v1.GetInstanceResponse\x12`\n\rListInstances\x12&.drydock.rules.v1.ListInstancesRequest\x1a\'.drydock.rules.v1.ListInstancesResponse\x12\x63\n\x0eUpdateInstance\x12\'.drydock.rules.v1.UpdateInstanceRequest\x1a(.drydock.rules.v1.UpdateInstanceResponse\x12\x63\n\x0e\x44\x65leteInstance\x12\'.drydock.rules.v1.DeleteInstanceRequest\x1a(.drydock.rules.v1.DeleteInstanceResponse\x12i\n\x10ListRepositories\x12).drydock.rules.v1.ListRepositoriesRequest\x1a*.drydock.rules.v1.ListRepositoriesResponse\x12\x63\n\x0e\x43reateScanRule\x12\'.drydock.rules.v1.CreateScanRuleRequest\x1a(.drydock.rules.v1.CreateScanRuleResponse\x12Z\n\x0bGetScanRule\x12$.drydock.rules.v1.GetScanRuleRequest\x1a%.drydock.rules.v1.GetScanRuleResponse\x12`\n\rListScanRules\x12&.drydock.rules.v1.ListScanRulesRequest\x1a\'.drydock.rules.v1.ListScanRulesResponse\x12\x63\n\x0eUpdateScanRule\x12\'.drydock.rules.v1.UpdateScanRuleRequest\x1a(.drydock.rules.v1.UpdateScanRuleResponse\x12\x63\n\x0e\x44\x65leteScanRule\x12\'.drydock.rules.v1.DeleteScanRuleRequest\x1a(.drydock.rules.v1.DeleteScanRuleResponse\x12\x66\n\x0fPreviewScanRule\x12(.drydock.rules.v1.PreviewScanRuleRequest\x1a).drydock.rules.v1.PreviewScanRuleResponse\x12Z\n\x0bRunScanRule\x12$.drydock.rules.v1.RunScanRuleRequest\x1a%.drydock.rules.v1.RunScanRuleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,50 +39,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATEINSTANCEREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
   _globals['_UPDATEINSTANCEREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_UPDATEINSTANCEREQUEST'].fields_by_name['password']._serialized_options = b'\200\001\001'
-  _globals['_CREATEINSTANCEREQUEST']._serialized_start=160
-  _globals['_CREATEINSTANCEREQUEST']._serialized_end=293
-  _globals['_CREATEINSTANCERESPONSE']._serialized_start=295
-  _globals['_CREATEINSTANCERESPONSE']._serialized_end=365
-  _globals['_GETINSTANCEREQUEST']._serialized_start=367
-  _globals['_GETINSTANCEREQUEST']._serialized_end=405
-  _globals['_GETINSTANCERESPONSE']._serialized_start=407
-  _globals['_GETINSTANCERESPONSE']._serialized_end=474
-  _globals['_LISTINSTANCESREQUEST']._serialized_start=476
-  _globals['_LISTINSTANCESREQUEST']._serialized_end=553
-  _globals['_LISTINSTANCESRESPONSE']._serialized_start=555
-  _globals['_LISTINSTANCESRESPONSE']._serialized_end=650
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=653
-  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=794
-  _globals['_UPDATEINSTANCERESPONSE']._serialized_start=796
-  _globals['_UPDATEINSTANCERESPONSE']._serialized_end=866
-  _globals['_DELETEINSTANCEREQUEST']._serialized_start=868
-  _globals['_DELETEINSTANCEREQUEST']._serialized_end=909
-  _globals['_DELETEINSTANCERESPONSE']._serialized_start=911
-  _globals['_DELETEINSTANCERESPONSE']._serialized_end=935
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=937
-  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1038
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1040
-  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1143
-  _globals['_CREATESCANRULEREQUEST']._serialized_start=1145
-  _globals['_CREATESCANRULEREQUEST']._serialized_end=1210
-  _globals['_CREATESCANRULERESPONSE']._serialized_start=1212
-  _globals['_CREATESCANRULERESPONSE']._serialized_end=1278
-  _globals['_GETSCANRULEREQUEST']._serialized_start=1280
-  _globals['_GETSCANRULEREQUEST']._serialized_end=1317
-  _globals['_GETSCANRULERESPONSE']._serialized_start=1319
-  _globals['_GETSCANRULERESPONSE']._serialized_end=1382
-  _globals['_LISTSCANRULESREQUEST']._serialized_start=1384
-  _globals['_LISTSCANRULESREQUEST']._serialized_end=1510
-  _globals['_LISTSCANRULESRESPONSE']._serialized_start=1512
-  _globals['_LISTSCANRULESRESPONSE']._serialized_end=1623
-  _globals['_UPDATESCANRULEREQUEST']._serialized_start=1625
-  _globals['_UPDATESCANRULEREQUEST']._serialized_end=1690
-  _globals['_UPDATESCANRULERESPONSE']._serialized_start=1692
-  _globals['_UPDATESCANRULERESPONSE']._serialized_end=1758
-  _globals['_DELETESCANRULEREQUEST']._serialized_start=1760
-  _globals['_DELETESCANRULEREQUEST']._serialized_end=1800
-  _globals['_DELETESCANRULERESPONSE']._serialized_start=1802
-  _globals['_DELETESCANRULERESPONSE']._serialized_end=1826
-  _globals['_RULESSERVICE']._serialized_start=1829
-  _globals['_RULESSERVICE']._serialized_end=2936
+  _globals['_CREATEINSTANCEREQUEST']._serialized_start=188
+  _globals['_CREATEINSTANCEREQUEST']._serialized_end=321
+  _globals['_CREATEINSTANCERESPONSE']._serialized_start=323
+  _globals['_CREATEINSTANCERESPONSE']._serialized_end=393
+  _globals['_GETINSTANCEREQUEST']._serialized_start=395
+  _globals['_GETINSTANCEREQUEST']._serialized_end=433
+  _globals['_GETINSTANCERESPONSE']._serialized_start=435
+  _globals['_GETINSTANCERESPONSE']._serialized_end=502
+  _globals['_LISTINSTANCESREQUEST']._serialized_start=504
+  _globals['_LISTINSTANCESREQUEST']._serialized_end=581
+  _globals['_LISTINSTANCESRESPONSE']._serialized_start=583
+  _globals['_LISTINSTANCESRESPONSE']._serialized_end=678
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_start=681
+  _globals['_UPDATEINSTANCEREQUEST']._serialized_end=822
+  _globals['_UPDATEINSTANCERESPONSE']._serialized_start=824
+  _globals['_UPDATEINSTANCERESPONSE']._serialized_end=894
+  _globals['_DELETEINSTANCEREQUEST']._serialized_start=896
+  _globals['_DELETEINSTANCEREQUEST']._serialized_end=937
+  _globals['_DELETEINSTANCERESPONSE']._serialized_start=939
+  _globals['_DELETEINSTANCERESPONSE']._serialized_end=963
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_start=965
+  _globals['_LISTREPOSITORIESREQUEST']._serialized_end=1066
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_start=1068
+  _globals['_LISTREPOSITORIESRESPONSE']._serialized_end=1171
+  _globals['_CREATESCANRULEREQUEST']._serialized_start=1173
+  _globals['_CREATESCANRULEREQUEST']._serialized_end=1238
+  _globals['_CREATESCANRULERESPONSE']._serialized_start=1240
+  _globals['_CREATESCANRULERESPONSE']._serialized_end=1306
+  _globals['_GETSCANRULEREQUEST']._serialized_start=1308
+  _globals['_GETSCANRULEREQUEST']._serialized_end=1345
+  _globals['_GETSCANRULERESPONSE']._serialized_start=1347
+  _globals['_GETSCANRULERESPONSE']._serialized_end=1410
+  _globals['_LISTSCANRULESREQUEST']._serialized_start=1412
+  _globals['_LISTSCANRULESREQUEST']._serialized_end=1538
+  _globals['_LISTSCANRULESRESPONSE']._serialized_start=1540
+  _globals['_LISTSCANRULESRESPONSE']._serialized_end=1651
+  _globals['_UPDATESCANRULEREQUEST']._serialized_start=1653
+  _globals['_UPDATESCANRULEREQUEST']._serialized_end=1718
+  _globals['_UPDATESCANRULERESPONSE']._serialized_start=1720
+  _globals['_UPDATESCANRULERESPONSE']._serialized_end=1786
+  _globals['_DELETESCANRULEREQUEST']._serialized_start=1788
+  _globals['_DELETESCANRULEREQUEST']._serialized_end=1828
+  _globals['_DELETESCANRULERESPONSE']._serialized_start=1830
+  _globals['_DELETESCANRULERESPONSE']._serialized_end=1854
+  _globals['_PREVIEWSCANRULEREQUEST']._serialized_start=1856
+  _globals['_PREVIEWSCANRULEREQUEST']._serialized_end=1897
+  _globals['_PREVIEWSCANRULERESPONSE']._serialized_start=1899
+  _globals['_PREVIEWSCANRULERESPONSE']._serialized_end=1972
+  _globals['_RUNSCANRULEREQUEST']._serialized_start=1974
+  _globals['_RUNSCANRULEREQUEST']._serialized_end=2031
+  _globals['_RUNSCANRULERESPONSE']._serialized_start=2033
+  _globals['_RUNSCANRULERESPONSE']._serialized_end=2094
+  _globals['_RULESSERVICE']._serialized_start=2097
+  _globals['_RULESSERVICE']._serialized_end=3400
 # @@protoc_insertion_point(module_scope)

@@ -23,39 +23,48 @@ _sym_db = _symbol_database.Default()
 
 
 from drydock.scanner.v1 import scan_pb2 as drydock_dot_scanner_dot_v1_dot_scan__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(drydock/scanner/v1/scanner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/scan.proto\"|\n\x15\x43reateScanTaskRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16\x43reateScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"%\n\x12GetScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"=\n\x13GetScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"y\n\x14ListScanTasksRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.drydock.scanner.v1.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Y\n\x15ListScanTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.drydock.scanner.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x15GetImageStatusRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\"@\n\x16GetImageStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xc4\x01\n\x13ListFindingsRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\x93\x01\n\x14ListFindingsResponse\x12-\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\"Q\n\x10GetReportRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x10\n\x08platform\x18\x02 \x01(\t\"#\n\x11GetReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x32\xe5\x04\n\x0eScannerService\x12g\n\x0e\x43reateScanTask\x12).drydock.scanner.v1.CreateScanTaskRequest\x1a*.drydock.scanner.v1.CreateScanTaskResponse\x12^\n\x0bGetScanTask\x12&.drydock.scanner.v1.GetScanTaskRequest\x1a\'.drydock.scanner.v1.GetScanTaskResponse\x12\x64\n\rListScanTasks\x12(.drydock.scanner.v1.ListScanTasksRequest\x1a).drydock.scanner.v1.ListScanTasksResponse\x12g\n\x0eGetImageStatus\x12).drydock.scanner.v1.GetImageStatusRequest\x1a*.drydock.scanner.v1.GetImageStatusResponse\x12\x61\n\x0cListFindings\x12\'.drydock.scanner.v1.ListFindingsRequest\x1a(.drydock.scanner.v1.ListFindingsResponse\x12X\n\tGetReport\x12$.drydock.scanner.v1.GetReportRequest\x1a%.drydock.scanner.v1.GetReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(drydock/scanner/v1/scanner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/scan.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x15\x43reateScanTaskRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16\x43reateScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"%\n\x12GetScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"c\n\x13GetScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\xa1\x02\n\x14ListScanTasksRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.drydock.scanner.v1.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x0f\n\x07rule_id\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x12\n\nrepository\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12)\n\x05since\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x15ListScanTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.drydock.scanner.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x15GetImageStatusRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\"@\n\x16GetImageStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xc4\x01\n\x13ListFindingsRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\x93\x01\n\x14ListFindingsResponse\x12-\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\"Q\n\x10GetReportRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x10\n\x08platform\x18\x02 \x01(\t\"#\n\x11GetReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"(\n\x15\x43\x61ncelScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"f\n\x16\x43\x61ncelScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\'\n\x14RerunScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"e\n\x15RerunScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run2\xb4\x06\n\x0eScannerService\x12g\n\x0e\x43reateScanTask\x12).drydock.scanner.v1.CreateScanTaskRequest\x1a*.drydock.scanner.v1.CreateScanTaskResponse\x12^\n\x0bGetScanTask\x12&.drydock.scanner.v1.GetScanTaskRequest\x1a\'.drydock.scanner.v1.GetScanTaskResponse\x12\x64\n\rListScanTasks\x12(.drydock.scanner.v1.ListScanTasksRequest\x1a).drydock.scanner.v1.ListScanTasksResponse\x12g\n\x0e\x43\x61ncelScanTask\x12).drydock.scanner.v1.CancelScanTaskRequest\x1a*.drydock.scanner.v1.CancelScanTaskResponse\x12\x64\n\rRerunScanTask\x12(.drydock.scanner.v1.RerunScanTaskRequest\x1a).drydock.scanner.v1.RerunScanTaskResponse\x12g\n\x0eGetImageStatus\x12).drydock.scanner.v1.GetImageStatusRequest\x1a*.drydock.scanner.v1.GetImageStatusResponse\x12\x61\n\x0cListFindings\x12\'.drydock.scanner.v1.ListFindingsRequest\x1a(.drydock.scanner.v1.ListFindingsResponse\x12X\n\tGetReport\x12$.drydock.scanner.v1.GetReportRequest\x1a%.drydock.scanner.v1.GetReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.scanner.v1.scanner_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATESCANTASKREQUEST']._serialized_start=95
-  _globals['_CREATESCANTASKREQUEST']._serialized_end=219
-  _globals['_CREATESCANTASKRESPONSE']._serialized_start=221
-  _globals['_CREATESCANTASKRESPONSE']._serialized_end=285
-  _globals['_GETSCANTASKREQUEST']._serialized_start=287
-  _globals['_GETSCANTASKREQUEST']._serialized_end=324
-  _globals['_GETSCANTASKRESPONSE']._serialized_start=326
-  _globals['_GETSCANTASKRESPONSE']._serialized_end=387
-  _globals['_LISTSCANTASKSREQUEST']._serialized_start=389
-  _globals['_LISTSCANTASKSREQUEST']._serialized_end=510
-  _globals['_LISTSCANTASKSRESPONSE']._serialized_start=512
-  _globals['_LISTSCANTASKSRESPONSE']._serialized_end=601
-  _globals['_GETIMAGESTATUSREQUEST']._serialized_start=603
-  _globals['_GETIMAGESTATUSREQUEST']._serialized_end=671
-  _globals['_GETIMAGESTATUSRESPONSE']._serialized_start=673
-  _globals['_GETIMAGESTATUSRESPONSE']._serialized_end=737
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=740
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=936
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=939
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=1086
-  _globals['_GETREPORTREQUEST']._serialized_start=1088
-  _globals['_GETREPORTREQUEST']._serialized_end=1169
-  _globals['_GETREPORTRESPONSE']._serialized_start=1171
-  _globals['_GETREPORTRESPONSE']._serialized_end=1206
-  _globals['_SCANNERSERVICE']._serialized_start=1209
-  _globals['_SCANNERSERVICE']._serialized_end=1822
+  _globals['_CREATESCANTASKREQUEST']._serialized_start=128
+  _globals['_CREATESCANTASKREQUEST']._serialized_end=252
+  _globals['_CREATESCANTASKRESPONSE']._serialized_start=254
+  _globals['_CREATESCANTASKRESPONSE']._serialized_end=318
+  _globals['_GETSCANTASKREQUEST']._serialized_start=320
+  _globals['_GETSCANTASKREQUEST']._serialized_end=357
+  _globals['_GETSCANTASKRESPONSE']._serialized_start=359
+  _globals['_GETSCANTASKRESPONSE']._serialized_end=458
+  _globals['_LISTSCANTASKSREQUEST']._serialized_start=461
+  _globals['_LISTSCANTASKSREQUEST']._serialized_end=750
+  _globals['_LISTSCANTASKSRESPONSE']._serialized_start=752
+  _globals['_LISTSCANTASKSRESPONSE']._serialized_end=841
+  _globals['_GETIMAGESTATUSREQUEST']._serialized_start=843
+  _globals['_GETIMAGESTATUSREQUEST']._serialized_end=911
+  _globals['_GETIMAGESTATUSRESPONSE']._serialized_start=913
+  _globals['_GETIMAGESTATUSRESPONSE']._serialized_end=977
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=980
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=1176
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=1179
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=1326
+  _globals['_GETREPORTREQUEST']._serialized_start=1328
+  _globals['_GETREPORTREQUEST']._serialized_end=1409
+  _globals['_GETREPORTRESPONSE']._serialized_start=1411
+  _globals['_GETREPORTRESPONSE']._serialized_end=1446
+  _globals['_CANCELSCANTASKREQUEST']._serialized_start=1448
+  _globals['_CANCELSCANTASKREQUEST']._serialized_end=1488
+  _globals['_CANCELSCANTASKRESPONSE']._serialized_start=1490
+  _globals['_CANCELSCANTASKRESPONSE']._serialized_end=1592
+  _globals['_RERUNSCANTASKREQUEST']._serialized_start=1594
+  _globals['_RERUNSCANTASKREQUEST']._serialized_end=1633
+  _globals['_RERUNSCANTASKRESPONSE']._serialized_start=1635
+  _globals['_RERUNSCANTASKRESPONSE']._serialized_end=1736
+  _globals['_SCANNERSERVICE']._serialized_start=1739
+  _globals['_SCANNERSERVICE']._serialized_end=2559
 # @@protoc_insertion_point(module_scope)
