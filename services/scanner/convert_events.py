@@ -79,6 +79,8 @@ def from_scan_request(record: Record) -> ScanRequested:
         rule_ids=tuple(request.rule_ids),
         target_ids=tuple(request.target_ids),
         requested_at=_moment(request.requested_at),
+        asked_at=_moment(request.asked_at) if request.HasField("asked_at") else None,
+        run_id=_uuid(request.run_id) if request.run_id else "",
         traceparent=record.traceparent,
         lane=_LANES.get(request.lane, LANE_BULK),  # what a newer sender may call a lane can wait
     )

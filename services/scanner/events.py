@@ -34,6 +34,8 @@ class ScanRequested:
     requested_at: datetime
     asked_at: datetime | None = None
     """When the registry was asked what the tag has; None for a push, which moves its tag by itself."""
+    run_id: str = ""
+    """Run of a rule that asks; empty for none."""
     traceparent: str = ""
     """Trace of whoever asks; empty where none is known."""
     lane: int = LANE_PUSH

@@ -117,6 +117,8 @@ class TaskRecord:
     ended_at: datetime | None
     traceparent: str = ""
     """Trace of the request; empty where none is known."""
+    run_id: str = ""
+    """Run of a rule that it belongs to; empty for none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

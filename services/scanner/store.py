@@ -7,9 +7,9 @@ from datetime import datetime
 
 from services.kernel.db import Connection
 from services.kernel.model.digest import Digest
-from services.kernel.model.reference import RepositoryName
+from services.kernel.model.reference import RepositoryName, parse_repository
 from services.kernel.sql import load_queries
-from services.scanner.api import State
+from services.scanner.api import TaskFilter
 from services.scanner.records import (
     DoubtedTag,
     ImageAddress,
@@ -57,6 +57,10 @@ class ScannerStore:
     async def attach_task(self, db: Connection, image: ImageAddress, revision: int) -> None:
         """Gives a tag, which the caller has locked, the newest task on its digest, if that is the image's."""
         await db.execute(_Q["attach_task"], *_tag_columns(image), revision)
+
+    async def meet_tag(self, db: Connection, image: ImageAddress, asked_at: datetime) -> bool:
+        """Gives a locked tag the newest task on its digest, if it has that; returns whether it is in doubt."""
+        return bool(await db.fetchval(_Q["meet_tag"], *_tag_columns(image), 0, asked_at))
 
     async def announce_doubts(self, db: Connection) -> None:
         """Wakes those who ask registries at the end of the transaction."""
@@ -113,6 +117,7 @@ class ScannerStore:
             list(task.target_ids),
             task.traceparent,
             task.created_at,
+            task.run_id or None,
         )
         return row is not None
 
@@ -147,17 +152,29 @@ class ScannerStore:
     async def tasks(
         self,
         db: Connection,
+        wanted: TaskFilter,
         *,
-        instance_id: str,
-        state: State | None,
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> Sequence[TaskRecord]:
-        """Returns tasks, newest first, after a position (creation, id)."""
-        created_at, task_id = after or (None, None)
-        word = state.value if state else ""
-        rows = await db.fetch(_Q["tasks"], instance_id, word, created_at, task_id, limit)
-        return [to_task(row) for row in rows]
+        """Returns tasks, newest first, after a position (creation, id); the instance is named by its id."""
+        repository = parse_repository(wanted.repository) if wanted.repository else None
+        arguments = (
+            *(after or (None, None)),
+            limit,
+            wanted.instance,
+            wanted.state.value if wanted.state else "",
+            wanted.rule_id,
+            wanted.engine.value if wanted.engine else "",
+            repository.namespace if repository else "",
+            repository.name if repository else "",
+            wanted.tag,
+            wanted.since,
+            wanted.until,
+        )
+        if wanted.run_id:
+            return [to_task(row) for row in await db.fetch(_Q["tasks_of_run"], *arguments, wanted.run_id)]
+        return [to_task(row) for row in await db.fetch(_Q["tasks"], *arguments)]
 
     async def change_tasks(
         self, db: Connection, scan_ids: Sequence[str], outcome: Outcome, of: RepositoryName | None = None

@@ -31,6 +31,7 @@ from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.settle import Settler
 from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from tests.builders.rules import deletion_of_a_tag
@@ -345,6 +346,7 @@ async def test_a_doubt_is_written_with_the_event_or_not_at_all(scene: Scene) -> 
     dying = Intake(
         pool=bench.pool,
         store=store,
+        runs=RunStore(),
         scheduler=Scheduler(store, bench.versions),
         teller=TaskTeller(bench.outbox, clock, bench.ids),
         clock=clock,

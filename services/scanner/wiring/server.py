@@ -33,8 +33,12 @@ from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
+from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.keeper import RunKeeper
 from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.run_store import RunStore
+from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.wiring.pipeline import open_pipeline
@@ -62,7 +66,20 @@ async def server(
     scheduler = Scheduler(store, EngineRelease(watch, analysers))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
+    run_store = RunStore()
+    intake = Intake(pool=pool, store=store, runs=run_store, scheduler=scheduler, teller=teller, clock=clock)
+    runs = Runs(pool, run_store, rules)
+    control = Control(
+        pool=pool,
+        tasks=store,
+        store=run_store,
+        runs=runs,
+        rules=rules,
+        intake=intake,
+        teller=teller,
+        clock=clock,
+    )
+    keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
     workers = server_workers(settings)
     library = StoredAnalyses(pool, store, analysers)
     async with (
@@ -109,6 +126,7 @@ async def server(
             settings=settings,
         )
         process.start("scanner doubts", settler.run(stopping))
+        process.start("scanner runs", keeper.run(stopping))
         process.start("scanner worker", worker.run(stopping))
         ready.set(True)
         yield ScannerApplication(
@@ -116,6 +134,8 @@ async def server(
             store=store,
             lookup=Lookup(pool, store, tags, rules),
             intake=intake,
+            runs=runs,
+            control=control,
             rules=rules,
             open_source=opener,
             clock=clock,

@@ -11,8 +11,18 @@ from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
-from services.scanner import convert
-from services.scanner.api import FindingFilter, ImageQuery, PlacedFinding, PlatformScan, State, Task
+from services.scanner import convert, convert_runs
+from services.scanner.api import (
+    FindingFilter,
+    ImageQuery,
+    PlacedFinding,
+    PlatformScan,
+    ReasonCount,
+    Run,
+    State,
+    Task,
+    TaskFilter,
+)
 from tests.builders.whole import whole
 
 DIGESTS = st.binary().map(digest_of)
@@ -31,6 +41,25 @@ FINDINGS = whole(
 )
 def test_tasks(task: Task) -> None:
     assert convert.from_task(convert.to_task(task)) == task
+
+
+SMALL = st.integers(0, 2**31 - 1)
+NUMBERS = (
+    *("repositories", "tags", "images", "pending", "running", "retrying", "complete", "undecided", "failed"),
+    *("unresolved", "vanished"),
+)
+REASONS = st.lists(whole(ReasonCount, count=SMALL), max_size=3).map(tuple)
+
+
+@given(whole(Run, findings=COUNTS, failures=REASONS, **dict.fromkeys(NUMBERS, SMALL)))
+def test_runs(run: Run) -> None:
+    assert convert_runs.from_run(convert_runs.to_run(run)) == run
+
+
+@given(whole(TaskFilter))
+def test_filters_of_tasks(wanted: TaskFilter) -> None:
+    request = convert_runs.to_list_tasks(wanted, page_size=7, page_token="t")
+    assert (convert_runs.from_task_filter(request), request.page_size, request.page_token) == (wanted, 7, "t")
 
 
 @given(whole(PlacedFinding, finding=FINDINGS))
