@@ -24,6 +24,7 @@ from tests.benchmarks import (
     outbox_relay,
     push_beside_bulk,
     rule_matching,
+    rule_runs,
     status_rpc,
     webhook_to_scanning,
 )
@@ -40,6 +41,7 @@ BENCHMARKS: Mapping[str, Measure] = MappingProxyType(
         "layer-reading": layer_reading.measure,
         "large-layers": large_layers.measure,
         "rule-matching": rule_matching.measure,
+        "rule-runs": rule_runs.measure,
         "outbox-relay": outbox_relay.measure,
         "advisories": advisories.measure,
         "against-trivy": against_trivy.measure,

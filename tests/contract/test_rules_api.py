@@ -194,8 +194,8 @@ def test_every_message_that_holds_a_password_hides_it_in_texts() -> None:
 
 async def test_a_run_is_started_called_off_resumed_and_ended(api: RulesApi) -> None:
     await api.create_instance(new_instance())
-    scope = {"scope": Scope.REPO, "namespaces": ("team",), "repo_names": ("app",)}
-    rule = await api.create_rule("prod", new_rule(schedule="0 2 * * *", **scope))
+    new = new_rule(scope=Scope.REPO, namespaces=("team",), repo_names=("app",), schedule="0 2 * * *")
+    rule = await api.create_rule("prod", new)
     assert rule.next_run_at is not None
     run_id = "6dd5e0a1-4c2c-4e50-9c5b-0d6d6f1a0a55"
     run = await api.run_rule(rule.rule_id, request_id=run_id)

@@ -40,8 +40,8 @@ AWAY: Final = frozenset(
     {Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_TIMEOUT, Reason.REGISTRY_RATE_LIMITED, Reason.TRANSFER_CUT_OFF}
 )
 """Reasons that tell of the registry as a whole: the run is put off. All others are noted, and the run goes on."""
-_FIRST_TAGS, _TAGS = 32, 200
-"""Tags that a step asks for: few at first, so that the first scans begin soon."""
+_FIRST_TAGS, _GROWTH, _TAGS = 8, 5, 200
+"""Tags that a step asks for: few at first, so that the first scans begin soon, then more from step to step."""
 
 
 class RunLost(Exception):
@@ -106,7 +106,7 @@ class Asking:
                     return
             if tags:
                 await self._resolve(run, catalog, tags)
-                batch = _TAGS
+                batch = min(batch * _GROWTH, _TAGS)
             elif waiting:
                 await self._list(run, catalog, waiting)
             else:
