@@ -22,7 +22,7 @@ from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, Tas
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.keeper import RunKeeper
 from services.scanner.tasks.runs import Runs
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PUSH
+from services.scanner.tasks.schedule import LANE_BULK, LANE_PUSH, LANES
 from tests.builders.scanner import ScannerBench, a_control, good, image, scanner_bench
 from tests.fakes.runs import RUN, FakeRuns
 
@@ -256,8 +256,10 @@ async def expand(bench: ScannerBench, index: ImageAddress, contents: tuple[bytes
         )
         for content in contents
     )
+    leases = []
     async with bench.pool.acquire() as db:
-        leases = await bench.store.claim(db, "test", 30, 10)
+        while lease := await bench.store.claim(db, "test", 30, LANES):
+            leases.append(lease)
     scans = await bench.recorder.begin(leases)
     for lease in leases:
         scan = scans[lease.scan_id]
