@@ -16,8 +16,10 @@ from services.kernel.outbox import Outbox
 from services.lab.faults import Delay, Status
 from services.rules.api import Edition, InstanceChange, RunState, ScanRule, Scope, Trigger
 from services.rules.runs.asking import task_id_of
+from services.rules.runs.preview import Preview
 from tests.builders.rules import new_rule
 from tests.builders.runs import RunsBench, runs_bench
+from tests.builders.runs_application import SOURCE
 
 MANY = tuple(f"v{number}" for number in range(60))
 
@@ -302,6 +304,23 @@ async def test_a_preview_of_a_registry_that_lists_nothing_says_so(bench: RunsBen
     bench.lab.faults.add("/v2/_catalog", Status(code=405))
     rule = await a_rule(bench)
     assert (await refusal(bench.rules.api.preview_rule(rule.rule_id))).reason == "REGISTRY_CATALOG_REFUSED"
+
+
+async def test_a_preview_that_learnt_nothing_in_time_is_no_empty_one(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    bench.lab.faults.add("/v2/team/app/tags/list", Delay(seconds=5))
+    rule = await a_rule(bench)
+    preview = Preview(rule, SOURCE, at_once=2)
+    assert (await refusal(preview.take(bench.access, 0.3))).reason == "REGISTRY_TIMEOUT"
+
+
+async def test_a_preview_tells_what_it_counted_when_its_time_is_up(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    await bench.push("team/slow", "v1")
+    bench.lab.faults.add("/v2/team/slow/tags/list", Delay(seconds=5))
+    rule = await a_rule(bench)
+    preview = await Preview(rule, SOURCE, at_once=2).take(bench.access, 1.0)
+    assert (preview.matching, preview.complete) == (1, False)
 
 
 async def test_a_rule_is_run_by_its_schedule_once_for_all_times_that_were_missed(bench: RunsBench) -> None:

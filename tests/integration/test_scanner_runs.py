@@ -156,8 +156,13 @@ async def test_how_a_run_ended_outlives_its_tasks(scene: Scene) -> None:
     await scene.keep()
     before = await scene.run()
     await scene.bench.pool.execute("DELETE FROM scanner.task")
-    scene.rules.run = None
+    await scene.keep()
     assert await scene.run() == before
+
+    scene.rules.run = None
+    await scene.keep()  # rules has forgotten it: so do we
+    with pytest.raises(ServiceError):
+        await scene.run()
 
 
 async def test_a_run_that_nobody_knows_is_no_task(scene: Scene) -> None:
@@ -317,9 +322,9 @@ async def test_what_was_summed_up_before_a_change_does_not_count(scene: Scene) -
     await scene.bench.work_until(bad, *(task.task_id for task in tasks))
     run = await scene.run()
     async with scene.bench.pool.acquire() as db:
-        [changes] = (await scene.bench.runs.runs_to_look_at(db, 0, 1)).values()
+        [looked_at] = await scene.bench.runs.runs_to_look_at(db, 0, 1)
         await scene.bench.runs.reopen_run(db, RUN)
-        await scene.bench.runs.sum_up(db, run, changes)
+        await scene.bench.runs.sum_up(db, run, looked_at.changes)
         assert await scene.bench.runs.standing(db, RUN) == (None, False)
 
 

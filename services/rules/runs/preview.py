@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.reference import parse_repository
-from services.kernel.reasons import ScanFailure
+from services.kernel.reasons import Reason, ScanFailure
 from services.registry.catalog import RegistryCatalog, open_catalog
 from services.registry.limits import SourceSettings
 from services.registry.pages import all_pages
@@ -34,7 +34,7 @@ class Preview:
         """Reads the registry for at most that time.
 
         Raises:
-            ServiceError: a registry reason, when the catalogue cannot be read.
+            ServiceError: a registry reason, when the catalogue cannot be read, or nothing was in that time.
         """
         complete = True
         try:
@@ -42,7 +42,9 @@ class Preview:
                 async for paths in self._paths(catalog, access.address):
                     for begin in range(0, len(paths), self._at_once):
                         await self._read(catalog, access.address, paths[begin : begin + self._at_once])
-        except TimeoutError:
+        except TimeoutError as error:
+            if not self._tags:
+                raise _nothing_in_time(access.address, seconds) from error
             complete = False
         return RulePreview(
             repositories=self._repositories,
@@ -80,3 +82,11 @@ class Preview:
             if len(self._notes) < _NOTES:
                 note = RunNote(repository=path, tag="", reason=failure.reason, message=failure.message)
                 self._notes.append(note)
+
+
+def _nothing_in_time(host: str, seconds: float) -> ScanFailure:
+    return ScanFailure(
+        Reason.REGISTRY_TIMEOUT,
+        f"{host} told of no tag within {seconds:.0f} seconds.",
+        hint="A run has more patience: start one, or ask again later.",
+    )

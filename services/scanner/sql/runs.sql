@@ -31,21 +31,22 @@ SELECT run_id, sweep, sweep_before FROM scanner.run WHERE sweep <> '' ORDER BY r
 UPDATE scanner.run SET sweep = '' WHERE run_id = $1
 
 -- name: runs_to_look_at
--- Open runs that may have ended. Each is due again by itself.
+-- Runs that may have ended, and ended ones that may have been forgotten elsewhere. Each is due again by itself.
 UPDATE scanner.run
-SET look_at = now() + make_interval(secs => $1)
+SET look_at = now() + make_interval(secs => CASE WHEN summary IS NULL THEN $1 ELSE 86400.0 END)
 WHERE run_id IN (
     SELECT run_id FROM scanner.run
-    WHERE summary IS NULL AND sweep = '' AND look_at <= now()
+    WHERE sweep = '' AND look_at <= now()
     ORDER BY look_at
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
-RETURNING run_id, changes
+RETURNING run_id, changes, summary IS NOT NULL AS ended
 
 -- name: sum_up
 -- How a run ended, unless something was changed since it was counted.
-UPDATE scanner.run SET summary = $3 WHERE run_id = $1 AND changes = $2 AND sweep = ''
+UPDATE scanner.run SET summary = $3, look_at = now() + interval '1 day'
+WHERE run_id = $1 AND changes = $2 AND sweep = ''
 
 -- name: forget_run
 -- Nobody knows of the run any more.

@@ -9,7 +9,7 @@ import structlog
 from services.kernel.db import Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait_any
-from services.rules.api import RunsApi
+from services.rules.api import RuleRun, RunsApi
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.run_store import RunStore, Sweep
 from services.scanner.tasks.runs import Runs, has_ended, to_run
@@ -79,21 +79,22 @@ class RunKeeper:
         return True
 
     async def look(self) -> None:
-        """Sees which open runs have ended, tells rules, and keeps how they ended."""
+        """Sees which runs have ended, tells rules, and keeps how they ended until rules forgets them."""
         async with self._pool.acquire() as db:
-            open_runs = await self._store.runs_to_look_at(db, _PAUSE_SECONDS, _RUNS)
-        for run_id, changes in open_runs.items():
+            runs = await self._store.runs_to_look_at(db, _PAUSE_SECONDS, _RUNS)
+        for run in runs:
             async with self._pool.acquire() as db:
-                if await self._store.is_open(db, run_id):
+                if not run.ended and await self._store.is_open(db, run.run_id):
                     continue
-            await self._end(run_id, changes)
+            asked = await self._runs.asked(run.run_id)
+            if asked is None:  # it is too old, or its instance was deleted
+                async with self._pool.acquire() as db:
+                    await self._store.forget_run(db, run.run_id)
+            elif not run.ended:
+                await self._end(asked, run.changes)
 
-    async def _end(self, run_id: str, changes: int) -> None:
-        asked = await self._runs.asked(run_id)
-        if asked is None:  # forgotten, or its instance was deleted
-            async with self._pool.acquire() as db:
-                await self._store.forget_run(db, run_id)
-            return
+    async def _end(self, asked: RuleRun, changes: int) -> None:
+        run_id = asked.run_id
         async with self._pool.acquire() as db:
             counts = await self._store.counts(db, run_id)
             if not has_ended(asked, counts):

@@ -39,6 +39,17 @@ class SweptRun:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LookedAtRun:
+    """A run whose keeper sees after it."""
+
+    run_id: str
+    changes: int
+    """What is summed up at this number counts until the next change."""
+    ended: bool
+    """Its summary is kept, for as long as rules knows the run."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TaskCounts:
     """The tasks of a run that are here."""
 
@@ -86,10 +97,10 @@ class RunStore:
         """Nothing is left to be done with the tasks of a run."""
         await db.execute(_Q["swept"], run_id)
 
-    async def runs_to_look_at(self, db: Connection, pause_seconds: float, limit: int) -> Mapping[str, int]:
-        """Returns open runs that may have ended, each with the number of its changes."""
+    async def runs_to_look_at(self, db: Connection, pause_seconds: float, limit: int) -> Sequence[LookedAtRun]:
+        """Returns runs that may have ended or been forgotten; open ones are due again after the pause."""
         rows = await db.fetch(_Q["runs_to_look_at"], pause_seconds, limit)
-        return {str(row["run_id"]): row["changes"] for row in rows}
+        return [LookedAtRun(run_id=str(row["run_id"]), changes=row["changes"], ended=row["ended"]) for row in rows]
 
     async def sum_up(self, db: Connection, run: Run, changes: int) -> None:
         """Keeps how a run ended, unless it was changed since."""

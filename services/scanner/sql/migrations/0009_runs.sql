@@ -13,4 +13,4 @@ CREATE TABLE scanner.run (
     look_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX run_sweep ON scanner.run (run_id) WHERE sweep <> '';
-CREATE INDEX run_open ON scanner.run (look_at) WHERE summary IS NULL;
+CREATE INDEX run_look ON scanner.run (look_at);
