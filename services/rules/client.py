@@ -33,7 +33,7 @@ from services.rules.convert import (
     to_scan_type,
     to_update_instance,
 )
-from services.rules.runs.convert import from_preview, from_run
+from services.rules.convert_runs import from_preview, from_run
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.rules.v1.rules_inner_service_pb2_grpc import RulesInnerServiceAsyncStub

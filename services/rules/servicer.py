@@ -18,7 +18,7 @@ from services.rules.convert import (
     to_repository,
     to_rule,
 )
-from services.rules.runs.convert import to_preview, to_run
+from services.rules.convert_runs import to_preview, to_run
 
 
 class RulesServicer(rpc.RulesServiceServicer):

@@ -23,7 +23,7 @@ from services.rules.api import (
     ScanRule,
     ScanType,
 )
-from services.rules.runs.convert import from_preview, from_run, to_preview, to_run
+from services.rules.convert_runs import from_preview, from_run, to_preview, to_run
 from tests.builders.whole import whole
 
 
