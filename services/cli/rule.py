@@ -83,9 +83,6 @@ ScheduleOption = Annotated[
     ),
 ]
 
-app.command()(preview)
-app.command()(run)
-
 
 @app.command(
     epilog=examples(
@@ -242,6 +239,10 @@ def delete(
         return to_record(await client.rules.DeleteScanRule(DeleteScanRuleRequest(rule_id=rule_id)))
 
     shown(work, server=server, data=data, output=output)
+
+
+app.command()(preview)
+app.command()(run)
 
 
 async def _find(client: Client, rule_id: str) -> ScanRule:
