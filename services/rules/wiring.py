@@ -41,14 +41,14 @@ async def server(
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("rules")
-    store, outbox = RulesStore(), Outbox("rules")
+    store, outbox, metrics = RulesStore(), Outbox("rules"), RulesMetrics(ground.registry)
     consumer = ImageEventConsumer(
         pool=pool,
         store=store,
         outbox=outbox,
         indexes=IndexCache(max_rules=settings.max_indexed_rules),
         clock=clock,
-        metrics=RulesMetrics(ground.registry),
+        metrics=metrics,
     )
     stopping = process.stopping
     process.start(
@@ -99,9 +99,12 @@ async def server(
         wakeups=ground.wakeups,
         clock=clock,
         settings=settings,
+        metrics=metrics,
         random_source=random.Random(),  # noqa: S311 - jitter, no secret
     )
-    timetable = Timetable(pool=pool, store=run_store, rules=store, runs=runs, clock=clock, ids=ground.ids)
+    timetable = Timetable(
+        pool=pool, store=run_store, rules=store, runs=runs, clock=clock, ids=ground.ids, metrics=metrics
+    )
     process.start("rules.runs", runner.run(stopping))
     process.start("rules.timetable", timetable.run(stopping))
     ready.set(True)

@@ -8,6 +8,8 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
+from prometheus_client import CollectorRegistry
+
 from services.kernel.ids import RandomIds
 from services.kernel.model.access import RegistryAccess
 from services.kernel.outbox import Outbox
@@ -15,6 +17,7 @@ from services.kernel.wakeup import Wakeups
 from services.lab.push import open_push, push_image, push_manifest
 from services.lab.registry import LabRegistry
 from services.rules.api import RuleRun
+from services.rules.metrics import RulesMetrics, RunFate
 from services.rules.runs.application import Runs
 from services.rules.runs.asking import Asking
 from services.rules.runs.runner import Runner
@@ -38,6 +41,8 @@ class RunsBench:
     clock: ManualClock
     url: str
     runs: Runs
+    registry: CollectorRegistry
+    metrics: RulesMetrics
 
     async def push(self, repository: str, *tags: str) -> None:
         """Pushes an image of its own for each repository, under all of these tags."""
@@ -72,6 +77,7 @@ class RunsBench:
             wakeups=Wakeups(self.url),
             clock=self.clock,
             settings=chosen,
+            metrics=self.metrics,
             random_source=random.Random(1),
         )
 
@@ -84,7 +90,12 @@ class RunsBench:
             runs=self.runs,
             clock=self.clock,
             ids=RandomIds(),
+            metrics=self.metrics,
         )
+
+    def counted(self, fate: RunFate) -> float:
+        """How many runs had this fate."""
+        return self.registry.get_sample_value("drydock_rules_runs_total", {"fate": fate.value}) or 0.0
 
     async def asked(self, run_id: str, runner: Runner | None = None) -> RuleRun:
         """Has a run asked for until it asks no more."""
@@ -106,7 +117,7 @@ class RunsBench:
 
 @asynccontextmanager
 async def runs_bench(url: str) -> AsyncIterator[RunsBench]:
-    clock = ManualClock()
+    clock, counters = ManualClock(), CollectorRegistry()
     async with lab_registry() as registry, rules_bench(url, clock=clock) as rules:
         assert registry.lab is not None
         await rules.api.create_instance(
@@ -119,4 +130,6 @@ async def runs_bench(url: str) -> AsyncIterator[RunsBench]:
             clock=clock,
             url=url,
             runs=a_runs(rules.pool, clock, RandomIds()),
+            registry=counters,
+            metrics=RulesMetrics(counters),
         )

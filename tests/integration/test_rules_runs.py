@@ -15,6 +15,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.outbox import Outbox
 from services.lab.faults import Delay, Status
 from services.rules.api import Edition, InstanceChange, RunState, ScanRule, Scope, Trigger
+from services.rules.metrics import RunFate
 from services.rules.runs.asking import task_id_of
 from services.rules.runs.preview import Preview
 from tests.builders.rules import new_rule
@@ -199,6 +200,7 @@ async def test_a_registry_that_stays_away_ends_the_run_with_its_reason(bench: Ru
     run = await bench.asked(started.run_id, bench.runner(run_attempts=3))
 
     assert (run.state, run.reason) == (RunState.FAILED, "REGISTRY_RATE_LIMITED")
+    assert (bench.counted(RunFate.PUT_OFF), bench.counted(RunFate.FAILED)) == (2, 1)
     assert run.ended_at is not None
     assert len([seen for seen in bench.lab.seen if seen.path == "/v2/_catalog"]) == 3
 
@@ -355,6 +357,7 @@ async def test_a_schedule_skips_a_run_while_the_last_one_has_not_ended(bench: Ru
     saved = await bench.rules.api.get_rule(rule.rule_id)
 
     assert run.run_id in skipped
+    assert (bench.counted(RunFate.SKIPPED), bench.counted(RunFate.ASKED)) == (1, 1)
     assert (saved.skipped, saved.last_run_id != run.run_id) == ("", True)
 
 

@@ -18,6 +18,7 @@ from services.kernel.wakeup import Wakeups, wait_any
 from services.registry.catalog import open_catalog
 from services.registry.limits import SourceSettings
 from services.rules.api import RunState
+from services.rules.metrics import RulesMetrics, RunFate
 from services.rules.runs.asking import Asking, RunLost
 from services.rules.runs.records import Ended, LeasedRun
 from services.rules.runs.store import RunStore
@@ -46,6 +47,7 @@ class Runner:
         wakeups: Wakeups,
         clock: Clock,
         settings: RulesSettings,
+        metrics: RulesMetrics,
         random_source: random.Random,
     ) -> None:
         self._owner = owner
@@ -57,6 +59,7 @@ class Runner:
         self._wakeups = wakeups
         self._clock = clock
         self._settings = settings
+        self._metrics = metrics
         self._random = random_source
         self._running: set[asyncio.Task[None]] = set()
 
@@ -127,6 +130,7 @@ class Runner:
             access = await self._access(run.instance_id)
             async with open_catalog(self._source, access) as catalog:
                 await self._asking.work(run, catalog)
+            self._metrics.run(RunFate.ASKED)
             log.info("run.asked")
         except RunLost:
             raise
@@ -144,6 +148,7 @@ class Runner:
         """Puts a run off, or ends its asking."""
         passing = isinstance(error, ScanFailure) and error.why.retry is Retry.AUTOMATIC
         again = passing and run.attempts + 1 < self._settings.run_attempts
+        self._metrics.run(RunFate.PUT_OFF if again else RunFate.FAILED)
         log.warning("run.stopped", reason=error.reason, message=error.message, again=again)
         async with self._writing() as conn:
             if again:

@@ -14,6 +14,7 @@ from services.kernel.ids import Ids
 from services.kernel.wakeup import wait
 from services.rules import refusals
 from services.rules.api import Edition, ScanRule
+from services.rules.metrics import RulesMetrics, RunFate
 from services.rules.runs.application import Runs
 from services.rules.runs.schedule import next_run
 from services.rules.runs.store import RunStore
@@ -29,7 +30,15 @@ class Timetable:
     """Looks every second for rules that are due."""
 
     def __init__(
-        self, *, pool: Pool, store: RunStore, rules: RulesStore, runs: Runs, clock: Clock, ids: Ids
+        self,
+        *,
+        pool: Pool,
+        store: RunStore,
+        rules: RulesStore,
+        runs: Runs,
+        clock: Clock,
+        ids: Ids,
+        metrics: RulesMetrics,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -37,6 +46,7 @@ class Timetable:
         self._runs = runs
         self._clock = clock
         self._ids = ids
+        self._metrics = metrics
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Starts what is due, until `stopping`. Times that passed while nobody looked count as one."""
@@ -57,6 +67,7 @@ class Timetable:
             for rule in due:
                 why = await self._start(conn, rule)
                 if why:
+                    self._metrics.run(RunFate.SKIPPED)
                     log.info("run.skipped", rule_id=rule.rule_id, why=why)
                 await self._store.set_next_run(conn, rule.rule_id, _following(rule, now), why)
         return len(due)
