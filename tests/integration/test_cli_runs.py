@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.kernel.model.access import RegistryAccess
+from services.lab.faults import Delay
 from services.lab.image import build_image
 from services.lab.layer import LayerBuilder
 from services.lab.push import open_push, push_image, push_manifest
 from tests.commandline import Ran, drydock
-from tests.registries import StartRegistry
+from tests.registries import StartRegistry, lab_registry
 from tests.running import running_drydock
 
 pytestmark = pytest.mark.slow
@@ -25,9 +27,8 @@ TAGS = tuple(f"v{number}" for number in range(40))
 class Desk:
     """A shell beside a running Drydock, and an instance `prod` with forty tags and one that matches no rule."""
 
-    def __init__(self, env: dict[str, str], access: RegistryAccess) -> None:
+    def __init__(self, env: dict[str, str]) -> None:
         self._env = env
-        self.access = access
 
     async def __call__(self, *arguments: str, output: str = "json") -> Ran:
         return await drydock(*arguments, "--output", output, env=self._env)
@@ -47,22 +48,28 @@ class Desk:
                 await asyncio.sleep(0.2)
 
 
-@pytest.fixture
-async def desk(tmp_path: Path, database: str, each_registry: StartRegistry) -> AsyncIterator[Desk]:
+@asynccontextmanager
+async def desk_at(access: RegistryAccess, data: Path, database: str) -> AsyncIterator[Desk]:
+    """Pushes the tags, runs a Drydock, and makes the instance."""
     metadata = "Metadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n\n"
-    image = build_image(
-        [LayerBuilder().file("lib/site-packages/Jinja2-2.10.dist-info/METADATA", metadata).build()]
-    )
-    async with each_registry() as registry, running_drydock(tmp_path, database) as running:
-        await push_image(registry.access, "team/app", "latest", image)
-        async with open_push(registry.access) as client:
+    layer = LayerBuilder().file("lib/site-packages/Jinja2-2.10.dist-info/METADATA", metadata).build()
+    image = build_image([layer])
+    async with running_drydock(data, database) as running:
+        await push_image(access, "team/app", "latest", image)
+        async with open_push(access) as client:
             for tag in TAGS:
                 await push_manifest(client, "team/app", tag, image.media_type, image.manifest)
-        desk = Desk({"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(tmp_path)}, registry.access)
-        address = registry.access.address
-        made = await desk("instance", "create", "prod", "--address", address, "--plain-http", "--no-default-rule")
+        desk = Desk({"DRYDOCK_SERVER": running.grpc, "DRYDOCK_DATA_DIR": str(data)})
+        address = ("--address", access.address, "--plain-http")
+        made = await desk("instance", "create", "prod", *address, "--no-default-rule")
         assert made.status == 0, made.stderr
         yield desk
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, database: str, each_registry: StartRegistry) -> AsyncIterator[Desk]:
+    async with each_registry() as registry, desk_at(registry.access, tmp_path, database) as made:
+        yield made
 
 
 async def test_a_rule_is_previewed_run_and_waited_for(desk: Desk) -> None:
@@ -98,19 +105,22 @@ async def test_a_run_of_nothing_is_no_clean_one(desk: Desk) -> None:
     assert "NOTHING_MATCHED" in ran.stderr
 
 
-async def test_a_run_is_called_off_and_tried_again(desk: Desk) -> None:
-    rule_id = await desk.rule()
-    started = (await desk("rule", "run", rule_id)).json
-    await desk("task", "cancel", started["run_id"])
-    cancelled = await desk.show(started["run_id"], "CANCELLED")
-    again = await desk("task", "rerun", started["run_id"], "--wait", "60s")
+async def test_a_run_is_called_off_and_tried_again(tmp_path: Path, database: str) -> None:
+    async with lab_registry() as registry, desk_at(registry.access, tmp_path, database) as desk:
+        assert registry.lab is not None
+        registry.lab.faults.add("/v2/team/app/manifests/v*", Delay(3), methods=("HEAD",))  # it takes its time
+        started = (await desk("rule", "run", await desk.rule())).json
+        called_off = (await desk("task", "cancel", started["run_id"])).json
+        registry.lab.faults.clear()
+        cancelled = await desk.show(started["run_id"], "CANCELLED")
+        again = await desk("task", "rerun", started["run_id"], "--wait", "60s")
+        refused = await desk("task", "rerun", started["run_id"])
 
+    assert called_off["images"] < len(TAGS)
     assert cancelled["complete"] + cancelled["failed"] == cancelled["images"]
     assert again.status == 0, again.stderr
     assert (again.json["state"], again.json["complete"]) == ("COMPLETE", 40)
-    refused = await desk("task", "rerun", started["run_id"])
-    assert refused.status == 1
-    assert "TASK_NOT_FAILED" in refused.stderr
+    assert (refused.status, "TASK_NOT_FAILED" in refused.stderr) == (1, True)
 
 
 async def test_schedules_are_typed_shown_and_taken_away(desk: Desk) -> None:
