@@ -36,10 +36,6 @@ class ScannerStore:
         rows = await db.fetch(_Q["see_events"], list(event_ids), seen_at)
         return frozenset(str(row["event_id"]) for row in rows)
 
-    async def forget_events(self, db: Connection, before: datetime, limit: int) -> int:
-        """Forgets image events taken before a moment, at most so many; returns how many."""
-        return int((await db.execute(_Q["forget_events"], before, limit)).rpartition(" ")[2])
-
     async def lock_tags(self, db: Connection, images: Sequence[ImageAddress]) -> None:
         """Locks the tags of images, where known, until the transaction ends."""
         await db.execute(_Q["lock_tags"], [image.repo_id for image in images], [image.tag for image in images])

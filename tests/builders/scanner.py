@@ -73,8 +73,8 @@ class ScannerBench:
         self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
 
-    async def ask(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> TaskRecord:
-        request = ScanRequested(
+    def request(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> ScanRequested:
+        return ScanRequested(
             task_id=str(uuid.uuid4()),
             image=image,
             revision=revision,
@@ -85,6 +85,9 @@ class ScannerBench:
             asked_at=datetime.now(UTC) if lane == LANE_PERSON else None,
             lane=lane,
         )
+
+    async def ask(self, image: ImageAddress, *, revision: int = 1, lane: int = LANE_PUSH) -> TaskRecord:
+        request = self.request(image, revision=revision, lane=lane)
         async with self.pool.acquire() as db, db.transaction():
             [task] = await self.intake.accept(db, [request])
         return task

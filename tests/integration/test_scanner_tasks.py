@@ -19,8 +19,9 @@ from services.kernel.model.engine import Engine
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
 from services.scanner.records import ScannedImage, ScanRecord
-from services.scanner.retention import Retention
+from services.scanner.retention import agings
 from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH
+from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 
 
@@ -169,6 +170,6 @@ async def test_events_are_forgotten_after_their_days(scanner: ScannerBench) -> N
         "UPDATE scanner.seen_event SET seen_at = seen_at - interval '31 days' WHERE event_id = $1",
         uuid.uuid5(uuid.NAMESPACE_OID, "e1"),
     )
-    retention = Retention(scanner.pool, scanner.store, SystemClock(), scanner.settings)
+    retention = retention_of("scanner", agings(scanner.settings), scanner.pool, SystemClock())
     assert await retention.clean(asyncio.Event()) == 1
     assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.seen_event") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Protocol
 
 from services.kernel.db import Connection
@@ -56,8 +57,7 @@ class Scheduler:
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
         one that ended well, or can never end well, stays as it is.
         """
-        await self._store.insert_scan(db, key, image, platform)
-        scan = await self._store.lock_scan(db, key.scan_id)
+        scan = await self._locked(db, key, image, platform)
         if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
@@ -67,6 +67,12 @@ class Scheduler:
         elif not scan.outcome.state.ended:
             await self._store.hasten(db, key.scan_id, lane)
         return scan
+
+    async def _locked(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> ScanRecord:
+        while True:
+            await self._store.insert_scan(db, key, image, platform)
+            with contextlib.suppress(LookupError):  # an old one, which went for its age before we had its lock
+                return await self._store.lock_scan(db, key.scan_id)
 
 
 def may_have_passed(reason: str) -> bool:
