@@ -105,7 +105,7 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
 async def a_lease(pool: Pool, *, seconds: float = 60) -> Lease:
     store, scan_id = ScannerStore(), str(uuid.uuid4())
     async with pool.acquire() as db:
-        await store.enqueue(db, scan_id, 0, "cri-1/team")
+        await store.enqueue(db, [(scan_id, 0, "cri-1/team")])
         lease = await store.claim(db, "test", seconds, LANES)
         assert lease is not None
     return lease

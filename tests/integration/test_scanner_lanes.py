@@ -38,10 +38,10 @@ class Queue:
         self.leases: dict[str, Lease] = {}
 
     async def add(self, namespace: str, *names: str, lane: int = LANE_BULK) -> None:
-        for name in names:
-            scan_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-            self.names[scan_id] = name
-            await self.store.enqueue(self.db, scan_id, lane, namespace)
+        """Enqueues what belongs together, as an intake does: at once."""
+        ids = {str(uuid.uuid5(uuid.NAMESPACE_OID, name)): name for name in names}
+        self.names |= ids
+        await self.store.enqueue(self.db, [(scan_id, lane, namespace) for scan_id in ids])
 
     async def take(self, *lanes: int) -> str | None:
         """Claims one, and returns its name."""

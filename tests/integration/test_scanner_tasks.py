@@ -66,6 +66,21 @@ async def test_new_advisories_scan_the_same_content_anew(scanner: ScannerBench) 
     assert second.scan_id != first.scan_id
 
 
+async def test_requests_of_one_batch_that_share_task_scan_or_tag_are_each_answered(scanner: ScannerBench) -> None:
+    first, moved = scanner.request(image(b"one")), scanner.request(image(b"two"), revision=2)
+    same_scan = scanner.request(image(b"one", tag="2.0"))
+    async with scanner.pool.acquire() as db, db.transaction():
+        tasks = await scanner.intake.accept(db, [moved, first, same_scan, first])
+    assert [task.task_id for task in tasks] == [each.task_id for each in (moved, first, same_scan, first)]
+    assert len({task.scan_id for task in tasks}) == 2
+    ended = await scanner.work_until(good, *(task.task_id for task in tasks))
+    assert {task.outcome.state for task in ended} == {State.COMPLETE}
+    assert sorted(await scanner.events()) == ["COMPLETE"] * 3 + ["SCANNING"] * 3
+    async with scanner.pool.acquire() as db, db.transaction():
+        again = await scanner.intake.accept(db, [scanner.request(image(b"one", tag="3.0")), first])
+    assert [task.outcome.state for task in again] == [State.COMPLETE, State.COMPLETE]
+
+
 async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:
     request = ScanRequested(
         task_id=str(uuid.uuid4()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.kernel.bus.interface import Record
 from services.kernel.clock import Clock
@@ -10,12 +10,12 @@ from services.kernel.db import Connection, Pool
 from services.scanner.api import State
 from services.scanner.convert_events import from_image_event, from_scan_request
 from services.scanner.events import ScanRequested
-from services.scanner.records import Outcome, ScanKey, TaskRecord
+from services.scanner.records import Outcome, ScanRecord, TaskRecord
 from services.scanner.store import ScannerStore
-from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.schedule import Scheduler, Wanted
 from services.scanner.tasks.tell import TaskTeller
 
-_AT_ONCE = 4
+_AT_ONCE = 20
 """Requests accepted in one transaction: while one is open, no reader of the PostgreSQL bus passes it."""
 
 
@@ -64,47 +64,50 @@ class Intake:
         A task on a scan that has ended ends at once, and tells so. Scans are locked in the order of their ids and
         tags in the order of their names, as everywhere.
         """
-        keyed = [(self._scheduler.key(request.image, request.engine), request) for request in requests]
-        tasks = [
-            await self._accept(db, key, request)
-            for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
-        ]
+        known = await self._store.tasks_by_id(db, [request.task_id for request in requests])
+        asked = {request.task_id: request for request in requests if request.task_id not in known}
+        tasks = {**known, **(await self._begin(db, list(asked.values())) if asked else {})}
         await self._tell_tags(db, [request for request in requests if request.image.tag])
+        return [tasks[request.task_id] for request in requests]
+
+    async def _begin(self, db: Connection, requests: Sequence[ScanRequested]) -> Mapping[str, TaskRecord]:
+        keys = {request.task_id: self._scheduler.key(request.image, request.engine) for request in requests}
+        requests = sorted(requests, key=lambda each: (keys[each.task_id].scan_id, each.revision))
+        scans = await self._scheduler.ensure(
+            db, [Wanted(key=keys[each.task_id], image=each.image, lane=each.lane) for each in requests]
+        )
+        # Looked for again under the locks of the scans: another process may have been faster.
+        known = await self._store.tasks_by_id(db, list(keys))
+        new = [_task(each, scans[keys[each.task_id].scan_id]) for each in requests if each.task_id not in known]
+        await self._store.insert_tasks(db, new)
+        await self._teller.tell(db, new)
+        tasks = {**known, **{task.task_id: task for task in new}}
+        for scan_id in sorted({task.scan_id for task in new if scans[task.scan_id].outcome.state.ended}):
+            ended = await self._store.end_tasks(db, scan_id, scans[scan_id].outcome, self._clock.now())
+            await self._teller.tell(db, ended)
+            tasks |= {task.task_id: task for task in ended if task.task_id in tasks}
         return tasks
 
     async def _tell_tags(self, db: Connection, requests: Sequence[ScanRequested]) -> None:
         await self._store.lock_tags(db, [request.image for request in requests])
-        for request in sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision)):
-            image, revision = request.image, request.revision
-            if request.asked_at:
-                await self._store.point_tag(db, image, revision, request.task_id, request.asked_at)
-            else:
-                await self._store.attach_task(db, image, revision)
+        ordered = sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision))
+        await self._store.attach_tasks(db, [(each.image, each.revision) for each in ordered if not each.asked_at])
+        for each in ordered:
+            if each.asked_at:
+                await self._store.point_tag(db, each.image, each.revision, each.task_id, each.asked_at)
 
-    async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested) -> TaskRecord:
-        known = await self._store.task(db, request.task_id)
-        if known:
-            return known
-        scan = await self._scheduler.ensure(db, key, request.image, lane=request.lane)
-        task = TaskRecord(
-            task_id=request.task_id,
-            image=request.image,
-            engine=request.engine,
-            scan_id=scan.scan_id,
-            # One that is put off says why to those whose repository it was asked in; others wait for their turn.
-            outcome=Outcome(state=State.RUNNING if scan.outcome.state is State.RUNNING else State.PENDING),
-            rule_ids=request.rule_ids,
-            target_ids=request.target_ids,
-            created_at=request.requested_at,
-            ended_at=None,
-            traceparent=request.traceparent,
-        )
-        if not await self._store.insert_task(db, task):  # another process was faster
-            return await self._store.task(db, request.task_id) or task
-        await self._teller.tell(db, [task])
-        if not scan.outcome.state.ended:
-            return task
-        ended = await self._store.end_tasks(db, scan.scan_id, scan.outcome, self._clock.now())
-        await self._teller.tell(db, ended)
-        [own] = [each for each in ended if each.task_id == task.task_id]
-        return own
+
+def _task(request: ScanRequested, scan: ScanRecord) -> TaskRecord:
+    return TaskRecord(
+        task_id=request.task_id,
+        image=request.image,
+        engine=request.engine,
+        scan_id=scan.scan_id,
+        # One that is put off says why to those whose repository it was asked in; others wait for their turn.
+        outcome=Outcome(state=State.RUNNING if scan.outcome.state is State.RUNNING else State.PENDING),
+        rule_ids=request.rule_ids,
+        target_ids=request.target_ids,
+        created_at=request.requested_at,
+        ended_at=None,
+        traceparent=request.traceparent,
+    )
