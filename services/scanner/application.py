@@ -29,13 +29,13 @@ from services.scanner.api import (
     Task,
 )
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.platforms import merge_findings
-from services.scanner.tasks.schedule import LANE_PERSON
 
 
 class ScannerApplication:

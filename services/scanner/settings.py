@@ -24,7 +24,7 @@ class ScannerSettings(BaseSettings):
     reserved_scans: int = Field(default=1, ge=0, le=255)
     """Scans of these that only pushes and people may begin: a rule over a whole registry never has every place."""
     worker_processes: int = Field(default=2, ge=1, le=128)
-    """Processes that read layers and match; one for each core."""
+    """Processes that read layers and match; one for each core. One more is kept for pushes and people."""
     worker_memory_bytes: int = Field(default=2 << 30, ge=512 << 20)
     """Address space of each worker process."""
     lease_seconds: float = Field(default=30.0, ge=3)

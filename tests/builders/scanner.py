@@ -32,13 +32,14 @@ from services.kernel.wakeup import Wakeups
 from services.registry.interface import ImageIndex
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.intake import Intake
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool

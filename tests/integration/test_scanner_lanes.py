@@ -13,9 +13,9 @@ import pytest
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANES
 from services.scanner.records import Lease
 from services.scanner.store import ScannerStore
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANES
 from tests.builders.scanner import ScannerBench, scanner_bench
 
 QUERIES = load_queries("services.scanner")

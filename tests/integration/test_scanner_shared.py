@@ -17,9 +17,9 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
+from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
-from services.scanner.tasks.schedule import LANES
 from services.scanner.work.puller import Puller
 from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench
 

@@ -18,9 +18,9 @@ from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.records import ScannedImage, ScanRecord
 from services.scanner.retention import agings
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH
 from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 

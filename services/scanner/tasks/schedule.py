@@ -13,13 +13,6 @@ from services.scanner.api import State
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 
-LANE_PUSH = 0
-LANE_PERSON = 1
-LANE_REEVALUATION = 2
-LANE_BULK = 3
-LANES = (LANE_PUSH, LANE_PERSON, LANE_REEVALUATION, LANE_BULK)
-"""In the order of urgency. Each gets its share of the work (`work.lanes`)."""
-
 
 class EngineVersions(Protocol):
     """Says what a scan that began now would be made with."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION, LANES
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION, LANES
 from services.scanner.work.lanes import WEIGHTS, Slots
 
 BACKGROUND = {LANE_REEVALUATION, LANE_BULK}
