@@ -14,6 +14,8 @@ WEIGHTS: Final[Mapping[int, int]] = MappingProxyType(
 """Starts that lanes get of one another while all of them have work."""
 _CALM_SECONDS: Final = 2.0
 """So long after an urgent scan has begun, patient ones have one slot: they would have all of the machine."""
+_BREATH_SECONDS: Final = 0.05
+"""So long that slot stays empty after each of them: an urgent one finds the machine free, more often than not."""
 
 
 class Slots:
@@ -30,13 +32,14 @@ class Slots:
         self._most_patient = max(total - reserved, 1)
         self._patient = 0
         self._calm_at = 0.0
+        self._rested_at = 0.0
         self._passed = dict.fromkeys(LANES, 0.0)
 
     def open_lanes(self, now: float) -> Sequence[int]:
         """Returns the lanes that may begin a scan, the one whose turn it is first; none without a free slot."""
         if self._free <= 0:
             return ()
-        most_patient = self._most_patient if now >= self._calm_at else 1
+        most_patient = self._most_patient if now >= self._calm_at else int(now >= self._rested_at)
         lanes = LANES if self._patient < most_patient else [lane for lane in LANES if lane not in PATIENT_LANES]
         return sorted(lanes, key=lambda lane: self._passed[lane])
 
@@ -51,7 +54,9 @@ class Slots:
         self._passed = {each: max(passed, reached) for each, passed in self._passed.items()}
         self._passed[lane] += 1 / WEIGHTS[lane]
 
-    def give_back(self, lane: int) -> None:
+    def give_back(self, lane: int, now: float) -> None:
         """Notes that a scan that began in this lane has ended."""
         self._free += 1
-        self._patient -= lane in PATIENT_LANES
+        if lane in PATIENT_LANES:
+            self._patient -= 1
+            self._rested_at = now + _BREATH_SECONDS
