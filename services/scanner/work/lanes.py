@@ -14,7 +14,7 @@ WEIGHTS: Final[Mapping[int, int]] = MappingProxyType(
 """Starts that lanes get of one another while all of them have work."""
 _CALM_SECONDS: Final = 2.0
 """So long after an urgent scan has begun, patient ones have one slot: they would have all of the machine."""
-_BREATH_SECONDS: Final = 0.05
+_BREATH_SECONDS: Final = 0.5
 """So long that slot stays empty after each of them: an urgent one finds the machine free, more often than not."""
 
 

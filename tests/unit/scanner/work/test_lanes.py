@@ -71,7 +71,7 @@ def test_while_pushes_come_bulk_goes_on_one_at_a_time() -> None:
     slots.give_back(LANE_PUSH, 10.0)
     assert begin(slots, waiting, now=11.0) is None
     slots.give_back(LANE_BULK, 11.0)
-    assert [begin(slots, waiting, now=now) for now in (11.01, 11.06, 11.2)] == [None, LANE_BULK, None]
+    assert [begin(slots, waiting, now=now) for now in (11.4, 11.6, 11.8)] == [None, LANE_BULK, None]
     assert [begin(slots, waiting, now=13.0) for _ in range(7)] == [*[LANE_BULK] * 6, None]
 
 
