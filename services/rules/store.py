@@ -239,11 +239,6 @@ class RulesStore:
         rows = await conn.fetch(_Q["take_events"], sorted(set(event_ids)), at)
         return frozenset(str(row["event_id"]) for row in rows)
 
-    async def forget_events(self, conn: Connection, before: datetime, limit: int) -> int:
-        """Deletes at most `limit` events seen before a moment; returns how many."""
-        status = await conn.execute(_Q["forget_events"], before, limit)
-        return int(status.rpartition(" ")[2])
-
 
 def _columns(keys: Sequence[RepositoryKey]) -> tuple[list[str], list[str], list[str]]:
     return [key[0] for key in keys], [key[1].namespace for key in keys], [key[1].name for key in keys]

@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import IMAGE_EVENTS
+from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
 from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
+from services.kernel.retention import Retention, every
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
@@ -18,7 +20,7 @@ from services.rules.application import Rules
 from services.rules.consumer import ImageEventConsumer
 from services.rules.matching import IndexCache
 from services.rules.metrics import RulesMetrics
-from services.rules.retention import Retention
+from services.rules.retention import agings
 from services.rules.runs.application import Runs
 from services.rules.runs.asking import Asking
 from services.rules.runs.runner import Runner
@@ -56,7 +58,13 @@ async def server(
         consume(ground.bus, group=GROUP, topic=IMAGE_EVENTS, handler=consumer.handle, stopping=stopping),
     )
     process.start("rules.outbox", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
-    process.start("rules.retention", Retention(pool, store, RunStore(), clock, settings).run(stopping))
+    retention = Retention(
+        "rules", agings(settings), pool=pool, clock=clock, batch=settings.cleanup_batch, registry=ground.registry
+    )
+    process.start(
+        "rules.retention", every(settings.cleanup_interval_seconds, retention.clean, stopping, name="rules")
+    )
+    process.start("rules.disk_use", DiskUse("rules", pool, ground.registry).run(stopping))
     run_store = RunStore()
     runs = Runs(
         pool=pool,

@@ -30,6 +30,7 @@ from services.scanner.api import (
     TaskFilter,
 )
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
@@ -38,7 +39,6 @@ from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup, as_uuid
 from services.scanner.tasks.platforms import merge_findings
 from services.scanner.tasks.runs import Runs
-from services.scanner.tasks.schedule import LANE_PERSON
 
 
 class ScannerApplication:

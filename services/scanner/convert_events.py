@@ -20,8 +20,8 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.scanner.api import State
 from services.scanner.events import ScanRequested, TagPushed
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
 from services.scanner.records import ImageAddress, TaskRecord
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
 
 _STATES = {
     State.PENDING: scan_event_pb2.ScanEvent.STATE_SCANNING,

@@ -6,8 +6,8 @@ import dataclasses
 from datetime import datetime
 
 from services.kernel.model.engine import Engine
+from services.scanner.lanes import LANE_PUSH
 from services.scanner.records import ImageAddress
-from services.scanner.tasks.schedule import LANE_PUSH
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

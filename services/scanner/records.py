@@ -12,6 +12,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import State
+from services.scanner.lanes import PATIENT_LANES
 
 _NAMESPACE = uuid.UUID("6d2b0f63-6d1c-5d5c-9f5a-5a0f6c7e4b11")
 
@@ -130,3 +131,8 @@ class Lease:
     attempts: int
     """This one included."""
     lane: int
+
+    @property
+    def patient(self) -> bool:
+        """Whether nobody waits for this very scan."""
+        return self.lane in PATIENT_LANES

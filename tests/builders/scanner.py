@@ -33,6 +33,7 @@ from services.registry.interface import ImageIndex
 from services.rules.api import RunsApi
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report
@@ -42,7 +43,7 @@ from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.runs import Runs
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool
@@ -81,7 +82,7 @@ class ScannerBench:
         )
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
 
-    async def ask(
+    def request(
         self,
         image: ImageAddress,
         *,
@@ -89,8 +90,8 @@ class ScannerBench:
         lane: int = LANE_PUSH,
         run_id: str = "",
         task_id: str = "",
-    ) -> TaskRecord:
-        request = ScanRequested(
+    ) -> ScanRequested:
+        return ScanRequested(
             task_id=task_id or str(uuid.uuid4()),
             image=image,
             revision=revision,
@@ -102,6 +103,17 @@ class ScannerBench:
             lane=LANE_BULK if run_id else lane,
             run_id=run_id,
         )
+
+    async def ask(
+        self,
+        image: ImageAddress,
+        *,
+        revision: int = 1,
+        lane: int = LANE_PUSH,
+        run_id: str = "",
+        task_id: str = "",
+    ) -> TaskRecord:
+        request = self.request(image, revision=revision, lane=lane, run_id=run_id, task_id=task_id)
         async with self.pool.acquire() as db, db.transaction():
             [task] = await self.intake.accept(db, [request])
         return task

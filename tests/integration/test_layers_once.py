@@ -24,6 +24,7 @@ from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
+from services.scanner.lanes import LANES
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
@@ -31,7 +32,6 @@ from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
-from services.scanner.tasks.schedule import LANES
 from tests.builders.images import a_layer
 from tests.builders.workers import spawned_workers
 from tests.databases import migrated_pool
@@ -51,14 +51,14 @@ class Reading(CatalogStep):
         self.may_go_on.set()
         self.breaks = False
 
-    async def catalog(self, layer: Descriptor, path: Path) -> bytes:
+    async def catalog(self, layer: Descriptor, path: Path, *, patient: bool = False) -> bytes:
         self.read.append(layer.digest)
         if layer.digest == BASE.digest:
             self.reads_base.set()
             await self.may_go_on.wait()
             if self.breaks:
                 raise ScanFailure(Reason.WORKER_DIED, "It died.")
-        return await super().catalog(layer, path)
+        return await super().catalog(layer, path, patient=patient)
 
 
 class Node:
@@ -105,7 +105,7 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
 async def a_lease(pool: Pool, *, seconds: float = 60) -> Lease:
     store, scan_id = ScannerStore(), str(uuid.uuid4())
     async with pool.acquire() as db:
-        await store.enqueue(db, scan_id, 0, "cri-1/team")
+        await store.enqueue(db, [(scan_id, 0, "cri-1/team")])
         lease = await store.claim(db, "test", seconds, LANES)
         assert lease is not None
     return lease

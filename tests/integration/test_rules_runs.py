@@ -16,8 +16,11 @@ from services.kernel.outbox import Outbox
 from services.lab.faults import Delay, Status
 from services.rules.api import Edition, InstanceChange, RunState, ScanRule, Scope, Trigger
 from services.rules.metrics import RunFate
+from services.rules.retention import agings
 from services.rules.runs.asking import task_id_of
 from services.rules.runs.preview import Preview
+from services.rules.settings import RulesSettings
+from tests.builders.retention import retention_of
 from tests.builders.rules import new_rule
 from tests.builders.runs import RunsBench, runs_bench
 from tests.builders.runs_application import SOURCE
@@ -377,3 +380,23 @@ async def test_a_schedule_that_stays_keeps_its_next_time_and_one_that_goes_has_n
     assert (kept.next_run_at, kept.schedule) == (rule.next_run_at, "0 * * * *")
     assert (gone.next_run_at, gone.schedule) == (None, "")
     assert (await refusal(a_rule(bench, name="bad", schedule="never"))).reason == "INVALID_SCHEDULE"
+
+
+async def test_runs_that_are_long_over_are_forgotten_with_their_tags_open_ones_are_not(
+    bench: RunsBench,
+) -> None:
+    await bench.push("team/app", "v1")
+    over, still_open = [await bench.rules.api.run_rule((await a_rule(bench, name)).rule_id) for name in ("a", "b")]
+    await bench.asked(over.run_id)
+    await bench.asked(still_open.run_id)
+    await bench.rules.api.end_run(over.run_id)
+    retention = retention_of("rules", agings(RulesSettings(run_days=30)), bench.rules.pool, bench.clock)
+
+    bench.clock.advance(29 * 86_400)
+    await retention.clean(asyncio.Event())
+    assert await bench.rules.pool.fetchval("SELECT count(*) FROM rules.run") == 2
+    bench.clock.advance(2 * 86_400)
+    await retention.clean(asyncio.Event())
+    for table in ("run", "run_repository", "run_tag"):
+        left = await bench.rules.pool.fetch(f"SELECT run_id FROM rules.{table}")  # noqa: S608 - one of ours
+        assert [str(row["run_id"]) for row in left] == [still_open.run_id]

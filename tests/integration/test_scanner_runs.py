@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
 import pytest
 
+from services.kernel.clock import SystemClock
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.media import OCI_MANIFEST
@@ -18,11 +20,14 @@ from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.rules.api import RunNote
 from services.rules.api import RunState as Asked
 from services.scanner.api import Run, RunState, State
+from services.scanner.lanes import LANE_BULK, LANE_PUSH, LANES
 from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord
+from services.scanner.retention import agings
+from services.scanner.settings import ScannerSettings
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.keeper import RunKeeper
 from services.scanner.tasks.runs import Runs
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PUSH, LANES
+from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, a_control, good, image, scanner_bench
 from tests.fakes.runs import RUN, FakeRuns
 
@@ -350,3 +355,21 @@ async def test_a_tag_gets_the_task_of_a_run_and_one_with_another_digest_is_in_do
         task.image.digest,
         False,
     )
+
+
+async def test_tasks_of_a_run_that_has_not_ended_are_kept_however_old(scene: Scene) -> None:
+    tasks = await scene.ask(*TAGS[:2])
+    await scene.bench.work_until(good, *(task.task_id for task in tasks))
+    await scene.bench.pool.execute("UPDATE scanner.task SET ended_at = ended_at - interval '1 year'")
+    await scene.bench.pool.execute("DELETE FROM scanner.tag")
+    retention = retention_of("scanner", agings(ScannerSettings()), scene.bench.pool, SystemClock())
+    await retention.clean(asyncio.Event())
+    [last] = await scene.ask(TAGS[2])
+    await scene.bench.work_until(good, last.task_id)
+    await scene.keep()
+    run = await scene.run()
+    assert (run.state, run.complete, run.pending) == (RunState.COMPLETE, 3, 0)
+
+    await retention.clean(asyncio.Event())
+    assert await scene.bench.pool.fetchval("SELECT count(*) FROM scanner.task") == 1
+    assert await scene.run() == run

@@ -17,9 +17,9 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
+from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
-from services.scanner.tasks.schedule import LANES
 from services.scanner.work.puller import Puller
 from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench
 
@@ -228,7 +228,7 @@ async def test_an_index_that_is_read_again_does_not_end_by_its_old_platforms(sca
         await db.execute("UPDATE scanner.work SET due_at = now() + interval '1 hour'")
         part = await db.fetchval("SELECT scan_id FROM scanner.scan WHERE digest = $1", digest_of(b"arm64"))
         await db.execute("UPDATE scanner.scan SET state = 'RUNNING', ended_at = NULL WHERE scan_id = $1", part)
-        await scanner.store.enqueue(db, str(part), 0, "cri-1/team")
+        await scanner.store.enqueue(db, [(str(part), 0, "cri-1/team")])
         lease = await scanner.store.claim(db, "ours", 30.0, LANES)
         assert lease is not None
     await scanner.recorder.begin([lease])

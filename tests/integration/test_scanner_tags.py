@@ -27,12 +27,13 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import Descriptor
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.settle import Settler
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.run_store import RunStore
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from tests.builders.rules import deletion_of_a_tag
 from tests.builders.scanner import ScannerBench, image, scanner_bench

@@ -13,9 +13,9 @@ from services.kernel.model.platform import Platform
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
+from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ScannedImage, ScanRecord
-from services.scanner.tasks.schedule import LANES
 from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
 
 

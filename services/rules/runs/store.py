@@ -90,10 +90,6 @@ class RunStore:
         """Ends a run that asks for nothing more."""
         await conn.execute(_Q["end_run"], run_id, at)
 
-    async def forget_runs(self, conn: Connection, before: datetime, limit: int) -> int:
-        """Deletes at most `limit` ended runs begun before a moment; returns how many."""
-        return int((await conn.execute(_Q["forget_runs"], before, limit)).rpartition(" ")[2])
-
     # leases
 
     async def claim(self, conn: Connection, owner: str, lease_seconds: float) -> LeasedRun | None:

@@ -148,8 +148,3 @@ INSERT INTO rules.seen_event (event_id, seen_at)
 SELECT event_id, $2 FROM unnest($1::uuid[]) AS e (event_id)
 ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id
-
--- name: forget_events
--- Deletes some events seen before a moment.
-DELETE FROM rules.seen_event
-WHERE event_id IN (SELECT event_id FROM rules.seen_event WHERE seen_at < $1 LIMIT $2)

@@ -174,11 +174,6 @@ WHERE run_id = $1 AND fence = $2 AND state = 'ASKING'
 -- Gives a lease back at once.
 UPDATE rules.run SET leased_until = NULL, owner = '' WHERE run_id = $1 AND fence = $2 AND state = 'ASKING'
 
--- name: forget_runs
--- Forgets some runs that were begun before a moment and have ended.
-DELETE FROM rules.run
-WHERE run_id IN (SELECT run_id FROM rules.run WHERE created_at < $1 AND ended_at IS NOT NULL LIMIT $2)
-
 -- name: due_rules
 -- Rules whose time has come, held until the transaction ends; each is taken by one process.
 SELECT rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids, schedule,

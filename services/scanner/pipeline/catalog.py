@@ -31,7 +31,7 @@ class CatalogStep:
         self._catalogers = catalogers
         self._inspection = inspection
 
-    async def catalog(self, layer: Descriptor, path: Path) -> bytes:
+    async def catalog(self, layer: Descriptor, path: Path, *, patient: bool = False) -> bytes:
         """Returns the encoded analysis of a layer whose stored bytes were verified before.
 
         It holds the diffID as computed, for the caller to hold against the image's. Cancelling kills the worker.
@@ -39,14 +39,16 @@ class CatalogStep:
         Args:
             layer: what the manifest says of the layer.
             path: the layer's file, as stored in the registry.
+            patient: leaves processes to scans that somebody waits for.
 
         Raises:
             ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
                 LAYER_PATH_TOO_DEEP;
                 SCAN_TIMED_OUT and WORKER_DIED when the worker did not come to an end.
         """
+        run = self._workers.run_patiently if patient else self._workers.run
         try:
-            return await self._workers.run(
+            return await run(
                 self._layer_seconds,
                 analyse_remotely,
                 str(path),

@@ -20,7 +20,7 @@ from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, S
 from services.scanner.reports import unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.platforms import merge_parts
-from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.schedule import Scheduler, Wanted
 from services.scanner.tasks.tell import TaskTeller
 
 
@@ -130,9 +130,12 @@ class Recorder:
             for number, (key, child) in enumerate(zip(keys, index.children, strict=True))
         ]
         async with self._pool.acquire() as db, db.transaction():
-            # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
-            for key, platform, _ in sorted(parts, key=lambda part: part[0].scan_id):
-                await self._scheduler.ensure(db, key, _address(scan, key), lane=lease.lane, platform=platform)
+            # Parts before their index: whoever ends a part locks it so, too.
+            wanted = [
+                Wanted(key=key, image=_address(scan, key), lane=lease.lane, platform=platform)
+                for key, platform, _ in parts
+            ]
+            await self._scheduler.ensure(db, wanted)
             await self._take_back(db, lease)
             for key, platform, number in parts:
                 await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)

@@ -86,7 +86,7 @@ class ScanPipeline:
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
         analyses = await self._analyse(source, resolved, lease, progress)
-        result = await self._judge(resolved, reference, analyses)
+        result = await self._judge(resolved, reference, analyses, patient=lease is not None and lease.patient)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
@@ -97,7 +97,7 @@ class ScanPipeline:
         digests = tuple({layer.digest for layer in image.manifest.layers})
 
         async def read(layer: Descriptor, path: Path) -> None:
-            analysis = await self._cataloging.catalog(layer, path)
+            analysis = await self._cataloging.catalog(layer, path, patient=lease is not None and lease.patient)
             await self._library.keep(layer.digest, analysis)
             progress("layer", {"digest": layer.digest, "bytes": layer.size})
 
@@ -122,7 +122,9 @@ class ScanPipeline:
             if len(turns) < len(ours):
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def _judge(self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes]) -> ScannedImage:
+    async def _judge(
+        self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes], *, patient: bool
+    ) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
         case = Case(
             reference=reference,
@@ -141,8 +143,9 @@ class ScanPipeline:
             now=self._clock.now(),
             max_age=self._advisory_settings.max_age,
         )
+        run = self._workers.run_patiently if patient else self._workers.run
         try:
-            return await self._workers.run(self._settings.match_seconds, judge_remotely, case)
+            return await run(self._settings.match_seconds, judge_remotely, case)
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,

@@ -5,11 +5,6 @@ SELECT event_id, $2 FROM unnest($1::uuid[]) AS e (event_id) ORDER BY event_id
 ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id
 
--- name: forget_events
--- Forgets events that nobody tells again; at most so many at once.
-DELETE FROM scanner.seen_event
-WHERE event_id IN (SELECT event_id FROM scanner.seen_event WHERE seen_at < $1 LIMIT $2)
-
 -- name: lock_tags
 -- Known tags, locked in an order that is the same for all: only then a later statement sees every task on them.
 SELECT tag

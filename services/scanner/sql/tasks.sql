@@ -5,7 +5,13 @@ INSERT INTO scanner.task
      target_ids, traceparent, created_at, run_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (task_id) DO NOTHING
-RETURNING task_id
+
+-- name: tasks_by_id
+-- Those of some tasks that are there.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
+FROM scanner.task
+WHERE task_id = ANY($1::uuid[])
 
 -- name: task
 -- One task.

@@ -11,12 +11,12 @@ from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError
 from services.rules.api import RunsApi
 from services.scanner.api import Run, RunState, State
+from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.run_store import CANCELLED, RunStore, Sweep
 from services.scanner.tasks.runs import Runs
-from services.scanner.tasks.schedule import LANE_PERSON
 from services.scanner.tasks.tell import TaskTeller
 
 log = structlog.get_logger()

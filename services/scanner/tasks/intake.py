@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.kernel.bus.interface import Record
 from services.kernel.clock import Clock
@@ -10,13 +10,13 @@ from services.kernel.db import Connection, Pool
 from services.scanner.api import State
 from services.scanner.convert_events import from_image_event, from_scan_request
 from services.scanner.events import ScanRequested
-from services.scanner.records import Outcome, ScanKey, ScanRecord, TaskRecord
+from services.scanner.records import Outcome, ScanRecord, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.run_store import CANCELLED, RunStore
-from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.schedule import Scheduler, Wanted
 from services.scanner.tasks.tell import TaskTeller
 
-_AT_ONCE = 4
+_AT_ONCE = 20
 """Requests accepted in one transaction: while one is open, no reader of the PostgreSQL bus passes it."""
 
 
@@ -75,67 +75,82 @@ class Intake:
         """
         run_ids = sorted({request.run_id for request in requests if request.run_id})
         cancelled = await self._runs.hold_runs(db, run_ids) if run_ids else frozenset()
-        keyed = [(self._scheduler.key(request.image, request.engine), request) for request in requests]
-        tasks = [
-            await self._drop(db, key, request)
-            if request.run_id in cancelled
-            else await self._accept(db, key, request)
-            for key, request in sorted(keyed, key=lambda pair: (pair[0].scan_id, pair[1].revision))
-        ]
+        known = await self._store.tasks_by_id(db, [request.task_id for request in requests])
+        asked = {request.task_id: request for request in requests if request.task_id not in known}
+        late = [request for request in asked.values() if request.run_id in cancelled]
+        wanted = [request for request in asked.values() if request.run_id not in cancelled]
+        begun = await self._begin(db, wanted) if wanted else {}
+        dropped = await self._drop(db, late) if late else {}
+        tasks = {**known, **begun, **dropped}
         await self._tell_tags(db, [request for request in requests if request.image.tag])
-        return tasks
+        return [tasks[request.task_id] for request in requests]
+
+    async def _begin(self, db: Connection, requests: Sequence[ScanRequested]) -> Mapping[str, TaskRecord]:
+        keys = {request.task_id: self._scheduler.key(request.image, request.engine) for request in requests}
+        requests = sorted(requests, key=lambda each: (keys[each.task_id].scan_id, each.revision))
+        scans = await self._scheduler.ensure(
+            db, [Wanted(key=keys[each.task_id], image=each.image, lane=each.lane) for each in requests]
+        )
+        # Looked for again under the locks of the scans: another process may have been faster.
+        known = await self._store.tasks_by_id(db, list(keys))
+        waits = {task_id: scans[key.scan_id] for task_id, key in keys.items() if task_id not in known}
+        new = [
+            _task(each, waits[each.task_id].scan_id, _waiting(waits[each.task_id]))
+            for each in requests
+            if each.task_id in waits
+        ]
+        await self._store.insert_tasks(db, new)
+        await self._teller.tell(db, new)
+        tasks = {**known, **{task.task_id: task for task in new}}
+        ended = await self._end_with_scans(db, new, scans)
+        return {**tasks, **{task.task_id: task for task in ended if task.task_id in tasks}}
+
+    async def _end_with_scans(
+        self, db: Connection, tasks: Sequence[TaskRecord], scans: Mapping[str, ScanRecord]
+    ) -> Sequence[TaskRecord]:
+        """Ends the tasks whose locked scans have ended, and all others that are open on these; tells so."""
+        ended: list[TaskRecord] = []
+        for scan_id in sorted({task.scan_id for task in tasks if scans[task.scan_id].outcome.state.ended}):
+            ended += await self._store.end_tasks(db, scan_id, scans[scan_id].outcome, self._clock.now())
+        await self._teller.tell(db, ended)
+        return ended
 
     async def reopen(self, db: Connection, tasks: Sequence[TaskRecord], *, lane: int) -> None:
         """Opens failed tasks again and makes sure that their scans will be done; others stay as they are."""
-        keyed = [(self._scheduler.key(task.image, task.engine), task) for task in tasks]
-        for key, task in sorted(keyed, key=lambda pair: pair[0].scan_id):
-            scan = await self._scheduler.ensure(db, key, task.image, lane=lane)
-            opened = await self._runs.reopen_task(db, task.task_id, scan.scan_id, _waiting(scan))
-            if opened:
-                await self._follow(db, opened, scan)
+        keys = {task.task_id: self._scheduler.key(task.image, task.engine) for task in tasks}
+        scans = await self._scheduler.ensure(
+            db, [Wanted(key=keys[task.task_id], image=task.image, lane=lane) for task in tasks]
+        )
+        opened = []
+        for task in tasks:
+            scan = scans[keys[task.task_id].scan_id]
+            if again := await self._runs.reopen_task(db, task.task_id, scan.scan_id, _waiting(scan)):
+                opened.append(again)
+        await self._teller.tell(db, opened)
+        await self._end_with_scans(db, opened, scans)
 
     async def _tell_tags(self, db: Connection, requests: Sequence[ScanRequested]) -> None:
         await self._store.lock_tags(db, [request.image for request in requests])
+        ordered = sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision))
+        await self._store.attach_tasks(db, [(each.image, each.revision) for each in ordered if not each.asked_at])
         doubted = False
-        for request in sorted(requests, key=lambda each: (each.image.repo_id, each.image.tag, each.revision)):
-            image, revision = request.image, request.revision
-            if request.asked_at and request.run_id:
-                doubted |= await self._store.meet_tag(db, image, request.asked_at)
-            elif request.asked_at:
-                await self._store.point_tag(db, image, revision, request.task_id, request.asked_at)
-            else:
-                await self._store.attach_task(db, image, revision)
+        for each in ordered:
+            if each.asked_at and each.run_id:
+                doubted |= await self._store.meet_tag(db, each.image, each.asked_at)
+            elif each.asked_at:
+                await self._store.point_tag(db, each.image, each.revision, each.task_id, each.asked_at)
         if doubted:
             await self._store.announce_doubts(db)
 
-    async def _accept(self, db: Connection, key: ScanKey, request: ScanRequested) -> TaskRecord:
-        known = await self._store.task(db, request.task_id)
-        if known:
-            return known
-        scan = await self._scheduler.ensure(db, key, request.image, lane=request.lane)
-        task = _task(request, scan.scan_id, _waiting(scan))
-        if not await self._store.insert_task(db, task):  # another process was faster
-            return await self._store.task(db, request.task_id) or task
-        return await self._follow(db, task, scan)
-
-    async def _follow(self, db: Connection, task: TaskRecord, scan: ScanRecord) -> TaskRecord:
-        """Tells of a task that waits for a locked scan; one on an ended scan ends with it."""
-        await self._teller.tell(db, [task])
-        if not scan.outcome.state.ended:
-            return task
-        ended = await self._store.end_tasks(db, scan.scan_id, scan.outcome, self._clock.now())
+    async def _drop(self, db: Connection, requests: Sequence[ScanRequested]) -> Mapping[str, TaskRecord]:
+        """Saves tasks of runs that were called off meanwhile: they end before anything is done for them."""
+        ids = sorted(each.task_id for each in requests)
+        scan_ids = {each.task_id: self._scheduler.key(each.image, each.engine).scan_id for each in requests}
+        new = {each.task_id: _task(each, scan_ids[each.task_id], State.PENDING) for each in requests}
+        await self._store.insert_tasks(db, [new[task_id] for task_id in ids])
+        ended = await self._runs.cancel_tasks(db, ids, CANCELLED, self._clock.now())
         await self._teller.tell(db, ended)
-        [own] = [each for each in ended if each.task_id == task.task_id]
-        return own
-
-    async def _drop(self, db: Connection, key: ScanKey, request: ScanRequested) -> TaskRecord:
-        """Saves a task of a run that was called off meanwhile: it ends before anything is done for it."""
-        task = _task(request, key.scan_id, State.PENDING)
-        if not await self._store.insert_task(db, task):
-            return await self._store.task(db, request.task_id) or task
-        [ended] = await self._runs.cancel_tasks(db, [task.task_id], CANCELLED, self._clock.now())
-        await self._teller.tell(db, [ended])
-        return ended
+        return await self._store.tasks_by_id(db, ids)  # another process may have been faster
 
 
 def _waiting(scan: ScanRecord) -> State:

@@ -10,10 +10,10 @@ from services.kernel.db import Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.wakeup import Wakeups, wait_any
 from services.rules.api import RuleRun, RunsApi
+from services.scanner.lanes import LANE_BULK
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.run_store import RunStore, Sweep
 from services.scanner.tasks.runs import Runs, has_ended, to_run
-from services.scanner.tasks.schedule import LANE_BULK
 
 log = structlog.get_logger()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.kernel.db import Connection
@@ -10,13 +12,6 @@ from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
-
-LANE_PUSH = 0
-LANE_PERSON = 1
-LANE_REEVALUATION = 2
-LANE_BULK = 3
-LANES = (LANE_PUSH, LANE_PERSON, LANE_REEVALUATION, LANE_BULK)
-"""In the order of urgency. Each gets its share of the work (`work.lanes`)."""
 
 
 class EngineVersions(Protocol):
@@ -29,6 +24,18 @@ class EngineVersions(Protocol):
     def advisories_version(self) -> str:
         """Returns the version of the advisories that this process has open."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A scan that somebody waits for."""
+
+    key: ScanKey
+    image: ImageAddress
+    """Where its content can be read."""
+    lane: int
+    platform: str = ""
+    """Where it is known."""
 
 
 class Scheduler:
@@ -48,25 +55,32 @@ class Scheduler:
             advisories_version=self._versions.advisories_version(),
         )
 
-    async def ensure(
-        self, db: Connection, key: ScanKey, image: ImageAddress, *, lane: int, platform: str = ""
-    ) -> ScanRecord:
-        """Returns the scan of that key, locked, as it stands.
+    async def ensure(self, db: Connection, wanted: Sequence[Wanted]) -> Mapping[str, ScanRecord]:
+        """Returns the scans that are wanted by their ids, locked, as they stand.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
-        one that ended well, or can never end well, stays as it is.
+        one that ended well, or can never end well, stays as it is. Locks are taken in the order of ids.
         """
-        await self._store.insert_scan(db, key, image, platform)
-        scan = await self._store.lock_scan(db, key.scan_id)
-        if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
-            await self._store.restart_scan(db, key, image.namespace, image.repository)
-            scan = await self._store.lock_scan(db, key.scan_id)
-        if scan.outcome.state is State.PENDING:
-            await self._store.enqueue(db, key.scan_id, lane, f"{image.instance_id}/{image.namespace}")
+        by_id = {each.key.scan_id: each for each in sorted(wanted, key=lambda each: -each.lane)}
+        await self._store.hold_scans(
+            db, [(each.key, each.image, each.platform) for _, each in sorted(by_id.items())]
+        )
+        scans = dict(await self._store.scans(db, list(by_id)))
+        for scan_id, scan in scans.items():
+            if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
+                image = by_id[scan_id].image
+                await self._store.restart_scan(db, by_id[scan_id].key, image.namespace, image.repository)
+                scans[scan_id] = await self._store.lock_scan(db, scan_id)
+        waiting = [each for each in wanted if scans[each.key.scan_id].outcome.state is State.PENDING]
+        if waiting:
+            shares = [(each, f"{each.image.instance_id}/{each.image.namespace}") for each in waiting]
+            await self._store.enqueue(db, [(each.key.scan_id, each.lane, share) for each, share in shares])
             await self._store.announce_work(db)
-        elif not scan.outcome.state.ended:
-            await self._store.hasten(db, key.scan_id, lane)
-        return scan
+        for scan_id, each in by_id.items():
+            state = scans[scan_id].outcome.state
+            if state is not State.PENDING and not state.ended:
+                await self._store.hasten(db, scan_id, each.lane)
+        return scans
 
 
 def may_have_passed(reason: str) -> bool:

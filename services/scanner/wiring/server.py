@@ -11,9 +11,11 @@ from pathlib import Path
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_REQUESTS
+from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
 from services.kernel.model.engine import READY_ENGINES
 from services.kernel.outbox import Outbox, OutboxRelay
+from services.kernel.retention import Retention, every
 from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
@@ -27,7 +29,7 @@ from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
-from services.scanner.retention import Retention
+from services.scanner.retention import agings
 from services.scanner.search import open_search
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
@@ -115,7 +117,20 @@ async def server(
             ("scanner.bulk", BULK_REQUESTS, intake.take_requests),
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
-        process.start("scanner retention", Retention(pool, store, clock, settings).run(stopping))
+        retention = Retention(
+            "scanner",
+            agings(settings),
+            pool=pool,
+            clock=clock,
+            batch=settings.cleanup_batch,
+            registry=ground.registry,
+        )
+        process.start(
+            "scanner retention",
+            every(settings.cleanup_interval_seconds, retention.clean, stopping, name="scanner"),
+        )
+        folders = {name: data / name for name in ("spool", "advisories")}
+        process.start("scanner disk use", DiskUse("scanner", pool, ground.registry, folders).run(stopping))
         settler = Settler(
             pool=pool,
             store=store,

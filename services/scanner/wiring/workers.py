@@ -18,7 +18,7 @@ _MODULES = ("services.scanner.layers.analyse", "services.scanner.pipeline.judge"
 
 def server_workers(settings: ScannerSettings) -> WorkerPool:
     """Starts those of a server. Call it from the thread that lives as long as the process."""
-    return _pool(settings, partial(spawn_template, _MODULES))
+    return _pool(settings, partial(spawn_template, _MODULES), kept=1)
 
 
 def one_shot_template() -> Template:
@@ -34,5 +34,7 @@ def one_shot_workers(template: Template, settings: ScannerSettings) -> WorkerPoo
     return _pool(settings, lambda: template)
 
 
-def _pool(settings: ScannerSettings, start: Callable[[], Template]) -> WorkerPool:
-    return WorkerPool(start, processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes)
+def _pool(settings: ScannerSettings, start: Callable[[], Template], *, kept: int = 0) -> WorkerPool:
+    return WorkerPool(
+        start, processes=settings.worker_processes, memory_bytes=settings.worker_memory_bytes, kept=kept
+    )

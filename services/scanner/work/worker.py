@@ -77,7 +77,7 @@ class Worker:
 
     def _ended(self, lane: int, news: asyncio.Event, task: asyncio.Task[None]) -> None:
         del task
-        self._slots.give_back(lane)
+        self._slots.give_back(lane, _now())
         news.set()
 
     async def _begin(self) -> tuple[Lease, ScanRecord] | None:

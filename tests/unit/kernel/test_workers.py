@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -90,6 +91,15 @@ async def test_a_worker_that_dies_is_told_and_work_goes_on(pool: WorkerPool) -> 
     with pytest.raises(WorkerDied):
         await pool.run(20, end)
     assert await pool.run(20, add, 1, 1) == 2
+
+
+async def test_urgent_work_does_not_wait_for_patient_work() -> None:
+    pool = WorkerPool(partial(spawn_template, ()), processes=2, kept=1, memory_bytes=1 << 30)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        patient = [group.create_task(pool.run_patiently(60, time.sleep, 600)) for _ in range(4)]
+        assert await pool.run(20, os.getpid) != os.getpid()
+        for task in patient:
+            task.cancel()
 
 
 async def test_work_that_takes_too_long_is_killed(pool: WorkerPool) -> None:

@@ -14,7 +14,7 @@ from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.convert_events import from_image_event, from_scan_request
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
 
 DIGEST = digest_of(b"image")
 UUID = str(uuid.UUID(int=7))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.tasks.schedule import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION, LANES
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION, LANES
 from services.scanner.work.lanes import WEIGHTS, Slots
 
 BACKGROUND = {LANE_REEVALUATION, LANE_BULK}
@@ -27,11 +27,11 @@ def begin(slots: Slots, waiting: Counter[int], now: float = 0.0) -> int | None:
 def starts(slots: Slots, waiting: Counter[int], count: int) -> list[int | None]:
     """Begins and ends scans one after the other."""
     begun = []
-    for _ in range(count):
-        lane = begin(slots, waiting)
+    for second in range(count):
+        lane = begin(slots, waiting, second)
         begun.append(lane)
         if lane is not None:
-            slots.give_back(lane)
+            slots.give_back(lane, second)
     return begun
 
 
@@ -68,8 +68,10 @@ def test_a_lane_that_had_nothing_to_do_has_not_saved_up() -> None:
 def test_while_pushes_come_bulk_goes_on_one_at_a_time() -> None:
     slots, waiting = Slots(8, 1), Counter({LANE_BULK: 100, LANE_PUSH: 1})
     assert [begin(slots, waiting, now=10.0) for _ in range(3)] == [LANE_PUSH, LANE_BULK, None]
-    slots.give_back(LANE_PUSH)
+    slots.give_back(LANE_PUSH, 10.0)
     assert begin(slots, waiting, now=11.0) is None
+    slots.give_back(LANE_BULK, 11.0)
+    assert [begin(slots, waiting, now=now) for now in (11.4, 11.6, 11.8)] == [None, LANE_BULK, None]
     assert [begin(slots, waiting, now=13.0) for _ in range(7)] == [*[LANE_BULK] * 6, None]
 
 
@@ -87,14 +89,14 @@ def test_no_lane_waits_longer_than_all_weights_together(total: int, reserved: in
     slots, waiting = Slots(total, reserved), Counter[int]()
     running: deque[int] = deque()
     passed_over: Counter[int] = Counter()
-    for step in [*steps, *["begin", "end"] * 400]:
+    for now, step in enumerate([*steps, *["begin", "end"] * 400]):
         if isinstance(step, int):
             waiting[step] += 1
         elif step == "end" and running:
-            slots.give_back(running.popleft())
+            slots.give_back(running.popleft(), now)
         elif step == "begin":
-            allowed = set(slots.open_lanes(0.0))
-            lane = begin(slots, waiting)
+            allowed = set(slots.open_lanes(now))
+            lane = begin(slots, waiting, now)
             if lane is None:
                 assert not any(waiting[each] for each in allowed)
                 continue

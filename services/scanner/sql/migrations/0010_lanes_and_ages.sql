@@ -35,3 +35,11 @@ LANGUAGE sql VOLATILE AS $$
         )
     )
 $$;
+
+-- What is old goes (docs/retention.md): found by its age, and by what may need it.
+CREATE INDEX task_ended ON scanner.task (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX task_of_scan ON scanner.task (scan_id);
+CREATE INDEX scan_ended ON scanner.scan (ended_at) WHERE ended_at IS NOT NULL;
+-- When a scan last needed the analysis, to the day.
+ALTER TABLE scanner.layer_analysis ADD COLUMN used_at timestamptz NOT NULL DEFAULT now();
+CREATE INDEX layer_analysis_used ON scanner.layer_analysis (used_at);
