@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 
 def serve_template(control: socket.socket, preload: Sequence[str], later: Sequence[str], parent: int) -> None:
-    """Imports the modules to preload, then forks a worker for each descriptor that comes in, until nobody is there.
+    """Imports the modules to preload, then forks a worker for each descriptor that comes, until nobody is there.
 
     With a descriptor comes how many bytes of memory its worker may have. What comes `later` a worker imports once
     it has given an answer and waits.
