@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from services.kernel.workers.template import Template
-from services.scanner.wiring.workers import one_shot_template
+from services.scanner.wiring.template import one_shot_template
+
+if TYPE_CHECKING:
+    from services.kernel.workers.template import Template
 
 
 @lru_cache(maxsize=1)

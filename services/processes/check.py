@@ -30,7 +30,9 @@ from services.processes.plan import Plan
 from services.processes.roles import PEERS, Role
 from services.rules.settings import RulesSettings
 from services.scanner.advisories.state import describe
+from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
 from services.scanner.settings import SETTINGS as SCANNER_SETTINGS
+from services.scanner.settings import ClamdSettings
 from services.schemas import schemas_needed
 
 _SECONDS = 5.0
@@ -96,6 +98,8 @@ async def checks_of(plan: Plan) -> tuple[Check, ...]:
         found.append(await _check("data folder", lambda: _data_folder(plan)))
     if plan.role is Role.SCANNER:
         found.append(await _check("advisories", lambda: _advisories(plan)))
+        if (clamd := ClamdSettings().daemon) is not None:
+            found.append(await _check("clamd", lambda: _clamd(clamd)))
     if plan.role is Role.GATEWAY:
         found.append(await _check("admin token file", lambda: _admin_token_file(plan)))
     return tuple(found)
@@ -201,6 +205,18 @@ async def _data_folder(plan: Plan) -> str:
 
 async def _advisories(plan: Plan) -> str:
     return await asyncio.to_thread(describe, plan.kernel.data_dir, SystemClock().now())
+
+
+async def _clamd(clamd: Clamd) -> str:
+    try:
+        return await asyncio.to_thread(release_of, clamd)
+    except ClamdFailed as failure:
+        raise ServiceError(
+            Kind.UNAVAILABLE,
+            "CLAMD_UNAVAILABLE",
+            f"clamd did not say its version: {failure}.",
+            hint="Look at DRYDOCK_CLAMD: the path of its socket, which this user may write, or HOST:PORT.",
+        ) from failure
 
 
 async def _admin_token_file(plan: Plan) -> str:

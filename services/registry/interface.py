@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
@@ -85,6 +86,10 @@ class ImageSource(ABC):
     @abstractmethod
     async def manifest(self, reference: str) -> RawManifest:
         """Fetches a manifest by tag or digest, bounded in size, verified against the digest it was asked by."""
+
+    async def place(self, descriptor: Descriptor) -> Path | None:
+        """Returns the file that a blob is on this machine, not verified; None where it must be fetched."""
+        return None
 
     @abstractmethod
     def blob(self, descriptor: Descriptor) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:

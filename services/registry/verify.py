@@ -24,7 +24,7 @@ class BlobCheck:
         if size != self._descriptor.size:
             raise self._mismatch(f"{size:,} bytes")
 
-    def add(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes | memoryview) -> None:
         """Takes the next bytes.
 
         Raises:

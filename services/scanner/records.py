@@ -14,6 +14,7 @@ from services.kernel.model.severity import Severity
 from services.scanner.api import State
 from services.scanner.lanes import PATIENT_LANES
 
+_FOLLOWS = ";follows="
 _NAMESPACE = uuid.UUID("6d2b0f63-6d1c-5d5c-9f5a-5a0f6c7e4b11")
 
 
@@ -54,6 +55,11 @@ class ScanKey:
         """The id that follows from the key."""
         words = (self.instance_id, self.digest, self.engine.value, self.engine_version, self.advisories_version)
         return str(uuid.uuid5(_NAMESPACE, "|".join(words)))
+
+    def following(self, scan_id: str) -> ScanKey:
+        """Returns the key of the scan that makes up for what that one lacks."""
+        version = self.engine_version.partition(_FOLLOWS)[0]
+        return dataclasses.replace(self, engine_version=f"{version}{_FOLLOWS}{scan_id}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
+from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.limits import LayerLimits
+
+_BOUNDS = ScanBounds()
 
 
 class ScannerSettings(BaseSettings):
@@ -23,15 +27,15 @@ class ScannerSettings(BaseSettings):
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
     reserved_scans: int = Field(default=1, ge=0, le=255)
     """Scans of these that only pushes and people may begin: a rule over a whole registry never has every place."""
-    worker_processes: int = Field(default=2, ge=1, le=128)
+    worker_processes: int = Field(default=_BOUNDS.worker_processes, ge=1, le=128)
     """Processes that read layers and match; one for each core. One more is kept for pushes and people."""
-    worker_memory_bytes: int = Field(default=2 << 30, ge=512 << 20)
+    worker_memory_bytes: int = Field(default=_BOUNDS.worker_memory_bytes, ge=512 << 20)
     """Address space of each worker process."""
     lease_seconds: float = Field(default=30.0, ge=3)
     """How long a silent worker keeps a scan; heartbeats come three times as often."""
     scan_seconds: float = Field(default=1800.0, ge=1)
     """Longest time for one scan of one platform."""
-    layer_seconds: float = Field(default=900.0, ge=1)
+    layer_seconds: float = Field(default=_BOUNDS.layer_seconds, ge=1)
     """Longest time for reading one layer."""
     layer_uncompressed_bytes: int = Field(default=LayerLimits().uncompressed_bytes, ge=1 << 20)
     """Largest layer, uncompressed."""
@@ -42,7 +46,8 @@ class ScannerSettings(BaseSettings):
     layer_path_depth: int = Field(default=LayerLimits().path_depth, ge=16)
     """Most parts of a path in a layer."""
     malware_rules: Path | None = None
-    """Folder of YARA rules (`*.yar`, `*.yara`) that are used besides those of Drydock; read at start."""
+    """Folder of YARA rules (`*.yar`, `*.yara`) and lists of hashes (`*.sha256`, `*.md5`, `*.hdb`, `*.hsb`) that
+    are used besides those of Drydock; read at start."""
     file_window_bytes: int = Field(default=InspectionLimits().window_bytes, ge=1 << 20)
     """Larger files are looked into in windows of this size."""
     archive_bytes: int = Field(default=InspectionLimits().archive_bytes, ge=1 << 20)
@@ -53,7 +58,7 @@ class ScannerSettings(BaseSettings):
     """What one archive may unpack to."""
     layer_unpacked_bytes: int = Field(default=InspectionLimits().layer_unpacked_bytes, ge=1 << 20)
     """What the archives of one layer may unpack to together."""
-    match_seconds: float = Field(default=120.0, ge=1)
+    match_seconds: float = Field(default=_BOUNDS.match_seconds, ge=1)
     """Longest time for coalescing and matching one image."""
     attempts: int = Field(default=5, ge=1, le=50)
     """How often a scan is begun before it fails for good."""
@@ -77,7 +82,7 @@ class ScannerSettings(BaseSettings):
     """Registries that one process asks at once what a tag in doubt has."""
     tag_question_seconds: float = Field(default=20.0, ge=1)
     """Longest time for such a question; it is asked again after pauses as between attempts of a scan."""
-    spool_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    spool_bytes: int = Field(default=_BOUNDS.spool_bytes, ge=1 << 20)
     """Disk that compressed layers may take at once."""
     registry_connect_seconds: float = Field(default=Timeouts().connect_seconds, gt=0)
     """Longest time until a registry takes the connection."""
@@ -151,5 +156,58 @@ class ScannerSettings(BaseSettings):
         return frozenset(value.lower().replace(",", " ").split()) if isinstance(value, str) else value
 
 
-SETTINGS = (ScannerSettings, AdvisorySettings)
+class ClamdSettings(BaseSettings):
+    """Read from `DRYDOCK_CLAMD` and `DRYDOCK_CLAMD_…`: the antivirus daemon that is asked about every file."""
+
+    model_config = SettingsConfigDict(env_prefix="DRYDOCK_", frozen=True, extra="forbid")
+
+    clamd: str = Field(default="", max_length=255)
+    """Path of its socket, or HOST:PORT, which everything on the way can read; nobody is asked when empty."""
+    clamd_seconds: float = Field(default=60.0, gt=0, le=600)
+    """Longest time until it takes a connection, takes a piece of a file, or gives its verdict."""
+    clamd_file_bytes: int = Field(default=Clamd(address="").file_bytes, ge=1 << 10)
+    """Larger files are not given to it. What it takes itself is its StreamMaxLength."""
+    clamd_layer_seconds: float = Field(default=Clamd(address="").layer_seconds, gt=0)
+    """Longest time that it has for one layer; keep it below DRYDOCK_SCANNER_LAYER_SECONDS."""
+
+    @property
+    def daemon(self) -> Clamd | None:
+        """Whom to ask; None where nobody is."""
+        if not self.clamd:
+            return None
+        return Clamd(
+            address=self.clamd,
+            seconds=self.clamd_seconds,
+            file_bytes=self.clamd_file_bytes,
+            layer_seconds=self.clamd_layer_seconds,
+        )
+
+    @field_validator("clamd")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if value and not value.startswith("/") and not (host and port.isdecimal() and 0 < int(port[:6]) < 65536):
+            raise ValueError("it is the path of a socket, or HOST:PORT")
+        return value
+
+
+def bounds_of_settings(settings: ScannerSettings | None = None) -> ScanBounds:
+    """Returns what the settings say of one scan; those of the environment by default."""
+    said = settings or ScannerSettings()
+    return ScanBounds(
+        worker_processes=said.worker_processes,
+        worker_memory_bytes=said.worker_memory_bytes,
+        layer_seconds=said.layer_seconds,
+        match_seconds=said.match_seconds,
+        spool_bytes=said.spool_bytes,
+        malware_rules=said.malware_rules,
+        clamd=ClamdSettings().daemon,
+        layers=said.layer_limits,
+        inspection=said.inspection_limits,
+        source=said.source,
+        advisory_age=AdvisorySettings().max_age,
+    )
+
+
+SETTINGS = (ScannerSettings, ClamdSettings, AdvisorySettings)
 """Every settings class of this service."""

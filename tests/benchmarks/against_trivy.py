@@ -25,12 +25,12 @@ from services.kernel.clock import SystemClock
 from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.reference import parse_reference
 from services.lab.image import build_image, write_layout
+from services.scanner.bounds import read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.pipeline import open_pipeline
 from services.scanner.wiring.workers import server_workers
 from tests.benchmarks.figures import Figure, Result, ratio
@@ -207,8 +207,9 @@ def _warm_worker(stage: _Stage, what: _Comparison) -> Iterator[Callable[[], None
 
 async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[FindingKind]) -> None:
     """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
-    settings = ScannerSettings()
-    workers = server_workers(settings)
+    bounds = read_bounds()
+    search = open_search(bounds, data, kinds)
+    workers = server_workers(bounds)
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
         async with (
@@ -216,12 +217,12 @@ async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[Findi
                 scratch / "spool",
                 library=RememberedAnalyses(),
                 workers=workers,
-                search=open_search(settings, data, kinds),
+                search=lambda: search,
                 data=data,
-                settings=settings,
+                bounds=bounds,
                 clock=SystemClock(),
             ) as pipeline,
-            open_source(reference, None, settings.source) as source,
+            open_source(reference, None, bounds.source) as source,
         ):
             found = await pipeline.scan(source, name=name_in_source(reference), reference=str(reference))
         assert isinstance(found, ScannedImage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -218,6 +219,13 @@ def scanned_digest(digest: Digest, platform: str = "linux/amd64") -> ScannedImag
         advisories_version="a1",
     )
     return ScannedImage(platform=platform, report=pack_report(report(digest, platform)), outcome=outcome)
+
+
+def lacking(scan: ScanRecord) -> ScannedImage:
+    """Scanned while clamd failed to answer."""
+    found = scanned(scan, scan.platform or "linux/amd64")
+    outcome = dataclasses.replace(found.outcome, coverage=Coverage.PARTIAL, reason="CLAMD_FAILED")
+    return dataclasses.replace(found, outcome=outcome)
 
 
 async def good(scan: ScanRecord) -> ScannedImage:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 T = TypeVar("T")
 
@@ -18,7 +19,7 @@ MOMENTS = st.integers(0, 200 * 10**15).map(
 
 def whole(cls: type[T], **known: st.SearchStrategy[object]) -> st.SearchStrategy[T]:
     """Makes values of a dataclass or struct; fields that are not `known` vary by their types."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, localns={"SecretStr": SecretStr})
     return st.builds(cls, **{name: known.get(name, _by_type(hint)) for name, hint in hints.items()})
 
 

@@ -265,11 +265,11 @@ def assert_equal_to_syft(image: BuiltImage, tmp_path: Path) -> set[Listed]:
 
 
 def both(image: BuiltImage, tmp_path: Path) -> tuple[set[Listed], set[Listed]]:
-    """Returns what we find in the image, which nothing may be wrong with, and what Syft finds."""
+    """Returns what we find in the image, and what Syft finds. Only who built a package may be wrong with it."""
     layout = tmp_path / "layout"
     write_layout(layout, {"test": image})
     inventory = inventory_of(image, tmp_path)
-    assert not inventory.warnings
+    assert {each.code for each in inventory.warnings} <= {"FOREIGN_PACKAGES"}
     ours = [from_drydock(package) for package in inventory.packages]
     theirs = list(from_syft(run_syft(layout, tmp_path)))
     assert len(ours) == len(set(ours))

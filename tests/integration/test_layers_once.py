@@ -13,28 +13,32 @@ import pytest
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.model.digest import Digest, digest_of
+from services.kernel.model.finding import FindingKind
 from services.kernel.model.reference import parse_reference
+from services.kernel.model.report import Coverage
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
-from services.registry.interface import Descriptor
 from services.registry.limits import SourceSettings
 from services.scanner.advisories.files import AdvisoryFiles
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
+from services.scanner.inspectors.clamd import Clamd
+from services.scanner.inspectors.inspection import Inspection
 from services.scanner.lanes import LANES
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from tests.builders.images import a_layer
 from tests.builders.workers import spawned_workers
 from tests.databases import migrated_pool
+from tests.fakes.clamd import fake_clamd
 
 BASE, FIRST, SECOND = a_layer("base"), a_layer("first"), a_layer("second")
 IMAGES = {"first": build_image([BASE, FIRST]), "second": build_image([BASE, SECOND])}
@@ -51,14 +55,16 @@ class Reading(CatalogStep):
         self.may_go_on.set()
         self.breaks = False
 
-    async def catalog(self, layer: Descriptor, path: Path, *, patient: bool = False) -> bytes:
-        self.read.append(layer.digest)
-        if layer.digest == BASE.digest:
+    async def catalog(
+        self, file: LayerFile, inspection: Inspection | None = None, *, patient: bool = False
+    ) -> bytes:
+        self.read.append(file.descriptor.digest)
+        if file.descriptor.digest == BASE.digest:
             self.reads_base.set()
             await self.may_go_on.wait()
             if self.breaks:
                 raise ScanFailure(Reason.WORKER_DIED, "It died.")
-        return await super().catalog(layer, path, patient=patient)
+        return await super().catalog(file, inspection, patient=patient)
 
 
 class Node:
@@ -67,16 +73,16 @@ class Node:
     def __init__(self, folder: Path, pool: Pool, workers: WorkerPool, spool: LayerSpool) -> None:
         self.reading = Reading(workers)
         self._layouts = folder
+        self.search = Search()
         self._pipeline = ScanPipeline(
-            library=StoredAnalyses(pool, ScannerStore(), "analysers"),
+            library=StoredAnalyses(pool, ScannerStore(), lambda inspection: "analysers"),
             spool=spool,
             workers=workers,
             cataloging=self.reading,
-            search=Search(),
+            search=lambda: self.search,
             engine=ENGINE,
             data=folder,
-            settings=ScannerSettings(),
-            advisory_settings=AdvisorySettings(),
+            bounds=ScanBounds(),
             clock=SystemClock(),
         )
 
@@ -155,6 +161,19 @@ async def test_the_layer_of_a_reader_that_failed_is_read_by_who_waited(pool: Poo
         assert BASE.digest in other.reading.read
 
 
+async def test_what_somebody_failed_to_answer_for_is_kept_for_no_other_scan(pool: Pool, tmp_path: Path) -> None:
+    async with nodes(tmp_path, pool) as (one, other):
+        with fake_clamd(tmp_path) as clamd:
+            asked = Search(inspection=Inspection(clamd=Clamd(address=clamd.address)), kinds=frozenset(FindingKind))
+            one.search = other.search = asked
+            clamd.says = [b"stream: out of memory ERROR\0"]
+            lacking = await one.scan("first", await a_lease(pool))
+            assert (lacking.outcome.coverage, lacking.outcome.reason) == (Coverage.NONE, "CLAMD_FAILED")
+            whole = await other.scan("first", await a_lease(pool))
+        assert whole.outcome.reason != "CLAMD_FAILED"
+        assert len(other.reading.read) == 1
+
+
 async def test_the_layer_of_a_reader_that_died_is_read_when_its_lease_is_over(pool: Pool, tmp_path: Path) -> None:
     async with nodes(tmp_path, pool) as (one, other):
         one.reading.may_go_on.clear()
@@ -166,13 +185,14 @@ async def test_the_layer_of_a_reader_that_died_is_read_when_its_lease_is_over(po
 
 
 async def test_turns_go_with_the_work(pool: Pool) -> None:
-    library, layer = StoredAnalyses(pool, ScannerStore(), "analysers"), digest_of(b"layer")
+    library, layer = StoredAnalyses(pool, ScannerStore(), lambda inspection: "analysers"), digest_of(b"layer")
     lease, other = await a_lease(pool), await a_lease(pool)
-    assert await library.take_turns([layer], lease) == {layer}
-    assert await library.take_turns([layer], lease) == {layer}
-    assert await library.take_turns([layer], other) == frozenset()
-    assert await StoredAnalyses(pool, ScannerStore(), "newer").take_turns([layer], other) == {layer}
+    assert await library.take_turns([layer], None, lease) == {layer}
+    assert await library.take_turns([layer], None, lease) == {layer}
+    assert await library.take_turns([layer], None, other) == frozenset()
+    newer = StoredAnalyses(pool, ScannerStore(), lambda inspection: "newer")
+    assert await newer.take_turns([layer], None, other) == {layer}
     async with pool.acquire() as db:
         await ScannerStore().finish(db, lease)
         assert await db.fetchval("SELECT count(*) FROM scanner.layer_turn WHERE analysers = 'analysers'") == 0
-    assert await library.take_turns([layer], other) == {layer}
+    assert await library.take_turns([layer], None, other) == {layer}

@@ -204,13 +204,13 @@ def index_of(digest: Digest, children: list[Digest]) -> ImageIndex:
 
 async def test_an_analysis_stays_as_long_as_scans_need_it(scanner: ScannerBench) -> None:
     used, unused = digest_of(b"used layer"), digest_of(b"unused layer")
-    library = StoredAnalyses(scanner.pool, scanner.store, "analysers;1")
+    library = StoredAnalyses(scanner.pool, scanner.store, lambda inspection: "analysers;1")
     for layer in (used, unused):
-        await library.keep(layer, b"analysis")
+        await library.keep(layer, None, b"analysis")
     await scanner.pool.execute("UPDATE scanner.layer_analysis SET used_at = now() - interval '31 days'")
-    assert set(await library.known([used])) == {used}
+    assert set(await library.known([used], None)) == {used}
     assert await clean(scanner) == 1
-    assert set(await library.known([used, unused])) == {used}
+    assert set(await library.known([used, unused], None)) == {used}
 
 
 async def test_one_round_looks_at_everything_in_batches(scanner: ScannerBench) -> None:

@@ -22,7 +22,7 @@ from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.records import ScannedImage, ScanRecord
 from services.scanner.retention import agings
 from tests.builders.retention import retention_of
-from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
+from tests.builders.scanner import ScannerBench, good, image, lacking, scanned, scanner_bench
 
 
 @pytest.fixture
@@ -79,6 +79,48 @@ async def test_requests_of_one_batch_that_share_task_scan_or_tag_are_each_answer
     async with scanner.pool.acquire() as db, db.transaction():
         again = await scanner.intake.accept(db, [scanner.request(image(b"one", tag="3.0")), first])
     assert [task.outcome.state for task in again] == [State.COMPLETE, State.COMPLETE]
+
+
+async def test_a_scan_that_lacks_an_answer_is_followed_by_another_one_when_somebody_asks_again(
+    scanner: ScannerBench,
+) -> None:
+    runs: list[str] = []
+
+    async def lack(scan: ScanRecord) -> ScannedImage:
+        runs.append(scan.scan_id)
+        return lacking(scan)
+
+    first = await scanner.ask(image())
+    await scanner.work_until(lack, first.task_id)
+    second = await scanner.ask(image())
+    assert second.outcome.state is State.PENDING
+    assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.report") == 1
+    await scanner.work_until(lack, second.task_id)
+    third = await scanner.ask(image())
+    [ended] = await scanner.work_until(good, third.task_id)
+    assert (ended.outcome.reason, len(set(runs))) == ("", 2)
+    last = await scanner.ask(image())
+    assert (last.outcome.state, last.scan_id) == (State.COMPLETE, third.scan_id)
+
+
+async def test_requests_of_one_batch_share_the_scan_that_follows_one_that_lacks_an_answer(
+    scanner: ScannerBench,
+) -> None:
+    first = await scanner.ask(image())
+
+    async def lack(scan: ScanRecord) -> ScannedImage:
+        return lacking(scan)
+
+    await scanner.work_until(lack, first.task_id)
+    requests = [scanner.request(image(tag=tag)) for tag in ("1.0", "2.0")] + [scanner.request(image(b"other"))]
+    async with scanner.pool.acquire() as db, db.transaction():
+        tasks = await scanner.intake.accept(db, requests)
+    assert len({first.scan_id, *(task.scan_id for task in tasks)}) == 3
+    ended = await scanner.work_until(good, *(task.task_id for task in tasks))
+    assert [(task.outcome.state, task.outcome.reason) for task in ended] == [(State.COMPLETE, "")] * 3
+    async with scanner.pool.acquire() as db, db.transaction():
+        [again] = await scanner.intake.accept(db, [scanner.request(image(tag="3.0"))])
+    assert (again.outcome.state, again.scan_id) == (State.COMPLETE, tasks[0].scan_id)
 
 
 async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:

@@ -16,7 +16,7 @@ from services.scanner.api import State
 from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ScannedImage, ScanRecord
-from tests.builders.scanner import ScannerBench, good, image, scanned, scanner_bench
+from tests.builders.scanner import ScannerBench, good, image, lacking, scanned, scanner_bench
 
 
 @pytest.fixture
@@ -119,6 +119,28 @@ async def test_a_bug_in_the_pipeline_is_a_failed_scan_and_not_a_dead_worker(scan
     [ended] = await scanner.work_until(broken, task.task_id)
     assert (ended.outcome.state, ended.outcome.reason) == (State.FAILED, "INTERNAL")
     assert "secret-text" not in ended.outcome.message
+
+
+async def test_an_index_that_lacks_an_answer_has_its_platforms_scanned_again(scanner: ScannerBench) -> None:
+    children = tuple(
+        IndexChild(descriptor=_descriptor(each), platform=Platform(os="linux", architecture=each.decode()))
+        for each in (b"amd64", b"arm64")
+    )
+    read: list[str] = []
+
+    async def index(scan: ScanRecord) -> ScannedImage | ImageIndex:
+        if scan.key.digest == digest_of(b"index"):
+            return ImageIndex(digest=digest_of(b"index"), children=children)
+        read.append(scan.platform)
+        return lacking(scan) if len(read) <= len(children) else scanned(scan, scan.platform)
+
+    reasons = []
+    for _ in range(2):
+        task = await scanner.ask(image(b"index"))
+        [ended] = await scanner.work_until(index, task.task_id)
+        reasons.append(ended.outcome.reason)
+    assert reasons == ["CLAMD_FAILED", ""]
+    assert sorted(read) == sorted(2 * [str(each.platform) for each in children])
 
 
 async def test_an_index_is_complete_when_all_its_platforms_are(scanner: ScannerBench) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
+if TYPE_CHECKING:  # who scans a folder has no password, and no use for what it imports
+    from pydantic import SecretStr
 
-_NO_PASSWORD = SecretStr("")
+
+def _no_password() -> SecretStr:
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    return SecretStr("")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +24,4 @@ class RegistryAccess:
     plain_http: bool = False
     username: str = ""
     """Empty for anonymous access; then the password is not looked at."""
-    password: SecretStr = _NO_PASSWORD
+    password: SecretStr = dataclasses.field(default_factory=_no_password)

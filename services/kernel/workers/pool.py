@@ -86,7 +86,7 @@ class WorkerPool:
 
     def _take(self) -> _Worker:
         while self._idle:
-            worker = self._idle.pop()
+            worker = self._idle.pop(0)
             if worker.is_alive():
                 return worker
             worker.kill()

@@ -11,6 +11,7 @@ import pickle
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
@@ -20,6 +21,10 @@ from services.kernel.late_log import silence
 _PR_SET_PDEATHSIG = 1
 _GC = (100_000, 20, 20)
 """Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
+_SWITCH_SECONDS = 0.0002
+"""A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
+_IDLE_SECONDS = 0.005
+"""After so long without a call, a worker waits."""
 MEMORY_BYTES = 8
 """Length of the number that comes with a descriptor."""
 
@@ -33,10 +38,11 @@ class Answer(NamedTuple):
     error: BaseException | None
 
 
-def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
-    """Imports the modules, then forks a worker for each descriptor that comes in, until the other side hangs up.
+def serve_template(control: socket.socket, preload: Sequence[str], later: Sequence[str], parent: int) -> None:
+    """Imports the modules to preload, then forks a worker for each descriptor that comes, until nobody is there.
 
-    With a descriptor comes how many bytes of memory its worker may have.
+    With a descriptor comes how many bytes of memory its worker may have. What comes `later` a worker imports once
+    it has given an answer and waits.
 
     The process has one thread, so that what it forks is whole; its memory is shared with all of them.
     """
@@ -47,6 +53,7 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
     for name in preload:
         importlib.import_module(name)
     silence()  # what workers find they answer
+    sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.set_threshold(*_GC)
     gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared
@@ -60,17 +67,21 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
                 control.close()
                 _end_with(template)
                 _confine(int.from_bytes(memory, "little"))
-                _work(Connection(descriptors[0]))
+                _work(Connection(descriptors[0]), later)
             finally:
                 os._exit(0)
         os.close(descriptors[0])
 
 
-def _work(calls: Connection) -> None:
+def _work(calls: Connection, later: Sequence[str]) -> None:
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         calls.send(os.getpid())
         while True:
             calls.send(_answer(calls.recv_bytes()))
+            if later and not calls.poll(_IDLE_SECONDS):
+                for name in later:
+                    importlib.import_module(name)
+                later = ()
 
 
 def _answer(content: bytes) -> Answer:

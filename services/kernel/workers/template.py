@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from services.kernel.workers.served import MEMORY_BYTES, serve_template
+from services.kernel.workers.served import MEMORY_BYTES
 
 _SPAWNED = (
     "import json, socket, sys; number, paths, preload, parent = json.loads(sys.argv[1]); "
     "sys.path[:] = paths; from services.kernel.workers.served import serve_template; "
-    "serve_template(socket.socket(fileno=number), preload, parent)"
+    "serve_template(socket.socket(fileno=number), preload, (), parent)"
 )
 
 
@@ -44,26 +41,6 @@ class Template:
         return ours
 
 
-def fork_template(preload: Sequence[str]) -> Template:
-    """Forks this very process, which must have one thread: nothing is started or imported twice.
-
-    Raises:
-        RuntimeError: there is a thread: a lock that it holds would never be let go in a worker.
-    """
-    if threading.active_count() > 1:
-        raise RuntimeError("a process with threads cannot be forked")
-    ours, theirs = socket.socketpair()
-    parent, pid = os.getpid(), os.fork()
-    if pid == 0:
-        try:
-            ours.close()
-            serve_template(theirs, preload, parent)
-        finally:
-            os._exit(0)
-    theirs.close()
-    return Template(ours, lambda: _end(pid))
-
-
 def spawn_template(preload: Sequence[str]) -> Template:
     """Starts a new interpreter. Call it from the thread that lives as long as the program."""
     ours, theirs = socket.socketpair()
@@ -85,9 +62,3 @@ def _close(control: socket.socket, end: Callable[[], object]) -> None:
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
-
-
-def _end(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)

@@ -34,9 +34,16 @@ class Record(NamedTuple):
 
 
 def packages_of(
-    records: Iterable[Record | Unreadable], kind: PackageFormat, complaints: Complaints
+    records: Iterable[Record | Unreadable],
+    kind: PackageFormat,
+    complaints: Complaints,
+    *,
+    unversioned: bool = False,
 ) -> tuple[FoundPackage, ...]:
-    """Returns the packages, none twice, in the order of the file; an Unreadable on the way is complained of."""
+    """Returns the packages, none twice, in the order of the file; an Unreadable on the way is complained of.
+
+    One without a version is a package of which that is not known, where there may be `unversioned` ones.
+    """
     found: dict[FoundPackage, None] = {}
     try:
         for record in records:
@@ -44,20 +51,20 @@ def packages_of(
                 complaints.broken("A record", record.why)
             elif len(found) == MAX_RECORDS:
                 raise Unreadable(f"tells of more than {MAX_RECORDS} packages")
-            elif is_record(record, kind, complaints):
+            elif is_record(record, kind, complaints, unversioned=unversioned):
                 found[FoundPackage(format=kind, name=record.name, version=record.version)] = None
     except Unreadable as error:
         complaints.broken("The document", error.why)
     return tuple(found)
 
 
-def is_record(record: Record, kind: PackageFormat, complaints: Complaints) -> bool:
+def is_record(record: Record, kind: PackageFormat, complaints: Complaints, *, unversioned: bool = False) -> bool:
     """Tells whether it can be a package; complains of it otherwise."""
     name, version = record
     if not (is_scoped(name) if kind in _SCOPED else is_word(name)):
         complaints.broken("A record", f"has no name that could be one: {shown(name)!r}")
         return False
-    if not is_word(version):
+    if not is_word(version) and (version or not unversioned):
         complaints.broken(f"The record of {name}", f"has no version that could be one: {shown(version)!r}")
         return False
     return True
@@ -69,6 +76,8 @@ class RecordCataloger(Cataloger):
     kind: ClassVar[PackageFormat]
     pins: ClassVar[bool] = False
     """Whether they tell what was to be installed, not what is."""
+    unversioned: ClassVar[bool] = False
+    """Whether they may tell of a package without its version."""
 
     def read(self, path: str, content: bytes) -> Evidence:
         """The packages; what is none, or cannot be read, is complained of."""
@@ -83,7 +92,8 @@ class RecordCataloger(Cataloger):
         """
 
     def _evidence(self, path: str, content: bytes, complaints: Complaints) -> Evidence:
-        packages = packages_of(self._begun(path, content), self.kind, complaints)
+        records = self._begun(path, content)
+        packages = packages_of(records, self.kind, complaints, unversioned=self.unversioned)
         return Evidence(
             path=path, cataloger=self.name, packages=packages, warnings=complaints.warnings(), pinned=self.pins
         )

@@ -74,6 +74,10 @@ class Files(ABC):
             ScanFailure: it cannot be read, or leads out of here.
         """
 
+    def place(self, path: str) -> Path | None:
+        """Returns where a regular file lies on its own; None where it does not, or is not there; blocks."""
+        return None
+
     def read(self, path: str, limit: int) -> bytes:
         """Returns a file's first bytes, at most `limit`; blocks.
 
@@ -140,9 +144,7 @@ class Folder(Files):
         """Opens a regular file inside the folder; a link that leads out of it is refused."""
         try:
             root = self._directory.resolve(strict=True)
-            target = (root / path).resolve(strict=True)
-            if not target.is_relative_to(root):
-                raise self.broken(f"{path} leads out of the folder")
+            target = self._inside(root, path)
             # Without O_NONBLOCK a named pipe would hang the thread before we see what it is.
             descriptor = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -156,3 +158,17 @@ class Folder(Files):
                 raise self.broken(f"{path} is no regular file")
             undo.pop_all()
             return OpenFile(descriptor, start=0, size=status.st_size)
+
+    def place(self, path: str) -> Path | None:
+        """Returns the file that `open` would open; None where `open` would refuse."""
+        try:
+            with self.open(path):
+                return self._inside(self._directory.resolve(strict=True), path)
+        except (Absent, ScanFailure, OSError, RuntimeError):
+            return None  # whoever then reads it as a stream is told why
+
+    def _inside(self, root: Path, path: str) -> Path:
+        target = (root / path).resolve(strict=True)
+        if not target.is_relative_to(root):
+            raise self.broken(f"{path} leads out of the folder")
+        return target

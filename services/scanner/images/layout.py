@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
 
 import msgspec
 
@@ -57,6 +58,10 @@ class LayoutSource(ImageSource):
     async def manifest(self, reference: str) -> RawManifest:
         """Reads a manifest, verified against its digest."""
         return await in_thread(self._manifest, reference)
+
+    async def place(self, descriptor: Descriptor) -> Path | None:
+        """Returns the file in the layout's folder; None for an archive, and where there is no such file."""
+        return await in_thread(self._files.place, _blob_path(descriptor.digest))
 
     def blob(self, descriptor: Descriptor) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Streams a blob of the layout, verified at its end."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.inspectors.interface import Seen
+from services.scanner.inspectors.interface import Cut, Seen
 from services.scanner.inspectors.masking import mask, printable
 
 _DES: Final = re.compile(r"[./0-9A-Za-z]{13}")
@@ -15,11 +16,15 @@ _WEAK: Final = ("$1$", "$md5", "$3$", "_")
 _MIN_HASH: Final = 13
 _MAX_LINE: Final = 4096
 _MAX_ACCOUNTS: Final = 10_000
+_CUT: Final = Cut(f"what follows its first {_MAX_ACCOUNTS} lines was not looked at")
 
 
-def inspect_shadow(content: bytes) -> Iterator[Seen]:
+def inspect_shadow(content: bytes) -> Iterator[Seen | Cut]:
     """Yields what is wrong with passwords. What is locked (`!`) or no hash at all (`*`) is none."""
     for number, fields in _records(content):
+        if not fields:
+            yield _CUT
+            return
         name, password = printable(fields[0]), fields[1]
         if not password:
             yield Seen("account-empty-password", name, number)
@@ -28,9 +33,12 @@ def inspect_shadow(content: bytes) -> Iterator[Seen]:
             yield Seen("account-weak-hash" if _is_weak(password) else "account-password", shown, number)
 
 
-def inspect_passwd(content: bytes) -> Iterator[Seen]:
+def inspect_passwd(content: bytes) -> Iterator[Seen | Cut]:
     """Yields accounts that need no password, and those besides root that have its rights."""
     for number, fields in _records(content):
+        if not fields:
+            yield _CUT
+            return
         if len(fields) < 4 or not fields[0]:
             continue
         name = printable(fields[0])
@@ -44,8 +52,12 @@ def inspect_passwd(content: bytes) -> Iterator[Seen]:
 
 
 def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(content.splitlines()[:_MAX_ACCOUNTS], 1):
-        fields = line[:_MAX_LINE].decode("utf-8", "replace").split(":")
+    """Yields each account with its line, and one without fields in place of those that are too many."""
+    for number, line in enumerate(io.BytesIO(content), 1):
+        if number > _MAX_ACCOUNTS:
+            yield number, []
+            return
+        fields = line[:_MAX_LINE].rstrip(b"\r\n").decode("utf-8", "replace").split(":")
         if len(fields) > 1 and fields[0] and not fields[0].startswith(("#", "+", "-")):
             yield number, fields
 

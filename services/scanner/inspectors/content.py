@@ -13,10 +13,12 @@ import yara_x
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.inspectors.engine import engine_of
+from services.scanner.inspectors.hashes import KnownHashes
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.interface import RuleFacts, Seen, Sighting
+from services.scanner.inspectors.interface import Cut, RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
+from services.scanner.inspectors.opinion import SecondOpinion
 from services.scanner.inspectors.text import NAMESPACE
 from services.scanner.reading.archives import Bounds, Member, Opened, is_archive
 from services.scanner.reading.complaints import shown
@@ -37,6 +39,7 @@ class ContentInspector:
         self.limits = inspection.limits
         self._engine = engine_of(inspection)
         self._unpacked = inspection.limits.layer_unpacked_bytes
+        self.opinion = SecondOpinion(inspection.clamd) if inspection.clamd is not None else None
         self._counts: Counter[str] = Counter()
         self._skipped: list[ReportWarning] = []
 
@@ -53,21 +56,42 @@ class ContentInspector:
             return found
         found += self._by_name(path, path, content)
         found += self._scan(path, content)
+        if self.opinion is not None and (known := self.opinion.of(path, content)):
+            found += self._malicious(path, known, content)
         if is_archive(content[:_HEAD]) and not path.startswith(_MANUALS):
             found += self._archive(path, content)
         return found
 
-    def passing(self, path: str, pieces: Iterator[memoryview]) -> Passing:
+    def passing(self, path: str, pieces: Iterator[memoryview], size: int) -> Passing:
         """Returns the pieces of a file that is too large to be held; whoever takes them has them looked at."""
-        return Passing(self, path, pieces)
+        return Passing(self, path, pieces, size)
 
     def look(self, path: str, window: bytes) -> Sequence[Sighting]:
         """Returns what a part of a large file tells; who asks knows the hash of the whole."""
         return self._scan(path, window, whole=False)
 
-    def skip_archive(self, path: str) -> None:
-        """Notes that an archive is too large to be opened."""
-        self._skip(path, f"what it holds was not looked at: it has more than {self.limits.archive_bytes} bytes")
+    def known(self, path: str, facts: RuleFacts) -> Iterator[Sighting]:
+        """Returns what a large file is known as; who asks knows the hash of it."""
+        return self._malicious(path, facts, b"")
+
+    @property
+    def hashes(self) -> KnownHashes:
+        """The lists of known bad files."""
+        return self._engine.hashes
+
+    def skip_whole(self, path: str, size: int, *, archive: bool) -> None:
+        """Notes what asks for a whole file and is not done with one that only passes."""
+        for what, most, asks in (
+            ("what it holds was not looked at", self.limits.archive_bytes, archive),
+            (
+                "rules about files of that name did not look at it",
+                self.limits.window_bytes,
+                bool(self._engine.by_name.of(path)),
+            ),
+        ):
+            if asks:
+                why = f"it has more than {most} bytes" if size > most else "it is stored as a sparse file"
+                self._skip(path, f"{what}: {why}")
 
     def skipped(self) -> tuple[ReportWarning, ...]:
         """Returns, once, what was not looked at since the last call."""
@@ -76,6 +100,8 @@ class ContentInspector:
 
     def warnings(self) -> Iterator[ReportWarning]:
         """Yields what is to be said of the layer as a whole."""
+        if self.opinion is not None:
+            yield from self.opinion.warnings()
         for rule, count in sorted(self._counts.items()):
             more = count - self.limits.sightings
             if more > 0:
@@ -88,7 +114,14 @@ class ContentInspector:
         return [each for check in checks for each in self._told(path, check(content))] if checks else []
 
     def _scan(self, path: str, content: bytes, *, whole: bool = True) -> Sequence[Sighting]:
-        """Returns what rules about any file see."""
+        """Returns what rules about any file see, and of a whole one what it is known as."""
+        known = self._engine.hashes.of(content) if whole and self._engine.hashes.wants(len(content)) else None
+        seen = self._match(path, content, whole=whole)
+        if known is None or any(each.rule.id == known.id for each in seen):
+            return seen
+        return [*seen, *self._malicious(path, known, content)]
+
+    def _match(self, path: str, content: bytes, *, whole: bool) -> Sequence[Sighting]:
         try:
             matching = self._engine.scan(content)
         except (yara_x.TimeoutError, yara_x.ScanError):
@@ -117,9 +150,12 @@ class ContentInspector:
             sha256, md5 = (each.hexdigest() for each in hashes) if hashes else ("", "")
             yield Sighting(rule=rule, path=path, sha256=sha256, md5=md5)
 
-    def _told(self, path: str, several: Iterable[Seen]) -> Iterator[Sighting]:
+    def _told(self, path: str, several: Iterable[Seen | Cut]) -> Iterator[Sighting]:
         known: set[tuple[str, str]] = set()
         for seen in several:
+            if isinstance(seen, Cut):
+                self._skip(path, seen.why)
+                continue
             if (seen.rule, seen.match) in known:
                 continue
             known.add((seen.rule, seen.match))
@@ -162,15 +198,18 @@ class ContentInspector:
 class Passing:
     """A large file on its way: gives on its pieces, and looks at them in windows that overlap."""
 
-    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview]) -> None:
+    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview], size: int) -> None:
         self._inspector = inspector
         self._path = path
         self._pieces = pieces
         self._window = bytearray()
         self._line = 0
+        self._size = 0
         self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if inspector.hashes.wants_md5(size) else None
         self._archive: bool | None = None
         self._found: list[Sighting] = []
+        self._asking = inspector.opinion.ask(path, size) if inspector.opinion is not None else None
 
     def __iter__(self) -> Iterator[memoryview]:
         """Yields the pieces that nobody took so far."""
@@ -178,7 +217,12 @@ class Passing:
         for piece in self._pieces:
             if self._archive is None:
                 self._archive = is_archive(bytes(piece[:_HEAD]))
+            self._size += len(piece)
             self._sha256.update(piece)
+            if self._md5 is not None:
+                self._md5.update(piece)
+            if self._asking is not None:
+                self._asking.take(piece)
             self._window += piece
             if len(self._window) >= limits.window_bytes:
                 self._look()
@@ -192,15 +236,19 @@ class Passing:
         for _ in self:
             pass
         self._look()
-        if self._archive:
-            self._inspector.skip_archive(self._path)
+        self._inspector.skip_whole(self._path, self._size, archive=bool(self._archive))
+        if self._asking is not None and (known_as := self._asking.finish()):
+            self._found += self._inspector.known(self._path, known_as)
         digest = self._sha256.hexdigest()
+        md5 = self._md5.hexdigest() if self._md5 is not None else ""
+        if known_as := self._inspector.hashes.known(self._size, digest, md5):
+            self._found += self._inspector.known(self._path, known_as)
         known: set[tuple[str, str]] = set()
         for each in self._found:
             if (each.rule.id, each.match) not in known:
                 known.add((each.rule.id, each.match))
                 malicious = each.rule.kind is FindingKind.MALICIOUS_SAMPLE
-                yield msgspec.structs.replace(each, sha256=digest) if malicious else each
+                yield msgspec.structs.replace(each, sha256=digest, md5=md5) if malicious else each
 
     def _look(self) -> None:
         for each in self._inspector.look(self._path, bytes(self._window)):

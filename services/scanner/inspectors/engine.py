@@ -12,8 +12,9 @@ import yara_x
 from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
 from services.scanner.inspectors.compiled import compiled
 from services.scanner.inspectors.globs import Globs
+from services.scanner.inspectors.hashes import KnownHashes, our_hashes
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.inspectors.interface import RuleFacts, Seen
+from services.scanner.inspectors.interface import Cut, RuleFacts, Seen
 from services.scanner.inspectors.malware import compiler
 from services.scanner.inspectors.rules import PACKS, baseline_rules
 from services.scanner.inspectors.sshd import inspect_sshd
@@ -25,7 +26,7 @@ _SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" conditio
 """What data has in it that a web server would run, such as a picture that is a script as well."""
 _MAX_MATCHES: Final = 1000
 
-_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen]]], ...]] = (
+_CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen | Cut]]], ...]] = (
     ("etc/shadow", inspect_shadow),
     ("etc/shadow-", inspect_shadow),
     ("etc/passwd", inspect_passwd),
@@ -52,6 +53,7 @@ class Engine:
         self.text = TextRules(rules)
         self.facts: Mapping[str, RuleFacts] = {rule.id: rule.facts for rule in rules}
         self.by_name = Globs([*_CHECKS, *self.text.by_name()])
+        self.hashes = KnownHashes((*our_hashes(), *inspection.hashes))
         self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
         """Files that are full of what rules look for."""
         self._inspection = inspection

@@ -35,6 +35,12 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     md5: str = ""
 
 
+class Cut(NamedTuple):
+    """Says that a rule did not look at the rest of a file, and why."""
+
+    why: str
+
+
 class Seen(NamedTuple):
     """What a rule about one file found in it."""
 

@@ -1,4 +1,4 @@
-"""Files of YARA rules as text, and the folder in which an operator keeps them."""
+"""Files of YARA rules and lists of hashes as text, and the folder in which an operator keeps them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ from typing import Final, NamedTuple
 
 _MAX_FILES: Final = 2_000
 _MAX_BYTES: Final = 16 << 20
-_ENDS: Final = (".yar", ".yara")
+_YARA: Final = (".yar", ".yara")
+_HASHES: Final = (".sha256", ".md5", ".hdb", ".hsb")
 
 
 class RuleFile(NamedTuple):
-    """A file of YARA rules, in the operator's folder or ours."""
+    """A file of YARA rules or a list of hashes, in the operator's folder or ours."""
 
     name: str
     text: str
+
+    @property
+    def lists_hashes(self) -> bool:
+        """Tells a list of hashes by its name."""
+        return self.name.endswith(_HASHES)
 
 
 class Broken(NamedTuple):
@@ -41,7 +47,7 @@ def read_folder(folder: Path) -> RuleFolder:
     files: list[RuleFile] = []
     broken: list[Broken] = []
     left = _MAX_BYTES
-    for path in sorted(each for each in folder.rglob("*") if each.suffix in _ENDS and each.is_file()):
+    for path in sorted(each for each in folder.rglob("*") if each.suffix in _YARA + _HASHES and each.is_file()):
         name = str(path.relative_to(folder))
         if len(files) == _MAX_FILES or (left := left - path.stat().st_size) < 0:
             broken.append(Broken(name, 0, f"the folder has more than {_MAX_FILES} files or {_MAX_BYTES} bytes"))

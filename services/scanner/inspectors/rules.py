@@ -16,6 +16,7 @@ from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
 from services.scanner.inspectors.interface import RuleFacts
 
+CORE_WITHIN: Final = 64
 PACKS: Final = Path(__file__).parent / "packs"
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -49,6 +50,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     samples: Samples
     pattern: str = ""
     """RE2 over bytes; its one group, if it has one, is the secret."""
+    core: str = ""
+    """RE2: the part of the pattern that YARA looks for, at most CORE_WITHIN bytes behind its beginning."""
     check: bool = False
     """Whether code of the inspectors knows when it holds."""
     places: tuple[Place, ...] = (Place.FILE, Place.ENV, Place.HISTORY)

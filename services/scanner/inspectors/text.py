@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Final
 
 import re2
@@ -17,7 +17,7 @@ import re2
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.interface import Seen
 from services.scanner.inspectors.masking import masked, printable
-from services.scanner.inspectors.rules import Place, Rule
+from services.scanner.inspectors.rules import CORE_WITHIN, Place, Rule
 
 NAMESPACE: Final = "baseline"
 _BEHIND: Final = 1024
@@ -46,7 +46,9 @@ _SHOWN_TO_READERS: Final = (
 """Documentation, tests and examples: what packages bring of these holds keys that open nothing."""
 
 
+@cache
 def _compiled(pattern: str | bytes) -> re2._Regexp[bytes]:
+    """Compiles a rule's pattern when it is wanted: in most layers most never are."""
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1  # every byte is a character: files are in any encoding
     options.log_errors = False
@@ -58,8 +60,6 @@ class TextRules:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = {rule.id: rule for rule in rules if rule.pattern}
-        self._patterns = {each.id: _compiled(each.pattern) for each in self._rules.values()}
-        self._allowed = {each.id: _compiled(each.allow) for each in self._rules.values() if each.allow}
         self._placeholder = _compiled(_PLACEHOLDER)
         self._packaged = _compiled(_PACKAGED)
         self._for_readers = _compiled(_SHOWN_TO_READERS)
@@ -71,7 +71,7 @@ class TextRules:
     def source(self) -> str:
         """Returns the rules for any text file as YARA rules."""
         return "\n".join(
-            f"rule {name} {{ strings: $a = {_as_yara(rule.pattern)} condition: $a }}"
+            f"rule {name} {{ strings: $a = {_as_yara(rule.core or rule.pattern)} condition: $a }}"
             for name, rule in self._anywhere.items()
         )
 
@@ -99,9 +99,11 @@ class TextRules:
         for offset, length in sorted(places[:_MAX_MATCHES]):
             if offset < done:
                 continue
-            first = max(0, offset - 1)  # so that a word's border is seen
+            # A byte before it, so that a word's border is seen.
+            first = max(0, offset - 1 - (CORE_WITHIN if rule.core else 0))
             window = content[first : offset + length + _BEHIND]
-            found = self._patterns[rule.id].search(window)
+            matches = _compiled(rule.pattern).finditer(window)
+            found = next((each for each in matches if each.end() > offset - first), None)
             if found is None or found.start() > offset - first:
                 continue
             done = first + found.end()
@@ -113,7 +115,7 @@ class TextRules:
     def search(self, rule_id: str, content: bytes) -> Iterator[Seen]:
         """Yields every match of one rule."""
         at, line = 0, 1
-        for number, found in enumerate(self._patterns[rule_id].finditer(content)):
+        for number, found in enumerate(_compiled(self._rules[rule_id].pattern).finditer(content)):
             if number == _MAX_MATCHES:
                 return
             start = found.start(1) if _has_secret(found) else found.start()
@@ -130,8 +132,7 @@ class TextRules:
 
     def _seen(self, rule: Rule, found: re2._Match[bytes], content: bytes, line: int) -> Seen | None:
         secret = found.group(1) if _has_secret(found) else b""
-        allowed = self._allowed.get(rule.id)
-        if allowed is not None and allowed.search(found.group(0)):
+        if rule.allow and _compiled(rule.allow).search(found.group(0)):
             return None
         if not secret:
             return Seen(rule.id, printable(_one_line(found.group(0))), line)

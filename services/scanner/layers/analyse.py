@@ -9,6 +9,7 @@ from typing import Final
 
 from services.kernel.model.report import ReportWarning
 from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
 from services.scanner.inspectors.content import ContentInspector, Passing
@@ -29,6 +30,10 @@ _NAMES_IN_WARNING: Final = 5
 _DIRECTORY_BIT: Final = 1
 _NAME_OVERHEAD: Final = 128
 """Bytes that a kept name takes in memory besides its characters."""
+_SHALLOW: Final = 32
+"""Parts of a name that cost nothing more; hardly a path of an image that people build has as many."""
+_PART_BYTES: Final = 16
+"""What the square of the others costs: each folder on the way is kept by its whole name."""
 
 
 def analyse_layer(
@@ -38,18 +43,20 @@ def analyse_layer(
     limits: LayerLimits,
     catalogers: Sequence[Cataloger] = CATALOGERS,
     inspection: Inspection | None = None,
+    expected: Descriptor | None = None,
 ) -> bytes:
     """Returns the encoded analysis of the layer file at `path`, stored as the registry had it.
 
     Without an `inspection` nobody looks into files that no cataloger wants.
 
-    Its digest has been verified before; the diffID that comes out is for the caller to compare.
+    Its digest has been verified before, unless it is `expected` to be that of a descriptor: then what is
+    read is held against it. The diffID that comes out is for the caller to compare.
 
     Raises:
-        ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
-            LAYER_PATH_TOO_DEEP.
+        ScanFailure: DIGEST_MISMATCH before all else; LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR,
+            LAYER_TOO_MANY_ENTRIES, LAYER_PATH_TOO_DEEP.
     """
-    with open_layer(Path(path), media_type, limits) as reader:
+    with open_layer(Path(path), media_type, limits, expected) as reader:
         walker = TarWalker(reader, limits)
         analyser = _Analyser(catalogers, limits, walker, inspection)
         for entry in walker:
@@ -109,6 +116,7 @@ class _Analyser:
             opaque=tuple(sorted(self._opaque)),
             paths=self._paths.tobytes(),
             warnings=self._warnings(),
+            lacking=self._lacking(),
         )
 
     def _took_whiteout(self, path: bytes, raw: bytes) -> bool:
@@ -151,7 +159,7 @@ class _Analyser:
             if kind is EntryKind.FILE and self._inspector.holds_whole(size, self._walker.peek(512)):
                 content = self._walker.content()
             else:
-                passing = self._inspector.passing(path, self._walker.pieces())
+                passing = self._inspector.passing(path, self._walker.pieces(), size)
         head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
         marking: dict[Cataloger, bytes] = {}
         if is_executable(head) or kind is EntryKind.SPARSE_FILE:
@@ -253,7 +261,7 @@ class _Analyser:
             )
 
     def _pay_for_names(self, *names: str | bytes) -> None:
-        self._names_bytes += sum(len(name) + _NAME_OVERHEAD for name in names)
+        self._names_bytes += sum(map(_cost, names))
         if self._names_bytes > self._limits.names_bytes:
             raise _too_many("more records, links and whiteouts than can be kept by name", self._limits.names_bytes)
 
@@ -261,6 +269,10 @@ class _Analyser:
         self._escaped += 1
         if len(self._escapes) < _NAMES_IN_WARNING:
             self._escapes.append(to_text(raw[:200]))
+
+    def _lacking(self) -> bool:
+        opinion = self._inspector.opinion if self._inspector is not None else None
+        return opinion is not None and opinion.failed
 
     def _warnings(self) -> tuple[ReportWarning, ...]:
         of_content = tuple(self._inspector.warnings()) if self._inspector is not None else ()
@@ -275,6 +287,11 @@ class _Analyser:
             ),
             *of_content,
         )
+
+
+def _cost(name: str | bytes) -> int:
+    slashes = name.count("/") if isinstance(name, str) else name.count(b"/")
+    return len(name) + _NAME_OVERHEAD + _PART_BYTES * max(0, slashes - _SHALLOW) ** 2
 
 
 def _evidence(path: str, kind: EntryKind, size: int, cataloger: Cataloger, content: bytes) -> Evidence:

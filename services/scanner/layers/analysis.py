@@ -63,15 +63,20 @@ class LayerAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     with the lowest bit set for a directory. By it an entry is recognised that replaces something of a lower
     layer, or hides it by standing in its way."""
     warnings: tuple[ReportWarning, ...]
+    lacking: bool = False
+    """Whether somebody who was asked failed to answer: it serves the scan that it was made for, and no other."""
 
 
-class _DiffId(msgspec.Struct, frozen=True):
+class AnalysisHead(msgspec.Struct, frozen=True):
+    """What is read of a stored analysis whose rest may be large."""
+
     diff_id: str
+    lacking: bool = False
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(LayerAnalysis)
-_DIFF_ID = msgspec.msgpack.Decoder(_DiffId)
+_HEAD = msgspec.msgpack.Decoder(AnalysisHead)
 
 
 def encode_analysis(analysis: LayerAnalysis) -> bytes:
@@ -88,10 +93,10 @@ def decode_analysis(content: bytes) -> LayerAnalysis:
     return _DECODER.decode(content)
 
 
-def decode_diff_id(content: bytes) -> str:
-    """Reads only the diffID of a stored analysis, whose rest may be large.
+def decode_head(content: bytes) -> AnalysisHead:
+    """Reads only what everybody needs to know of a stored analysis.
 
     Raises:
         msgspec.DecodeError: as `decode_analysis`.
     """
-    return _DIFF_ID.decode(content).diff_id
+    return _HEAD.decode(content)

@@ -14,16 +14,21 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import zstandard
 from isal import isal_zlib
 
 from services.kernel.reasons import Reason, ScanFailure
+from services.registry.interface import Descriptor
+from services.registry.verify import BlobCheck
 from services.scanner.layers.corrupt import corrupt
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.zstd_frames import MAGIC as ZSTD_MAGIC
 from services.scanner.layers.zstd_frames import check_frames, is_skippable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 CHUNK_BYTES: Final = 512 << 10
 """So much fits into the cache of a core beside all else: what was just decompressed is walked at once."""
@@ -174,24 +179,71 @@ class _Bound:
         )
 
 
+class _Checked(FileIO):
+    """A layer file whose bytes are held against a descriptor as they are read."""
+
+    def __init__(self, path: Path, expected: Descriptor) -> None:
+        super().__init__(path)
+        self._check = BlobCheck(expected)
+
+    def readinto(self, into: WriteableBuffer, /) -> int:
+        got = super().readinto(into)
+        self._check.add(memoryview(into)[:got])
+        return got
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        self._check.add(content)
+        return content
+
+    def finish(self) -> None:
+        """Reads what is left and gives the verdict."""
+        while self.read(_READ_AHEAD):
+            pass
+        self._check.finish()
+
+
 @contextmanager
-def open_layer(path: Path, media_type: str, limits: LayerLimits) -> Iterator[LayerReader]:
+def open_layer(
+    path: Path, media_type: str, limits: LayerLimits, expected: Descriptor | None = None
+) -> Iterator[LayerReader]:
     """Opens a layer file as stored in a registry: plain tar, gzip (any number of members) or zstd (of frames).
 
-    The first bytes decide which; the media type only says what to expect where they say nothing.
+    The first bytes decide which; the media type only says what to expect where they say nothing. With a descriptor
+    that is `expected`, the end of the block says whether it was that: before any other failure of the layer.
 
     Raises:
-        ScanFailure: LAYER_CORRUPT.
+        ScanFailure: LAYER_CORRUPT; DIGEST_MISMATCH.
     """
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1, "layer-read") as thread:
-        size = os.fstat(file.fileno()).st_size
-        read_into = _reader_for(file, size, media_type, limits)
-        bound = _Bound(size, limits, compressed=read_into != file.readinto)
-        ahead = _ReadAhead(read_into, file.tell, bound)
+    file = FileIO(path) if expected is None else _Checked(path, expected)
+    with file, ThreadPoolExecutor(1, "layer-read") as thread:
         try:
-            yield LayerReader(ahead, thread)
-        finally:
-            ahead.stop()
+            with _reading(file, media_type, limits, thread) as reader:
+                yield reader
+        except ScanFailure:
+            _settle(file, thread)
+            raise
+        _settle(file, thread)
+
+
+def _settle(file: FileIO, reading: ThreadPoolExecutor) -> None:
+    if isinstance(file, _Checked):
+        reading.shutdown()
+        file.finish()
+
+
+@contextmanager
+def _reading(
+    file: FileIO, media_type: str, limits: LayerLimits, thread: ThreadPoolExecutor
+) -> Iterator[LayerReader]:
+    size = os.fstat(file.fileno()).st_size
+    read_into = _reader_for(file, size, media_type, limits)
+    bound = _Bound(size, limits, compressed=read_into != file.readinto)
+    ahead = _ReadAhead(read_into, file.tell, bound)
+    try:
+        yield LayerReader(ahead, thread)
+    finally:
+        ahead.stop()
 
 
 def _reader_for(file: FileIO, size: int, media_type: str, limits: LayerLimits) -> ReadInto:

@@ -46,24 +46,43 @@ def _matter(links: _Links, concerned: Iterable[str]) -> Set[str]:
     walked: set[str] = set()
     fresh = [*concerned, *found]
     while fresh:
-        for place in _places(fresh.pop(), links, walked):
+        for place in places(fresh.pop(), links, walked):
             led = [path for path in at.pop(place, ()) if path not in found]
             found.update(led)
             fresh.extend(led)
     return found
 
 
-def _places(path: str, links: _Links, walked: set[str]) -> Iterator[str]:
-    """Yields where the path, its parents and theirs may be, but for those that were walked before."""
+def places(path: str, links: _Links, walked: set[str]) -> Iterator[str]:
+    """Yields where the path, its parents and theirs may be, but for those that were walked before.
+
+    From the root down, so that each part of a path is asked for its links once: where the way leads to a link, and
+    only there, all that came before is walked again.
+    """
     pending = [path]
     while pending:
         whole = pending.pop()
-        while whole and whole not in walked:
-            walked.add(whole)
-            yield whole
-            pending.extend(ways(whole, links) or ())
-            pending.extend(ways(whole, links, last=True) or ())
-            whole = whole.rpartition("/")[0]
+        if not whole or whole in walked:
+            continue
+        ends: Set[str] | None = {""}
+        for so_far, name in _beginnings(whole):
+            own = None if ends is None else {f"{end}/{name}" if end else name for end in ends}
+            ends = own if own is None or links.keys().isdisjoint(own) else ways(so_far, links, last=True)
+            if so_far not in walked:
+                walked.add(so_far)
+                yield so_far
+                pending.extend(own or ())
+                pending.extend(ends or ())
+
+
+def _beginnings(path: str) -> Iterator[tuple[str, str]]:
+    """Yields each beginning of a path by whole parts, from the first part on, with its last part."""
+    start = 0
+    while start <= len(path):
+        end = path.find("/", start)
+        end = len(path) if end < 0 else end
+        yield path[:end], path[start:end]
+        start = end + 1
 
 
 def ways(path: str, links: _Links, *, last: bool = False) -> Set[str] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.remote import analyse_remotely
 
@@ -23,39 +23,35 @@ class CatalogStep:
         layer_seconds: float,
         limits: LayerLimits | None = None,
         catalogers: Sequence[Cataloger] | None = None,
-        inspection: Inspection | None = None,
     ) -> None:
         self._workers = workers
         self._layer_seconds = layer_seconds
         self._limits = limits or LayerLimits()
         self._catalogers = catalogers
-        self._inspection = inspection
 
-    async def catalog(self, layer: Descriptor, path: Path, *, patient: bool = False) -> bytes:
-        """Returns the encoded analysis of a layer whose stored bytes were verified before.
+    async def catalog(
+        self, file: LayerFile, inspection: Inspection | None = None, *, patient: bool = False
+    ) -> bytes:
+        """Returns the encoded analysis of a layer, with what an `inspection` sees in its files.
 
         It holds the diffID as computed, for the caller to hold against the image's. Cancelling kills the worker.
-
-        Args:
-            layer: what the manifest says of the layer.
-            path: the layer's file, as stored in the registry.
-            patient: leaves processes to scans that somebody waits for.
+        One that is `patient` leaves processes to scans that somebody waits for.
 
         Raises:
-            ScanFailure: LAYER_CORRUPT, LAYER_TOO_LARGE, LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES,
-                LAYER_PATH_TOO_DEEP;
+            ScanFailure: DIGEST_MISMATCH of a file that nobody verified before; LAYER_CORRUPT, LAYER_TOO_LARGE,
+                LAYER_EXPANDS_TOO_FAR, LAYER_TOO_MANY_ENTRIES, LAYER_PATH_TOO_DEEP;
                 SCAN_TIMED_OUT and WORKER_DIED when the worker did not come to an end.
         """
+        layer = file.descriptor
         run = self._workers.run_patiently if patient else self._workers.run
         try:
             return await run(
                 self._layer_seconds,
                 analyse_remotely,
-                str(path),
-                media_type=layer.media_type,
+                file,
                 limits=self._limits,
                 catalogers=self._catalogers,
-                inspection=self._inspection,
+                inspection=inspection,
             )
         except WorkerTimedOut as error:
             raise ScanFailure(

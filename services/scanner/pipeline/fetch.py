@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 
 from services.kernel.model import media
 from services.kernel.model.digest import Digest
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageSource
 from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.file import LayerFile
 
-Analyse = Callable[[Descriptor, Path], Awaitable[None]]
-"""Takes a verified layer file, as stored in the registry. The file is gone when it returns."""
+Analyse = Callable[[LayerFile], Awaitable[None]]
+"""Takes a layer file, as stored in the registry. A file of the spool is gone when it returns."""
 
 
 async def fetch_layers(
@@ -25,11 +25,14 @@ async def fetch_layers(
 ) -> None:
     """Fetches every layer once and has it analysed; returns when all are done.
 
+    The largest come first: when the last ones are read, nobody waits for a large one. What the source has on disk
+    is read where it lies.
+
     Args:
         source: where the layers are.
         layers: those that have no analysis yet; a digest that occurs twice is fetched once.
         spool: where the files lie meanwhile.
-        analyse: called for each layer in the order of arrival, at most `concurrency` at a time. It must not
+        analyse: called for each layer, at most `concurrency` at a time. It must not
             lease from the spool itself: two that wait for each other's room would wait for ever.
         concurrency: layers in work at a time.
 
@@ -41,12 +44,15 @@ async def fetch_layers(
     for layer in layers:
         _check_media_type(layer)
         wanted.setdefault(layer.digest, layer)
-    waiting = iter(wanted.values())
+    waiting = iter(sorted(wanted.values(), key=lambda layer: -layer.size))
 
     async def work() -> None:
         for layer in waiting:
+            if place := await source.place(layer):
+                await analyse(LayerFile(layer, place, verified=False))
+                continue
             async with spool.lease(source, layer) as path:
-                await analyse(layer, path)
+                await analyse(LayerFile(layer, path))
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -130,15 +130,18 @@ class Recorder:
             for number, (key, child) in enumerate(zip(keys, index.children, strict=True))
         ]
         async with self._pool.acquire() as db, db.transaction():
-            # Parts before their index: whoever ends a part locks it so, too.
-            wanted = [
-                Wanted(key=key, image=_address(scan, key), lane=lease.lane, platform=platform)
-                for key, platform, _ in parts
-            ]
-            await self._scheduler.ensure(db, wanted)
+            # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
+            scans = await self._scheduler.ensure(
+                db,
+                [
+                    Wanted(key=key, image=_address(scan, key), lane=lease.lane, platform=platform)
+                    for key, platform, _ in parts
+                ],
+            )
             await self._take_back(db, lease)
             for key, platform, number in parts:
-                await self._store.insert_part(db, scan.scan_id, key.scan_id, platform, number)
+                part = scans[key.scan_id]
+                await self._store.insert_part(db, scan.scan_id, part.scan_id, platform, number)
             await self._end_index(db, scan.scan_id)
 
     @asynccontextmanager

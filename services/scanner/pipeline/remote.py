@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.case import Case
 from services.scanner.records import ScannedImage
 
 
 def analyse_remotely(
-    path: str,
+    file: LayerFile,
     *,
-    media_type: str,
     limits: LayerLimits,
     inspection: Inspection | None,
     catalogers: Sequence[Cataloger] | None = None,
@@ -24,8 +24,9 @@ def analyse_remotely(
     from services.scanner.layers.analyse import analyse_layer  # noqa: PLC0415
 
     return analyse_layer(
-        path,
-        media_type=media_type,
+        str(file.path),
+        media_type=file.descriptor.media_type,
+        expected=None if file.verified else file.descriptor,
         limits=limits,
         catalogers=CATALOGERS if catalogers is None else catalogers,
         inspection=inspection,

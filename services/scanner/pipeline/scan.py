@@ -13,10 +13,12 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
-from services.registry.interface import Descriptor, ImageIndex, ImageSource
-from services.scanner.advisories.settings import AdvisorySettings
+from services.registry.interface import ImageIndex, ImageSource
+from services.scanner.bounds import ScanBounds
 from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.analysis import decode_diff_id
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.layers.analysis import decode_head
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.catalog import CatalogStep
@@ -25,7 +27,6 @@ from services.scanner.pipeline.remote import judge_remotely
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 
 _LOOK_SECONDS: Final = 0.2
 """Between two looks whether another scanner has read a layer."""
@@ -44,11 +45,10 @@ class ScanPipeline:
         spool: LayerSpool,
         workers: WorkerPool,
         cataloging: CatalogStep,
-        search: Search,
+        search: Callable[[], Search],
         engine: EngineInfo,
         data: Path,
-        settings: ScannerSettings,
-        advisory_settings: AdvisorySettings,
+        bounds: ScanBounds,
         clock: Clock,
     ) -> None:
         self._library = library
@@ -58,8 +58,7 @@ class ScanPipeline:
         self._search = search
         self._engine = engine
         self._data = data
-        self._settings = settings
-        self._advisory_settings = advisory_settings
+        self._bounds = bounds
         self._clock = clock
         self._busy: dict[Digest, asyncio.Event] = {}
 
@@ -75,34 +74,49 @@ class ScanPipeline:
     ) -> ScannedImage | ImageIndex:
         """Scans the image that `name` leads to; returns an index unscanned unless a platform is named.
 
+        What is looked for is asked at its beginning, and stays so to its end.
+
         Under a lease, layers that another scanner reads at this moment are waited for, not read twice.
 
         Raises:
             ScanFailure: the scan cannot be done; nothing is left behind.
         """
-        resolved = await resolve(source, name, platform, self._settings.source.limits)
+        search = self._search()
+        resolved = await resolve(source, name, platform, self._bounds.source.limits)
         if isinstance(resolved, ImageIndex):
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
-        analyses = await self._analyse(source, resolved, lease, progress)
-        result = await self._judge(resolved, reference, analyses, patient=lease is not None and lease.patient)
+        patient = lease is not None and lease.patient
+        analyses = await self._analyse(source, resolved, search.inspection, lease, progress)
+        result = await self._judge(resolved, reference, search, analyses, patient=patient)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
     async def _analyse(
-        self, source: ImageSource, image: ResolvedImage, lease: Lease | None, progress: Progress
+        self,
+        source: ImageSource,
+        image: ResolvedImage,
+        inspection: Inspection | None,
+        lease: Lease | None,
+        progress: Progress,
     ) -> Mapping[Digest, bytes]:
         """Returns an analysis of every layer; reads those that nobody has read or is reading."""
         digests = tuple({layer.digest for layer in image.manifest.layers})
+        lacking: dict[Digest, bytes] = {}
 
-        async def read(layer: Descriptor, path: Path) -> None:
-            analysis = await self._cataloging.catalog(layer, path, patient=lease is not None and lease.patient)
-            await self._library.keep(layer.digest, analysis)
-            progress("layer", {"digest": layer.digest, "bytes": layer.size})
+        async def read(layer: LayerFile) -> None:
+            digest = layer.descriptor.digest
+            patient = lease is not None and lease.patient
+            analysis = await self._cataloging.catalog(layer, inspection, patient=patient)
+            if decode_head(analysis).lacking:
+                lacking[digest] = analysis
+            else:
+                await self._library.keep(digest, inspection, analysis)
+            progress("layer", {"digest": digest, "bytes": layer.descriptor.size})
 
         while True:
-            known = await self._library.known(digests)
+            known = {**await self._library.known(digests, inspection), **lacking}
             missing = {d.digest: d for d in image.manifest.layers if d.digest not in known}
             if not missing:
                 _check_diff_ids(image, known)
@@ -111,9 +125,9 @@ class ScanPipeline:
             ours = [digest for digest in missing if digest not in self._busy]
             self._busy |= {digest: asyncio.Event() for digest in ours}
             try:
-                turns = await self._library.take_turns(ours, lease)
+                turns = await self._library.take_turns(ours, inspection, lease)
                 layers = [missing[digest] for digest in ours if digest in turns]
-                await fetch_layers(source, layers, self._spool, read, self._settings.worker_processes)
+                await fetch_layers(source, layers, self._spool, read, self._bounds.worker_processes)
             finally:
                 for digest in ours:
                     self._busy.pop(digest).set()
@@ -123,7 +137,13 @@ class ScanPipeline:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _judge(
-        self, image: ResolvedImage, reference: str, analyses: Mapping[Digest, bytes], *, patient: bool
+        self,
+        image: ResolvedImage,
+        reference: str,
+        search: Search,
+        analyses: Mapping[Digest, bytes],
+        *,
+        patient: bool,
     ) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
         case = Case(
@@ -135,21 +155,21 @@ class ScanPipeline:
                 for descriptor, diff_id in zip(descriptors, diff_ids, strict=True)
             ),
             analyses=tuple(analyses[descriptor.digest] for descriptor in descriptors),
-            config=b"" if self._search.inspection is None else image.config.content,
-            kinds=self._search.kinds,
-            complaints=self._search.complaints,
+            config=b"" if search.inspection is None else image.config.content,
+            kinds=search.kinds,
+            complaints=search.complaints,
             engine=self._engine,
             data=self._data,
             now=self._clock.now(),
-            max_age=self._advisory_settings.max_age,
+            max_age=self._bounds.advisory_age,
         )
         run = self._workers.run_patiently if patient else self._workers.run
         try:
-            return await run(self._settings.match_seconds, judge_remotely, case)
+            return await run(self._bounds.match_seconds, judge_remotely, case)
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,
-                f"Matching {image.manifest.digest} took longer than {self._settings.match_seconds:.0f} seconds.",
+                f"Matching {image.manifest.digest} took longer than {self._bounds.match_seconds:.0f} seconds.",
                 hint="Raise DRYDOCK_SCANNER_MATCH_SECONDS if the image has that many packages.",
             ) from error
         except WorkerDied as error:
@@ -163,7 +183,7 @@ class ScanPipeline:
 def _check_diff_ids(image: ResolvedImage, analyses: Mapping[Digest, bytes]) -> None:
     """Holds what layers really unpack to, read now or long ago, against this image's configuration."""
     for layer, diff_id in zip(image.manifest.layers, image.config.diff_ids, strict=True):
-        found = decode_diff_id(analyses[layer.digest])
+        found = decode_head(analyses[layer.digest]).diff_id
         if found != diff_id:
             raise ScanFailure(
                 Reason.DIFF_ID_MISMATCH,

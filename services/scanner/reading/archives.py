@@ -1,28 +1,31 @@
-"""Archives: what lies in zip, tar and gzip files, a bounded part of it, whatever they claim to be."""
+"""Archives: what lies in zip, tar and packed files, a bounded part of it, whatever they claim to be."""
 
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
 from typing import IO, Final, NamedTuple, cast
 
+import zstandard
 from isal import isal_zlib
 
+from services.scanner.reading.packed import Form, Unpacked, form_of
 from services.scanner.reading.zips import Budget, Zip, ZipBroken
 
 _ZIP: Final = b"PK\x03\x04"
-_GZIP: Final = b"\x1f\x8b\x08"
 _TAR: Final = slice(257, 262)
 _BLOCK: Final = 512
-_STEP: Final = 1 << 16
 _UTF_8: Final = 0x800
 """Flag of a zip's entry whose name is UTF-8; the others are in the code page of the first PCs."""
 _DAMAGE: Final = (
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
     struct.error,
     cast("type[Exception]", isal_zlib.error),  # its stub takes the class for an instance
     EOFError,
@@ -63,7 +66,7 @@ class Skipped(NamedTuple):
 
 def is_archive(head: bytes) -> bool:
     """Tells by its first 512 bytes whether a file is an archive that is understood."""
-    return head[:4] == _ZIP or head[:3] == _GZIP or head[_TAR] == b"ustar"
+    return head[:4] == _ZIP or form_of(head) is not None or head[_TAR] == b"ustar"
 
 
 def members_of(content: bytes, bounds: Bounds) -> Iterator[Member | Skipped]:
@@ -89,8 +92,8 @@ class Opened:
         try:
             if content[:4] == _ZIP:
                 several = self._zip(content)
-            elif content[:3] == _GZIP:
-                several = self._gzip(content)
+            elif (form := form_of(content[:_BLOCK])) is not None:
+                several = self._packed(content, form)
             else:
                 several = self._tar(io.BytesIO(content))
             for item in several:
@@ -128,16 +131,19 @@ class Opened:
             if unpacked:
                 yield Member(name, bytes(unpacked))
 
-    def _gzip(self, content: bytes) -> Iterator[Member | Skipped]:
-        if gunzip(content, _BLOCK)[_TAR] == b"ustar":
-            unpacking = _Unpacking(content, self._budget.bytes)
+    def _packed(self, content: bytes, form: Form) -> Iterator[Member | Skipped]:
+        unpacked = Unpacked(content, form)
+        head = unpacked.read(_BLOCK)
+        if head[_TAR] == b"ustar":
+            stream = _Stream(head, unpacked, self._budget.bytes)
             try:
-                yield from self._tar(unpacking)
+                yield from self._tar(stream)
             finally:
-                self._budget.bytes = min(self._budget.bytes, max(unpacking.left, 0))
+                self._budget.bytes = min(self._budget.bytes, max(stream.left, 0))
         else:
             self._count()
-            yield self._bounded("", gunzip(content, min(self._bounds.member_bytes, self._budget.bytes) + 1))
+            most = min(self._bounds.member_bytes, self._budget.bytes) + 1
+            yield self._bounded("", head[:most] + unpacked.read(most - len(head)))
 
     def _tar(self, file: IO[bytes]) -> Iterator[Member | Skipped]:
         with tarfile.open(fileobj=file, mode="r|") as archive:
@@ -171,46 +177,25 @@ class Opened:
         return _Spent(f"it unpacks to more than the {self._bounds.total_bytes} bytes that are left for it")
 
 
-def gunzip(content: bytes, most: int) -> bytes:
-    """Unpacks at most so many bytes; several gzip files one after the other are one.
+class _Stream(io.BytesIO):
+    """A packed file whose beginning was read, so that nobody holds all of it."""
 
-    Raises:
-        EOFError: the file ends before its end.
-        isal_zlib.error: it is damaged.
-    """
-    unpacked = b""
-    while content[:3] == _GZIP and len(unpacked) < most:
-        decompressor = isal_zlib.decompressobj(31)
-        unpacked += decompressor.decompress(content, most - len(unpacked))
-        if not decompressor.eof and len(unpacked) < most:
-            raise EOFError
-        content = decompressor.unused_data
-    return unpacked
-
-
-class _Unpacking(io.BytesIO):
-    """A gzip file as it unpacks, so that nobody holds all of it."""
-
-    def __init__(self, content: bytes, most: int) -> None:
+    def __init__(self, head: bytes, unpacked: Unpacked, most: int) -> None:
         super().__init__()
-        self._packed = io.BytesIO(content)
-        self._decompressor = isal_zlib.decompressobj(31)
+        self._head = head
+        self._unpacked = unpacked
         self._most = most
         self.left = most
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Returns so many bytes, fewer at the end."""
-        unpacked = b""
         size = self._most if size is None or size < 0 else size
-        while len(unpacked) < size and not self._decompressor.eof:
-            packed = self._decompressor.unconsumed_tail or self._packed.read(_STEP)
-            if not packed:
-                raise EOFError
-            unpacked += self._decompressor.decompress(packed, size - len(unpacked))
-        self.left -= len(unpacked)
+        first, self._head = self._head[:size], self._head[size:]
+        told = first + self._unpacked.read(size - len(first))
+        self.left -= len(told)
         if self.left < 0:
             raise _Spent(f"it unpacks to more than the {self._most} bytes that are left for it")
-        return unpacked
+        return told
 
 
 class _Spent(Exception):

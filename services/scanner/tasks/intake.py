@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from services.kernel.bus.interface import Record
 from services.kernel.clock import Clock
@@ -102,16 +102,17 @@ class Intake:
         await self._store.insert_tasks(db, new)
         await self._teller.tell(db, new)
         tasks = {**known, **{task.task_id: task for task in new}}
-        ended = await self._end_with_scans(db, new, scans)
+        ended = await self._end_with_scans(db, new, scans.values())
         return {**tasks, **{task.task_id: task for task in ended if task.task_id in tasks}}
 
     async def _end_with_scans(
-        self, db: Connection, tasks: Sequence[TaskRecord], scans: Mapping[str, ScanRecord]
+        self, db: Connection, tasks: Sequence[TaskRecord], scans: Iterable[ScanRecord]
     ) -> Sequence[TaskRecord]:
         """Ends the tasks whose locked scans have ended, and all others that are open on these; tells so."""
+        outcomes = {scan.scan_id: scan.outcome for scan in scans if scan.outcome.state.ended}
         ended: list[TaskRecord] = []
-        for scan_id in sorted({task.scan_id for task in tasks if scans[task.scan_id].outcome.state.ended}):
-            ended += await self._store.end_tasks(db, scan_id, scans[scan_id].outcome, self._clock.now())
+        for scan_id in sorted(outcomes.keys() & {task.scan_id for task in tasks}):
+            ended += await self._store.end_tasks(db, scan_id, outcomes[scan_id], self._clock.now())
         await self._teller.tell(db, ended)
         return ended
 
@@ -127,7 +128,7 @@ class Intake:
             if again := await self._runs.reopen_task(db, task.task_id, scan.scan_id, _waiting(scan)):
                 opened.append(again)
         await self._teller.tell(db, opened)
-        await self._end_with_scans(db, opened, scans)
+        await self._end_with_scans(db, opened, scans.values())
 
     async def _tell_tags(self, db: Connection, requests: Sequence[ScanRequested]) -> None:
         await self._store.lock_tags(db, [request.image for request in requests])

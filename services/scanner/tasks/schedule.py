@@ -10,6 +10,7 @@ from services.kernel.db import Connection
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
+from services.scanner.inspectors.clamd import CLAMD_FAILED
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 
@@ -59,7 +60,9 @@ class Scheduler:
         """Returns the scans that are wanted by their ids, locked, as they stand.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
-        one that ended well, or can never end well, stays as it is. Locks are taken in the order of ids.
+        one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
+        who was asked stays, too, and readable: another one follows it, and is returned in its place. Locks are
+        taken in the order of ids; those of followers, after all others.
         """
         by_id = {each.key.scan_id: each for each in sorted(wanted, key=lambda each: -each.lane)}
         await self._store.hold_scans(
@@ -80,7 +83,19 @@ class Scheduler:
             state = scans[scan_id].outcome.state
             if state is not State.PENDING and not state.ended:
                 await self._store.hasten(db, scan_id, each.lane)
-        return scans
+        return {**scans, **await self._follow(db, [each for each in wanted if _lacks(scans[each.key.scan_id])])}
+
+    async def _follow(self, db: Connection, wanted: Sequence[Wanted]) -> Mapping[str, ScanRecord]:
+        """Returns the scans that make up for what those that were wanted lack, by the ids of the latter."""
+        if not wanted:
+            return {}
+        keys = {each.key.scan_id: each.key.following(each.key.scan_id) for each in wanted}
+        scans = await self.ensure(db, [dataclasses.replace(each, key=keys[each.key.scan_id]) for each in wanted])
+        return {scan_id: scans[key.scan_id] for scan_id, key in keys.items()}
+
+
+def _lacks(scan: ScanRecord) -> bool:
+    return scan.outcome.state is State.COMPLETE and scan.outcome.reason == CLAMD_FAILED
 
 
 def may_have_passed(reason: str) -> bool:

@@ -15,12 +15,12 @@ from services.kernel.model.reference import ImageReference
 from services.kernel.model.report import Report
 from services.kernel.workers.template import Template
 from services.registry.interface import ImageIndex
+from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.scan import Progress
 from services.scanner.reports import unpack_report
-from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.search import Search, ask_clamd, open_search
 from services.scanner.wiring.pipeline import open_pipeline
 from services.scanner.wiring.workers import one_shot_workers
 
@@ -52,8 +52,8 @@ async def one_shot(
         ScanFailure: the image cannot be scanned.
         ServiceError: the advisories cannot be read.
     """
-    settings, clock = ScannerSettings(), SystemClock()
-    search = await asyncio.to_thread(open_search, settings, data, kinds)
+    bounds, clock = read_bounds(), SystemClock()
+    search = await asyncio.to_thread(_search, bounds, data, kinds)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch = Path(folder)
         if advisories is not None:
@@ -64,13 +64,13 @@ async def one_shot(
             open_pipeline(
                 scratch / "spool",
                 library=RememberedAnalyses(),
-                workers=one_shot_workers(template, settings),
-                search=search,
+                workers=one_shot_workers(template, bounds),
+                search=lambda: search,
                 data=data,
-                settings=settings,
+                bounds=bounds,
                 clock=clock,
             ) as pipeline,
-            open_source(reference, access, settings.source) as source,
+            open_source(reference, access, bounds.source) as source,
         ):
             name = name_in_source(reference)
             result = await pipeline.scan(
@@ -86,6 +86,10 @@ async def one_shot(
     if isinstance(result, ImageIndex):
         raise TypeError("a named platform cannot resolve to an index")
     return unpack_report(result.report)
+
+
+def _search(bounds: ScanBounds, data: Path, kinds: frozenset[FindingKind]) -> Search:
+    return ask_clamd(open_search(bounds, data, kinds), bounds.clamd)
 
 
 async def _import(advisories: Path, data: Path, clock: Clock) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.kernel.clock import Clock
 from services.kernel.workers.pool import WorkerPool
-from services.scanner.advisories.settings import AdvisorySettings
+from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.search import Search
-from services.scanner.settings import ScannerSettings
 
 
 @asynccontextmanager
@@ -24,24 +23,21 @@ async def open_pipeline(
     *,
     library: AnalysisLibrary,
     workers: WorkerPool,
-    search: Search,
+    search: Callable[[], Search],
     data: Path,
-    settings: ScannerSettings,
+    bounds: ScanBounds,
     clock: Clock,
 ) -> AsyncIterator[ScanPipeline]:
     """Yields a pipeline whose spool lies in the folder until exit."""
-    async with LayerSpool(spool_folder, settings.spool_bytes) as spool:
+    async with LayerSpool(spool_folder, bounds.spool_bytes) as spool:
         yield ScanPipeline(
             library=library,
             spool=spool,
             workers=workers,
-            cataloging=CatalogStep(
-                workers, settings.layer_seconds, settings.layer_limits, inspection=search.inspection
-            ),
+            cataloging=CatalogStep(workers, bounds.layer_seconds, bounds.layers),
             search=search,
             engine=ENGINE,
             data=data,
-            settings=settings,
-            advisory_settings=AdvisorySettings(),
+            bounds=bounds,
             clock=clock,
         )

@@ -23,7 +23,7 @@ from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.advisories.shared import SharedAdvisories
 from services.scanner.advisories.store import AdvisoryStore
 from services.scanner.advisories.watch import AdvisoryWatch
-from services.scanner.analysers import analysers_key
+from services.scanner.analysers import analysers_key, search_key
 from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
@@ -31,7 +31,8 @@ from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import agings
 from services.scanner.search import open_search
-from services.scanner.settings import ScannerSettings
+from services.scanner.search_watch import SearchWatch
+from services.scanner.settings import ScannerSettings, bounds_of_settings
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.settle import Settler
@@ -58,14 +59,15 @@ async def server(
     The schema must be up to date. The spool below `data` is this process's own until exit.
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
+    bounds = bounds_of_settings(settings)
     ready = process.readiness.add("scanner")
-    search = await asyncio.to_thread(open_search, settings, data)
+    search = SearchWatch(await asyncio.to_thread(open_search, bounds, data), bounds.clamd)
+    await search.look()
     store, outbox = ScannerStore(), Outbox("scanner")
     files = AdvisoryFiles(data)
     watch = AdvisoryWatch(files, SharedAdvisories(files, AdvisoryStore(pool, FORMAT)))
     await watch.open()
-    analysers = analysers_key(search.inspection)
-    scheduler = Scheduler(store, EngineRelease(watch, analysers))
+    scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now)))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     run_store = RunStore()
@@ -82,21 +84,21 @@ async def server(
         clock=clock,
     )
     keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
-    workers = server_workers(settings)
-    library = StoredAnalyses(pool, store, analysers)
+    workers = server_workers(bounds)
+    library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,
         open_pipeline(
             data / "spool",
             library=library,
             workers=workers,
-            search=search,
+            search=lambda: search.now,
             data=data,
-            settings=settings,
+            bounds=bounds,
             clock=clock,
         ) as pipeline,
     ):
-        opener = functools.partial(open_repository, settings.source)
+        opener = functools.partial(open_repository, bounds.source)
         puller = Puller(rules=rules, open_source=opener, pipeline=pipeline)
         worker = Worker(
             owner=f"scanner-{ground.ids.uuid()}",
@@ -111,6 +113,7 @@ async def server(
         stopping = process.stopping
         process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
         process.start("scanner advisories", watch.run(stopping))
+        process.start("scanner signatures", search.run(stopping))
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, intake.see_pushes),
             ("scanner", SCAN_REQUESTS, intake.take_requests),

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.workers.forked import fork_template
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
-from services.kernel.workers.template import fork_template, spawn_template
+from services.kernel.workers.template import spawn_template
 from tests.builders.workers import spawned_workers
 
 
@@ -146,6 +147,17 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     pool = WorkerPool(partial(spawn_template, ("wave",)), processes=1, memory_bytes=1 << 30)
     assert "wave" not in sys.modules
     assert await pool.run(20, knows, "wave")
+
+
+async def test_a_worker_imports_what_comes_later_once_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    later = "tests.builders.imported_later"
+    pool = WorkerPool(partial(fork_template, (), (later,)), processes=1, memory_bytes=1 << 30)
+
+    assert not await pool.run(10, knows, later)
+    async with asyncio.timeout(10):
+        while not await pool.run(10, knows, later):
+            await asyncio.sleep(0.05)
 
 
 async def test_workers_end_with_their_template() -> None:

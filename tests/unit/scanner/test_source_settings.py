@@ -11,13 +11,14 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.template import spawn_template
 from services.lab.image import write_layout
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
-from services.scanner.settings import ScannerSettings
+from services.scanner.bounds import ScanBounds
+from services.scanner.settings import ScannerSettings, bounds_of_settings
 from services.scanner.wiring.one_shot import one_shot
 from tests.builders.images import an_image
 
 
-def test_settings_that_nobody_changed_are_those_of_the_source() -> None:
-    assert ScannerSettings().source == SourceSettings()
+def test_settings_that_nobody_changed_are_the_bounds_that_are_used_without_reading_any() -> None:
+    assert bounds_of_settings() == ScanBounds()
 
 
 def test_every_setting_of_registries_arrives(monkeypatch: pytest.MonkeyPatch) -> None:

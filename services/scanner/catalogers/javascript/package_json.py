@@ -35,8 +35,9 @@ class NodeCataloger(RecordCataloger):
     """Reads `package.json` of packages; of a project's own nothing is known to anybody else."""
 
     name = "node"
-    version = 1
+    version = 2
     kind = PackageFormat.NPM
+    unversioned = True
     hints = Hints(names=("package.json",))
     max_bytes = 16 << 20
 
@@ -56,8 +57,7 @@ class NodeCataloger(RecordCataloger):
         return _FOLDER.fullmatch(path) is not None
 
     def records(self, path: str, content: bytes) -> Iterator[Record]:
-        """One package, which its folder names where it does not; what has no version was never published."""
+        """One package, which its folder names where it does not. Without a version it came from no registry."""
         told = read_json(content, _Package)
         folder = _NAME.search(path.removesuffix("/package.json"))
-        if told.version:
-            yield Record(told.name or (folder[0] if folder else ""), told.version)
+        yield Record(told.name or (folder[0] if folder else ""), told.version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from services.kernel.model.finding import SourcePackage
@@ -15,7 +16,8 @@ from services.scanner.catalogers.interface import (
     OwnedFile,
     PackageFormat,
 )
-from services.scanner.catalogers.systems.ownership import owned_files
+from services.scanner.catalogers.systems.ownership import MAX_OWNED, owned_files
+from services.scanner.catalogers.systems.stanzas import stanzas
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
@@ -23,8 +25,8 @@ _PLACES: Final = frozenset({"lib/apk/db/installed", "usr/lib/apk/db/installed"})
 _FOLDERS: Final = frozenset({"lib/apk", "lib/apk/db", "usr/lib/apk", "usr/lib/apk/db"})
 """Not /lib itself: it is a link in many images that never had the database."""
 
-_BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
 _FIELD = re.compile(rb"^([PVAo]):(.*)$", re.MULTILINE)
+_FOLDER: Final = b"\nF:"
 _FILE = re.compile(rb"^R:(.*)$", re.MULTILINE)
 
 
@@ -32,7 +34,7 @@ class ApkCataloger(Cataloger):
     """Reads the installed database."""
 
     name = "apk"
-    version = 3
+    version = 4
     hints = Hints(names=("installed",))
     max_bytes = 256 << 20
 
@@ -49,12 +51,11 @@ class ApkCataloger(Cataloger):
         complaints = Complaints(path)
         found: dict[FoundPackage, None] = {}
         owned: list[OwnedFile] = []
-        for number, record in enumerate(_BLANK_LINE.split(content), start=1):
-            if record.strip():
-                package = _package(record, number, complaints)
-                if package is not None:
-                    found[package] = None
-                    owned.extend(owned_files(package.name, _folders(record)))
+        for number, record in stanzas(content, complaints):
+            package = _package(record, number, complaints)
+            if package is not None:
+                found[package] = None
+                owned.extend(islice(owned_files(package.name, _folders(record)), MAX_OWNED - len(owned)))
         return Evidence(
             path=path,
             cataloger=self.name,
@@ -66,8 +67,9 @@ class ApkCataloger(Cataloger):
 
 def _package(record: bytes, number: int, complaints: Complaints) -> FoundPackage | None:
     fields: dict[bytes, str] = {}
-    for key, value in _FIELD.findall(record):
-        fields.setdefault(key, to_text(value))
+    for each in _FIELD.finditer(record):
+        if each[1] not in fields:
+            fields[each[1]] = to_text(each[2])
     name, version = fields.get(b"P", ""), fields.get(b"V", "")
     label = f"The record of {name}" if name else f"Record {number}"
     if not is_word(name):
@@ -91,6 +93,9 @@ def _package(record: bytes, number: int, complaints: Complaints) -> FoundPackage
 
 def _folders(record: bytes) -> Iterator[tuple[str, Iterator[str]]]:
     """Yields each folder of a package (F:) with the files in it (R:), which follow."""
-    for block in record.split(b"\nF:")[1:]:
-        folder, _, rest = block.partition(b"\n")
-        yield to_text(folder), map(to_text, _FILE.findall(rest))
+    start = record.find(_FOLDER)
+    while start >= 0:
+        end = record.find(_FOLDER, start + 1)
+        folder, _, rest = record[start + len(_FOLDER) : end if end >= 0 else len(record)].partition(b"\n")
+        yield to_text(folder), (to_text(each[1]) for each in _FILE.finditer(rest))
+        start = end

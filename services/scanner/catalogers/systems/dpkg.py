@@ -7,6 +7,7 @@ from typing import Final
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, Hints, PackageFormat
+from services.scanner.catalogers.systems.stanzas import stanzas
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 _STATUS: Final = "var/lib/dpkg/status"
@@ -24,8 +25,9 @@ _STATES: Final = _ABSENT | {
     "triggers-pending",
     "installed",
 }
-_BLANK_LINE = re.compile(rb"(?:^|\n)(?:[ \t\r]*\n)+")
-_FIELD = re.compile(rb"^(Package|Status|Version|Architecture|Source):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+_FIELD = re.compile(
+    rb"^(Package|Status|Version|Architecture|Source|Maintainer):[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE
+)
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 
 
@@ -33,7 +35,7 @@ class DpkgCataloger(Cataloger):
     """Reads `status` and `status.d`."""
 
     name = "dpkg"
-    version = 2
+    version = 3
     hints = Hints(folders=(_STATUS,))
     max_bytes = 256 << 20
 
@@ -53,18 +55,18 @@ class DpkgCataloger(Cataloger):
         """Every record that is not known to be absent; a package without a version is only warned about."""
         complaints = Complaints(path)
         found: dict[FoundPackage, None] = {}
-        for number, record in enumerate(_BLANK_LINE.split(content), start=1):
-            if record.strip():
-                package = _package(record, number, path == _STATUS, complaints)
-                if package is not None:
-                    found[package] = None
+        for number, record in stanzas(content, complaints):
+            package = _package(record, number, path == _STATUS, complaints)
+            if package is not None:
+                found[package] = None
         return Evidence(path=path, cataloger=self.name, packages=tuple(found), warnings=complaints.warnings())
 
 
 def _package(record: bytes, number: int, with_status: bool, complaints: Complaints) -> FoundPackage | None:
     fields: dict[bytes, str] = {}
-    for key, value in _FIELD.findall(record):
-        fields.setdefault(key.lower(), to_text(value))
+    for each in _FIELD.finditer(record):
+        if (key := each[1].lower()) not in fields:
+            fields[key] = to_text(each[2])
     name, version = fields.get(b"package", ""), fields.get(b"version", "")
     label = f"The record of {name}" if name else f"Record {number}"
     if not is_word(name):
@@ -84,6 +86,7 @@ def _package(record: bytes, number: int, with_status: bool, complaints: Complain
         name=name,
         version=version,
         arch=arch,
+        vendor=shown(fields.get(b"maintainer", "")),
         source=_source(fields.get(b"source", ""), version, label, complaints),
     )
 

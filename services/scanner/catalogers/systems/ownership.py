@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from services.scanner.catalogers.interface import Cataloger, Evidence, Hints, OwnedFile
@@ -65,5 +66,6 @@ class DpkgFilesCataloger(Cataloger):
     def read(self, path: str, content: bytes) -> Evidence:
         """What is no list tells of no files: the packages in question are judged by themselves."""
         owner = path[path.rfind("/") + 1 : path.rfind(".")].partition(":")[0]
-        found = (OwnedFile(to_text(each), owner) for each in _LISTED.findall(content))
+        listed = islice(_LISTED.finditer(content), MAX_OWNED)
+        found = (OwnedFile(to_text(each[1]), owner) for each in listed)
         return Evidence(path=path, cataloger=self.name, owned=tuple(found))

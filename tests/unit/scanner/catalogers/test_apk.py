@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.records import MAX_RECORDS
 from services.scanner.catalogers.systems.apk import ApkCataloger
+from services.scanner.catalogers.systems.ownership import MAX_OWNED
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
 PATH = "lib/apk/db/installed"
@@ -38,6 +42,29 @@ Z:Q1olh8TpdAi2QnTl4FK3TjdUiSwTo=
 
 def read(content: bytes) -> Evidence:
     return ApkCataloger().read(PATH, content)
+
+
+def test_database_with_more_packages_than_can_be_installed_is_cut_and_told() -> None:
+    evidence = read(b"".join(b"P:p%d\nV:1\n\n" % each for each in range(MAX_RECORDS + 2)))
+
+    assert len(evidence.packages) == MAX_RECORDS
+    [warning] = evidence.warnings
+    assert warning.message == f"The database in /{PATH} tells of more than {MAX_RECORDS} packages."
+
+
+@pytest.mark.parametrize("line", [b"o:x\n", b"F:x\n", b"R:x\n", b"F:usr/share/java\nR:x.jar\n"])
+def test_record_of_a_million_lines_takes_no_memory_for_each(line: bytes) -> None:
+    content = b"P:x\nV:1\nF:usr/share/java\n" + line * 200_000
+
+    tracemalloc.start()
+    try:
+        evidence = read(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(evidence.packages) == 1
+    assert peak < 2 * len(content) + 300 * MAX_OWNED
 
 
 def test_record_is_read_with_architecture_and_origin() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import SourcePackage
 from services.scanner.catalogers.interface import Evidence, FoundPackage, PackageFormat
+from services.scanner.catalogers.records import MAX_RECORDS
 from services.scanner.catalogers.systems.dpkg import DpkgCataloger
 from services.scanner.reading.complaints import PACKAGE_RECORD_BROKEN
 
@@ -40,6 +43,38 @@ def test_record_is_read_with_epoch_architecture_and_source() -> None:
             source=SourcePackage(name="openssl", version="3.0.11-1"),
         ),
     )
+
+
+def test_database_with_more_packages_than_can_be_installed_is_cut_and_told() -> None:
+    content = b"".join(
+        b"Package: p%d\nStatus: install ok installed\nVersion: 1\n\n" % each for each in range(MAX_RECORDS + 2)
+    )
+
+    evidence = read(content)
+
+    assert len(evidence.packages) == MAX_RECORDS
+    [warning] = evidence.warnings
+    assert warning.message == f"The database in /{STATUS} tells of more than {MAX_RECORDS} packages."
+
+
+def test_record_of_a_million_fields_takes_no_memory_for_each() -> None:
+    content = RECORD.removesuffix(b"\n") + b"\nSource: x" * 200_000
+
+    tracemalloc.start()
+    try:
+        evidence = read(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(evidence.packages) == 1
+    assert peak < 2 * len(content)
+
+
+def test_maintainer_is_the_vendor() -> None:
+    (package,) = read(RECORD + b"Maintainer: Docker <support@docker.com>\n").packages
+
+    assert package.vendor == "Docker <support@docker.com>"
 
 
 def test_source_without_version_has_the_binary_s() -> None:

@@ -39,8 +39,14 @@ def test_package_is_what_its_description_says(path: str, content: str, package: 
     assert told(path, content) == [package]
 
 
-def test_description_without_a_version_is_no_package() -> None:
-    assert told("app/node_modules/x/package.json", '{"name": "x", "type": "module"}') == []
+def test_package_without_a_version_is_one_of_an_unknown_version() -> None:
+    assert told("app/node_modules/x/package.json", '{"name": "x", "private": true}') == [("x", "")]
+    assert told("app/node_modules/x/package.json", '{"type": "module"}') == [("x", "")]
+
+
+@pytest.mark.parametrize("path", ["x/esm/package.json", "@x/y/dist/cjs/package.json", ".cache/x/package.json"])
+def test_description_of_a_folder_within_a_package_is_none_of_a_package(path: str) -> None:
+    assert not NodeCataloger().counts(f"app/node_modules/{path}")
 
 
 @pytest.mark.parametrize(

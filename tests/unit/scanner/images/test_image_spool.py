@@ -18,6 +18,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer
 from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.scanner.images.spool import LayerSpool
+from services.scanner.layers.file import LayerFile
 from services.scanner.pipeline.fetch import fetch_layers
 from tests.builders.images import a_layer, layer_descriptor
 
@@ -276,8 +277,8 @@ async def test_every_layer_is_fetched_once_and_handed_on(spool: LayerSpool, tmp_
     source = GatedSource(ONE, TWO, THREE)
     got: dict[str, bytes] = {}
 
-    async def analyse(layer: Descriptor, path: Path) -> None:
-        got[layer.digest] = await asyncio.to_thread(path.read_bytes)
+    async def analyse(layer: LayerFile) -> None:
+        got[layer.descriptor.digest] = await asyncio.to_thread(layer.path.read_bytes)
 
     layers = [layer_descriptor(layer) for layer in (ONE, TWO, ONE, THREE)]
     await fetch_layers(source, layers, spool, analyse)
@@ -288,7 +289,7 @@ async def test_every_layer_is_fetched_once_and_handed_on(spool: LayerSpool, tmp_
 
 
 async def test_fetch_cancelled_at_any_moment_leaves_nothing(tmp_path: Path) -> None:
-    async def analyse(layer: Descriptor, path: Path) -> None:
+    async def analyse(layer: LayerFile) -> None:
         await asyncio.sleep(0)
 
     async def fetch() -> None:
@@ -309,7 +310,7 @@ async def test_no_more_layers_than_allowed_are_in_work(spool: LayerSpool) -> Non
     both = asyncio.Barrier(2)
     both = asyncio.Barrier(2)
 
-    async def analyse(layer: Descriptor, path: Path) -> None:
+    async def analyse(layer: LayerFile) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
@@ -325,7 +326,7 @@ async def test_no_more_layers_than_allowed_are_in_work(spool: LayerSpool) -> Non
 async def test_first_failure_ends_the_fetch_as_itself(spool: LayerSpool, tmp_path: Path) -> None:
     source = GatedSource(ONE, TWO, gate=asyncio.Event())
 
-    async def analyse(layer: Descriptor, path: Path) -> None:
+    async def analyse(layer: LayerFile) -> None:
         raise ScanFailure(Reason.LAYER_CORRUPT, "Broken.")
 
     async with spool.lease(GatedSource(ONE), layer_descriptor(ONE)):
@@ -353,7 +354,7 @@ async def test_layer_that_cannot_be_read_is_refused_before_anything_is_fetched(
     source = GatedSource(ONE)
     strange = Descriptor(media_type=media_type, digest=TWO.digest, size=len(TWO.content))
 
-    async def analyse(layer: Descriptor, path: Path) -> None:
+    async def analyse(layer: LayerFile) -> None:
         raise AssertionError(layer)
 
     with pytest.raises(ScanFailure) as caught:

@@ -22,6 +22,7 @@ from services.scanner.inspectors.config import inspect_config
 from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.inspection import Inspection
+from services.scanner.inspectors.interface import Seen
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.inspectors.masking import mask
 from services.scanner.inspectors.sshd import inspect_sshd
@@ -215,6 +216,7 @@ def test_a_member_with_a_name_that_leads_out_is_only_a_name() -> None:
 @given(st.binary(max_size=400) | st.text(alphabet="ro:x0$*!\n", max_size=200).map(str.encode))
 def test_account_files_never_raise(content: bytes) -> None:
     for seen in (*inspect_shadow(content), *inspect_passwd(content), *inspect_sshd(content)):
+        assert isinstance(seen, Seen)
         assert seen.line >= 1
 
 
@@ -255,3 +257,41 @@ def test_globs() -> None:
     assert [globs.of(path) for path in ("a.env", "etc/apt/x", "root/a/b/x")] == [[], [], []]
     with pytest.raises(ValueError, match="neither"):
         Globs([("**/*.key", 1)])
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("etc/passwd", "u:x:1:1::/:/bin/sh\n"),
+        ("etc/shadow", "u:*:19000::::::\n"),
+        ("etc/ssh/sshd_config", "# nothing\n"),
+    ],
+)
+@pytest.mark.parametrize(("lines", "told"), [(10_000, 0), (10_001, 1)])
+def test_a_file_that_is_looked_at_in_part_is_told(path: str, line: str, lines: int, told: int) -> None:
+    inspector = ContentInspector(Inspection())
+
+    assert inspector.file(path, (line * lines).encode(), 0o644) == []
+
+    warnings = inspector.skipped()
+    assert [(each.code, each.path) for each in warnings] == [("CONTENT_NOT_READ", f"/{path}")] * told
+    assert all("its first 10000 lines" in each.message for each in warnings)
+
+
+@pytest.mark.parametrize(("path", "told"), [("app/.env", True), ("app/data", False)])
+def test_a_file_too_large_for_the_rules_about_its_name_is_told(path: str, told: bool) -> None:
+    inspector = ContentInspector(Inspection(limits=InspectionLimits(window_bytes=1 << 10)))
+    content = b"A=b\n" * 1_000
+
+    assert list(inspector.passing(path, iter([memoryview(content)]), len(content)).finish()) == []
+
+    assert [each.path for each in inspector.skipped()] == [f"/{path}"] * told
+
+
+def test_a_sparse_file_that_rules_about_its_name_do_not_see_is_told() -> None:
+    inspector = ContentInspector(Inspection())
+
+    assert list(inspector.passing("app/.env", iter([memoryview(b"A=b")]), 3).finish()) == []
+
+    [warning] = inspector.skipped()
+    assert "sparse" in warning.message

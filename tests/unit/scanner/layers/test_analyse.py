@@ -11,7 +11,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, LayerBuilder
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.layers.analyse import analyse_layer
-from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_diff_id, encode_analysis
+from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_head, encode_analysis
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.layers.paths import fingerprint
 from tests.builders.tars import END, analysis_of, layer_file, long_name, padded, tar_file, tar_header
@@ -227,6 +227,16 @@ def test_what_is_kept_by_name_is_bounded_by_what_the_names_take(tmp_path: Path) 
         assert failure.why is Reason.LAYER_TOO_MANY_ENTRIES
 
 
+def test_what_is_kept_by_name_is_paid_for_with_the_folders_on_its_way(tmp_path: Path) -> None:
+    shallow, deep = LayerBuilder(), LayerBuilder()
+    for number in range(30):
+        shallow.file(f"{number}/{'d' * 1_800}/packages", "one 1\n")
+        deep.file(f"{number}/{'d/' * 900}packages", "one 1\n")
+
+    assert analysis_of(tmp_path, shallow).evidence
+    assert refusal(tmp_path, deep, LayerLimits()).why is Reason.LAYER_TOO_MANY_ENTRIES
+
+
 DEEP = "/".join("d" * 8)
 
 
@@ -276,7 +286,7 @@ def test_the_diff_id_is_read_without_the_rest(tmp_path: Path) -> None:
         str(layer_file(tmp_path, built)), media_type="", limits=LayerLimits(), catalogers=CATALOGERS
     )
 
-    assert decode_diff_id(encoded) == decode_analysis(encoded).diff_id == built.diff_id
+    assert decode_head(encoded).diff_id == decode_analysis(encoded).diff_id == built.diff_id
 
 
 _PARTS = st.sampled_from(["a", "packages", ".wh.a", ".wh..wh..opq", "..", ".", "", ".wh."])

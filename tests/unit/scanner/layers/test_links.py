@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.lab.layer import LayerBuilder
 from services.scanner.layers.links import Names, real_path
-from services.scanner.layers.ways import links_that_matter, ways
+from services.scanner.layers.ways import links_that_matter, places, ways
 from tests.builders.tars import analysis_of
 
 MERGED = {"lib": "usr/lib", "sbin": "/usr/sbin", "usr/sbin": "bin"}
@@ -95,3 +95,40 @@ def test_links_that_matter_for_one_another_are_found_in_no_time(tmp_path: Path) 
     assert time.process_time() - begun < 1
     assert len(found) == 5_000
     assert "elsewhere/l" not in found
+
+
+@pytest.mark.parametrize("top", ["lib", "usr/lib"])
+def test_links_that_matter_are_found_in_the_time_of_deep_paths(top: str, tmp_path: Path) -> None:
+    layer = LayerBuilder().symlink("lib", "usr/lib")
+    for number in range(8):
+        layer.file("/".join([top, f"{number}", *["d"] * 900, "packages"]), "one 1\n")
+    analysis = analysis_of(tmp_path, layer)
+    begun = time.process_time()
+
+    found = links_that_matter([analysis])
+
+    assert time.process_time() - begun < 1
+    assert found == {"lib"}
+
+
+@given(
+    links=st.dictionaries(
+        st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join),
+        st.sets(st.lists(st.sampled_from(["a", "b", "c", "..", ".", ""]), min_size=1, max_size=4).map("/".join)),
+        max_size=6,
+    ),
+    path=st.lists(st.sampled_from("abc"), min_size=1, max_size=5).map("/".join),
+)
+def test_places_are_the_ways_of_all_parents(links: dict[str, set[str]], path: str) -> None:
+    expected: set[str] = set()
+    pending = [path]
+    while pending:
+        if (whole := pending.pop()) and whole not in expected:
+            expected.add(whole)
+            pending += [
+                whole.rpartition("/")[0],
+                *(ways(whole, links) or ()),
+                *(ways(whole, links, last=True) or ()),
+            ]
+
+    assert set(places(path, links, set())) == expected

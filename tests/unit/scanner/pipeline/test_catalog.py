@@ -12,6 +12,7 @@ from services.lab.layer import BuiltLayer, Compression, LayerBuilder
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger, Evidence
 from services.scanner.layers.analysis import decode_analysis
+from services.scanner.layers.file import LayerFile
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.catalog import CatalogStep
 from tests.builders.tars import LineCataloger, layer_file
@@ -61,7 +62,7 @@ async def catalogued(
     descriptor = Descriptor(
         media_type=layer.media_type_for(docker=False), digest=layer.digest, size=len(layer.content)
     )
-    return await step.catalog(descriptor, layer_file(folder, layer))
+    return await step.catalog(LayerFile(descriptor, layer_file(folder, layer)))
 
 
 async def test_a_layer_is_analysed_in_a_worker(tmp_path: Path) -> None:

@@ -168,6 +168,47 @@ def test_packages_that_another_vendor_built_are_told(
 
 
 @pytest.mark.parametrize(
+    ("version", "maintainer", "named"),
+    [
+        ("5:24.0.7-1~debian.12~bookworm", "Docker <support@docker.com>", "Docker <support@docker.com>"),
+        ("2.40.1", "GitHub", "GitHub"),
+        (
+            "1.25.3-1~bookworm",
+            "NGINX Packaging <nginx-packaging@f5.com>",
+            "NGINX Packaging <nginx-packaging@f5.com>",
+        ),
+        (
+            "16.1-1.pgdg120+1",
+            "Debian PostgreSQL Maintainers <team+postgresql@tracker.debian.org>",
+            "Debian PostgreSQL",
+        ),
+        ("18.19.0-1nodesource1", "", "somebody"),
+        ("8.3.0-1+0~20231123.12+debian12~1.gbp2a3b", "Debian PHP Maintainers <x@debian.org>", "Debian PHP"),
+        ("1.22.1-9", "Debian Nginx Maintainers <pkg-nginx-maintainers@alioth-lists.debian.net>", ""),
+        ("1.0", "GitHub Fan <fan@debian.org>", ""),
+        ("15.5-0+deb12u1", "Debian PostgreSQL Maintainers <team+postgresql@tracker.debian.org>", ""),
+    ],
+)
+@pytest.mark.parametrize("release", ['ID=debian\nVERSION_ID="12"\n', 'ID=ubuntu\nVERSION_ID="22.04"\n'])
+def test_debs_that_known_vendors_built_are_told(
+    version: str, maintainer: str, named: str, release: str, tmp_path: Path
+) -> None:
+    status = dpkg_status(x=version) + f"Maintainer: {maintainer}\n"
+    layer = LayerBuilder().file("etc/os-release", release).file(STATUS, status)
+
+    told = [each for each in coalesced([layer], tmp_path)[0].warnings if each.code == "FOREIGN_PACKAGES"]
+
+    assert [named in each.message for each in told] == ([True] if named else [])
+
+
+def test_debian_s_own_packages_are_nobody_else_s(tmp_path: Path) -> None:
+    status = (Path(__file__).parents[3] / "fixtures" / "packages" / "debian-12.status").read_bytes()
+    layer = LayerBuilder().file("etc/os-release", 'ID=debian\nVERSION_ID="12"\n').file(STATUS, status)
+
+    assert coalesced([layer], tmp_path)[0].warnings == ()
+
+
+@pytest.mark.parametrize(
     "trace",
     [
         {PRO: '{"attached": true, "services": [{"name": "esm-apps", "status": "enabled"}]}'},

@@ -1,0 +1,46 @@
+"""A template that is a fork of the program: it imports what workers need while the program imports the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # each side imports its own half after the fork
+    from services.kernel.workers.template import Template
+
+
+def fork_template(preload: Sequence[str], later: Sequence[str] = ()) -> Template:
+    """Forks this very process, which must have one thread: nothing is started or imported twice.
+
+    The template imports what it is to `preload` before it forks; a worker that waits imports what comes `later`.
+
+    Raises:
+        RuntimeError: there is a thread: a lock that it holds would never be let go in a worker.
+    """
+    if threading.active_count() > 1:
+        raise RuntimeError("a process with threads cannot be forked")
+    ours, theirs = socket.socketpair()
+    parent, pid = os.getpid(), os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            from services.kernel.workers.served import serve_template  # noqa: PLC0415
+
+            serve_template(theirs, preload, later, parent)
+        finally:
+            os._exit(0)
+    theirs.close()
+    from services.kernel.workers.template import Template  # noqa: PLC0415
+
+    return Template(ours, lambda: _end(pid))
+
+
+def _end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)

@@ -1,0 +1,23 @@
+"""What the worker processes of a scanner are forked from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from services.kernel.workers.forked import fork_template
+
+if TYPE_CHECKING:  # it is forked before anything else is imported
+    from services.kernel.workers.template import Template
+
+_FIRST: Final = ("services.scanner.layers.analyse",)
+_LATER: Final = ("services.scanner.pipeline.judge",)
+MODULES: Final = (*_FIRST, *_LATER)
+"""What workers will need."""
+
+
+def one_shot_template() -> Template:
+    """Forks what the workers of one scan come from: while the program imports more, it imports what they need.
+
+    Call it before anything starts a thread.
+    """
+    return fork_template(_FIRST, _LATER)
