@@ -32,7 +32,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "instance": _Entry("instance", "Registries that Drydock looks after."),
         "rule": _Entry("rule", "Scan rules: what is scanned, when, and who is told."),
         "target": _Entry("target", "Targets: who is told."),
-        "task": _Entry("task", "Scan tasks: start one, watch them."),
+        "task": _Entry("task", "Scan tasks: start, watch, call off, try again."),
         "status": _Entry("status", "Tells where the scan of an image stands."),
         "findings": _Entry("findings", "What is wrong with an image."),
         "report": _Entry("report", "Prints all that the last scan of an image says."),

@@ -1,4 +1,4 @@
-"""`drydock rule`: what is scanned, when, and who is told."""
+"""`drydock rule`: what is scanned, when, and who is told; runs of rules are in `rule_run.py`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from services.cli.options import (
     examples,
 )
 from services.cli.output import Output, Record, to_record
+from services.cli.rule_run import RuleArgument, preview, run
 
 if TYPE_CHECKING:
     from drydock.rules.v1.scan_rule_pb2 import ScanRule
@@ -39,6 +40,8 @@ _COLUMNS = (
     "trigger",
     "scan_type",
     "target_ids",
+    "schedule",
+    "next_run_time",
 )
 
 
@@ -64,7 +67,6 @@ class ScanType(enum.Enum):
     SBOM = "sbom"
 
 
-RuleArgument = Annotated[str, typer.Argument(metavar="RULE_ID", help="Id of the rule, `crscnr-…`.")]
 NamespaceOption = Annotated[
     list[str] | None, typer.Option("--namespace", metavar="NS", help="Namespace; may be repeated for that scope.")
 ]
@@ -74,12 +76,19 @@ RepoOption = Annotated[
 TargetOption = Annotated[
     list[str] | None, typer.Option("--target", metavar="TARGET_ID", help="Who is told; may be repeated.")
 ]
+ScheduleOption = Annotated[
+    str | None,
+    typer.Option(
+        "--schedule", metavar="CRON", help="When it is run by itself: minute, hour, day, month, weekday, in UTC."
+    ),
+]
 
 
 @app.command(
     epilog=examples(
         "drydock rule create prod all --scope instance --tag '.*' --target tgt-…",
         "drydock rule create prod releases --scope namespace --namespace team --tag 'v[0-9.]+'",
+        "drydock rule create prod weekly --scope instance --tag '.*' --trigger manual --schedule '30 2 * * MON'",
     )
 )
 def create(
@@ -95,6 +104,7 @@ def create(
         ScanType, typer.Option(help="What is wrong, or what is inside: one scan answers both; it never changes.")
     ] = ScanType.VUL,
     target: TargetOption = None,
+    schedule: ScheduleOption = None,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
@@ -115,6 +125,7 @@ def create(
             tag=tag,
             trigger=trigger,
             targets=target or [],
+            schedule=schedule,
         )
         return to_record((await client.rules.CreateScanRule(CreateScanRuleRequest(rule=rule))).rule)
 
@@ -170,6 +181,8 @@ def update(
     repo: RepoOption = None,
     trigger: Annotated[Trigger | None, typer.Option(help="Every push that matches, or a person.")] = None,
     target: TargetOption = None,
+    schedule: ScheduleOption = None,
+    no_schedule: Annotated[bool, typer.Option("--no-schedule", help="Run it by itself no more.")] = False,
     no_target: Annotated[bool, typer.Option("--no-target", help="Tell nobody any more.")] = False,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
@@ -181,7 +194,10 @@ def update(
     """
     if target and no_target:
         raise typer.BadParameter("--target and --no-target exclude each other.")
-    if not no_target and all(given is None for given in (name, scope, tag, namespace, repo, trigger, target)):
+    if schedule and no_schedule:
+        raise typer.BadParameter("--schedule and --no-schedule exclude each other.")
+    given = (name, scope, tag, namespace, repo, trigger, target, schedule)
+    if not no_target and not no_schedule and all(value is None for value in given):
         raise typer.BadParameter("Name at least one thing to change.")
 
     async def work(client: Client) -> Record:
@@ -200,6 +216,7 @@ def update(
             tag=tag,
             trigger=trigger,
             targets=[] if no_target else target,
+            schedule="" if no_schedule else schedule,
         )
         return to_record((await client.rules.UpdateScanRule(UpdateScanRuleRequest(rule=rule))).rule)
 
@@ -224,6 +241,10 @@ def delete(
     shown(work, server=server, data=data, output=output)
 
 
+app.command()(preview)
+app.command()(run)
+
+
 async def _find(client: Client, rule_id: str) -> ScanRule:
     from drydock.rules.v1.rules_service_pb2 import GetScanRuleRequest
 
@@ -239,6 +260,7 @@ def _apply(
     tag: str | None,
     trigger: Trigger | None,
     targets: list[str] | None,
+    schedule: str | None,
 ) -> None:
     """Puts what is not None into the rule."""
     from drydock.rules.v1 import scan_rule_pb2 as pb
@@ -249,6 +271,8 @@ def _apply(
         rule.trigger = pb.Trigger.Value(f"TRIGGER_{trigger.name}")
     if tag is not None:
         rule.tag_pattern = tag
+    if schedule is not None:
+        rule.schedule = schedule
     for field, values in ((rule.namespaces, namespaces), (rule.repo_names, repos), (rule.target_ids, targets)):
         if values is not None:
             field[:] = values

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 
-_READS: Final = ("Get", "List")
+_READS: Final = ("Get", "List", "Preview")
 AUDITED: Final = frozenset(
     method
     for method, least in MINIMAL_ROLES.items()

@@ -12,7 +12,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from services.gateway.api import AuditRecord, DeadLetter, Key, Role
-from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, Place
+from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, Place
 from services.kernel.errors import invalid
 
 _ROLES = {
@@ -27,6 +27,7 @@ _KINDS: Mapping[str, type[Message]] = MappingProxyType(
     {
         IMAGE_EVENTS: image_event_pb2.ImageEvent,
         SCAN_REQUESTS: scan_request_pb2.ScanRequest,
+        BULK_REQUESTS: scan_request_pb2.ScanRequest,
         SCAN_EVENTS: scan_event_pb2.ScanEvent,
     }
 )

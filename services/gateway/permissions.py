@@ -59,9 +59,13 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _RULES + "SetSync": Role.OPERATOR,
         _RULES + "SyncNow": Role.OPERATOR,
         _RULES + "GetSync": Role.VIEWER,
+        _RULES + "PreviewScanRule": Role.CLIENT,  # it makes us ask the registry
+        _RULES + "RunScanRule": Role.CLIENT,
         _SCANNER + "CreateScanTask": Role.CLIENT,
         _SCANNER + "GetScanTask": Role.VIEWER,
         _SCANNER + "ListScanTasks": Role.VIEWER,
+        _SCANNER + "CancelScanTask": Role.CLIENT,
+        _SCANNER + "RerunScanTask": Role.CLIENT,
         _SCANNER + "GetImageStatus": Role.VIEWER,
         _SCANNER + "ListFindings": Role.VIEWER,
         _SCANNER + "GetReport": Role.VIEWER,

@@ -24,6 +24,7 @@ from services.gateway.webhooks.address import WebhookAddress
 from services.gateway.webhooks.distribution import DistributionWebhook
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
+from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
@@ -100,6 +101,7 @@ async def server(
         app=app,
         webhooks=webhooks,
     )
+    process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
     part = process.readiness.add("gateway")
     grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
     part.set(True)

@@ -30,8 +30,8 @@ class Outbox:
         self.schema = schema
         self.channel = f"drydock_outbox_{schema}"
         self._insert = (
-            f"INSERT INTO {schema}.outbox (topic, key, value, headers) "  # noqa: S608 - one of SCHEMAS
-            "SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::jsonb[])"
+            f"WITH added AS (INSERT INTO {schema}.outbox (topic, key, value, headers) "  # noqa: S608 - one of SCHEMAS
+            "SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::jsonb[])) SELECT pg_notify($5, '')"
         )
 
     async def add(self, connection: Connection, messages: Sequence[Message]) -> None:
@@ -50,8 +50,8 @@ class Outbox:
             [message.key for message in messages],
             [message.value for message in messages],
             [msgspec.json.encode(dict(message.headers)).decode() for message in messages],
+            self.channel,
         )
-        await connection.execute("SELECT pg_notify($1, '')", self.channel)
 
 
 class OutboxRelay:

@@ -72,6 +72,7 @@ class Reason(enum.Enum):
     # more of ourselves
     PRECONDITION_FAILED = ("PRECONDITION_FAILED", Retry.ON_REQUEST)
     INSTANCE_GONE = ("INSTANCE_GONE", Retry.ON_REQUEST)
+    CANCELLED = ("CANCELLED", Retry.ON_REQUEST)
     INTERNAL = ("INTERNAL", Retry.AUTOMATIC)
 
     @property

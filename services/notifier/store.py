@@ -131,10 +131,6 @@ class NotifierStore:
             receipt.created_at,
         )
 
-    async def forget_deliveries(self, conn: Connection, before: datetime, limit: int) -> int:
-        """Deletes at most `limit` deliveries that ended before a moment; returns how many."""
-        return _count(await conn.execute(_Q["forget_deliveries"], before, limit))
-
 
 def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])

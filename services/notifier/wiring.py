@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import SCAN_EVENTS
+from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
+from services.kernel.retention import Retention, every
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
 from services.notifier.application import Notifier
@@ -17,7 +20,7 @@ from services.notifier.channels.http import open_http_channel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.retention import Retention
+from services.notifier.retention import agings, keep_receipts
 from services.notifier.sealing import UrlSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
@@ -54,6 +57,17 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
-        process.start("notifier.retention", Retention(pool, store, clock, settings).run(stopping))
+        retention = Retention(
+            "notifier",
+            agings(settings),
+            pool=pool,
+            clock=clock,
+            batch=settings.cleanup_batch,
+            registry=ground.registry,
+        )
+        receipts = functools.partial(keep_receipts, pool, clock, settings)
+        for name, job in (("notifier.receipts", receipts), ("notifier.retention", retention.clean)):
+            process.start(name, every(settings.cleanup_interval_seconds, job, stopping, name=name))
+        process.start("notifier.disk_use", DiskUse("notifier", pool, ground.registry).run(stopping))
         ready.set(True)
         yield Notifier(pool=pool, store=store, seal=seal, clock=clock, ids=ground.ids)

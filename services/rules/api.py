@@ -12,6 +12,10 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.rules.engines.api import EnginesApi
+from services.rules.runs.api import RulePreview, RuleRun, RunNote, RunsApi, RunState
+
+__all__ = ["RulePreview", "RuleRun", "RunNote", "RunState", "RunsApi"]
+"""What is offered from here besides what is defined here."""
 
 
 class Edition(enum.Enum):
@@ -116,6 +120,8 @@ class NewScanRule:
     trigger: Trigger = Trigger.AUTO
     scan_type: ScanType = ScanType.VUL
     target_ids: tuple[str, ...] = ()
+    schedule: str = ""
+    """Cron expression in UTC: when it is run by itself, whatever its trigger; empty for never."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,11 @@ class ScanRule(NewScanRule):
     instance_id: str
     created_at: datetime
     updated_at: datetime
+    next_run_at: datetime | None = None
+    last_run_id: str = ""
+    """Of the last run that was started, by whomever."""
+    skipped: str = ""
+    """Why the last run by schedule did not start."""
 
 
 class SyncState(enum.Enum):
@@ -160,8 +171,8 @@ class Sync:
     message: str = ""
 
 
-class RulesApi(EnginesApi, Protocol):
-    """Instances, their engines and sync, repositories and scan rules.
+class RulesApi(RunsApi, EnginesApi, Protocol):
+    """Instances, their engines and sync, repositories, scan rules and their runs.
 
     Wherever an instance is named, its id or its name will do. Errors of every call: INSTANCE_NOT_EXIST,
     REPO_NOT_EXIST, SCAN_RULE_NOT_EXIST (NOT_FOUND); INVALID_* (INVALID_ARGUMENT).

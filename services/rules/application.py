@@ -26,6 +26,8 @@ from services.rules.api import (
     NewInstance,
     NewScanRule,
     Repository,
+    RulePreview,
+    RuleRun,
     ScanRule,
     ScanType,
     Scope,
@@ -34,6 +36,8 @@ from services.rules.api import (
 from services.rules.convert_events import instance_deleted
 from services.rules.engines.api import EngineStatus, Region, ScannerReport
 from services.rules.engines.lifecycle import Engines
+from services.rules.runs.application import Runs
+from services.rules.runs.schedule import next_run
 from services.rules.store import RulesStore, SealedInstance
 from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
@@ -56,6 +60,7 @@ class Rules:
         targets: TargetCheck,
         passwords: Passwords,
         engines: Engines,
+        runs: Runs,
         clock: Clock,
         ids: Ids,
         max_rules_per_instance: int,
@@ -67,6 +72,7 @@ class Rules:
         self._targets = targets
         self._passwords = passwords
         self._engines = engines
+        self._runs = runs
         self._clock = clock
         self._ids = ids
         self._max_rules = max_rules_per_instance
@@ -202,7 +208,7 @@ class Rules:
 
     async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
         """Saves a rule; it counts for every event that is handled from now on."""
-        checked = grammar.checked_rule(new)
+        checked, now = grammar.checked_rule(new), self._clock.now()
         async with self._pool.acquire() as conn:
             owner = await self._scannable(conn, instance)
         await self._targets.check(checked.target_ids)
@@ -217,7 +223,8 @@ class Rules:
                 rule_id=self._ids.named(RULE_PREFIX),
                 instance_id=instance_id,
                 new=checked,
-                at=self._clock.now(),
+                at=now,
+                next_run_at=next_run(checked.schedule, now),
             )
             if rule is None:
                 raise refusals.rule_name_taken(checked.name)
@@ -250,7 +257,8 @@ class Rules:
 
     async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
         """Replaces a rule; its scan type stays, and so may targets that were deleted since it was saved."""
-        checked = grammar.checked_rule(new)
+        checked, now = grammar.checked_rule(new), self._clock.now()
+        following = next_run(checked.schedule, now)
         async with self._pool.acquire() as conn:
             known = await self._rule(conn, rule_id)
             await self._scannable(conn, known.instance_id)
@@ -262,7 +270,7 @@ class Rules:
                     if checked.scan_type is not old.scan_type:
                         raise refusals.scan_type_immutable(old)
                     await self._store.bump_revision(conn, old.instance_id)
-                    rule = await self._store.update_rule(conn, rule_id, checked, self._clock.now())
+                    rule = await self._store.update_rule(conn, rule_id, checked, now, following)
                     if rule is None:  # deleted since we read it
                         raise refusals.no_rule(rule_id)
             except asyncpg.UniqueViolationError as error:
@@ -328,6 +336,36 @@ class Rules:
     async def get_sync(self, instance: str) -> Sync:
         """Tells how the sync of an instance stands."""
         return await self._sync.get(await self.get_instance(instance))
+
+    # runs
+
+    async def preview_rule(self, rule_id: str) -> RulePreview:
+        """Tells what a run would scan."""
+        rule = await self.get_rule(rule_id)
+        return await self._runs.preview(rule, await self.registry_access(rule.instance_id))
+
+    async def run_rule(self, rule_id: str, *, request_id: str = "") -> RuleRun:
+        """Starts a run."""
+        async with self._pool.acquire() as conn:
+            rule = await self._rule(conn, rule_id)
+            await self._scannable(conn, rule.instance_id)
+        return await self._runs.start(rule, request_id)
+
+    async def get_run(self, run_id: str) -> RuleRun:
+        """Returns one run."""
+        return await self._runs.get(run_id)
+
+    async def cancel_run(self, run_id: str) -> RuleRun:
+        """Asks for no more images of a run."""
+        return await self._runs.cancel(run_id)
+
+    async def resume_run(self, run_id: str) -> RuleRun:
+        """Goes on with a run where it stopped."""
+        return await self._runs.resume(run_id)
+
+    async def end_run(self, run_id: str) -> None:
+        """Notes that every image of a run has ended."""
+        await self._runs.end(run_id)
 
     # parts of the above
 

@@ -20,6 +20,8 @@ from services.rules.api import (
     NewInstance,
     NewScanRule,
     Repository,
+    RulePreview,
+    RuleRun,
     ScanRule,
     ScanType,
     Sync,
@@ -35,6 +37,7 @@ from services.rules.convert import (
     to_scan_type,
     to_update_instance,
 )
+from services.rules.convert_runs import from_preview, from_run
 from services.rules.engines.api import EngineStatus, Region, ScannerReport
 from services.rules.engines.convert import from_engine, from_region, to_report
 
@@ -71,6 +74,14 @@ class RulesClient:
         self._list_repositories = peer.repeatable(rules.ListRepositories)
         self._get_rule = peer.repeatable(rules.GetScanRule)
         self._list_rules = peer.repeatable(rules.ListScanRules)
+        self._preview_rule = peer.repeatable(rules.PreviewScanRule)
+        self._run_rule_once = peer.once(rules.RunScanRule)
+        # With an id of the caller's choice the same request again returns the same run.
+        self._run_rule = peer.repeatable(rules.RunScanRule)
+        self._get_run = peer.repeatable(inner.GetRun)
+        self._cancel_run = peer.repeatable(inner.CancelRun)
+        self._resume_run = peer.repeatable(inner.ResumeRun)
+        self._end_run = peer.repeatable(inner.EndRun)
         self._get_access = peer.repeatable(inner.GetRegistryAccess)
         self._get_repository = peer.repeatable(inner.GetRepository)
         self._see_repository = peer.repeatable(inner.SeeRepository)
@@ -236,3 +247,30 @@ class RulesClient:
     async def get_sync(self, instance: str) -> Sync:
         """Tells how the sync of an instance stands."""
         return from_sync((await self._get_sync(pb.GetSyncRequest(instance=instance))).sync)
+
+    # runs
+
+    async def preview_rule(self, rule_id: str) -> RulePreview:
+        """Tells what a run would scan; see RulesApi."""
+        return from_preview((await self._preview_rule(pb.PreviewScanRuleRequest(rule_id=rule_id))).preview)
+
+    async def run_rule(self, rule_id: str, *, request_id: str = "") -> RuleRun:
+        """Starts a run; see RulesApi."""
+        send = self._run_rule if request_id else self._run_rule_once
+        return from_run((await send(pb.RunScanRuleRequest(rule_id=rule_id, request_id=request_id))).run)
+
+    async def get_run(self, run_id: str) -> RuleRun:
+        """Returns one run."""
+        return from_run((await self._get_run(inner_pb.GetRunRequest(run_id=run_id))).run)
+
+    async def cancel_run(self, run_id: str) -> RuleRun:
+        """Asks for no more images of a run."""
+        return from_run((await self._cancel_run(inner_pb.CancelRunRequest(run_id=run_id))).run)
+
+    async def resume_run(self, run_id: str) -> RuleRun:
+        """Goes on with a run where it stopped; see RulesApi."""
+        return from_run((await self._resume_run(inner_pb.ResumeRunRequest(run_id=run_id))).run)
+
+    async def end_run(self, run_id: str) -> None:
+        """Notes that every image of a run has ended."""
+        await self._end_run(inner_pb.EndRunRequest(run_id=run_id))

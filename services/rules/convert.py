@@ -180,6 +180,7 @@ def from_rule(said: scan_rule_pb2.ScanRule, *, default_type: ScanType = ScanType
         trigger=trigger,
         scan_type=from_scan_type(said.scan_type) or default_type,
         target_ids=tuple(said.target_ids),
+        schedule=said.schedule,
     )
 
 
@@ -196,6 +197,7 @@ def to_new_rule(new: NewScanRule, *, rule_id: str = "", instance: str = "") -> s
         trigger=scan_rule_pb2.Trigger.Value(f"TRIGGER_{new.trigger.value}"),
         scan_type=to_scan_type(new.scan_type),
         target_ids=new.target_ids,
+        schedule=new.schedule,
     )
 
 
@@ -267,6 +269,9 @@ def to_rule(rule: ScanRule) -> scan_rule_pb2.ScanRule:
     written = to_new_rule(rule, rule_id=rule.rule_id, instance=rule.instance_id)
     written.create_time.FromDatetime(rule.created_at)
     written.update_time.FromDatetime(rule.updated_at)
+    written.last_run_id, written.skipped = rule.last_run_id, rule.skipped
+    if rule.next_run_at is not None:
+        written.next_run_time.FromDatetime(rule.next_run_at)
     return written
 
 
@@ -289,6 +294,10 @@ def from_saved_rule(said: scan_rule_pb2.ScanRule) -> ScanRule:
         trigger=new.trigger,
         scan_type=new.scan_type,
         target_ids=new.target_ids,
+        schedule=new.schedule,
+        next_run_at=_moment(said.next_run_time) if said.HasField("next_run_time") else None,
+        last_run_id=said.last_run_id,
+        skipped=said.skipped,
         created_at=_moment(said.create_time),
         updated_at=_moment(said.update_time),
     )

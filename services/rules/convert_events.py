@@ -11,7 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from drydock.events.v1 import image_event_pb2, scan_request_pb2
 from services.kernel import trace
-from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message
+from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_REQUESTS, Message
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.model.reference import RepositoryName, parse_tag
@@ -55,7 +55,7 @@ def from_image_event(value: bytes, traceparent: str = "") -> TagPushed | None:
 
 
 def to_message(request: ScanRequest) -> Message:
-    """Writes a scan request as a message, keyed by digest."""
+    """Writes a scan request as a message, keyed by digest; one of many goes on a topic of its own."""
     requested_at = Timestamp()
     requested_at.FromDatetime(request.requested_at)
     body = scan_request_pb2.ScanRequest(
@@ -71,9 +71,13 @@ def to_message(request: ScanRequest) -> Message:
         rule_ids=request.rule_ids,
         target_ids=request.target_ids,
         requested_at=requested_at,
+        lane=scan_request_pb2.ScanRequest.LANE_BULK if request.bulk else scan_request_pb2.ScanRequest.LANE_PUSH,
+        run_id=request.run_id,
     )
+    if request.asked_at is not None:
+        body.asked_at.FromDatetime(request.asked_at)
     return Message(
-        topic=SCAN_REQUESTS,
+        topic=BULK_REQUESTS if request.bulk else SCAN_REQUESTS,
         key=request.digest.encode(),
         value=body.SerializeToString(),
         headers=trace.headers_after(request.traceparent),

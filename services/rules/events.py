@@ -56,5 +56,11 @@ class ScanRequest:
     target_ids: tuple[str, ...]
     """Sorted: those of the rules now, at the time of the push."""
     requested_at: datetime
+    bulk: bool = False
+    """One of many that somebody asked for at once: it waits behind whatever is urgent."""
+    run_id: str = ""
+    """Of the run that asks; empty for a push."""
+    asked_at: datetime | None = None
+    """When the registry was asked what the tag has; None for a push."""
     traceparent: str = ""
     """Trace of the event that it follows from."""

@@ -133,6 +133,7 @@ def checked_rule(new: NewScanRule) -> NewScanRule:
             )
     return dataclasses.replace(
         new,
+        schedule=" ".join(new.schedule.split()),
         namespaces=tuple(dict.fromkeys(new.namespaces)),
         repo_names=tuple(dict.fromkeys(new.repo_names)),
         target_ids=tuple(sorted(set(new.target_ids))),

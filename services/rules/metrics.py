@@ -21,6 +21,18 @@ class Fate(enum.Enum):
     PERSONAL_INSTANCE = "personal_instance"
 
 
+class RunFate(enum.Enum):
+    """What became of a run, as far as rules goes."""
+
+    ASKED = "asked"
+    """Every image was asked for."""
+    PUT_OFF = "put_off"
+    """Its registry could not be asked: it is tried again, and counted again."""
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Its time came, and it was not started."""
+
+
 class RulesMetrics:
     """Counters; their labels are a closed set."""
 
@@ -30,6 +42,15 @@ class RulesMetrics:
         )
         for fate in Fate:
             self._events.labels(fate.value)
+        self._runs = Counter(
+            "drydock_rules_runs", "Runs of rules by what became of them.", ("fate",), registry=registry
+        )
+        for run_fate in RunFate:
+            self._runs.labels(run_fate.value)
+
+    def run(self, fate: RunFate) -> None:
+        """Counts a run."""
+        self._runs.labels(fate.value).inc()
 
     def event(self, fate: Fate, count: int = 1) -> None:
         """Counts image events."""

@@ -89,3 +89,39 @@ def sync_off(name: str) -> ServiceError:
         f"Instance {name} is not kept in step with its registry.",
         hint=f"`drydock instance sync {name} on` does so, and begins with a reconciliation.",
     )
+
+
+def no_run(run_id: str) -> ServiceError:
+    """Nobody has started it, or it was forgotten."""
+    return not_found("RUN_NOT_EXIST", f"There is no run {run_id[:64]!r}.")
+
+
+def run_under_way(rule: ScanRule, run_id: str) -> ServiceError:
+    """A run is never doubled."""
+    return _under_way(f"A run of rule {rule.name!r} has not ended yet: {run_id}.", run_id)
+
+
+def other_run_under_way(run_id: str) -> ServiceError:
+    """A run is never doubled, by an older one neither."""
+    return _under_way(f"Another run of the same rule has not ended yet: {run_id}.", run_id)
+
+
+def request_id_reused() -> ServiceError:
+    """An id stands for one request."""
+    return ServiceError(
+        Kind.ALREADY_EXISTS,
+        "REQUEST_ID_REUSED",
+        "The request id belongs to a run of another rule.",
+        hint="Make a new UUID for each request; repeat one only with the same arguments.",
+        field="request_id",
+    )
+
+
+def _under_way(message: str, run_id: str) -> ServiceError:
+    return ServiceError(
+        Kind.FAILED_PRECONDITION,
+        "RUN_UNDER_WAY",
+        message,
+        hint="Wait for it with `drydock task show`, or call it off with `drydock task cancel`.",
+        metadata={"run_id": run_id},
+    )

@@ -1,44 +1,29 @@
-"""Forgets image events that no bus can bring again."""
+"""What rules keeps, and for how long: `docs/retention.md`."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
 
-import structlog
-
-from services.kernel.clock import Clock
-from services.kernel.db import Pool
-from services.kernel.retention import every
+from services.kernel.retention import Aging
+from services.kernel.sql import load_queries
 from services.rules.settings import RulesSettings
-from services.rules.store import RulesStore
 
-log = structlog.get_logger()
+_Q = load_queries("services.rules")
 
 
-class Retention:
-    """Deletes old rows of `rules.seen_event`, a batch at a time."""
-
-    def __init__(self, pool: Pool, store: RulesStore, clock: Clock, settings: RulesSettings) -> None:
-        self._pool = pool
-        self._store = store
-        self._clock = clock
-        self._settings = settings
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Cleans at once and then at every interval, until `stopping`."""
-        await every(self._settings.cleanup_interval_seconds, self.clean, stopping, name="rules")
-
-    async def clean(self, stopping: asyncio.Event) -> int:
-        """Deletes what is too old and returns how many rows that were."""
-        before = self._clock.now() - timedelta(days=self._settings.seen_event_days)
-        deleted = 0
-        while not stopping.is_set():
-            async with self._pool.acquire() as conn:
-                count = await self._store.forget_events(conn, before, self._settings.cleanup_batch)
-            deleted += count
-            if count < self._settings.cleanup_batch:
-                break
-        if deleted:
-            log.info("events.forgotten", schema="rules", count=deleted)
-        return deleted
+def agings(settings: RulesSettings) -> Sequence[Aging]:
+    """Returns all that ages. A new table is a line here, with its queries in `sql/retention.sql`."""
+    return (
+        Aging(
+            table="seen_event",
+            days=settings.seen_event_days,
+            window=_Q["old_events"],
+            forget=[_Q["forget_events"]],
+        ),
+        Aging(  # with its repositories and tags
+            table="run",
+            days=settings.run_days,
+            window=_Q["old_runs"],
+            forget=[_Q["forget_runs"]],
+        ),
+    )

@@ -21,6 +21,7 @@ from services.rules.convert import (
     to_rule,
     to_sync,
 )
+from services.rules.convert_runs import to_preview, to_run
 from services.rules.engines.convert import from_report, to_engine, to_region
 
 
@@ -174,6 +175,17 @@ class RulesServicer(rpc.RulesServiceServicer):
         """Tells how the sync of an instance stands."""
         return pb.GetSyncResponse(sync=to_sync(await self._api.get_sync(request.instance)))
 
+    async def PreviewScanRule(
+        self, request: pb.PreviewScanRuleRequest, context: object
+    ) -> pb.PreviewScanRuleResponse:
+        """Tells what a run would scan."""
+        return pb.PreviewScanRuleResponse(preview=to_preview(await self._api.preview_rule(request.rule_id)))
+
+    async def RunScanRule(self, request: pb.RunScanRuleRequest, context: object) -> pb.RunScanRuleResponse:
+        """Starts a run."""
+        run = await self._api.run_rule(request.rule_id, request_id=request.request_id)
+        return pb.RunScanRuleResponse(run=to_run(run))
+
 
 class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
     """RulesInnerService over RulesApi: for peers, never behind the gateway's door."""
@@ -229,6 +241,23 @@ class RulesInnerServicer(inner_rpc.RulesInnerServiceServicer):
         """Checks that a scan may be asked for with an engine."""
         await self._api.check_engine(request.instance, parse_engine(request.engine))
         return inner_pb.CheckScanEngineResponse()
+
+    async def GetRun(self, request: inner_pb.GetRunRequest, context: object) -> inner_pb.GetRunResponse:
+        """Returns a run."""
+        return inner_pb.GetRunResponse(run=to_run(await self._api.get_run(request.run_id)))
+
+    async def CancelRun(self, request: inner_pb.CancelRunRequest, context: object) -> inner_pb.CancelRunResponse:
+        """Asks for no more images of a run."""
+        return inner_pb.CancelRunResponse(run=to_run(await self._api.cancel_run(request.run_id)))
+
+    async def ResumeRun(self, request: inner_pb.ResumeRunRequest, context: object) -> inner_pb.ResumeRunResponse:
+        """Goes on with a run where it stopped."""
+        return inner_pb.ResumeRunResponse(run=to_run(await self._api.resume_run(request.run_id)))
+
+    async def EndRun(self, request: inner_pb.EndRunRequest, context: object) -> inner_pb.EndRunResponse:
+        """Notes that every image of a run has ended."""
+        await self._api.end_run(request.run_id)
+        return inner_pb.EndRunResponse()
 
 
 def inner_services(api: RulesApi) -> tuple[Service, ...]:

@@ -34,6 +34,28 @@ class RulesSettings(BaseSettings):
     """How long a reconciliation belongs to a process that went silent; no step of it may take longer."""
     sync_repositories: int = Field(default=200_000, ge=1)
     """Repositories that are read of one registry; it is told when there are more."""
+    run_days: int = Field(default=30, ge=1)
+    """How long a run is kept after its beginning, once it has ended."""
+    concurrent_runs: int = Field(default=2, ge=1, le=64)
+    """Runs that one process asks registries for at once; the scans of a run are the scanner's."""
+    run_questions: int = Field(default=8, ge=1, le=64)
+    """What one run, or a preview, asks its registry at the same time."""
+    run_lease_seconds: float = Field(default=30.0, ge=3)
+    """How long a silent process keeps a run; heartbeats come three times as often."""
+    run_attempts: int = Field(default=10, ge=1, le=100)
+    """How often in a row a registry may fail a run before it ends."""
+    run_retry_first_seconds: float = Field(default=5.0, ge=0)
+    """First pause before another attempt; it doubles from attempt to attempt."""
+    run_retry_longest_seconds: float = Field(default=300.0, ge=0)
+    """Longest pause before another attempt, also when a registry asks for more."""
+    max_run_images: int = Field(default=200_000, ge=1)
+    """Tags that one run may match."""
+    preview_seconds: float = Field(default=15.0, gt=0, le=60)
+    """Longest time for a preview; it then tells what it has counted."""
+    registry_request_seconds: float = Field(default=Timeouts().request_seconds, gt=0)
+    """Longest time for one page of a registry's tags or repositories."""
+    registry_token_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
+    """Token servers on other hosts that may see a registry's credentials; separated by commas or white space."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
@@ -48,8 +70,6 @@ class RulesSettings(BaseSettings):
     """Registries that one copy of rules asks at once."""
     engine_look_seconds: float = Field(default=10.0, gt=0, le=60)
     """Longest time until a registry answers such a question, and for the pull as much again."""
-    registry_token_hosts: Annotated[frozenset[str], NoDecode] = frozenset()
-    """Token servers on other hosts that may see a registry's credentials, as for the scanner."""
 
     @property
     def look(self) -> SourceSettings:
@@ -68,6 +88,13 @@ class RulesSettings(BaseSettings):
             timeouts=Timeouts(request_seconds=20.0, idle_seconds=10.0),
             retry=RetryPolicy(attempts=2, longest_seconds=5.0),
             token_hosts=self.registry_token_hosts,
+        )
+
+    @property
+    def source(self) -> SourceSettings:
+        """The bounds and deadlines for asking registries."""
+        return SourceSettings(
+            timeouts=Timeouts(request_seconds=self.registry_request_seconds), token_hosts=self.registry_token_hosts
         )
 
     @field_validator("registry_token_hosts", mode="before")

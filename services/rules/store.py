@@ -153,7 +153,14 @@ class RulesStore:
     # rules
 
     async def insert_rule(
-        self, conn: Connection, *, rule_id: str, instance_id: str, new: NewScanRule, at: datetime
+        self,
+        conn: Connection,
+        *,
+        rule_id: str,
+        instance_id: str,
+        new: NewScanRule,
+        at: datetime,
+        next_run_at: datetime | None = None,
     ) -> ScanRule | None:
         """Saves a rule; None when the instance has one of that name."""
         row = await conn.fetchrow(
@@ -169,13 +176,15 @@ class RulesStore:
             new.scan_type.value,
             list(new.target_ids),
             at,
+            new.schedule,
+            next_run_at,
         )
-        return _to_rule(row) if row else None
+        return to_rule(row) if row else None
 
     async def get_rule(self, conn: Connection, rule_id: str) -> ScanRule | None:
         """Returns one rule."""
         row = await conn.fetchrow(_Q["get_rule"], rule_id)
-        return _to_rule(row) if row else None
+        return to_rule(row) if row else None
 
     async def list_rules(
         self,
@@ -190,7 +199,7 @@ class RulesStore:
         moment, rule_id = after or (None, None)
         kind = scan_type.value if scan_type else None
         rows = await conn.fetch(_Q["list_rules"], instance_id, kind, moment, rule_id, limit)
-        return tuple(_to_rule(row) for row in rows)
+        return tuple(to_rule(row) for row in rows)
 
     async def count_rules(self, conn: Connection, instance_id: str, scan_type: ScanType | None = None) -> int:
         """Counts the rules of a type, or all."""
@@ -198,10 +207,16 @@ class RulesStore:
 
     async def automatic_rules(self, conn: Connection, instance_id: str) -> tuple[ScanRule, ...]:
         """Returns every AUTO rule of an instance, oldest first."""
-        return tuple(_to_rule(row) for row in await conn.fetch(_Q["automatic_rules"], instance_id))
+        return tuple(to_rule(row) for row in await conn.fetch(_Q["automatic_rules"], instance_id))
 
-    async def update_rule(self, conn: Connection, rule_id: str, new: NewScanRule, at: datetime) -> ScanRule | None:
-        """Replaces all but the scan type. Raises asyncpg.UniqueViolationError when the name is taken."""
+    async def update_rule(
+        self, conn: Connection, rule_id: str, new: NewScanRule, at: datetime, next_run_at: datetime | None
+    ) -> ScanRule | None:
+        """Replaces all but the scan type; a schedule that stays keeps its next time.
+
+        Raises:
+            asyncpg.UniqueViolationError: the name is taken.
+        """
         row = await conn.fetchrow(
             _Q["update_rule"],
             rule_id,
@@ -213,8 +228,10 @@ class RulesStore:
             new.trigger.value,
             list(new.target_ids),
             at,
+            new.schedule,
+            next_run_at,
         )
-        return _to_rule(row) if row else None
+        return to_rule(row) if row else None
 
     async def delete_rule(self, conn: Connection, rule_id: str) -> bool:
         """Deletes a rule; False when there is none."""
@@ -226,11 +243,6 @@ class RulesStore:
         """Remembers events; returns those that were not known."""
         rows = await conn.fetch(_Q["take_events"], sorted(set(event_ids)), at)
         return frozenset(str(row["event_id"]) for row in rows)
-
-    async def forget_events(self, conn: Connection, before: datetime, limit: int) -> int:
-        """Deletes at most `limit` events seen before a moment; returns how many."""
-        status = await conn.execute(_Q["forget_events"], before, limit)
-        return int(status.rpartition(" ")[2])
 
 
 def _columns(keys: Sequence[RepositoryKey]) -> tuple[list[str], list[str], list[str]]:
@@ -268,7 +280,8 @@ def _to_repository(row: asyncpg.Record) -> Repository:
     )
 
 
-def _to_rule(row: asyncpg.Record) -> ScanRule:
+def to_rule(row: asyncpg.Record) -> ScanRule:
+    """Reads a row of `rules.scan_rule`."""
     return ScanRule(
         rule_id=row["rule_id"],
         instance_id=row["instance_id"],
@@ -280,6 +293,10 @@ def _to_rule(row: asyncpg.Record) -> ScanRule:
         trigger=Trigger(row["trigger"]),
         scan_type=ScanType(row["scan_type"]),
         target_ids=tuple(row["target_ids"]),
+        schedule=row["schedule"],
+        next_run_at=row["next_run_at"],
+        last_run_id=str(row["last_run_id"] or ""),
+        skipped=row["skipped"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

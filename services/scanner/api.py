@@ -88,6 +88,95 @@ class Task:
     ended_at: datetime | None
     platforms: tuple[PlatformScan, ...] = ()
     """Filled by `get_task` only."""
+    run_id: str = ""
+    """Run of a rule that it belongs to; empty for none."""
+
+
+class RunState(enum.Enum):
+    """Where a run of a rule stands."""
+
+    RUNNING = "RUNNING"
+    """Images are asked for, or wait, or are scanned."""
+    COMPLETE = "COMPLETE"
+    """Every image that was asked for is COMPLETE; there may have been none."""
+    COMPLETE_WITH_FAILURES = "COMPLETE_WITH_FAILURES"
+    """Some images are COMPLETE; others failed, or could not even be asked for."""
+    FAILED = "FAILED"
+    """Nothing succeeded, or the registry could not be asked to the end."""
+    CANCELLED = "CANCELLED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self is not RunState.RUNNING
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonCount:
+    """How often something failed for one reason."""
+
+    reason: str
+    count: int
+    message: str
+    """One of the sentences."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A task of a whole rule: one scan for each image."""
+
+    run_id: str
+    rule_id: str
+    instance_id: str
+    state: RunState
+    reason: str
+    """Why the registry could not be asked to the end, or is asked later."""
+    message: str
+    enumerated: bool
+    """Whether every image is known; until then the counts grow."""
+    repositories: int
+    tags: int
+    """Those that do not match included."""
+    images: int
+    """That were asked for; the next six tell of these."""
+    pending: int
+    """Wait for a worker, or are on the way to the scanner."""
+    running: int
+    retrying: int
+    complete: int
+    undecided: int
+    """Of the complete ones: nothing could be judged."""
+    failed: int
+    """Cancelled ones included."""
+    unresolved: int
+    """Tags and repositories that could not be asked for."""
+    vanished: int
+    """Tags and repositories that were gone when they were asked for."""
+    failures: tuple[ReasonCount, ...]
+    """Most frequent first."""
+    findings: Mapping[Severity, int]
+    """Of all images together; empty until it has ended."""
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFilter:
+    """Which tasks are wanted; empty means all."""
+
+    instance: str = ""
+    """Id or name."""
+    state: State | None = None
+    run_id: str = ""
+    rule_id: str = ""
+    engine: Engine | None = None
+    repository: str = ""
+    """`NAMESPACE/REPO`."""
+    tag: str = ""
+    since: datetime | None = None
+    """Asked for at this moment or later."""
+    until: datetime | None = None
+    """Asked for before this moment."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,14 +269,31 @@ class ScannerApi(Protocol):
         """
         ...
 
-    async def get_task(self, task_id: str) -> Task:
-        """Returns one task with its platforms."""
+    async def get_task(self, task_id: str) -> Task | Run:
+        """Returns one task with its platforms, or one run of a rule with its progress."""
         ...
 
     async def list_tasks(
-        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+        self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
         """Lists tasks, newest first."""
+        ...
+
+    async def cancel_task(self, task_id: str) -> Task | Run:
+        """Calls off a task, or a run with all its open tasks: FAILED with the reason CANCELLED.
+
+        A scan that others wait for goes on for them; one that is being worked on is finished and kept. The tasks
+        of a run end soon after. What has ended stays as it is. Idempotent.
+        """
+        ...
+
+    async def rerun_task(self, task_id: str) -> Task | Run:
+        """Tries a failed task again, or what failed in a run, as the same tasks. Idempotent while they are open.
+
+        Raises:
+            ServiceError: TASK_NOT_FAILED (FAILED_PRECONDITION) for what is complete; RUN_UNDER_WAY when another
+                run of the rule has not ended.
+        """
         ...
 
     async def image_status(self, image: ImageQuery) -> Task:

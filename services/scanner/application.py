@@ -28,19 +28,22 @@ from services.scanner.api import (
     PlacedFinding,
     PlatformScan,
     Removal,
+    Run,
     SeenTag,
-    State,
     Task,
+    TaskFilter,
 )
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tags.account import Account
+from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
-from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.lookup import Lookup, as_uuid
 from services.scanner.tasks.platforms import merge_findings, platform_reports
-from services.scanner.tasks.schedule import LANE_PERSON
+from services.scanner.tasks.runs import Runs
 
 
 class ScannerApplication:
@@ -53,6 +56,8 @@ class ScannerApplication:
         store: ScannerStore,
         lookup: Lookup,
         intake: Intake,
+        runs: Runs,
+        control: Control,
         rules: RulesApi,
         open_source: OpenSource,
         clock: Clock,
@@ -63,6 +68,8 @@ class ScannerApplication:
         self._store = store
         self._lookup = lookup
         self._intake = intake
+        self._runs = runs
+        self._control = control
         self._rules = rules
         self._open_source = open_source
         self._clock = clock
@@ -116,9 +123,10 @@ class ScannerApplication:
             requested_at=self._clock.now(),
             asked_at=asked_at,
             traceparent=trace.current(),
+            lane=LANE_PERSON,
         )
         async with self._pool.acquire() as db, db.transaction():
-            [task] = await self._intake.accept(db, [request], lane=LANE_PERSON)
+            [task] = await self._intake.accept(db, [request])
         return _same_request(task, repo_id, image)
 
     async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:
@@ -129,29 +137,47 @@ class ScannerApplication:
         async with self._open_source(access, name) as source:
             return await find_digest(source, name, image.tag, image.digest)
 
-    async def get_task(self, task_id: str) -> Task:
-        """Reads one task and its platforms."""
+    async def get_task(self, task_id: str) -> Task | Run:
+        """Reads one task and its platforms, or one run."""
         async with self._pool.acquire() as db:
-            record = await self._lookup.task(db, task_id)
-            parts = await self._store.parts_of(db, record.scan_id)
+            record = await self._store.task(db, as_uuid(task_id))
+            parts = await self._store.parts_of(db, record.scan_id) if record else ()
+        if record is None:
+            return await self._runs.get(as_uuid(task_id))
         return to_task(record, tuple(_platform(part) for part in parts))
 
     async def list_tasks(
-        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+        self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
         """Reads a page of tasks by creation, newest first."""
         size = page.page_size(page_size)
-        instance_id = await self._lookup.instance_id(instance) if instance else ""
-        after = page.decode_moment(page_token, instance_id, state, is_uuid=True)
+        wanted = await self._lookup.checked_filter(wanted or TaskFilter())
+        after = page.decode_moment(page_token, wanted, is_uuid=True)
         async with self._pool.acquire() as db:
-            records = await self._store.tasks(
-                db, instance_id=instance_id, state=state, after=after, limit=size + 1
-            )
+            records = await self._store.tasks(db, wanted, after=after, limit=size + 1)
         token = ""
         if len(records) > size:
             last = records[size - 1]
-            token = page.encode_token((last.created_at.isoformat(), last.task_id), instance_id, state)
+            token = page.encode_token((last.created_at.isoformat(), last.task_id), wanted)
         return Page(items=tuple(to_task(record) for record in records[:size]), next_token=token)
+
+    async def cancel_task(self, task_id: str) -> Task | Run:
+        """Calls off a task or a run."""
+        found = await self.get_task(task_id)
+        if isinstance(found, Run):
+            return await self._control.cancel_run(found.run_id)
+        await self._control.cancel_task(found.task_id)
+        return await self.get_task(found.task_id)
+
+    async def rerun_task(self, task_id: str) -> Task | Run:
+        """Tries a failed task again, or what failed in a run."""
+        found = await self.get_task(task_id)
+        if isinstance(found, Run):
+            return await self._control.rerun_run(found.run_id)
+        async with self._pool.acquire() as db:
+            record = await self._lookup.task(db, found.task_id)
+        await self._control.rerun_task(record)
+        return await self.get_task(found.task_id)
 
     # results
 
@@ -237,6 +263,7 @@ def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Tas
         created_at=record.created_at,
         ended_at=record.ended_at,
         platforms=platforms,
+        run_id=record.run_id,
     )
 
 

@@ -11,8 +11,9 @@ from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.scanner.api import FindingFilter, Findings, ImageQuery, Removal, SeenTag, State, Task
-from services.scanner.convert import from_finding, from_task, to_query, to_state, to_wanted
+from services.scanner.api import FindingFilter, Findings, ImageQuery, Removal, Run, SeenTag, Task, TaskFilter
+from services.scanner.convert import from_finding, from_task, to_query, to_wanted
+from services.scanner.convert_runs import from_run, to_list_tasks
 from services.scanner.convert_sync import from_removal, from_seen_tag
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
@@ -34,6 +35,8 @@ class ScannerClient:
         self._create_task = peer.repeatable(inner.CreateTask)
         self._get_task = peer.repeatable(scanner.GetScanTask)
         self._list_tasks = peer.repeatable(scanner.ListScanTasks)
+        self._cancel_task = peer.repeatable(scanner.CancelScanTask)
+        self._rerun_task = peer.repeatable(scanner.RerunScanTask)
         self._get_status = peer.repeatable(inner.GetStatus)
         self._read_findings = peer.repeatable_stream(inner.ReadFindings)
         self._read_report = peer.repeatable(inner.ReadReport)
@@ -60,20 +63,26 @@ class ScannerClient:
         )
         return from_task(answer.task)
 
-    async def get_task(self, task_id: str) -> Task:
-        """Returns one task with its platforms."""
-        return from_task((await self._get_task(pb.GetScanTaskRequest(task_id=task_id))).task)
+    async def get_task(self, task_id: str) -> Task | Run:
+        """Returns one task with its platforms, or one run with its progress."""
+        return _task_or_run(await self._get_task(pb.GetScanTaskRequest(task_id=task_id)))
 
     async def list_tasks(
-        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+        self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
         """Lists tasks, newest first."""
         answer = await self._list_tasks(
-            pb.ListScanTasksRequest(
-                instance=instance, state=to_state(state), page_size=page_size, page_token=page_token
-            )
+            to_list_tasks(wanted or TaskFilter(), page_size=page_size, page_token=page_token)
         )
         return Page(items=tuple(map(from_task, answer.tasks)), next_token=answer.next_page_token)
+
+    async def cancel_task(self, task_id: str) -> Task | Run:
+        """Calls off a task or a run; see ScannerApi."""
+        return _task_or_run(await self._cancel_task(pb.CancelScanTaskRequest(task_id=task_id)))
+
+    async def rerun_task(self, task_id: str) -> Task | Run:
+        """Tries a failed task again, or what failed in a run; see ScannerApi."""
+        return _task_or_run(await self._rerun_task(pb.RerunScanTaskRequest(task_id=task_id)))
 
     async def image_status(self, image: ImageQuery) -> Task:
         """Returns the newest task of a tag or digest."""
@@ -110,3 +119,9 @@ class ScannerClient:
             pb.ListRemovalsRequest(instance=instance, page_size=page_size, page_token=page_token)
         )
         return Page(items=tuple(map(from_removal, answer.removals)), next_token=answer.next_page_token)
+
+
+def _task_or_run(
+    answer: pb.GetScanTaskResponse | pb.CancelScanTaskResponse | pb.RerunScanTaskResponse,
+) -> Task | Run:
+    return from_run(answer.run) if answer.HasField("run") else from_task(answer.task)

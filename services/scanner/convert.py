@@ -148,6 +148,7 @@ def to_task(task: Task) -> pb.Task:
         findings={severity.value: count for severity, count in task.findings.items()},
         advisories_version=task.advisories_version,
         rule_ids=task.rule_ids,
+        run_id=task.run_id,
         platforms=[to_platform_scan(scan) for scan in task.platforms],
     )
     message.create_time.FromDatetime(task.created_at)
@@ -182,6 +183,7 @@ def from_task(said: pb.Task) -> Task:
         created_at=said.create_time.ToDatetime(tzinfo=UTC),
         ended_at=said.end_time.ToDatetime(tzinfo=UTC) if said.HasField("end_time") else None,
         platforms=tuple(map(from_platform_scan, said.platforms)),
+        run_id=said.run_id,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,6 +20,7 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.model.repository_id import repository_id
 from services.scanner.api import State
 from services.scanner.events import Deleted, Listed, Pulled, ScanRequested, TagPushed
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
 from services.scanner.records import ImageAddress, TaskRecord
 from services.scanner.tags.records import Subject
 
@@ -29,6 +31,15 @@ _STATES = {
     State.COMPLETE: scan_event_pb2.ScanEvent.STATE_COMPLETE,
     State.FAILED: scan_event_pb2.ScanEvent.STATE_FAILED,
 }
+_LANES: Mapping[int, int] = MappingProxyType(
+    {
+        scan_request_pb2.ScanRequest.LANE_UNSPECIFIED: LANE_PUSH,
+        scan_request_pb2.ScanRequest.LANE_PUSH: LANE_PUSH,
+        scan_request_pb2.ScanRequest.LANE_PERSON: LANE_PERSON,
+        scan_request_pb2.ScanRequest.LANE_REEVALUATION: LANE_REEVALUATION,
+        scan_request_pb2.ScanRequest.LANE_BULK: LANE_BULK,
+    }
+)
 
 
 def from_image_event(record: Record) -> TagPushed | Deleted | Pulled | Listed | None:
@@ -130,7 +141,10 @@ def from_scan_request(record: Record) -> ScanRequested:
         rule_ids=tuple(request.rule_ids),
         target_ids=tuple(request.target_ids),
         requested_at=_moment(request.requested_at),
+        asked_at=_moment(request.asked_at) if request.HasField("asked_at") else None,
+        run_id=_uuid(request.run_id) if request.run_id else "",
         traceparent=record.traceparent,
+        lane=_LANES.get(request.lane, LANE_BULK),  # what a newer sender may call a lane can wait
     )
 
 

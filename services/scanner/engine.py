@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
+from services.kernel.release import VERSION
 
 if TYPE_CHECKING:  # a scan without a database has no use for what these import
     from services.scanner.advisories.watch import AdvisoryWatch
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # a scan without a database has no use for what these import
 
 MATCHER = 4
 """Raised whenever the same packages and advisories would give another report."""
-ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=version("drydock"))
+ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=VERSION)
 
 
 class EngineRelease:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
+from services.scanner.lanes import LANE_PUSH
 from services.scanner.records import ImageAddress
 from services.scanner.tags.records import Subject
 
@@ -68,5 +69,9 @@ class ScanRequested:
     requested_at: datetime
     asked_at: datetime | None = None
     """When the registry was asked what the tag has; None for a push, which moves its tag by itself."""
+    run_id: str = ""
+    """Run of a rule that asks; empty for none."""
     traceparent: str = ""
     """Trace of whoever asks; empty where none is known."""
+    lane: int = LANE_PUSH
+    """One of `LANES`."""

@@ -12,6 +12,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import State
+from services.scanner.lanes import PATIENT_LANES
 
 _FOLLOWS = ";follows="
 _NAMESPACE = uuid.UUID("6d2b0f63-6d1c-5d5c-9f5a-5a0f6c7e4b11")
@@ -124,6 +125,8 @@ class TaskRecord:
     ended_at: datetime | None
     traceparent: str = ""
     """Trace of the request; empty where none is known."""
+    run_id: str = ""
+    """Run of a rule that it belongs to; empty for none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +138,8 @@ class Lease:
     attempts: int
     """This one included."""
     lane: int
+
+    @property
+    def patient(self) -> bool:
+        """Whether nobody waits for this very scan."""
+        return self.lane in PATIENT_LANES

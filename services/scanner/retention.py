@@ -1,39 +1,41 @@
-"""Forgets image events that no registry tells again."""
+"""What the scanner keeps, and for how long: `docs/retention.md`."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
+from collections.abc import Sequence
 
-from services.kernel.clock import Clock
-from services.kernel.db import Pool
-from services.kernel.retention import every
+from services.kernel.retention import Aging
+from services.kernel.sql import load_queries
 from services.scanner.settings import ScannerSettings
-from services.scanner.store import ScannerStore
 
-_BATCH = 5000
-_INTERVAL_SECONDS = 3600.0
+_Q = load_queries("services.scanner")
 
 
-class Retention:
-    """Deletes old rows of `scanner.seen_event`, a batch at a time."""
-
-    def __init__(self, pool: Pool, store: ScannerStore, clock: Clock, settings: ScannerSettings) -> None:
-        self._pool = pool
-        self._store = store
-        self._clock = clock
-        self._settings = settings
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Cleans at once and then every hour, until `stopping`."""
-        await every(_INTERVAL_SECONDS, self.clean, stopping, name="scanner")
-
-    async def clean(self, stopping: asyncio.Event) -> int:
-        """Deletes what is too old and returns how many rows that were."""
-        before = self._clock.now() - timedelta(days=self._settings.seen_event_days)
-        deleted, count = 0, _BATCH
-        while count == _BATCH and not stopping.is_set():
-            async with self._pool.acquire() as db:
-                count = await self._store.forget_events(db, before, _BATCH)
-            deleted += count
-        return deleted
+def agings(settings: ScannerSettings) -> Sequence[Aging]:
+    """Returns all that ages. A new table is a line here, with its queries in `sql/retention.sql`."""
+    return (
+        Aging(
+            table="seen_event",
+            days=settings.seen_event_days,
+            window=_Q["old_events"],
+            forget=[_Q["forget_events"]],
+        ),
+        Aging(
+            table="task",
+            days=settings.report_days,
+            window=_Q["old_tasks"],
+            forget=[_Q["hold_runs_of_old_tasks"], _Q["hold_tags_of_old_tasks"], _Q["forget_tasks"]],
+        ),
+        Aging(  # with their reports, after the tasks that need them
+            table="scan",
+            days=settings.report_days,
+            window=_Q["old_scans"],
+            forget=[_Q["hold_old_scans"], _Q["forget_scans"]],
+        ),
+        Aging(
+            table="layer_analysis",
+            days=settings.analysis_days,
+            window=_Q["old_analyses"],
+            forget=[_Q["forget_analyses"]],
+        ),
+    )

@@ -28,6 +28,7 @@ def to_task(row: asyncpg.Record) -> TaskRecord:
         created_at=row["created_at"],
         ended_at=row["ended_at"],
         traceparent=row["traceparent"],
+        run_id=str(row["run_id"] or ""),
     )
 
 

@@ -12,16 +12,16 @@ from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.model.engine import parse_engines
 from services.kernel.model.page import bad_token, decode_token, encode_token, page_size
 from services.kernel.rpc.server import Service
-from services.scanner.api import Findings, ImageQuery, PlacedFinding, ScannerApi
+from services.scanner.api import Findings, ImageQuery, PlacedFinding, Run, ScannerApi
 from services.scanner.convert import (
     from_filter,
     from_image,
     from_query,
-    from_state,
     from_wanted,
     to_finding,
     to_task,
 )
+from services.scanner.convert_runs import from_task_filter, to_run
 from services.scanner.convert_sync import to_removal, to_seen_tag
 
 _MAX_DIGITS = 9
@@ -48,22 +48,35 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         return pb.CreateScanTaskResponse(task=to_task(task))
 
     async def GetScanTask(self, request: pb.GetScanTaskRequest, context: object) -> pb.GetScanTaskResponse:
-        """Returns one task."""
-        if not request.task_id:
-            raise invalid("INVALID_TASK_ID", "The id of the task is missing.", field="task_id")
-        return pb.GetScanTaskResponse(task=to_task(await self._api.get_task(request.task_id)))
+        """Returns one task or one run."""
+        found = await self._api.get_task(_task_id(request.task_id))
+        if isinstance(found, Run):
+            return pb.GetScanTaskResponse(run=to_run(found))
+        return pb.GetScanTaskResponse(task=to_task(found))
 
     async def ListScanTasks(self, request: pb.ListScanTasksRequest, context: object) -> pb.ListScanTasksResponse:
         """Lists tasks."""
-        page = await self._api.list_tasks(
-            instance=request.instance,
-            state=from_state(request.state),
-            page_size=request.page_size,
-            page_token=request.page_token,
-        )
+        wanted = from_task_filter(request)
+        page = await self._api.list_tasks(wanted, page_size=request.page_size, page_token=request.page_token)
         return pb.ListScanTasksResponse(
             tasks=[to_task(task) for task in page.items], next_page_token=page.next_token
         )
+
+    async def CancelScanTask(
+        self, request: pb.CancelScanTaskRequest, context: object
+    ) -> pb.CancelScanTaskResponse:
+        """Calls off a task or a run."""
+        found = await self._api.cancel_task(_task_id(request.task_id))
+        if isinstance(found, Run):
+            return pb.CancelScanTaskResponse(run=to_run(found))
+        return pb.CancelScanTaskResponse(task=to_task(found))
+
+    async def RerunScanTask(self, request: pb.RerunScanTaskRequest, context: object) -> pb.RerunScanTaskResponse:
+        """Tries a task again, or what failed in a run."""
+        found = await self._api.rerun_task(_task_id(request.task_id))
+        if isinstance(found, Run):
+            return pb.RerunScanTaskResponse(run=to_run(found))
+        return pb.RerunScanTaskResponse(task=to_task(found))
 
     async def GetImageStatus(
         self, request: pb.GetImageStatusRequest, context: object
@@ -185,6 +198,12 @@ def _begin(found: Findings, position: tuple[str, ...] | None) -> int:
     if not (begin.isascii() and begin.isdecimal() and len(begin) <= _MAX_DIGITS):
         raise bad_token()
     return int(begin)
+
+
+def _task_id(task_id: str) -> str:
+    if not task_id:
+        raise invalid("INVALID_TASK_ID", "The id of the task is missing.", field="task_id")
+    return task_id
 
 
 def _named(image: ImageQuery) -> ImageQuery:

@@ -27,8 +27,10 @@ class ScannerSettings(BaseSettings):
 
     concurrent_scans: int = Field(default=4, ge=1, le=256)
     """Scans that one process works on at once; most of their time is spent waiting for the registry."""
+    reserved_scans: int = Field(default=1, ge=0, le=255)
+    """Scans of these that only pushes and people may begin: a rule over a whole registry never has every place."""
     worker_processes: int = Field(default=_BOUNDS.worker_processes, ge=1, le=128)
-    """Processes that read layers and match; one for each core."""
+    """Processes that read layers and match; one for each core. One more is kept for pushes and people."""
     worker_memory_bytes: int = Field(default=_BOUNDS.worker_memory_bytes, ge=512 << 20)
     """Address space of each worker process."""
     lease_seconds: float = Field(default=30.0, ge=3)
@@ -69,6 +71,15 @@ class ScannerSettings(BaseSettings):
     seen_event_days: int = Field(default=30, ge=1)
     """How long an image event is known; one that a registry tells again later counts as new. A tag in doubt whose
     registry could not be asked for as long stays as it is."""
+    report_days: int = Field(default=90, ge=1)
+    """How long tasks, scans and their reports are kept after their end. The last good report of a tag that exists
+    is kept as long as the tag."""
+    analysis_days: int = Field(default=30, ge=2)
+    """How long the analysis of a layer is kept after the last scan that needed it; a later one reads it again."""
+    cleanup_interval_seconds: float = Field(default=3600.0, gt=0)
+    """How often what is too old is deleted."""
+    cleanup_batch: int = Field(default=1_000, ge=1)
+    """Rows looked at in one transaction."""
     tag_questions: int = Field(default=4, ge=1, le=64)
     """Registries that one process asks at once what a tag in doubt has."""
     tag_question_seconds: float = Field(default=20.0, ge=1)

@@ -8,9 +8,9 @@ from datetime import datetime
 from services.kernel.db import Connection
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
-from services.kernel.model.reference import RepositoryName
+from services.kernel.model.reference import RepositoryName, parse_repository
 from services.kernel.sql import load_queries
-from services.scanner.api import State
+from services.scanner.api import TaskFilter
 from services.scanner.records import (
     DoubtedTag,
     ImageAddress,
@@ -37,10 +37,6 @@ class ScannerStore:
         rows = await db.fetch(_Q["see_events"], list(event_ids), seen_at)
         return frozenset(str(row["event_id"]) for row in rows)
 
-    async def forget_events(self, db: Connection, before: datetime, limit: int) -> int:
-        """Forgets image events taken before a moment, at most so many; returns how many."""
-        return int((await db.execute(_Q["forget_events"], before, limit)).rpartition(" ")[2])
-
     async def lock_tags(self, db: Connection, images: Sequence[ImageAddress]) -> None:
         """Locks the tags of images, where known, until the transaction ends."""
         await db.execute(_Q["lock_tags"], [image.repo_id for image in images], [image.tag for image in images])
@@ -55,9 +51,14 @@ class ScannerStore:
         """Moves a tag to what the registry said and its task, unless a push came in since that revision."""
         await db.execute(_Q["point_tag"], *_tag_columns(image), revision, task_id, asked_at)
 
-    async def attach_task(self, db: Connection, image: ImageAddress, revision: int) -> None:
-        """Gives a tag, which the caller has locked, the newest task on its digest, if that is the image's."""
-        await db.execute(_Q["attach_task"], *_tag_columns(image), revision)
+    async def attach_tasks(self, db: Connection, tags: Sequence[tuple[ImageAddress, int]]) -> None:
+        """Gives tags, which the caller has locked, the newest task on their digest, if that is the image's."""
+        rows = [(*_tag_columns(image), revision) for image, revision in tags]
+        await db.executemany(_Q["attach_task"], rows)
+
+    async def meet_tag(self, db: Connection, image: ImageAddress, asked_at: datetime) -> bool:
+        """Gives a locked tag the newest task on its digest, if it has that; returns whether it is in doubt."""
+        return bool(await db.fetchval(_Q["meet_tag"], *_tag_columns(image), 0, asked_at))
 
     async def announce_doubts(self, db: Connection) -> None:
         """Wakes those who ask registries at the end of the transaction."""
@@ -96,31 +97,14 @@ class ScannerStore:
 
     # tasks
 
-    async def insert_task(
-        self,
-        db: Connection,
-        task: TaskRecord,
-    ) -> bool:
-        """Saves an open task; False when the id exists."""
-        image = task.image
-        row = await db.fetchrow(
-            _Q["insert_task"],
-            task.task_id,
-            image.instance_id,
-            image.repo_id,
-            image.namespace,
-            image.repository,
-            image.tag,
-            image.digest,
-            task.engine.value,
-            task.scan_id,
-            task.outcome.state.value,
-            list(task.rule_ids),
-            list(task.target_ids),
-            task.traceparent,
-            task.created_at,
-        )
-        return row is not None
+    async def insert_tasks(self, db: Connection, tasks: Sequence[TaskRecord]) -> None:
+        """Saves open tasks whose scans the caller holds; an id that exists is left as it is."""
+        await db.executemany(_Q["insert_task"], [_task_columns(task) for task in tasks])
+
+    async def tasks_by_id(self, db: Connection, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
+        """Returns those of the tasks that are there, by id."""
+        rows = await db.fetch(_Q["tasks_by_id"], list(task_ids))
+        return {str(row["task_id"]): to_task(row) for row in rows}
 
     async def task(self, db: Connection, task_id: str) -> TaskRecord | None:
         """Returns one task."""
@@ -157,17 +141,29 @@ class ScannerStore:
     async def tasks(
         self,
         db: Connection,
+        wanted: TaskFilter,
         *,
-        instance_id: str,
-        state: State | None,
         after: tuple[datetime, str] | None,
         limit: int,
     ) -> Sequence[TaskRecord]:
-        """Returns tasks, newest first, after a position (creation, id)."""
-        created_at, task_id = after or (None, None)
-        word = state.value if state else ""
-        rows = await db.fetch(_Q["tasks"], instance_id, word, created_at, task_id, limit)
-        return [to_task(row) for row in rows]
+        """Returns tasks, newest first, after a position (creation, id); the instance is named by its id."""
+        repository = parse_repository(wanted.repository) if wanted.repository else None
+        arguments = (
+            *(after or (None, None)),
+            limit,
+            wanted.instance,
+            wanted.state.value if wanted.state else "",
+            wanted.rule_id,
+            wanted.engine.value if wanted.engine else "",
+            repository.namespace if repository else "",
+            repository.name if repository else "",
+            wanted.tag,
+            wanted.since,
+            wanted.until,
+        )
+        if wanted.run_id:
+            return [to_task(row) for row in await db.fetch(_Q["tasks_of_run"], *arguments, wanted.run_id)]
+        return [to_task(row) for row in await db.fetch(_Q["tasks"], *arguments)]
 
     async def change_tasks(
         self, db: Connection, scan_ids: Sequence[str], outcome: Outcome, of: RepositoryName | None = None
@@ -203,20 +199,29 @@ class ScannerStore:
 
     # scans
 
-    async def insert_scan(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> None:
-        """Saves a pending scan unless it exists."""
-        await db.execute(
-            _Q["insert_scan"],
-            key.scan_id,
-            key.instance_id,
-            image.namespace,
-            image.repository,
-            key.digest,
-            platform,
-            key.engine.value,
-            key.engine_version,
-            key.advisories_version,
+    async def hold_scans(self, db: Connection, scans: Sequence[tuple[ScanKey, ImageAddress, str]]) -> None:
+        """Saves pending scans of (key, image, platform), in this order, and locks those that are there."""
+        await db.executemany(
+            _Q["hold_scan"],
+            [
+                (
+                    key.scan_id,
+                    key.instance_id,
+                    image.namespace,
+                    image.repository,
+                    key.digest,
+                    platform,
+                    key.engine.value,
+                    key.engine_version,
+                    key.advisories_version,
+                )
+                for key, image, platform in scans
+            ],
         )
+
+    async def scans(self, db: Connection, scan_ids: Sequence[str]) -> Mapping[str, ScanRecord]:
+        """Returns scans that the caller holds, by id."""
+        return {str(row["scan_id"]): to_scan(row) for row in await db.fetch(_Q["scans"], list(scan_ids))}
 
     async def lock_scan(self, db: Connection, scan_id: str) -> ScanRecord:
         """Returns one scan, locked until the transaction ends.
@@ -298,9 +303,9 @@ class ScannerStore:
 
     # work
 
-    async def enqueue(self, db: Connection, scan_id: str, lane: int) -> None:
-        """Puts a scan to be done; a better lane wins."""
-        await db.execute(_Q["enqueue"], scan_id, lane)
+    async def enqueue(self, db: Connection, waiting: Sequence[tuple[str, int, str]]) -> None:
+        """Puts scans to be done: (scan, lane, whose share it takes), in this order; a better lane wins."""
+        await db.executemany(_Q["enqueue"], waiting)
 
     async def hasten(self, db: Connection, scan_id: str, lane: int) -> None:
         """Moves a waiting scan, or the waiting platforms of an index, to a better lane."""
@@ -310,13 +315,16 @@ class ScannerStore:
         """Wakes idle workers at the end of the transaction."""
         await db.execute(_Q["announce_work"])
 
-    async def claim(self, db: Connection, owner: str, lease_seconds: float, limit: int) -> Sequence[Lease]:
-        """Leases up to `limit` scans, the lost ones first."""
-        rows = await db.fetch(_Q["claim"], owner, lease_seconds, limit)
-        return [
-            Lease(scan_id=str(row["scan_id"]), fence=row["fence"], attempts=row["attempts"], lane=row["lane"])
-            for row in rows
-        ]
+    async def claim(self, db: Connection, owner: str, lease_seconds: float, lanes: Sequence[int]) -> Lease | None:
+        """Leases a lost scan of these lanes, or else the next one of the first that has any; None if none has."""
+        row = await db.fetchrow(_Q["claim"], owner, lease_seconds, list(lanes))
+        if row is None:
+            return None
+        return Lease(scan_id=str(row["scan_id"]), fence=row["fence"], attempts=row["attempts"], lane=row["lane"])
+
+    async def rouse(self, db: Connection, limit: int) -> int:
+        """Gives turns to scans that were put off until now, at most so many; returns how many."""
+        return len(await db.fetch(_Q["rouse"], limit))
 
     async def heartbeat(self, db: Connection, lease: Lease, lease_seconds: float) -> bool:
         """Prolongs a lease; False when it was lost."""
@@ -338,6 +346,27 @@ class ScannerStore:
     async def release(self, db: Connection, lease: Lease) -> None:
         """Gives the lease back at once, uncounted."""
         await db.execute(_Q["release"], lease.scan_id, lease.fence)
+
+
+def _task_columns(task: TaskRecord) -> tuple[object, ...]:
+    image = task.image
+    return (
+        task.task_id,
+        image.instance_id,
+        image.repo_id,
+        image.namespace,
+        image.repository,
+        image.tag,
+        image.digest,
+        task.engine.value,
+        task.scan_id,
+        task.outcome.state.value,
+        list(task.rule_ids),
+        list(task.target_ids),
+        task.traceparent,
+        task.created_at,
+        task.run_id or None,
+    )
 
 
 def _tag_columns(image: ImageAddress) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ async def a_task(database: str, instance_id: str) -> str:
     )
     connection = await asyncpg.connect(database)
     try:
-        await ScannerStore().insert_task(connection, task)
+        await ScannerStore().insert_tasks(connection, [task])
         await ScannerStore().point_tag(connection, image, 1, task.task_id, task.created_at)
     finally:
         await connection.close()

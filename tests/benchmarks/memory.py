@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import time
@@ -24,6 +25,15 @@ def peak_pss(command: Sequence[str | Path]) -> int:
     if process.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}")
     return peak
+
+
+def resident(*words: str) -> int:
+    """Returns the bytes (PSS) of the process below ours whose command has these words."""
+    for process in _tree(os.getpid()):
+        command = Path(f"/proc/{process}/cmdline").read_text().split("\0")
+        if all(any(Path(part).name == word for part in command) for word in words):
+            return _pss(process)
+    raise RuntimeError(f"there is no process {' '.join(words)}")
 
 
 def _tree(root: int) -> Iterator[int]:

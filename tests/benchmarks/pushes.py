@@ -61,10 +61,20 @@ class Pushes:
 @contextlib.asynccontextmanager
 async def pushes_to(stage: Stage, *, default_rule: bool = True) -> AsyncIterator[Pushes]:
     """Runs a registry in this process and registers it with a webhook key."""
-    async with lab_registry() as registry, aiohttp.ClientSession() as http:
-        instance_id = await stage.client.instance(registry.access, default_rule=default_rule)
+    async with (
+        lab_registry() as registry,
+        pushes_from(stage, registry.access, default_rule=default_rule) as pushes,
+    ):
+        yield pushes
+
+
+@contextlib.asynccontextmanager
+async def pushes_from(stage: Stage, access: RegistryAccess, *, default_rule: bool = True) -> AsyncIterator[Pushes]:
+    """Registers a registry that runs already, with a webhook key."""
+    async with aiohttp.ClientSession() as http:
+        instance_id = await stage.client.instance(access, default_rule=default_rule)
         endpoint = await stage.client.webhook(instance_id)
-        yield Pushes(instance_id=instance_id, access=registry.access, endpoint=endpoint, http=http)
+        yield Pushes(instance_id=instance_id, access=access, endpoint=endpoint, http=http)
 
 
 def _envelope(tag: str, digest: str) -> Any:

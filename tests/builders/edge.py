@@ -29,6 +29,7 @@ from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.engines import some_engines
 from tests.builders.guards import Anyone
+from tests.builders.runs_application import a_runs
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 from tests.fakes.look import FakeLook
@@ -44,6 +45,7 @@ def real_rules(pool: Pool, clock: Clock, ids: Ids | None = None) -> Rules:
         targets=TargetCheck(FakeNotifier("1"), seconds=1.0),
         passwords=Passwords(box),
         engines=some_engines(pool, clock, box=box, look=FakeLook()),
+        runs=a_runs(pool, clock, ids or RandomIds()),
         clock=clock,
         ids=ids or RandomIds(),
         max_rules_per_instance=10_000,

@@ -27,4 +27,7 @@ def from_message(message: Message) -> ScanRequest:
         rule_ids=tuple(body.rule_ids),
         target_ids=tuple(body.target_ids),
         requested_at=body.requested_at.ToDatetime(UTC),
+        bulk=body.lane == scan_request_pb2.ScanRequest.LANE_BULK,
+        run_id=body.run_id,
+        asked_at=body.asked_at.ToDatetime(UTC) if body.HasField("asked_at") else None,
     )

@@ -36,6 +36,7 @@ from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.engines import some_engines
 from tests.builders.requests import from_message
+from tests.builders.runs_application import a_runs
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 from tests.fakes.look import FakeLook
@@ -168,6 +169,7 @@ async def rules_bench(
             targets=TargetCheck(notifier, seconds=0.2),
             passwords=Passwords(BOX),
             engines=some_engines(pool, time, box=BOX, look=registry_look or FakeLook()),
+            runs=a_runs(pool, time, ids),
             clock=time,
             ids=ids,
             max_rules_per_instance=max_rules,

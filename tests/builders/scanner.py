@@ -31,15 +31,20 @@ from services.kernel.model.severity import Severity
 from services.kernel.outbox import Outbox
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import ImageIndex
+from services.rules.api import RunsApi
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reports import pack_report
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
+from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.run_store import RunStore
+from services.scanner.tasks.runs import Runs
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool
@@ -71,8 +76,35 @@ class ScannerBench:
         scheduler = Scheduler(self.store, self.versions)
         teller = TaskTeller(self.outbox, clock, self.ids)
         self.recorder = Recorder(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
-        self.intake = Intake(pool=pool, store=self.store, scheduler=scheduler, teller=teller, clock=clock)
+        self.runs = RunStore()
+        self.teller = teller
+        self.intake = Intake(
+            pool=pool, store=self.store, runs=self.runs, scheduler=scheduler, teller=teller, clock=clock
+        )
         self.settings = ScannerSettings(lease_seconds=3, retry_first_seconds=0, attempts=3)
+
+    def request(
+        self,
+        image: ImageAddress,
+        *,
+        revision: int = 1,
+        lane: int = LANE_PUSH,
+        engine: Engine = Engine.SECURITY_CENTER,
+        run_id: str = "",
+        task_id: str = "",
+    ) -> ScanRequested:
+        return ScanRequested(
+            task_id=task_id or str(uuid.uuid4()),
+            image=image,
+            revision=revision,
+            engine=engine,
+            rule_ids=("crscnr-1",),
+            target_ids=("tgt-1",),
+            requested_at=datetime.now(UTC),
+            asked_at=datetime.now(UTC) if lane == LANE_PERSON or run_id else None,
+            lane=LANE_BULK if run_id else lane,
+            run_id=run_id,
+        )
 
     async def ask(
         self,
@@ -81,19 +113,12 @@ class ScannerBench:
         revision: int = 1,
         lane: int = LANE_PUSH,
         engine: Engine = Engine.SECURITY_CENTER,
+        run_id: str = "",
+        task_id: str = "",
     ) -> TaskRecord:
-        request = ScanRequested(
-            task_id=str(uuid.uuid4()),
-            image=image,
-            revision=revision,
-            engine=engine,
-            rule_ids=("crscnr-1",),
-            target_ids=("tgt-1",),
-            requested_at=datetime.now(UTC),
-            asked_at=datetime.now(UTC) if lane == LANE_PERSON else None,
-        )
+        request = self.request(image, revision=revision, lane=lane, engine=engine, run_id=run_id, task_id=task_id)
         async with self.pool.acquire() as db, db.transaction():
-            [task] = await self.intake.accept(db, [request], lane=lane)
+            [task] = await self.intake.accept(db, [request])
         return task
 
     async def task(self, task_id: str) -> TaskRecord:
@@ -134,6 +159,19 @@ class ScannerBench:
         """Events told so far, in order."""
         rows = await self.pool.fetch("SELECT value FROM scanner.outbox ORDER BY id")
         return [ScanEvent.FromString(row["value"]) for row in rows]
+
+
+def a_control(bench: ScannerBench, runs: Runs, rules: RunsApi) -> Control:
+    return Control(
+        pool=bench.pool,
+        tasks=bench.store,
+        store=bench.runs,
+        runs=runs,
+        rules=rules,
+        intake=bench.intake,
+        teller=bench.teller,
+        clock=SystemClock(),
+    )
 
 
 @asynccontextmanager

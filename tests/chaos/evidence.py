@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drydock.events.v1 import scan_event_pb2
-from services.kernel.bus.interface import DEAD_SUFFIX, IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, TOPICS, Bus, Place
+from services.kernel.bus.interface import (
+    BULK_REQUESTS,
+    DEAD_SUFFIX,
+    IMAGE_EVENTS,
+    SCAN_EVENTS,
+    SCAN_REQUESTS,
+    TOPICS,
+    Bus,
+    Place,
+)
 from services.kernel.db import Pool
 from services.notifier.channels.http import DELIVERY_HEADER
 from tests.chaos.pushes import Push
@@ -19,6 +28,7 @@ GROUPS = (
     ("rules", IMAGE_EVENTS),
     ("scanner.tags", IMAGE_EVENTS),
     ("scanner", SCAN_REQUESTS),
+    ("scanner.bulk", BULK_REQUESTS),
     ("notifier", SCAN_EVENTS),
 )
 """Every consumer group and what it reads."""

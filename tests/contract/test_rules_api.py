@@ -12,7 +12,7 @@ import pytest
 from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.engine import Engine
-from services.rules.api import Edition, InstanceChange, NewScanRule, RulesApi, ScanType, Scope, Trigger
+from services.rules.api import Edition, InstanceChange, NewScanRule, RulesApi, RunState, ScanType, Scope, Trigger
 from services.rules.client import RulesClient
 from services.rules.engines.api import Part, Region
 from services.rules.servicer import inner_services
@@ -222,3 +222,22 @@ async def test_regions_are_listed_by_name(api: RulesApi) -> None:
 async def test_whoever_creates_an_instance_has_authorized_its_engine(api: RulesApi) -> None:
     await api.create_instance(new_instance(engine=Engine.SECURITY_CENTER), actor="ana")
     assert (await api.engine_status("prod")).authorized_by == "ana"
+
+
+async def test_a_run_is_started_called_off_resumed_and_ended(api: RulesApi) -> None:
+    await api.create_instance(new_instance())
+    new = new_rule(scope=Scope.REPO, namespaces=("team",), repo_names=("app",), schedule="0 2 * * *")
+    rule = await api.create_rule("prod", new)
+    assert rule.next_run_at is not None
+    run_id = "6dd5e0a1-4c2c-4e50-9c5b-0d6d6f1a0a55"
+    run = await api.run_rule(rule.rule_id, request_id=run_id)
+    assert (run.run_id, run.rule_id, run.state, run.repositories) == (run_id, rule.rule_id, RunState.ASKING, 1)
+    assert await api.run_rule(rule.rule_id, request_id=run_id) == await api.get_run(run_id) == run
+    assert (await refusal(api.run_rule(rule.rule_id)))[:2] == (Kind.FAILED_PRECONDITION, "RUN_UNDER_WAY")
+    cancelled = await api.cancel_run(run_id)
+    assert (cancelled.state, cancelled.ended_at is not None) == (RunState.CANCELLED, True)
+    assert (await api.resume_run(run_id)).ended_at is None
+    await api.end_run(run_id)  # it is asking: nothing has ended
+    assert (await api.get_run(run_id)).ended_at is None
+    assert (await refusal(api.get_run("junk")))[:2] == (Kind.NOT_FOUND, "RUN_NOT_EXIST")
+    assert (await refusal(api.preview_rule("crscnr-none")))[1] == "SCAN_RULE_NOT_EXIST"

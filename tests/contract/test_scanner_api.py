@@ -22,7 +22,7 @@ from services.kernel.model.severity import Severity
 from services.lab.image import build_index
 from services.lab.push import push_image
 from services.rules.api import NewInstance
-from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task
+from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task, TaskFilter
 from services.scanner.client import ScannerClient
 from services.scanner.servicer import inner_services
 from services.scanner.settings import ScannerSettings
@@ -55,6 +55,7 @@ class Scene:
         async with asyncio.timeout(60):
             while not (ended := await self.api.get_task(task.task_id)).state.ended:
                 await asyncio.sleep(0.05)
+        assert isinstance(ended, Task)
         assert ended.state is State.COMPLETE, ended
         return ended
 
@@ -106,9 +107,9 @@ async def test_a_task_is_told_of_whole_from_its_start_to_its_end(scene: Scene) -
     assert await scene.api.image_status(scene.image(tag="", digest=task.digest)) == bare
     by_task = ImageQuery(instance=scene.instance_id, task_id=task.task_id)
     assert await scene.api.image_status(by_task) == bare
-    listed = await scene.api.list_tasks(instance="lab", state=State.COMPLETE)
+    listed = await scene.api.list_tasks(TaskFilter(instance="lab", state=State.COMPLETE))
     assert (listed.items, listed.next_token) == ((bare,), "")
-    assert (await scene.api.list_tasks(state=State.FAILED)).items == ()
+    assert (await scene.api.list_tasks(TaskFilter(state=State.FAILED))).items == ()
 
 
 @pytest.mark.slow

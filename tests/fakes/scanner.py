@@ -12,7 +12,18 @@ from services.kernel.model.finding import Finding, FindingKind, FixState, Packag
 from services.kernel.model.page import Page
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
-from services.scanner.api import FindingFilter, Findings, ImageQuery, PlacedFinding, Removal, SeenTag, State, Task
+from services.scanner.api import (
+    FindingFilter,
+    Findings,
+    ImageQuery,
+    PlacedFinding,
+    Removal,
+    Run,
+    SeenTag,
+    State,
+    Task,
+    TaskFilter,
+)
 
 DIGEST = Digest("sha256:" + "d" * 64)
 
@@ -105,11 +116,21 @@ class FakeScanner:
         return self.task
 
     async def list_tasks(
-        self, *, instance: str = "", state: State | None = None, page_size: int = 0, page_token: str = ""
+        self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
-        del instance, page_size, page_token
+        del page_size, page_token
+        state = wanted.state if wanted else None
         tasks = [self.task] if self.task is not None else []
         return Page(items=tuple(task for task in tasks if state in (None, task.state)))
+
+    async def cancel_task(self, task_id: str) -> Task | Run:
+        task = await self.get_task(task_id)
+        self.task = dataclasses.replace(task, state=State.FAILED, reason="CANCELLED")
+        return self.task
+
+    async def rerun_task(self, task_id: str) -> Task | Run:
+        self.task = dataclasses.replace(await self.get_task(task_id), state=State.PENDING, reason="")
+        return self.task
 
     async def image_status(self, image: ImageQuery) -> Task:
         self.asked.append(image)

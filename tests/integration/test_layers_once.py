@@ -27,6 +27,7 @@ from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.inspection import Inspection
+from services.scanner.lanes import LANES
 from services.scanner.layers.file import LayerFile
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
@@ -54,14 +55,16 @@ class Reading(CatalogStep):
         self.may_go_on.set()
         self.breaks = False
 
-    async def catalog(self, file: LayerFile, inspection: Inspection | None = None) -> bytes:
+    async def catalog(
+        self, file: LayerFile, inspection: Inspection | None = None, *, patient: bool = False
+    ) -> bytes:
         self.read.append(file.descriptor.digest)
         if file.descriptor.digest == BASE.digest:
             self.reads_base.set()
             await self.may_go_on.wait()
             if self.breaks:
                 raise ScanFailure(Reason.WORKER_DIED, "It died.")
-        return await super().catalog(file, inspection)
+        return await super().catalog(file, inspection, patient=patient)
 
 
 class Node:
@@ -108,8 +111,9 @@ async def nodes(folder: Path, pool: Pool) -> AsyncIterator[tuple[Node, Node]]:
 async def a_lease(pool: Pool, *, seconds: float = 60) -> Lease:
     store, scan_id = ScannerStore(), str(uuid.uuid4())
     async with pool.acquire() as db:
-        await store.enqueue(db, scan_id, 0)
-        [lease] = await store.claim(db, "test", seconds, 1)
+        await store.enqueue(db, [(scan_id, 0, "cri-1/team")])
+        lease = await store.claim(db, "test", seconds, LANES)
+        assert lease is not None
     return lease
 
 

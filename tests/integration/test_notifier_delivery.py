@@ -12,8 +12,9 @@ from aiohttp import web
 from services.kernel.errors import ServiceError
 from services.kernel.wakeup import wait
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
-from services.notifier.retention import Retention
+from services.notifier.retention import agings, keep_receipts
 from tests.builders.notifier import answering, notifier_bench, parcel_of, record, scan_event, serve_site
+from tests.builders.retention import retention_of
 from tests.fakes.clock import ManualClock
 
 NOWHERE = "http://127.0.0.1:9/"
@@ -300,13 +301,14 @@ async def test_old_deliveries_and_receipts_go_after_their_days(database: str) ->
     clock = ManualClock()
     async with notifier_bench(database, clock=clock, receipt_days=2) as bench, serve_site() as site:
         target = await bench.target(site.url)
-        retention = Retention(bench.pool, bench.store, clock, bench.settings)
-        await retention.clean(asyncio.Event())
+        retention = retention_of("notifier", agings(bench.settings), bench.pool, clock)
+        await keep_receipts(bench.pool, clock, bench.settings, asyncio.Event())
         await bench.tell(scan_event(target.target_id))
         await bench.deliver_due()
         assert await bench.pool.fetchval("SELECT count(*) FROM ONLY notifier.receipt_default") == 0
         clock.advance(4 * 86_400)
         await bench.tell(scan_event(target.target_id))
+        await keep_receipts(bench.pool, clock, bench.settings, asyncio.Event())
         assert await retention.clean(asyncio.Event()) == 1
         assert [row["state"] for row in await bench.deliveries()] == ["PENDING"]
         assert await bench.receipts() == []

@@ -57,6 +57,21 @@ def create_rule(client: Client, instance_id: str, *target_ids: str) -> Awaitable
     return RulesServiceStub(client.channel).CreateScanRule(request)
 
 
+async def a_rule_from_better_days(client: Client, instance_id: str) -> str:
+    """Makes a rule while the instance is an enterprise one."""
+    stub = RulesServiceStub(client.channel)
+    rule_id = ""
+    for edition in (instance_pb2.EDITION_ENTERPRISE, instance_pb2.EDITION_PERSONAL):
+        said = instance_pb2.Instance(instance_id=instance_id, edition=edition)
+        mask = FieldMask(paths=["edition"])
+        await stub.UpdateInstance(rules_service_pb2.UpdateInstanceRequest(instance=said, update_mask=mask))
+        if edition == instance_pb2.EDITION_ENTERPRISE:
+            made = await create_rule(client, instance_id)
+            assert isinstance(made, rules_service_pb2.CreateScanRuleResponse)
+            rule_id = made.rule.rule_id
+    return rule_id
+
+
 def create_task(client: Client, instance_id: str, *target_ids: str) -> Awaitable[object]:
     image = scan_pb2.ImageRef(instance=instance_id, namespace="team", repository="app", tag="1.0")
     request = scanner_service_pb2.CreateScanTaskRequest(image=image, target_ids=target_ids)
@@ -112,11 +127,15 @@ async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(clie
         repo_tag_filter_pattern=".*",
         trigger_type="AUTO",
     )
+    manual = await a_rule_from_better_days(client, instance_id)
+    rules_stub = RulesServiceStub(client.channel)
     errors = [
         await failure_of(call)
         for call in (
             create_rule(client, instance_id),
             create_task(client, instance_id),
+            rules_stub.PreviewScanRule(rules_service_pb2.PreviewScanRuleRequest(rule_id=manual)),
+            rules_stub.RunScanRule(rules_service_pb2.RunScanRuleRequest(rule_id=manual)),
             registry.CreateScanRule(rule),
             registry.CreateRepoTagScanTask(acr.CreateRepoTagScanTaskRequest(**image)),
             registry.GetRepoTagScanStatus(acr.GetRepoTagScanStatusRequest(**image)),

@@ -10,8 +10,9 @@ import pytest
 from services.kernel.errors import ServiceError
 from services.rules.api import Edition, InstanceChange, Scope, Trigger
 from services.rules.metrics import Fate
-from services.rules.retention import Retention
+from services.rules.retention import agings
 from services.rules.settings import RulesSettings
+from tests.builders.retention import retention_of
 from tests.builders.rules import deletion_of_a_tag, image_event, new_instance, new_rule, record, rules_bench
 from tests.fakes.clock import ManualClock
 
@@ -189,6 +190,6 @@ async def test_events_are_forgotten_after_their_time(database: str) -> None:
         await bench.handle([image_event(instance.instance_id, event_id=str(uuid.uuid4())) for _ in range(5)])
         clock.advance(3 * 86_400)
         await bench.handle([image_event(instance.instance_id)])
-        retention = Retention(bench.pool, bench.store, clock, RulesSettings(seen_event_days=2, cleanup_batch=2))
+        retention = retention_of("rules", agings(RulesSettings(seen_event_days=2)), bench.pool, clock, batch=2)
         assert await retention.clean(asyncio.Event()) == 5
         assert await bench.pool.fetchval("SELECT count(*) FROM rules.seen_event") == 1

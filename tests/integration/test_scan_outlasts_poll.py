@@ -25,7 +25,7 @@ from services.lab.push import push_image
 from services.rules.api import NewInstance
 from services.rules.convert_events import to_message
 from services.rules.events import ScanRequest
-from services.scanner.api import State
+from services.scanner.api import State, Task
 from services.scanner.settings import ScannerSettings
 from services.scanner.wiring.server import server
 from tests.acceptance.test_push_to_verdict import an_image
@@ -66,6 +66,7 @@ async def test_a_scan_longer_than_the_poll_interval_moves_no_partition_and_ends_
                         await asyncio.sleep(0.1)
                 task = await api.get_task(request.task_id)
                 await end(ground)
+    assert isinstance(task, Task)
     assert task.state is State.COMPLETE, task
     assert task.ended_at is not None
     assert (task.ended_at - task.created_at).total_seconds() > SCAN_SECONDS

@@ -22,9 +22,10 @@ from services.scanner.tags.account import Account
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.runs import Runs
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
-from tests.builders.scanner import ScannerBench
+from tests.builders.scanner import ScannerBench, a_control
 from tests.databases import migrated_pool
 from tests.registries import RunningRegistry, StartRegistry
 
@@ -59,11 +60,14 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
         tags = await stack.enter_async_context(open_tag_reads(database, bench.store))
         address = registry.access.address
         await rules.create_instance(NewInstance(name="lab", address=address, plain_http=True, default_rule=False))
+        runs = Runs(pool, bench.runs, rules)
         application = ScannerApplication(
             pool=pool,
             store=bench.store,
             lookup=Lookup(pool, bench.store, tags, rules),
             intake=bench.intake,
+            runs=runs,
+            control=a_control(bench, runs, rules),
             rules=rules,
             open_source=functools.partial(open_repository, SourceSettings()),
             clock=SystemClock(),

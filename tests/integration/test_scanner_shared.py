@@ -18,6 +18,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.registry.limits import ImageLimits
 from services.scanner.api import State
+from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.work.puller import Puller
@@ -230,8 +231,9 @@ async def test_an_index_that_is_read_again_does_not_end_by_its_old_platforms(sca
         await db.execute("UPDATE scanner.work SET due_at = now() + interval '1 hour'")
         part = await db.fetchval("SELECT scan_id FROM scanner.scan WHERE digest = $1", digest_of(b"arm64"))
         await db.execute("UPDATE scanner.scan SET state = 'RUNNING', ended_at = NULL WHERE scan_id = $1", part)
-        await scanner.store.enqueue(db, str(part), 0)
-        [lease] = await scanner.store.claim(db, "ours", 30.0, 1)
+        await scanner.store.enqueue(db, [(str(part), 0, "cri-1/team")])
+        lease = await scanner.store.claim(db, "ours", 30.0, LANES)
+        assert lease is not None
     await scanner.recorder.begin([lease])
     await scanner.recorder.fail(lease, ScanFailure(Reason.INTERNAL, "It broke."))
     assert (await scanner.task(again.task_id)).outcome.state is State.PENDING
@@ -240,8 +242,10 @@ async def test_an_index_that_is_read_again_does_not_end_by_its_old_platforms(sca
 async def test_a_worker_that_lost_its_lease_fails_nobody(scanner: ScannerBench) -> None:
     task = await scanner.ask(of("a"))
     async with scanner.pool.acquire() as db:
-        [late] = await scanner.store.claim(db, "late", 0.0, 1)
-        [ours] = await scanner.store.claim(db, "ours", 30.0, 1)
+        late = await scanner.store.claim(db, "late", 0.0, LANES)
+        ours = await scanner.store.claim(db, "ours", 30.0, LANES)
+    assert late is not None
+    assert ours is not None
     await scanner.recorder.begin([ours])
     with pytest.raises(LeaseLost):
         await scanner.recorder.fail_in_repository(late, ScanFailure(Reason.IMAGE_NOT_FOUND, "Gone."))

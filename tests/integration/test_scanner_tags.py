@@ -27,11 +27,13 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import Descriptor
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.records import DoubtedTag, ImageAddress, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.settle import Settler
 from services.scanner.tasks.intake import Intake
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH, Scheduler
+from services.scanner.tasks.run_store import RunStore
+from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from tests.builders.rules import deletion_of_a_tag
 from tests.builders.scanner import ScannerBench, image, scanner_bench
@@ -248,7 +250,7 @@ async def test_a_request_that_comes_again_does_not_take_the_tag_back_to_its_olde
     second = request(b"new", datetime.now(UTC) + timedelta(seconds=1))
     for each in (first, second, first):
         async with scene.scanner.pool.acquire() as db, db.transaction():
-            await scene.scanner.intake.accept(db, [each], lane=LANE_PUSH)
+            await scene.scanner.intake.accept(db, [each])
     assert (await scene.tag()).task_id == second.task_id
 
 
@@ -345,6 +347,7 @@ async def test_a_doubt_is_written_with_the_event_or_not_at_all(scene: Scene) -> 
     dying = Intake(
         pool=bench.pool,
         store=store,
+        runs=RunStore(),
         scheduler=Scheduler(store, bench.versions),
         teller=TaskTeller(bench.outbox, clock, bench.ids),
         clock=clock,

@@ -18,9 +18,10 @@ from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.api import State
 from services.scanner.events import ScanRequested
+from services.scanner.lanes import LANE_PERSON, LANE_PUSH
 from services.scanner.records import ScannedImage, ScanRecord
-from services.scanner.retention import Retention
-from services.scanner.tasks.schedule import LANE_PERSON, LANE_PUSH
+from services.scanner.retention import agings
+from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, good, image, lacking, scanned, scanner_bench
 
 
@@ -65,6 +66,21 @@ async def test_new_advisories_scan_the_same_content_anew(scanner: ScannerBench) 
     assert second.scan_id != first.scan_id
 
 
+async def test_requests_of_one_batch_that_share_task_scan_or_tag_are_each_answered(scanner: ScannerBench) -> None:
+    first, moved = scanner.request(image(b"one")), scanner.request(image(b"two"), revision=2)
+    same_scan = scanner.request(image(b"one", tag="2.0"))
+    async with scanner.pool.acquire() as db, db.transaction():
+        tasks = await scanner.intake.accept(db, [moved, first, same_scan, first])
+    assert [task.task_id for task in tasks] == [each.task_id for each in (moved, first, same_scan, first)]
+    assert len({task.scan_id for task in tasks}) == 2
+    ended = await scanner.work_until(good, *(task.task_id for task in tasks))
+    assert {task.outcome.state for task in ended} == {State.COMPLETE}
+    assert sorted(await scanner.events()) == ["COMPLETE"] * 3 + ["SCANNING"] * 3
+    async with scanner.pool.acquire() as db, db.transaction():
+        again = await scanner.intake.accept(db, [scanner.request(image(b"one", tag="3.0")), first])
+    assert [task.outcome.state for task in again] == [State.COMPLETE, State.COMPLETE]
+
+
 async def test_a_scan_that_lacks_an_answer_is_followed_by_another_one_when_somebody_asks_again(
     scanner: ScannerBench,
 ) -> None:
@@ -87,6 +103,26 @@ async def test_a_scan_that_lacks_an_answer_is_followed_by_another_one_when_someb
     assert (last.outcome.state, last.scan_id) == (State.COMPLETE, third.scan_id)
 
 
+async def test_requests_of_one_batch_share_the_scan_that_follows_one_that_lacks_an_answer(
+    scanner: ScannerBench,
+) -> None:
+    first = await scanner.ask(image())
+
+    async def lack(scan: ScanRecord) -> ScannedImage:
+        return lacking(scan)
+
+    await scanner.work_until(lack, first.task_id)
+    requests = [scanner.request(image(tag=tag)) for tag in ("1.0", "2.0")] + [scanner.request(image(b"other"))]
+    async with scanner.pool.acquire() as db, db.transaction():
+        tasks = await scanner.intake.accept(db, requests)
+    assert len({first.scan_id, *(task.scan_id for task in tasks)}) == 3
+    ended = await scanner.work_until(good, *(task.task_id for task in tasks))
+    assert [(task.outcome.state, task.outcome.reason) for task in ended] == [(State.COMPLETE, "")] * 3
+    async with scanner.pool.acquire() as db, db.transaction():
+        [again] = await scanner.intake.accept(db, [scanner.request(image(tag="3.0"))])
+    assert (again.outcome.state, again.scan_id) == (State.COMPLETE, tasks[0].scan_id)
+
+
 async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:
     request = ScanRequested(
         task_id=str(uuid.uuid4()),
@@ -99,7 +135,7 @@ async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -
     )
     for _ in range(2):
         async with scanner.pool.acquire() as db, db.transaction():
-            await scanner.intake.accept(db, [request], lane=LANE_PUSH)
+            await scanner.intake.accept(db, [request])
     assert await scanner.events() == ["SCANNING"]
 
 
@@ -191,6 +227,6 @@ async def test_events_are_forgotten_after_their_days(scanner: ScannerBench) -> N
         "UPDATE scanner.seen_event SET seen_at = seen_at - interval '31 days' WHERE event_id = $1",
         uuid.uuid5(uuid.NAMESPACE_OID, "e1"),
     )
-    retention = Retention(scanner.pool, scanner.store, SystemClock(), scanner.settings)
+    retention = retention_of("scanner", agings(scanner.settings), scanner.pool, SystemClock())
     assert await retention.clean(asyncio.Event()) == 1
     assert await scanner.pool.fetchval("SELECT count(*) FROM scanner.seen_event") == 1

@@ -13,6 +13,7 @@ from services.kernel.model.platform import Platform
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
+from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ScannedImage, ScanRecord
 from tests.builders.scanner import ScannerBench, good, image, lacking, scanned, scanner_bench
@@ -200,8 +201,10 @@ async def test_an_index_whose_platforms_are_known_ends_at_once(scanner: ScannerB
 async def test_a_writer_that_lost_its_lease_changes_nothing(scanner: ScannerBench) -> None:
     task = await scanner.ask(image())
     async with scanner.pool.acquire() as db:
-        [late] = await scanner.store.claim(db, "late", 0.0, 1)
-        [ours] = await scanner.store.claim(db, "ours", 30.0, 1)
+        late = await scanner.store.claim(db, "late", 0.0, LANES)
+        ours = await scanner.store.claim(db, "ours", 30.0, LANES)
+    assert late is not None
+    assert ours is not None
     scan = (await scanner.recorder.begin([ours]))[ours.scan_id]
     result = scanned(scan)
     with pytest.raises(LeaseLost):
@@ -217,7 +220,7 @@ async def test_a_scan_whose_worker_always_dies_fails_in_the_end(scanner: Scanner
     task = await scanner.ask(image())
     for _ in range(scanner.settings.attempts):
         async with scanner.pool.acquire() as db:
-            assert await scanner.store.claim(db, "dying", 0.0, 1)
+            assert await scanner.store.claim(db, "dying", 0.0, LANES)
     [ended] = await scanner.work_until(good, task.task_id)
     assert (ended.outcome.state, ended.outcome.reason) == (State.FAILED, "WORKER_DIED")
     assert f"begun {scanner.settings.attempts} times" in ended.outcome.message
@@ -246,10 +249,11 @@ async def test_a_reason_with_odd_characters_of_the_image_is_stored(scanner: Scan
 async def test_a_heartbeat_does_not_take_back_what_was_given_back(scanner: ScannerBench) -> None:
     await scanner.ask(image())
     async with scanner.pool.acquire() as db:
-        [lease] = await scanner.store.claim(db, "ours", 30.0, 1)
+        lease = await scanner.store.claim(db, "ours", 30.0, LANES)
+        assert lease is not None
         await scanner.store.release(db, lease)
         assert not await scanner.store.heartbeat(db, lease, 30.0)
-        assert len(await scanner.store.claim(db, "next", 30.0, 1)) == 1
+        assert await scanner.store.claim(db, "next", 30.0, LANES)
 
 
 async def test_an_index_runs_again_when_its_platform_does(scanner: ScannerBench) -> None:

@@ -55,7 +55,7 @@ class ScanRules:
         """Replaces a rule; what the reference has no field for stays as it is."""
         new = _described(request)
         old = await self.get(request.instance_id, request.scan_rule_id)
-        kept = dataclasses.replace(new, scan_type=old.scan_type, target_ids=old.target_ids)
+        kept = dataclasses.replace(new, scan_type=old.scan_type, target_ids=old.target_ids, schedule=old.schedule)
         return await self._rules.update_rule(old.rule_id, kept)
 
     async def delete(self, instance_id: str, rule_id: str) -> None:

@@ -14,9 +14,11 @@ from services.kernel.errors import Kind, ServiceError, invalid
 
 IMAGE_EVENTS = "drydock.image.events.v1"
 SCAN_REQUESTS = "drydock.scan.requests.v1"
+BULK_REQUESTS = "drydock.scan.requests.bulk.v1"
+"""Requests by the thousand: on a topic of their own, so that a push's request lies behind none of them."""
 SCAN_EVENTS = "drydock.scan.events.v1"
 DEAD_SUFFIX = ".dead"
-TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, SCAN_EVENTS)
+TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, BULK_REQUESTS, SCAN_EVENTS)
 """Each has a topic for its dead letters beside it, `<topic>.dead`."""
 PARTITIONS = 8
 """Of every topic that we make: the most consumers of one group that can share it."""

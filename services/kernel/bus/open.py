@@ -15,6 +15,7 @@ from services.kernel.bus.postgres import PostgresBus
 from services.kernel.bus.retention import keep_days
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
+from services.kernel.disk_use import DiskUse
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.ids import Ids
 from services.kernel.run import Process
@@ -56,6 +57,7 @@ async def open_bus(
         if needs_schema(settings):
             days = settings.bus_retention_days
             process.start("bus retention", keep_days(pool, clock, process.stopping, days=days))
+            process.start("bus disk use", DiskUse("bus", pool, registry).run(process.stopping))
             bus = PostgresBus(pool, url, wakeups, ids)
         else:
             bus = await stack.enter_async_context(_kafka(settings, may_embed))

@@ -36,14 +36,22 @@ class WorkerPool:
     Functions and their arguments travel by pickle: pass module-level functions and small values, and return bytes.
     """
 
-    def __init__(self, start: Callable[[], Template], *, processes: int, memory_bytes: int) -> None:
-        """Starts a template; `start` is called again should it die."""
+    def __init__(self, start: Callable[[], Template], *, processes: int, memory_bytes: int, kept: int = 0) -> None:
+        """Starts a template; `start` is called again should it die. `kept` processes more are for urgent work."""
         self._start = start
         self._template = start()
         self._memory_bytes = memory_bytes
         self._idle: list[_Worker] = []
-        self._turns = asyncio.Semaphore(processes)
-        self._threads = ThreadPoolExecutor(processes, "worker")
+        self._turns = asyncio.Semaphore(processes + kept)
+        self._patient_turns = asyncio.Semaphore(processes)
+        self._threads = ThreadPoolExecutor(processes + kept, "worker")
+
+    async def run_patiently(
+        self, timeout_seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs what can wait, as `run` does, but never in the processes that are kept for what is urgent."""
+        async with self._patient_turns:
+            return await self.run(timeout_seconds, function, *args, **kwargs)
 
     async def run(self, timeout_seconds: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the function in a worker and returns what it returns or raises what it raises.

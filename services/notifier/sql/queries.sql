@@ -120,10 +120,3 @@ INSERT INTO notifier.receipt (
     created_at
 )
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-
--- name: forget_deliveries
--- Deletes some deliveries that ended before a moment.
-DELETE FROM notifier.delivery
-WHERE (target_id, event_id) IN (
-    SELECT target_id, event_id FROM notifier.delivery WHERE finished_at < $1 LIMIT $2
-)

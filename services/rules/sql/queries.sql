@@ -91,24 +91,24 @@ LIMIT $5
 -- Saves a rule; no row comes back when the instance has one of that name.
 INSERT INTO rules.scan_rule (
     rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    created_at, updated_at, schedule, next_run_at
 )
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, $13)
 ON CONFLICT (instance_id, name) DO NOTHING
 RETURNING rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    schedule, next_run_at, last_run_id, skipped, created_at, updated_at
 
 -- name: get_rule
 -- One rule by its id.
 SELECT rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    schedule, next_run_at, last_run_id, skipped, created_at, updated_at
 FROM rules.scan_rule
 WHERE rule_id = $1
 
 -- name: list_rules
 -- A page of the rules of an instance, oldest first; no type means all.
 SELECT rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    schedule, next_run_at, last_run_id, skipped, created_at, updated_at
 FROM rules.scan_rule
 WHERE instance_id = $1
     AND ($2::text IS NULL OR scan_type = $2)
@@ -123,7 +123,7 @@ SELECT count(*) FROM rules.scan_rule WHERE instance_id = $1 AND ($2::text IS NUL
 -- name: automatic_rules
 -- Every AUTO rule of an instance, oldest first.
 SELECT rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    schedule, next_run_at, last_run_id, skipped, created_at, updated_at
 FROM rules.scan_rule
 WHERE instance_id = $1 AND trigger = 'AUTO'
 ORDER BY created_at, rule_id
@@ -132,10 +132,11 @@ ORDER BY created_at, rule_id
 -- Replaces a rule.
 UPDATE rules.scan_rule
 SET name = $2, scope = $3, namespaces = $4, repo_names = $5, tag_pattern = $6, trigger = $7, target_ids = $8,
-    updated_at = $9
+    updated_at = $9, schedule = $10, next_run_at = CASE WHEN schedule = $10 THEN next_run_at ELSE $11 END,
+    skipped = CASE WHEN schedule = $10 THEN skipped ELSE '' END
 WHERE rule_id = $1
 RETURNING rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
-    created_at, updated_at
+    schedule, next_run_at, last_run_id, skipped, created_at, updated_at
 
 -- name: delete_rule
 -- Deletes a rule.
@@ -147,8 +148,3 @@ INSERT INTO rules.seen_event (event_id, seen_at)
 SELECT event_id, $2 FROM unnest($1::uuid[]) AS e (event_id)
 ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id
-
--- name: forget_events
--- Deletes some events seen before a moment.
-DELETE FROM rules.seen_event
-WHERE event_id IN (SELECT event_id FROM rules.seen_event WHERE seen_at < $1 LIMIT $2)

@@ -29,10 +29,13 @@ class CatalogStep:
         self._limits = limits or LayerLimits()
         self._catalogers = catalogers
 
-    async def catalog(self, file: LayerFile, inspection: Inspection | None = None) -> bytes:
+    async def catalog(
+        self, file: LayerFile, inspection: Inspection | None = None, *, patient: bool = False
+    ) -> bytes:
         """Returns the encoded analysis of a layer, with what an `inspection` sees in its files.
 
         It holds the diffID as computed, for the caller to hold against the image's. Cancelling kills the worker.
+        One that is `patient` leaves processes to scans that somebody waits for.
 
         Raises:
             ScanFailure: DIGEST_MISMATCH of a file that nobody verified before; LAYER_CORRUPT, LAYER_TOO_LARGE,
@@ -40,8 +43,9 @@ class CatalogStep:
                 SCAN_TIMED_OUT and WORKER_DIED when the worker did not come to an end.
         """
         layer = file.descriptor
+        run = self._workers.run_patiently if patient else self._workers.run
         try:
-            return await self._workers.run(
+            return await run(
                 self._layer_seconds,
                 analyse_remotely,
                 file,

@@ -19,7 +19,7 @@ from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, S
 from services.scanner.reports import unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.platforms import merge_parts
-from services.scanner.tasks.schedule import Scheduler
+from services.scanner.tasks.schedule import Scheduler, Wanted
 from services.scanner.tasks.tell import TaskTeller
 
 
@@ -132,14 +132,17 @@ class Recorder:
         ]
         async with self._pool.acquire() as db, db.transaction():
             # Parts before their index, and parts in one order: whoever ends a part locks it so, too.
-            scans: dict[ScanKey, str] = {}
-            for key, platform, _ in sorted(parts, key=lambda part: part[0].scan_id):
-                address = _address(scan, key)
-                part = await self._scheduler.ensure(db, key, address, lane=lease.lane, platform=platform)
-                scans[key] = part.scan_id
+            scans = await self._scheduler.ensure(
+                db,
+                [
+                    Wanted(key=key, image=_address(scan, key), lane=lease.lane, platform=platform)
+                    for key, platform, _ in parts
+                ],
+            )
             await self._take_back(db, lease)
             for key, platform, number in parts:
-                await self._store.insert_part(db, scan.scan_id, scans[key], platform, number)
+                part = scans[key.scan_id]
+                await self._store.insert_part(db, scan.scan_id, part.scan_id, platform, number)
             await self._end_index(db, scan.scan_id)
 
     @asynccontextmanager

@@ -87,8 +87,9 @@ class ScanPipeline:
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
+        patient = lease is not None and lease.patient
         analyses = await self._analyse(source, resolved, search.inspection, lease, progress)
-        result = await self._judge(resolved, reference, search, analyses)
+        result = await self._judge(resolved, reference, search, analyses, patient=patient)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
@@ -106,7 +107,8 @@ class ScanPipeline:
 
         async def read(layer: LayerFile) -> None:
             digest = layer.descriptor.digest
-            analysis = await self._cataloging.catalog(layer, inspection)
+            patient = lease is not None and lease.patient
+            analysis = await self._cataloging.catalog(layer, inspection, patient=patient)
             if decode_head(analysis).lacking:
                 lacking[digest] = analysis
             else:
@@ -135,7 +137,13 @@ class ScanPipeline:
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def _judge(
-        self, image: ResolvedImage, reference: str, search: Search, analyses: Mapping[Digest, bytes]
+        self,
+        image: ResolvedImage,
+        reference: str,
+        search: Search,
+        analyses: Mapping[Digest, bytes],
+        *,
+        patient: bool,
     ) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
         case = Case(
@@ -155,8 +163,9 @@ class ScanPipeline:
             now=self._clock.now(),
             max_age=self._bounds.advisory_age,
         )
+        run = self._workers.run_patiently if patient else self._workers.run
         try:
-            return await self._workers.run(self._bounds.match_seconds, judge_remotely, case)
+            return await run(self._bounds.match_seconds, judge_remotely, case)
         except WorkerTimedOut as error:
             raise ScanFailure(
                 Reason.SCAN_TIMED_OUT,

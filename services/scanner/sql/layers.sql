@@ -1,5 +1,9 @@
 -- name: analyses
--- Stored analyses of layers by the present analysers.
+-- Stored analyses of layers by the present analysers, which are needed still: that is noted once a day.
+WITH noted AS (
+    UPDATE scanner.layer_analysis SET used_at = now()
+    WHERE layer_digest = ANY($1::text[]) AND analysers = $2 AND used_at < now() - interval '1 day'
+)
 SELECT layer_digest, analysis FROM scanner.layer_analysis
 WHERE layer_digest = ANY($1::text[]) AND analysers = $2
 

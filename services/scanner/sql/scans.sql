@@ -1,9 +1,16 @@
--- name: insert_scan
--- Saves a scan once; the same id again changes nothing.
-INSERT INTO scanner.scan
+-- name: hold_scan
+-- Saves a scan once; one that is there is locked and stays as it is, also against who would delete it.
+INSERT INTO scanner.scan AS s
     (scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, advisories_version, state)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'PENDING')
-ON CONFLICT (scan_id) DO NOTHING
+ON CONFLICT (scan_id) DO UPDATE SET state = s.state WHERE false
+
+-- name: scans
+-- Scans, which the caller holds.
+SELECT scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, begun, state, reason,
+    message, coverage, findings, advisories_version
+FROM scanner.scan
+WHERE scan_id = ANY($1::uuid[])
 
 -- name: lock_scan
 -- One scan, locked against everyone who would change its state.

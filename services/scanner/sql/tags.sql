@@ -5,11 +5,6 @@ SELECT event_id, $2 FROM unnest($1::uuid[]) AS e (event_id) ORDER BY event_id
 ON CONFLICT (event_id) DO NOTHING
 RETURNING event_id
 
--- name: forget_events
--- Forgets events that nobody tells again; at most so many at once.
-DELETE FROM scanner.seen_event
-WHERE event_id IN (SELECT event_id FROM scanner.seen_event WHERE seen_at < $1 LIMIT $2)
-
 -- name: lock_tags
 -- Known tags, locked in an order that is the same for all: only then a later statement sees every task on them.
 SELECT tag
@@ -75,6 +70,27 @@ VALUES
 ON CONFLICT (repo_id, tag) DO UPDATE
 SET task_id = excluded.task_id
 WHERE excluded.digest = t.digest
+
+-- name: meet_tag
+-- A run of a rule found the tag in its registry, and a task began on what it has. The tag has the task if it has the
+-- digest; one that has another digest, for which nobody vouched since, is in doubt: only its registry can tell.
+INSERT INTO scanner.tag AS t
+    (repo_id, tag, instance_id, namespace, repository, digest, revision, task_id, seen_at)
+VALUES
+    ($1, $2, $3, $4, $5, $6, $7, (
+        SELECT task_id FROM scanner.task WHERE repo_id = $1 AND tag = $2 AND digest = $6
+        ORDER BY created_at DESC, task_id DESC LIMIT 1
+    ), $8)
+ON CONFLICT (repo_id, tag) DO UPDATE
+SET task_id = CASE WHEN excluded.digest = t.digest THEN excluded.task_id ELSE t.task_id END,
+    (doubted_at, ask_at, questions) = (
+        SELECT now(), now(), 0
+        WHERE t.doubted_at IS NULL AND excluded.digest <> t.digest AND excluded.seen_at > t.seen_at
+        UNION ALL SELECT t.doubted_at, t.ask_at, t.questions
+        LIMIT 1
+    ),
+    seen_at = CASE WHEN excluded.digest = t.digest THEN greatest(t.seen_at, excluded.seen_at) ELSE t.seen_at END
+RETURNING doubted_at IS NOT NULL AS doubted
 
 -- name: claim_doubts
 -- Tags whose registry is to be asked now, those that were not asked for yet first: a registry that is away keeps none

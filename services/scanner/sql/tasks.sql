@@ -2,15 +2,21 @@
 -- Saves a task once: the same id again changes nothing. The caller holds the lock of its scan.
 INSERT INTO scanner.task
     (task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, rule_ids,
-     target_ids, traceparent, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+     target_ids, traceparent, created_at, run_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 ON CONFLICT (task_id) DO NOTHING
-RETURNING task_id
+
+-- name: tasks_by_id
+-- Those of some tasks that are there.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
+FROM scanner.task
+WHERE task_id = ANY($1::uuid[])
 
 -- name: task
 -- One task.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
 WHERE task_id = $1
 
@@ -18,7 +24,7 @@ WHERE task_id = $1
 -- Newest tasks of tags, on the digests that the tags have now, each with its place in the question.
 SELECT asked.place, k.task_id, k.instance_id, k.repo_id, k.namespace, k.repository, k.tag, k.digest, k.engine,
     k.scan_id, k.state, k.reason, k.message, k.coverage, k.findings, k.advisories_version, k.rule_ids, k.target_ids,
-    k.traceparent, k.created_at, k.ended_at
+    k.traceparent, k.run_id, k.created_at, k.ended_at
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (repo_id, tag, place)
 JOIN scanner.tag AS t ON t.repo_id = asked.repo_id AND t.tag = asked.tag
 JOIN scanner.task AS k ON k.task_id = t.task_id
@@ -26,7 +32,7 @@ JOIN scanner.task AS k ON k.task_id = t.task_id
 -- name: task_of_digest
 -- Newest task of a repository on a digest, under any tag or none, of one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
 WHERE repo_id = $1 AND digest = $2 AND ($3 = '' OR engine = $3)
 ORDER BY created_at DESC, task_id DESC
@@ -35,7 +41,7 @@ LIMIT 1
 -- name: task_under_tag
 -- Newest task of a tag on a digest that it has or had, of one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
 WHERE repo_id = $1 AND tag = $2 AND digest = $3 AND ($4 = '' OR engine = $4)
 ORDER BY created_at DESC, task_id DESC
@@ -44,7 +50,7 @@ LIMIT 1
 -- name: complete_task_of_digest
 -- Last task of a repository on a digest whose findings are readable, of one tag and one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
 WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE' AND ($3 = '' OR tag = $3) AND ($4 = '' OR engine = $4)
 ORDER BY ended_at DESC, task_id DESC
@@ -53,13 +59,37 @@ LIMIT 1
 -- name: tasks
 -- A page of tasks, newest first, after a position.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
-WHERE ($1 = '' OR instance_id = $1)
-    AND ($2 = '' OR state = $2)
-    AND ($3::timestamptz IS NULL OR (created_at, task_id) < ($3, $4::uuid))
+WHERE ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
+    AND ($4 = '' OR instance_id = $4)
+    AND ($5 = '' OR state = $5)
+    AND ($6 = '' OR $6 = ANY(rule_ids))
+    AND ($7 = '' OR engine = $7)
+    AND ($8 = '' OR (namespace, repository) = ($8, $9))
+    AND ($10 = '' OR tag = $10)
+    AND ($11::timestamptz IS NULL OR created_at >= $11)
+    AND ($12::timestamptz IS NULL OR created_at < $12)
 ORDER BY created_at DESC, task_id DESC
-LIMIT $5
+LIMIT $3
+
+-- name: tasks_of_run
+-- A page of the tasks of a run, newest first, after a position: by an index of its own.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
+FROM scanner.task
+WHERE run_id = $13
+    AND ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
+    AND ($4 = '' OR instance_id = $4)
+    AND ($5 = '' OR state = $5)
+    AND ($6 = '' OR $6 = ANY(rule_ids))
+    AND ($7 = '' OR engine = $7)
+    AND ($8 = '' OR (namespace, repository) = ($8, $9))
+    AND ($10 = '' OR tag = $10)
+    AND ($11::timestamptz IS NULL OR created_at >= $11)
+    AND ($12::timestamptz IS NULL OR created_at < $12)
+ORDER BY created_at DESC, task_id DESC
+LIMIT $3
 
 -- name: change_tasks
 -- Moves the open tasks of scans, of one repository where one is named, to a state that is not an end.
@@ -67,7 +97,7 @@ UPDATE scanner.task
 SET state = $2, reason = $3, message = $4
 WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL AND ($5 = '' OR (namespace, repository) = ($5, $6))
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 
 -- name: end_tasks
 -- Ends the open tasks of a scan with what became of it.
@@ -75,7 +105,7 @@ UPDATE scanner.task
 SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
 WHERE scan_id = $1 AND ended_at IS NULL
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 
 -- name: end_asked_tasks
 -- Ends the open tasks of a scan that one repository was asked for: its own, and no later than the question.
@@ -83,7 +113,7 @@ UPDATE scanner.task
 SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
 WHERE scan_id = $1 AND ended_at IS NULL AND (namespace, repository) = ($9, $10) AND joined < $11
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
-    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, created_at, ended_at
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 
 -- name: waiting_repository
 -- Repository of the open task that has waited longest for one of these scans.

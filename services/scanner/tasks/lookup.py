@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import uuid
 from datetime import datetime
 
 from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
-from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_tag
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository, parse_tag
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import Instance, RulesApi
-from services.scanner.api import ImageQuery, State
+from services.scanner.api import ImageQuery, State, TaskFilter
 from services.scanner.records import PartRecord, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import TagReads
@@ -104,17 +105,29 @@ class Lookup:
 
     async def task(self, db: Connection, task_id: str) -> TaskRecord:
         """Returns a task by its id. Raises SCAN_TASK_NOT_EXIST."""
-        try:
-            record = await self._store.task(db, str(uuid.UUID(task_id)))
-        except ValueError:
-            record = None
+        record = await self._store.task(db, as_uuid(task_id))
         if record is None:
-            raise not_found(
-                "SCAN_TASK_NOT_EXIST",
-                f"There is no scan task {task_id[:64]!r}.",
-                hint="`drydock task list` shows those that are kept.",
-            )
+            raise _no_task(task_id)
         return record
+
+    async def checked_filter(self, wanted: TaskFilter) -> TaskFilter:
+        """Returns the filter with the instance's id.
+
+        Raises:
+            ServiceError: INSTANCE_NOT_EXIST, INVALID_REFERENCE, INVALID_RUN_ID or INVALID_RULE_ID.
+        """
+        if wanted.tag:
+            parse_tag(wanted.tag)
+        if wanted.repository:
+            parse_repository(wanted.repository)
+        if "\0" in wanted.rule_id:
+            raise invalid("INVALID_RULE_ID", "That is no id of a rule.", field="rule_id")
+        try:
+            run_id = str(uuid.UUID(wanted.run_id)) if wanted.run_id else ""
+        except ValueError:
+            raise invalid("INVALID_RUN_ID", "The id of the run is no UUID.", field="run_id") from None
+        instance = await self.instance_id(wanted.instance) if wanted.instance else ""
+        return dataclasses.replace(wanted, instance=instance, run_id=run_id)
 
     async def instance_id(self, instance: str) -> str:
         """Returns the id; a name is looked up, what looks like an id is not."""
@@ -151,6 +164,22 @@ class Lookup:
         if not image.repository:
             raise invalid("INVALID_IMAGE", "The repository is missing.", field="repository")
         return RepositoryName(namespace=image.namespace or NO_NAMESPACE, name=image.repository)
+
+
+def as_uuid(task_id: str) -> str:
+    """Returns the id of a task or a run as it is kept. Raises SCAN_TASK_NOT_EXIST for what cannot be one."""
+    try:
+        return str(uuid.UUID(task_id))
+    except ValueError:
+        raise _no_task(task_id) from None
+
+
+def _no_task(task_id: str) -> ServiceError:
+    return not_found(
+        "SCAN_TASK_NOT_EXIST",
+        f"There is no scan task {task_id[:64]!r}.",
+        hint="`drydock task list` shows those that are kept.",
+    )
 
 
 def _check_agrees(image: ImageQuery, instance_id: str, record: TaskRecord) -> None:

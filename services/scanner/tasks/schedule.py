@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from services.kernel.db import Connection
@@ -17,8 +18,6 @@ from services.scanner.tasks.verdict import ENGINE_FAILED
 
 _UNANSWERED = frozenset({CLAMD_FAILED, ENGINE_FAILED})
 """Reasons of a scan that ended well without all that was asked of it."""
-LANE_PUSH = 0
-LANE_PERSON = 1
 
 
 class EngineVersions(Protocol):
@@ -31,6 +30,18 @@ class EngineVersions(Protocol):
     def advisories_version(self, engine: Engine) -> str:
         """Returns the version of the advisories that this process has open for the engine."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A scan that somebody waits for."""
+
+    key: ScanKey
+    image: ImageAddress
+    """Where its content can be read."""
+    lane: int
+    platform: str = ""
+    """Where it is known."""
 
 
 class Scheduler:
@@ -56,35 +67,46 @@ class Scheduler:
             return (dataclasses.replace(whole, digest=digest),)
         return tuple(self.key(whole.instance_id, digest, member) for member in whole.engine.members)
 
-    async def ensure(
-        self, db: Connection, key: ScanKey, image: ImageAddress, *, lane: int, platform: str = ""
-    ) -> ScanRecord:
-        """Returns the scan of that key, locked, as it stands.
+    async def ensure(self, db: Connection, wanted: Sequence[Wanted]) -> Mapping[str, ScanRecord]:
+        """Returns the scans that are wanted by their ids, locked, as they stand.
 
         A new one, or one whose failure may have passed, is put to work; one under way moves to the better lane;
         one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
-        who was asked, or without one of its engines, stays, too, and readable: another one follows it.
+        who was asked, or without one of its engines, stays, too, and readable: another one follows it, and is
+        returned in its place. Locks are taken in the order of ids; those of followers, after all others.
         """
-        scan = await self._locked(db, key, image, platform)
-        if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
-            await self._store.restart_scan(db, key, image.namespace, image.repository)
-            scan = await self._store.lock_scan(db, key.scan_id)
-        if scan.outcome.state is State.COMPLETE and scan.outcome.reason in _UNANSWERED:
-            return await self.ensure(db, key.following(scan.scan_id), image, lane=lane, platform=platform)
-        if scan.outcome.state is State.PENDING:
-            await self._store.enqueue(db, key.scan_id, lane)
+        by_id = {each.key.scan_id: each for each in sorted(wanted, key=lambda each: -each.lane)}
+        await self._store.hold_scans(
+            db, [(each.key, each.image, each.platform) for _, each in sorted(by_id.items())]
+        )
+        scans = dict(await self._store.scans(db, list(by_id)))
+        for scan_id, scan in scans.items():
+            if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
+                image = by_id[scan_id].image
+                await self._store.restart_scan(db, by_id[scan_id].key, image.namespace, image.repository)
+                scans[scan_id] = await self._store.lock_scan(db, scan_id)
+        waiting = [each for each in wanted if scans[each.key.scan_id].outcome.state is State.PENDING]
+        if waiting:
+            shares = [(each, f"{each.image.instance_id}/{each.image.namespace}") for each in waiting]
+            await self._store.enqueue(db, [(each.key.scan_id, each.lane, share) for each, share in shares])
             await self._store.announce_work(db)
-        elif not scan.outcome.state.ended:
-            await self._store.hasten(db, key.scan_id, lane)
-        return scan
+        for scan_id, each in by_id.items():
+            state = scans[scan_id].outcome.state
+            if state is not State.PENDING and not state.ended:
+                await self._store.hasten(db, scan_id, each.lane)
+        return {**scans, **await self._follow(db, [each for each in wanted if _lacks(scans[each.key.scan_id])])}
 
-    async def _locked(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> ScanRecord:
-        while True:
-            await self._store.insert_scan(db, key, image, platform)
-            try:
-                return await self._store.lock_scan(db, key.scan_id)
-            except LookupError:  # it was there, and went with the image that it was of while we waited: a new one
-                continue
+    async def _follow(self, db: Connection, wanted: Sequence[Wanted]) -> Mapping[str, ScanRecord]:
+        """Returns the scans that make up for what those that were wanted lack, by the ids of the latter."""
+        if not wanted:
+            return {}
+        keys = {each.key.scan_id: each.key.following(each.key.scan_id) for each in wanted}
+        scans = await self.ensure(db, [dataclasses.replace(each, key=keys[each.key.scan_id]) for each in wanted])
+        return {scan_id: scans[key.scan_id] for scan_id, key in keys.items()}
+
+
+def _lacks(scan: ScanRecord) -> bool:
+    return scan.outcome.state is State.COMPLETE and scan.outcome.reason in _UNANSWERED
 
 
 def may_have_passed(reason: str) -> bool:

@@ -10,10 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.kernel.bus.dispatch import consume, in_turn
-from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS
+from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_REQUESTS
+from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
 from services.kernel.model.finding import FindingKind
 from services.kernel.outbox import Outbox, OutboxRelay
+from services.kernel.retention import Retention, every
 from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
@@ -29,7 +31,7 @@ from services.scanner.engines import InstalledEngines
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
-from services.scanner.retention import Retention
+from services.scanner.retention import agings
 from services.scanner.rulepacks import RulePacks
 from services.scanner.search import open_search
 from services.scanner.search_watch import SearchWatch
@@ -38,18 +40,19 @@ from services.scanner.settings import ScannerSettings, TrivySettings, bounds_of_
 from services.scanner.store import ScannerStore
 from services.scanner.tags.account import Account
 from services.scanner.tags.hearsay import Hearsay
-from services.scanner.tags.inquiry import Inquiry
-from services.scanner.tags.metrics import SyncMetrics
-from services.scanner.tags.purge import Purge
 from services.scanner.tags.reads import open_tag_reads
-from services.scanner.tags.settle import Settler
 from services.scanner.tags.store import SyncStore
+from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.keeper import RunKeeper
 from services.scanner.tasks.lookup import Lookup
+from services.scanner.tasks.run_store import RunStore
+from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.wiring.pipeline import make_pipeline
+from services.scanner.wiring.tags import start_tag_work
 from services.scanner.wiring.trivy import databases_of, trivy_scan
 from services.scanner.wiring.workers import server_workers
 from services.scanner.work.puller import Puller
@@ -81,9 +84,22 @@ async def server(
     scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now), trivy))
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
-    sync, sync_metrics = SyncStore(), SyncMetrics(ground.registry)
+    run_store = RunStore()
+    intake = Intake(pool=pool, store=store, runs=run_store, scheduler=scheduler, teller=teller, clock=clock)
+    sync = SyncStore()
     hearsay = Hearsay(pool=pool, store=sync, clock=clock, settings=settings)
+    runs = Runs(pool, run_store, rules)
+    control = Control(
+        pool=pool,
+        tasks=store,
+        store=run_store,
+        runs=runs,
+        rules=rules,
+        intake=intake,
+        teller=teller,
+        clock=clock,
+    )
+    keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
     workers = server_workers(bounds)
     library = StoredAnalyses(pool, store, analysers_key)
     async with (
@@ -134,33 +150,27 @@ async def server(
         for group, topic, handler in (
             ("scanner.tags", IMAGE_EVENTS, in_turn(intake.see_pushes, hearsay.take)),
             ("scanner", SCAN_REQUESTS, intake.take_requests),
+            ("scanner.bulk", BULK_REQUESTS, intake.take_requests),
         ):
             process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
-        process.start("scanner retention", Retention(pool, store, clock, settings).run(stopping))
-        settler = Settler(
+        retention = Retention(
+            "scanner",
+            agings(settings),
             pool=pool,
-            store=store,
-            rules=rules,
-            open_source=opener,
-            wakeups=ground.wakeups,
             clock=clock,
-            settings=settings,
+            batch=settings.cleanup_batch,
+            registry=ground.registry,
         )
-        process.start("scanner doubts", settler.run(stopping))
-        inquiry = Inquiry(
-            pool=pool,
-            store=sync,
-            outbox=outbox,
-            rules=rules,
-            open_source=opener,
-            clock=clock,
-            ids=ground.ids,
-            metrics=sync_metrics,
-            settings=settings,
+        process.start(
+            "scanner retention",
+            every(settings.cleanup_interval_seconds, retention.clean, stopping, name="scanner"),
         )
-        process.start("scanner questions", inquiry.run(ground.wakeups, stopping))
-        purge = Purge(pool=pool, store=sync, rules=rules, clock=clock, metrics=sync_metrics)
-        process.start("scanner removals", purge.run(stopping))
+        folders = {name: data / name for name in ("spool", "advisories")}
+        process.start("scanner disk use", DiskUse("scanner", pool, ground.registry, folders).run(stopping))
+        start_tag_work(
+            ground, store=store, sync=sync, outbox=outbox, rules=rules, open_source=opener, settings=settings
+        )
+        process.start("scanner runs", keeper.run(stopping))
         process.start("scanner worker", worker.run(stopping))
         if search.now.inspection is not None:
             report = SelfReport(
@@ -180,6 +190,8 @@ async def server(
             store=store,
             lookup=Lookup(pool, store, tags, rules),
             intake=intake,
+            runs=runs,
+            control=control,
             rules=rules,
             open_source=opener,
             clock=clock,

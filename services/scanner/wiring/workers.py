@@ -13,7 +13,7 @@ from services.scanner.wiring.template import MODULES
 
 def server_workers(bounds: ScanBounds) -> WorkerPool:
     """Starts those of a server. Call it from the thread that lives as long as the process."""
-    return _pool(bounds, partial(spawn_template, MODULES))
+    return _pool(bounds, partial(spawn_template, MODULES), kept=1)
 
 
 def one_shot_workers(template: Template, bounds: ScanBounds) -> WorkerPool:
@@ -21,5 +21,5 @@ def one_shot_workers(template: Template, bounds: ScanBounds) -> WorkerPool:
     return _pool(bounds, lambda: template)
 
 
-def _pool(bounds: ScanBounds, start: Callable[[], Template]) -> WorkerPool:
-    return WorkerPool(start, processes=bounds.worker_processes, memory_bytes=bounds.worker_memory_bytes)
+def _pool(bounds: ScanBounds, start: Callable[[], Template], *, kept: int = 0) -> WorkerPool:
+    return WorkerPool(start, processes=bounds.worker_processes, memory_bytes=bounds.worker_memory_bytes, kept=kept)

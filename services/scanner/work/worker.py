@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 import structlog
 
-from services.kernel.db import Pool, is_outage
+from services.kernel.db import Connection, Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.reasons import INSTANCE_REFUSALS, Reason, Retry, ScanFailure
 from services.kernel.wakeup import Wakeups, wait_any
@@ -17,6 +18,7 @@ from services.scanner.pipeline.record import LeaseLost, Recorder
 from services.scanner.records import Lease, ScannedImage, ScanRecord
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
+from services.scanner.work.lanes import Slots
 
 log = structlog.get_logger()
 
@@ -24,6 +26,7 @@ ScanWork = Callable[[Lease, ScanRecord], Awaitable[ScannedImage | ImageIndex]]
 """Does one scan; raises `ScanFailure`, or `ServiceError` when an instance cannot be asked for."""
 _CHANNEL = "drydock_scanner_work"
 _LOOK_SECONDS = 1.0
+_ROUSED_AT_ONCE = 500
 _PASSING = frozenset(
     {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.RESOURCE_EXHAUSTED, Kind.INTERNAL}
 )
@@ -55,40 +58,55 @@ class Worker:
         self._wakeups = wakeups
         self._settings = settings
         self._random = random_source
-        self._running: set[asyncio.Task[None]] = set()
+        self._slots = Slots(settings.concurrent_scans, settings.reserved_scans)
+        self._rouse_at = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until `stopping`, then finishes what it has; cancelling gives unfinished leases back at once."""
         async with self._wakeups.subscribe(_CHANNEL) as news, asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 news.clear()
-                free = self._settings.concurrent_scans - len(self._running)
-                leases = await self._claim(free) if free > 0 else []
-                for lease, scan in leases:
-                    task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
-                    self._running.add(task)
-                    task.add_done_callback(self._running.discard)
-                    task.add_done_callback(lambda _: news.set())
-                if not leases:
+                begun = await self._begin()
+                if begun is None:
                     await wait_any((news, stopping), _LOOK_SECONDS)
+                    continue
+                lease, scan = begun
+                self._slots.take(lease.lane, _now())
+                task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
+                task.add_done_callback(functools.partial(self._ended, lease.lane, news))
 
-    async def _claim(self, free: int) -> list[tuple[Lease, ScanRecord]]:
-        leases: Sequence[Lease] = ()
+    def _ended(self, lane: int, news: asyncio.Event, task: asyncio.Task[None]) -> None:
+        del task
+        self._slots.give_back(lane, _now())
+        news.set()
+
+    async def _begin(self) -> tuple[Lease, ScanRecord] | None:
+        """Leases the next scan that there is a slot for, and marks it as running; None when there is none."""
+        lanes = self._slots.open_lanes(_now())
+        if not lanes:
+            return None
+        lease: Lease | None = None
         try:
             async with self._pool.acquire() as db:
-                leases = await self._store.claim(db, self._owner, self._settings.lease_seconds, free)
-            if not leases:
-                return []
-            scans = await self._recorder.begin(leases)
+                await self._rouse(db)
+                lease = await self._store.claim(db, self._owner, self._settings.lease_seconds, lanes)
+            if lease is None:
+                return None
+            return lease, (await self._recorder.begin([lease]))[lease.scan_id]
         except Exception as error:
             if not is_outage(error):
                 raise
             log.warning("worker.interrupted", error=type(error).__name__)
-            for lease in leases:
+            if lease is not None:
                 await self._give_back(lease)
             await asyncio.sleep(_LOOK_SECONDS)
-            return []
-        return [(lease, scans[lease.scan_id]) for lease in leases]
+            return None
+
+    async def _rouse(self, db: Connection) -> None:
+        """Lets scans that were put off until now wait for their turn again; looks once a second."""
+        if _now() >= self._rouse_at:
+            await self._store.rouse(db, _ROUSED_AT_ONCE)
+            self._rouse_at = _now() + _LOOK_SECONDS
 
     async def _hold(self, lease: Lease, scan: ScanRecord) -> None:
         """Works on one scan while the heartbeat holds its lease."""
@@ -213,6 +231,10 @@ class Worker:
                 await asyncio.sleep(_LOOK_SECONDS)
             else:
                 return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _given_up(attempts: int) -> ScanFailure:

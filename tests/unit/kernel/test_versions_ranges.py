@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from services.kernel.errors import ServiceError
 from services.kernel.versions import MAX_LENGTH, SCHEMES, compare, satisfies
+from services.kernel.versions.ranges.grammars import GRAMMARS
 
 # One row: scheme, range, versions in it, versions outside it. `-` stands for no version.
 ROWS = [
@@ -206,3 +207,7 @@ def test_ranges_of_an_unknown_scheme_are_refused() -> None:
     with pytest.raises(ServiceError) as caught:
         satisfies("rpm4", "1", "2")
     assert caught.value.reason == "UNKNOWN_VERSION_SCHEME"
+
+
+def test_every_scheme_has_its_grammar() -> None:
+    assert set(GRAMMARS) == set(SCHEMES)

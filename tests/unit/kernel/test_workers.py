@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +94,15 @@ async def test_a_worker_that_dies_is_told_and_work_goes_on(pool: WorkerPool) -> 
     assert await pool.run(20, add, 1, 1) == 2
 
 
+async def test_urgent_work_does_not_wait_for_patient_work() -> None:
+    pool = WorkerPool(partial(spawn_template, ()), processes=2, kept=1, memory_bytes=1 << 30)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        patient = [group.create_task(pool.run_patiently(60, time.sleep, 600)) for _ in range(4)]
+        assert await pool.run(20, os.getpid) != os.getpid()
+        for task in patient:
+            task.cancel()
+
+
 async def test_work_that_takes_too_long_is_killed(pool: WorkerPool) -> None:
     with pytest.raises(WorkerTimedOut):
         await pool.run(0.5, hang)
@@ -137,6 +147,17 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     pool = WorkerPool(partial(spawn_template, ("wave",)), processes=1, memory_bytes=1 << 30)
     assert "wave" not in sys.modules
     assert await pool.run(20, knows, "wave")
+
+
+async def test_a_worker_imports_what_comes_later_once_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    later = "tests.builders.imported_later"
+    pool = WorkerPool(partial(fork_template, (), (later,)), processes=1, memory_bytes=1 << 30)
+
+    assert not await pool.run(10, knows, later)
+    async with asyncio.timeout(10):
+        while not await pool.run(10, knows, later):
+            await asyncio.sleep(0.05)
 
 
 async def test_workers_end_with_their_template() -> None:

@@ -79,6 +79,11 @@ def test_findings_failures_and_what_could_not_be_judged_are_told(
     assert news_in(from_scan_event(record.message.value)) is news
 
 
+def test_what_was_called_off_is_told_to_nobody() -> None:
+    record = scan_event("tgt-1", state="FAILED", reason="CANCELLED")
+    assert news_in(from_scan_event(record.message.value)) is None
+
+
 @pytest.mark.parametrize("value", [b"\xff", b"", scan_event(event_id="x").message.value])
 def test_an_event_that_cannot_be_read_is_refused(value: bytes) -> None:
     with pytest.raises(ServiceError) as caught:

@@ -18,10 +18,14 @@ from services.rules.api import (
     NewInstance,
     NewScanRule,
     Repository,
+    RulePreview,
+    RuleRun,
+    RunNote,
     ScanRule,
     ScanType,
     Sync,
 )
+from services.rules.convert_runs import from_preview, from_run, to_preview, to_run
 from services.rules.engines import convert as engines
 from services.rules.engines.api import Condition, EngineStatus, PartHealth, Region, ScannerReport
 from tests.builders.whole import whole
@@ -45,6 +49,21 @@ def test_new_instances(new: NewInstance) -> None:
 def test_changes_of_instances(change: InstanceChange) -> None:
     request = convert.to_update_instance("prod", change)
     assert (request.instance.instance_id, convert.from_update_instance(request)) == ("prod", change)
+
+
+COUNTS = st.integers(0, 2**31 - 1)
+NOTES = st.lists(whole(RunNote), max_size=3).map(tuple)
+NUMBERS = ("repositories", "tags", "waiting", "requested", "unresolved", "vanished")
+
+
+@given(whole(RuleRun, notes=NOTES, **dict.fromkeys(NUMBERS, COUNTS)))
+def test_runs(run: RuleRun) -> None:
+    assert from_run(to_run(run)) == run
+
+
+@given(whole(RulePreview, notes=NOTES, repositories=COUNTS, tags=COUNTS, matching=COUNTS))
+def test_previews(preview: RulePreview) -> None:
+    assert from_preview(to_preview(preview)) == preview
 
 
 @given(whole(Repository))

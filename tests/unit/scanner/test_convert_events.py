@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from drydock.events.v1 import image_event_pb2, scan_request_pb2
+from drydock.events.v1.scan_request_pb2 import ScanRequest
 from services.kernel.bus.interface import IMAGE_EVENTS, SCAN_REQUESTS, Message, Record
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
 from services.scanner.convert_events import from_image_event, from_scan_request
 from services.scanner.events import TagPushed
+from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
 
 DIGEST = digest_of(b"image")
 UUID = str(uuid.UUID(int=7))
@@ -48,6 +50,21 @@ def test_a_push_and_a_request_are_read() -> None:
     assert isinstance(push, TagPushed)
     assert (push.event_id, push.image.digest) == (UUID, DIGEST)
     assert (request.task_id, request.image, request.engine) == (UUID, push.image, Engine.SECURITY_CENTER)
+
+
+@pytest.mark.parametrize(
+    ("said", "lane"),
+    [
+        ({}, LANE_PUSH),  # from a release that knew no lanes
+        ({"lane": ScanRequest.LANE_PUSH}, LANE_PUSH),
+        ({"lane": ScanRequest.LANE_PERSON}, LANE_PERSON),
+        ({"lane": ScanRequest.LANE_REEVALUATION}, LANE_REEVALUATION),
+        ({"lane": ScanRequest.LANE_BULK}, LANE_BULK),
+        ({"lane": 99}, LANE_BULK),  # from a release that knows more of them
+    ],
+)
+def test_a_request_says_in_which_lane_it_waits(said: dict[str, int], lane: int) -> None:
+    assert from_scan_request(a_request(**said)).lane == lane
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,19 @@ from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
-from services.scanner import convert, convert_sync
+from services.scanner import convert, convert_runs, convert_sync
 from services.scanner.api import (
     FindingFilter,
     ImageQuery,
     PlacedFinding,
     PlatformScan,
+    ReasonCount,
     Removal,
+    Run,
     SeenTag,
     State,
     Task,
+    TaskFilter,
 )
 from tests.builders.whole import whole
 
@@ -50,6 +53,25 @@ def test_removals(removal: Removal) -> None:
 @given(whole(SeenTag))
 def test_tags_as_last_seen(tag: SeenTag) -> None:
     assert convert_sync.from_seen_tag(convert_sync.to_seen_tag(tag)) == tag
+
+
+SMALL = st.integers(0, 2**31 - 1)
+NUMBERS = (
+    *("repositories", "tags", "images", "pending", "running", "retrying", "complete", "undecided", "failed"),
+    *("unresolved", "vanished"),
+)
+REASONS = st.lists(whole(ReasonCount, count=SMALL), max_size=3).map(tuple)
+
+
+@given(whole(Run, findings=COUNTS, failures=REASONS, **dict.fromkeys(NUMBERS, SMALL)))
+def test_runs(run: Run) -> None:
+    assert convert_runs.from_run(convert_runs.to_run(run)) == run
+
+
+@given(whole(TaskFilter))
+def test_filters_of_tasks(wanted: TaskFilter) -> None:
+    request = convert_runs.to_list_tasks(wanted, page_size=7, page_token="t")
+    assert (convert_runs.from_task_filter(request), request.page_size, request.page_token) == (wanted, 7, "t")
 
 
 @given(whole(PlacedFinding, finding=FINDINGS))

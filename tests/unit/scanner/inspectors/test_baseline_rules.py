@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.scanner.inspectors.config import inspect_config
 from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.rules import Place, Rule, baseline_rules
+from services.scanner.inspectors.text import TextRules
 
 RULES = baseline_rules()
 SAMPLES = [
@@ -93,3 +96,13 @@ def test_findings_of_one_rule_are_bounded_and_the_rest_is_told() -> None:
     found = [each for number in range(150) for each in inspector.file(f"app/{number}", b"x", 0o777)]
     assert len(found) == 100
     assert [each.code for each in inspector.warnings()] == ["TOO_MANY_FINDINGS"]
+
+
+@given(before=st.text("0123456789:AHx\n ", max_size=90), after=st.text("0Ab_-\n ", max_size=40))
+def test_a_rule_with_a_core_finds_what_its_pattern_finds(before: str, after: str) -> None:
+    for rule in (each for each in RULES if each.core):
+        for sample in rule.samples.positive:
+            content = f"{before}{sample.replace('·', '')}{after}".encode()
+            inspector = ContentInspector(Inspection())
+            found = [each.match for each in inspector.file("app/x", content, 0o644) if each.rule.id == rule.id]
+            assert found == list({each.match: None for each in TextRules(RULES).search(rule.id, content)})

@@ -14,8 +14,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.kernel.model.digest import digest_of
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, compress
+from services.registry.interface import Descriptor
 from services.scanner.layers.decompress import CHUNK_BYTES, open_layer
 from services.scanner.layers.limits import LayerLimits
 from tests.builders.tars import layer_file
@@ -221,3 +223,36 @@ def test_a_layer_that_is_left_early_leaves_no_thread(tmp_path: Path) -> None:
     with open_layer(layer_file(tmp_path, stored), GZIP_TYPE, LayerLimits()) as reader:
         reader.next_chunk()
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("compression", list(Compression))
+def test_a_file_that_is_not_ours_is_held_against_its_digest(tmp_path: Path, compression: Compression) -> None:
+    stored = compress(PLAIN, compression)
+    expected = Descriptor(media_type=GZIP_TYPE, digest=digest_of(stored), size=len(stored))
+
+    with open_layer(layer_file(tmp_path, stored), GZIP_TYPE, LayerLimits(), expected) as reader:
+        reader.drain()
+        assert reader.diff_id() == digest_of(PLAIN)
+
+
+@pytest.mark.parametrize("change", [slice(None, -1), slice(3, None), slice(0, 0)])
+def test_another_file_than_the_expected_one_is_told_so_before_all_else(tmp_path: Path, change: slice) -> None:
+    stored = compress(PLAIN, Compression.GZIP)
+    expected = Descriptor(media_type=GZIP_TYPE, digest=digest_of(stored), size=len(stored))
+    path = layer_file(tmp_path, stored[change])
+
+    with pytest.raises(ScanFailure) as caught, open_layer(path, GZIP_TYPE, LayerLimits(), expected) as reader:
+        reader.drain()
+
+    assert caught.value.why is Reason.DIGEST_MISMATCH
+
+
+def test_what_follows_the_compressed_data_counts_for_the_digest(tmp_path: Path) -> None:
+    stored = compress(PLAIN, Compression.GZIP)
+    expected = Descriptor(media_type=GZIP_TYPE, digest=digest_of(stored), size=len(stored))
+    path = layer_file(tmp_path, stored + bytes(1 << 20))
+
+    with pytest.raises(ScanFailure) as caught, open_layer(path, GZIP_TYPE, LayerLimits(), expected) as reader:
+        reader.drain()
+
+    assert caught.value.why is Reason.DIGEST_MISMATCH

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/events/v1/scan_request.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x02\n\x0bScanRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0f\n\x07repo_id\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x12\n\nrepository\x18\x05 \x01(\t\x12\x0b\n\x03tag\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x10\n\x08rule_ids\x18\n \x03(\t\x12\x12\n\ntarget_ids\x18\x0b \x03(\t\x12\x30\n\x0crequested_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$drydock/events/v1/scan_request.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd7\x03\n\x0bScanRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0f\n\x07repo_id\x18\x03 \x01(\t\x12\x11\n\tnamespace\x18\x04 \x01(\t\x12\x12\n\nrepository\x18\x05 \x01(\t\x12\x0b\n\x03tag\x18\x06 \x01(\t\x12\x0e\n\x06\x64igest\x18\x07 \x01(\t\x12\x10\n\x08revision\x18\x08 \x01(\x03\x12\x0e\n\x06\x65ngine\x18\t \x01(\t\x12\x10\n\x08rule_ids\x18\n \x03(\t\x12\x12\n\ntarget_ids\x18\x0b \x03(\t\x12\x30\n\x0crequested_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x04lane\x18\r \x01(\x0e\x32#.drydock.events.v1.ScanRequest.Lane\x12\x0e\n\x06run_id\x18\x0e \x01(\t\x12,\n\x08\x61sked_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\r\n\tLANE_PUSH\x10\x01\x12\x0f\n\x0bLANE_PERSON\x10\x02\x12\x15\n\x11LANE_REEVALUATION\x10\x03\x12\r\n\tLANE_BULK\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.events.v1.scan_requ
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCANREQUEST']._serialized_start=93
-  _globals['_SCANREQUEST']._serialized_end=351
+  _globals['_SCANREQUEST']._serialized_end=564
+  _globals['_SCANREQUEST_LANE']._serialized_start=466
+  _globals['_SCANREQUEST_LANE']._serialized_end=564
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,9 +22,42 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class ScanRequest(_message.Message):
-    """ScanRequest asks the scanner for one task on one image. Topic `drydock.scan.requests.v1`, key = digest."""
+    """ScanRequest asks the scanner for one task on one image. Topic `drydock.scan.requests.v1`, or
+    `drydock.scan.requests.bulk.v1` where many are asked for at once; key = digest.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Lane:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LaneEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ScanRequest._Lane.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LANE_UNSPECIFIED: ScanRequest._Lane.ValueType  # 0
+        """Somebody pushed: what requests say that were made before there were lanes."""
+        LANE_PUSH: ScanRequest._Lane.ValueType  # 1
+        """Somebody pushed."""
+        LANE_PERSON: ScanRequest._Lane.ValueType  # 2
+        """A person or a pipeline waits for it."""
+        LANE_REEVALUATION: ScanRequest._Lane.ValueType  # 3
+        """Known content is to be judged again, by other advisories or another engine."""
+        LANE_BULK: ScanRequest._Lane.ValueType  # 4
+        """One of many, such as a rule over a whole registry."""
+
+    class Lane(_Lane, metaclass=_LaneEnumTypeWrapper):
+        """How urgent a scan is, most urgent first. Every lane gets its share: none waits for ever."""
+
+    LANE_UNSPECIFIED: ScanRequest.Lane.ValueType  # 0
+    """Somebody pushed: what requests say that were made before there were lanes."""
+    LANE_PUSH: ScanRequest.Lane.ValueType  # 1
+    """Somebody pushed."""
+    LANE_PERSON: ScanRequest.Lane.ValueType  # 2
+    """A person or a pipeline waits for it."""
+    LANE_REEVALUATION: ScanRequest.Lane.ValueType  # 3
+    """Known content is to be judged again, by other advisories or another engine."""
+    LANE_BULK: ScanRequest.Lane.ValueType  # 4
+    """One of many, such as a rule over a whole registry."""
 
     TASK_ID_FIELD_NUMBER: _builtins.int
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
@@ -37,6 +71,9 @@ class ScanRequest(_message.Message):
     RULE_IDS_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     REQUESTED_AT_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    ASKED_AT_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """Id of the task, minted by the sender: a request that arrives twice is one task. UUID."""
     instance_id: _builtins.str
@@ -55,6 +92,10 @@ class ScanRequest(_message.Message):
     """Revision of the image event. A request moves no tag: its task is the tag's where the tag has its digest."""
     engine: _builtins.str
     """Engine that is to scan: `SECURITY_CENTER` or `TRIVY`."""
+    lane: Global___ScanRequest.Lane.ValueType
+    """Lane that the scan waits in."""
+    run_id: _builtins.str
+    """Run of a rule that it belongs to; empty for a push. UUID."""
     @_builtins.property
     def rule_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scan rules that asked for it, sorted."""
@@ -66,6 +107,10 @@ class ScanRequest(_message.Message):
     @_builtins.property
     def requested_at(self) -> _timestamp_pb2.Timestamp:
         """When the request was made."""
+
+    @_builtins.property
+    def asked_at(self) -> _timestamp_pb2.Timestamp:
+        """When the registry was asked what the tag has; not set for a push."""
 
     def __init__(
         self,
@@ -82,10 +127,13 @@ class ScanRequest(_message.Message):
         rule_ids: _abc.Iterable[_builtins.str] | None = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         requested_at: _timestamp_pb2.Timestamp | None = ...,
+        lane: Global___ScanRequest.Lane.ValueType = ...,
+        run_id: _builtins.str = ...,
+        asked_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["requested_at", b"requested_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "requested_at", b"requested_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_at", b"asked_at", "digest", b"digest", "engine", b"engine", "instance_id", b"instance_id", "lane", b"lane", "namespace", b"namespace", "repo_id", b"repo_id", "repository", b"repository", "requested_at", b"requested_at", "revision", b"revision", "rule_ids", b"rule_ids", "run_id", b"run_id", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

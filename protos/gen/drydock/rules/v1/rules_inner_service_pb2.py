@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from drydock.rules.v1 import engine_pb2 as drydock_dot_rules_dot_v1_dot_engine__pb2
 from drydock.rules.v1 import instance_pb2 as drydock_dot_rules_dot_v1_dot_instance__pb2
+from drydock.rules.v1 import run_pb2 as drydock_dot_rules_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1d\x64rydock/rules/v1/engine.proto\x1a\x1f\x64rydock/rules/v1/instance.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse\"G\n\x14ReportScannerRequest\x12/\n\x06report\x18\x01 \x01(\x0b\x32\x1f.drydock.rules.v1.ScannerReport\"\x17\n\x15ReportScannerResponse\":\n\x16\x43heckScanEngineRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"\x19\n\x17\x43heckScanEngineResponse2\xd3\x05\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponse\x12`\n\rReportScanner\x12&.drydock.rules.v1.ReportScannerRequest\x1a\'.drydock.rules.v1.ReportScannerResponse\x12\x66\n\x0f\x43heckScanEngine\x12(.drydock.rules.v1.CheckScanEngineRequest\x1a).drydock.rules.v1.CheckScanEngineResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/rules/v1/rules_inner_service.proto\x12\x10\x64rydock.rules.v1\x1a\x1d\x64rydock/rules/v1/engine.proto\x1a\x1f\x64rydock/rules/v1/instance.proto\x1a\x1a\x64rydock/rules/v1/run.proto\"^\n\x0eRegistryAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\",\n\x18GetRegistryAccessRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\"M\n\x19GetRegistryAccessResponse\x12\x30\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0b\x32 .drydock.rules.v1.RegistryAccess\"9\n\x14GetRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0f\n\x07repo_id\x18\x02 \x01(\t\"I\n\x15GetRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"I\n\x14SeeRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"I\n\x15SeeRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\"J\n\x15\x46indRepositoryRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"J\n\x16\x46indRepositoryResponse\x12\x30\n\nrepository\x18\x01 \x01(\x0b\x32\x1c.drydock.rules.v1.Repository\")\n\x13\x43heckTargetsRequest\x12\x12\n\ntarget_ids\x18\x01 \x03(\t\"\x16\n\x14\x43heckTargetsResponse\"G\n\x14ReportScannerRequest\x12/\n\x06report\x18\x01 \x01(\x0b\x32\x1f.drydock.rules.v1.ScannerReport\"\x17\n\x15ReportScannerResponse\":\n\x16\x43heckScanEngineRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\"\x19\n\x17\x43heckScanEngineResponse\"\x1f\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"8\n\x0eGetRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\"\n\x10\x43\x61ncelRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x11\x43\x61ncelRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\"\n\x10ResumeRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\";\n\x11ResumeRunResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.drydock.rules.v1.RuleRun\"\x1f\n\rEndRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\"\x10\n\x0e\x45ndRunResponse2\x99\x08\n\x11RulesInnerService\x12l\n\x11GetRegistryAccess\x12*.drydock.rules.v1.GetRegistryAccessRequest\x1a+.drydock.rules.v1.GetRegistryAccessResponse\x12`\n\rGetRepository\x12&.drydock.rules.v1.GetRepositoryRequest\x1a\'.drydock.rules.v1.GetRepositoryResponse\x12`\n\rSeeRepository\x12&.drydock.rules.v1.SeeRepositoryRequest\x1a\'.drydock.rules.v1.SeeRepositoryResponse\x12\x63\n\x0e\x46indRepository\x12\'.drydock.rules.v1.FindRepositoryRequest\x1a(.drydock.rules.v1.FindRepositoryResponse\x12]\n\x0c\x43heckTargets\x12%.drydock.rules.v1.CheckTargetsRequest\x1a&.drydock.rules.v1.CheckTargetsResponse\x12`\n\rReportScanner\x12&.drydock.rules.v1.ReportScannerRequest\x1a\'.drydock.rules.v1.ReportScannerResponse\x12\x66\n\x0f\x43heckScanEngine\x12(.drydock.rules.v1.CheckScanEngineRequest\x1a).drydock.rules.v1.CheckScanEngineResponse\x12K\n\x06GetRun\x12\x1f.drydock.rules.v1.GetRunRequest\x1a .drydock.rules.v1.GetRunResponse\x12T\n\tCancelRun\x12\".drydock.rules.v1.CancelRunRequest\x1a#.drydock.rules.v1.CancelRunResponse\x12T\n\tResumeRun\x12\".drydock.rules.v1.ResumeRunRequest\x1a#.drydock.rules.v1.ResumeRunResponse\x12K\n\x06\x45ndRun\x12\x1f.drydock.rules.v1.EndRunRequest\x1a .drydock.rules.v1.EndRunResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +36,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._loaded_options = None
   _globals['_REGISTRYACCESS'].fields_by_name['password']._serialized_options = b'\200\001\001'
-  _globals['_REGISTRYACCESS']._serialized_start=128
-  _globals['_REGISTRYACCESS']._serialized_end=222
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=224
-  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=268
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=270
-  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=347
-  _globals['_GETREPOSITORYREQUEST']._serialized_start=349
-  _globals['_GETREPOSITORYREQUEST']._serialized_end=406
-  _globals['_GETREPOSITORYRESPONSE']._serialized_start=408
-  _globals['_GETREPOSITORYRESPONSE']._serialized_end=481
-  _globals['_SEEREPOSITORYREQUEST']._serialized_start=483
-  _globals['_SEEREPOSITORYREQUEST']._serialized_end=556
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=558
-  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=631
-  _globals['_FINDREPOSITORYREQUEST']._serialized_start=633
-  _globals['_FINDREPOSITORYREQUEST']._serialized_end=707
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=709
-  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=783
-  _globals['_CHECKTARGETSREQUEST']._serialized_start=785
-  _globals['_CHECKTARGETSREQUEST']._serialized_end=826
-  _globals['_CHECKTARGETSRESPONSE']._serialized_start=828
-  _globals['_CHECKTARGETSRESPONSE']._serialized_end=850
-  _globals['_REPORTSCANNERREQUEST']._serialized_start=852
-  _globals['_REPORTSCANNERREQUEST']._serialized_end=923
-  _globals['_REPORTSCANNERRESPONSE']._serialized_start=925
-  _globals['_REPORTSCANNERRESPONSE']._serialized_end=948
-  _globals['_CHECKSCANENGINEREQUEST']._serialized_start=950
-  _globals['_CHECKSCANENGINEREQUEST']._serialized_end=1008
-  _globals['_CHECKSCANENGINERESPONSE']._serialized_start=1010
-  _globals['_CHECKSCANENGINERESPONSE']._serialized_end=1035
-  _globals['_RULESINNERSERVICE']._serialized_start=1038
-  _globals['_RULESINNERSERVICE']._serialized_end=1761
+  _globals['_REGISTRYACCESS']._serialized_start=156
+  _globals['_REGISTRYACCESS']._serialized_end=250
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_start=252
+  _globals['_GETREGISTRYACCESSREQUEST']._serialized_end=296
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_start=298
+  _globals['_GETREGISTRYACCESSRESPONSE']._serialized_end=375
+  _globals['_GETREPOSITORYREQUEST']._serialized_start=377
+  _globals['_GETREPOSITORYREQUEST']._serialized_end=434
+  _globals['_GETREPOSITORYRESPONSE']._serialized_start=436
+  _globals['_GETREPOSITORYRESPONSE']._serialized_end=509
+  _globals['_SEEREPOSITORYREQUEST']._serialized_start=511
+  _globals['_SEEREPOSITORYREQUEST']._serialized_end=584
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_start=586
+  _globals['_SEEREPOSITORYRESPONSE']._serialized_end=659
+  _globals['_FINDREPOSITORYREQUEST']._serialized_start=661
+  _globals['_FINDREPOSITORYREQUEST']._serialized_end=735
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_start=737
+  _globals['_FINDREPOSITORYRESPONSE']._serialized_end=811
+  _globals['_CHECKTARGETSREQUEST']._serialized_start=813
+  _globals['_CHECKTARGETSREQUEST']._serialized_end=854
+  _globals['_CHECKTARGETSRESPONSE']._serialized_start=856
+  _globals['_CHECKTARGETSRESPONSE']._serialized_end=878
+  _globals['_REPORTSCANNERREQUEST']._serialized_start=880
+  _globals['_REPORTSCANNERREQUEST']._serialized_end=951
+  _globals['_REPORTSCANNERRESPONSE']._serialized_start=953
+  _globals['_REPORTSCANNERRESPONSE']._serialized_end=976
+  _globals['_CHECKSCANENGINEREQUEST']._serialized_start=978
+  _globals['_CHECKSCANENGINEREQUEST']._serialized_end=1036
+  _globals['_CHECKSCANENGINERESPONSE']._serialized_start=1038
+  _globals['_CHECKSCANENGINERESPONSE']._serialized_end=1063
+  _globals['_GETRUNREQUEST']._serialized_start=1065
+  _globals['_GETRUNREQUEST']._serialized_end=1096
+  _globals['_GETRUNRESPONSE']._serialized_start=1098
+  _globals['_GETRUNRESPONSE']._serialized_end=1154
+  _globals['_CANCELRUNREQUEST']._serialized_start=1156
+  _globals['_CANCELRUNREQUEST']._serialized_end=1190
+  _globals['_CANCELRUNRESPONSE']._serialized_start=1192
+  _globals['_CANCELRUNRESPONSE']._serialized_end=1251
+  _globals['_RESUMERUNREQUEST']._serialized_start=1253
+  _globals['_RESUMERUNREQUEST']._serialized_end=1287
+  _globals['_RESUMERUNRESPONSE']._serialized_start=1289
+  _globals['_RESUMERUNRESPONSE']._serialized_end=1348
+  _globals['_ENDRUNREQUEST']._serialized_start=1350
+  _globals['_ENDRUNREQUEST']._serialized_end=1381
+  _globals['_ENDRUNRESPONSE']._serialized_start=1383
+  _globals['_ENDRUNRESPONSE']._serialized_end=1399
+  _globals['_RULESINNERSERVICE']._serialized_start=1402
+  _globals['_RULESINNERSERVICE']._serialized_end=2451
 # @@protoc_insertion_point(module_scope)

@@ -70,6 +70,26 @@ class RulesInnerServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.FromString,
                 _registered_method=True)
+        self.GetRun = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/GetRun',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunResponse.FromString,
+                _registered_method=True)
+        self.CancelRun = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/CancelRun',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/ResumeRun',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunResponse.FromString,
+                _registered_method=True)
+        self.EndRun = channel.unary_unary(
+                '/drydock.rules.v1.RulesInnerService/EndRun',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunResponse.FromString,
+                _registered_method=True)
 
 
 class RulesInnerServiceServicer:
@@ -126,6 +146,34 @@ class RulesInnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRun(self, request, context):
+        """Returns a run; fails with RUN_NOT_EXIST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelRun(self, request, context):
+        """Asks for no more images of a run. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Asks again for what a run could not ask for, or goes on with one that was called off. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndRun(self, request, context):
+        """Notes that every image of a run has ended. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesInnerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -163,6 +211,26 @@ def add_RulesInnerServiceServicer_to_server(servicer, server):
                     servicer.CheckScanEngine,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.SerializeToString,
+            ),
+            'GetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRun,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunResponse.SerializeToString,
+            ),
+            'CancelRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRun,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunResponse.SerializeToString,
+            ),
+            'EndRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndRun,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -355,6 +423,114 @@ class RulesInnerService:
             '/drydock.rules.v1.RulesInnerService/CheckScanEngine',
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CheckScanEngineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/GetRun',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.GetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/CancelRun',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/ResumeRun',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.ResumeRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesInnerService/EndRun',
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__inner__service__pb2.EndRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,14 @@ class RulesInnerServiceStub:
     """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
     ENGINE_NOT_READY.
     """
+    GetRun: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.GetRunRequest, _rules_inner_service_pb2.GetRunResponse]
+    """Returns a run; fails with RUN_NOT_EXIST."""
+    CancelRun: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CancelRunRequest, _rules_inner_service_pb2.CancelRunResponse]
+    """Asks for no more images of a run. Idempotent."""
+    ResumeRun: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.ResumeRunRequest, _rules_inner_service_pb2.ResumeRunResponse]
+    """Asks again for what a run could not ask for, or goes on with one that was called off. Idempotent."""
+    EndRun: _grpc.UnaryUnaryMultiCallable[_rules_inner_service_pb2.EndRunRequest, _rules_inner_service_pb2.EndRunResponse]
+    """Notes that every image of a run has ended. Idempotent."""
 
 @_typing.type_check_only
 class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
@@ -71,6 +79,14 @@ class RulesInnerServiceAsyncStub(RulesInnerServiceStub):
     """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
     ENGINE_NOT_READY.
     """
+    GetRun: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.GetRunRequest, _rules_inner_service_pb2.GetRunResponse]  # type: ignore[assignment]
+    """Returns a run; fails with RUN_NOT_EXIST."""
+    CancelRun: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.CancelRunRequest, _rules_inner_service_pb2.CancelRunResponse]  # type: ignore[assignment]
+    """Asks for no more images of a run. Idempotent."""
+    ResumeRun: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.ResumeRunRequest, _rules_inner_service_pb2.ResumeRunResponse]  # type: ignore[assignment]
+    """Asks again for what a run could not ask for, or goes on with one that was called off. Idempotent."""
+    EndRun: _aio.UnaryUnaryMultiCallable[_rules_inner_service_pb2.EndRunRequest, _rules_inner_service_pb2.EndRunResponse]  # type: ignore[assignment]
+    """Notes that every image of a run has ended. Idempotent."""
 
 class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesInnerService answers what callers from outside have no business with, credentials of registries among it."""
@@ -132,5 +148,37 @@ class RulesInnerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns when a caller may have an image of the instance scanned with an engine, in use or not; fails with
         ENGINE_NOT_READY.
         """
+
+    @_abc_1.abstractmethod
+    def GetRun(
+        self,
+        request: _rules_inner_service_pb2.GetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.GetRunResponse, _abc.Awaitable[_rules_inner_service_pb2.GetRunResponse]]:
+        """Returns a run; fails with RUN_NOT_EXIST."""
+
+    @_abc_1.abstractmethod
+    def CancelRun(
+        self,
+        request: _rules_inner_service_pb2.CancelRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.CancelRunResponse, _abc.Awaitable[_rules_inner_service_pb2.CancelRunResponse]]:
+        """Asks for no more images of a run. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: _rules_inner_service_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.ResumeRunResponse, _abc.Awaitable[_rules_inner_service_pb2.ResumeRunResponse]]:
+        """Asks again for what a run could not ask for, or goes on with one that was called off. Idempotent."""
+
+    @_abc_1.abstractmethod
+    def EndRun(
+        self,
+        request: _rules_inner_service_pb2.EndRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_inner_service_pb2.EndRunResponse, _abc.Awaitable[_rules_inner_service_pb2.EndRunResponse]]:
+        """Notes that every image of a run has ended. Idempotent."""
 
 def add_RulesInnerServiceServicer_to_server(servicer: RulesInnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,6 +6,7 @@ Instances and scan rules."""
 from collections import abc as _abc
 from drydock.rules.v1 import engine_pb2 as _engine_pb2
 from drydock.rules.v1 import instance_pb2 as _instance_pb2
+from drydock.rules.v1 import run_pb2 as _run_pb2
 from drydock.rules.v1 import scan_rule_pb2 as _scan_rule_pb2
 from drydock.rules.v1 import sync_pb2 as _sync_pb2
 from google.protobuf import descriptor as _descriptor
@@ -977,3 +978,99 @@ class GetSyncResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSyncResponse: _TypeAlias = GetSyncResponse  # noqa: Y015
+
+@_typing.final
+class PreviewScanRuleRequest(_message.Message):
+    """PreviewScanRuleRequest names a rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """Its id. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScanRuleRequest: _TypeAlias = PreviewScanRuleRequest  # noqa: Y015
+
+@_typing.final
+class PreviewScanRuleResponse(_message.Message):
+    """PreviewScanRuleResponse holds the preview."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def preview(self) -> _run_pb2.RulePreview:
+        """What a run would scan."""
+
+    def __init__(
+        self,
+        *,
+        preview: _run_pb2.RulePreview | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewScanRuleResponse: _TypeAlias = PreviewScanRuleResponse  # noqa: Y015
+
+@_typing.final
+class RunScanRuleRequest(_message.Message):
+    """RunScanRuleRequest names a rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """Its id. REQUIRED."""
+    request_id: _builtins.str
+    """UUID of the caller's choice: the same id again returns the same run. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunScanRuleRequest: _TypeAlias = RunScanRuleRequest  # noqa: Y015
+
+@_typing.final
+class RunScanRuleResponse(_message.Message):
+    """RunScanRuleResponse holds the run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _run_pb2.RuleRun:
+        """The run as saved."""
+
+    def __init__(
+        self,
+        *,
+        run: _run_pb2.RuleRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunScanRuleResponse: _TypeAlias = RunScanRuleResponse  # noqa: Y015

@@ -130,6 +130,16 @@ class RulesServiceStub:
                 request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.SerializeToString,
                 response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.FromString,
                 _registered_method=True)
+        self.PreviewScanRule = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/PreviewScanRule',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleResponse.FromString,
+                _registered_method=True)
+        self.RunScanRule = channel.unary_unary(
+                '/drydock.rules.v1.RulesService/RunScanRule',
+                request_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleResponse.FromString,
+                _registered_method=True)
 
 
 class RulesServiceServicer:
@@ -273,6 +283,22 @@ class RulesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewScanRule(self, request, context):
+        """Tells what a run of a rule would scan: asks the registry for its tags, and starts nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunScanRule(self, request, context):
+        """Starts a run of a rule, AUTO or MANUAL, and returns at once: every tag in the registry that matches is scanned.
+        Its id is a task's for `GetScanTask`, `CancelScanTask` and `RerunScanTask`. Fails with RUN_UNDER_WAY while another
+        run of the rule has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -370,6 +396,16 @@ def add_RulesServiceServicer_to_server(servicer, server):
                     servicer.GetSync,
                     request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.FromString,
                     response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.SerializeToString,
+            ),
+            'PreviewScanRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewScanRule,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleResponse.SerializeToString,
+            ),
+            'RunScanRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunScanRule,
+                    request_deserializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleRequest.FromString,
+                    response_serializer=drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -886,6 +922,60 @@ class RulesService:
             '/drydock.rules.v1.RulesService/GetSync',
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncRequest.SerializeToString,
             drydock_dot_rules_dot_v1_dot_rules__service__pb2.GetSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewScanRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/PreviewScanRule',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.PreviewScanRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunScanRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.rules.v1.RulesService/RunScanRule',
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleRequest.SerializeToString,
+            drydock_dot_rules_dot_v1_dot_rules__service__pb2.RunScanRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,13 @@ class RulesServiceStub:
     """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF."""
     GetSync: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.GetSyncRequest, _rules_service_pb2.GetSyncResponse]
     """Tells how the sync of an instance stands."""
+    PreviewScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.PreviewScanRuleRequest, _rules_service_pb2.PreviewScanRuleResponse]
+    """Tells what a run of a rule would scan: asks the registry for its tags, and starts nothing."""
+    RunScanRule: _grpc.UnaryUnaryMultiCallable[_rules_service_pb2.RunScanRuleRequest, _rules_service_pb2.RunScanRuleResponse]
+    """Starts a run of a rule, AUTO or MANUAL, and returns at once: every tag in the registry that matches is scanned.
+    Its id is a task's for `GetScanTask`, `CancelScanTask` and `RerunScanTask`. Fails with RUN_UNDER_WAY while another
+    run of the rule has not ended.
+    """
 
 @_typing.type_check_only
 class RulesServiceAsyncStub(RulesServiceStub):
@@ -131,6 +138,13 @@ class RulesServiceAsyncStub(RulesServiceStub):
     """Asks for a reconciliation now: one that begins after this call. Fails with SYNC_OFF."""
     GetSync: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.GetSyncRequest, _rules_service_pb2.GetSyncResponse]  # type: ignore[assignment]
     """Tells how the sync of an instance stands."""
+    PreviewScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.PreviewScanRuleRequest, _rules_service_pb2.PreviewScanRuleResponse]  # type: ignore[assignment]
+    """Tells what a run of a rule would scan: asks the registry for its tags, and starts nothing."""
+    RunScanRule: _aio.UnaryUnaryMultiCallable[_rules_service_pb2.RunScanRuleRequest, _rules_service_pb2.RunScanRuleResponse]  # type: ignore[assignment]
+    """Starts a run of a rule, AUTO or MANUAL, and returns at once: every tag in the registry that matches is scanned.
+    Its id is a task's for `GetScanTask`, `CancelScanTask` and `RerunScanTask`. Fails with RUN_UNDER_WAY while another
+    run of the rule has not ended.
+    """
 
 class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
     """RulesService answers for what is to be scanned, by which engine, and who is told."""
@@ -294,5 +308,24 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_rules_service_pb2.GetSyncResponse, _abc.Awaitable[_rules_service_pb2.GetSyncResponse]]:
         """Tells how the sync of an instance stands."""
+
+    @_abc_1.abstractmethod
+    def PreviewScanRule(
+        self,
+        request: _rules_service_pb2.PreviewScanRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.PreviewScanRuleResponse, _abc.Awaitable[_rules_service_pb2.PreviewScanRuleResponse]]:
+        """Tells what a run of a rule would scan: asks the registry for its tags, and starts nothing."""
+
+    @_abc_1.abstractmethod
+    def RunScanRule(
+        self,
+        request: _rules_service_pb2.RunScanRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rules_service_pb2.RunScanRuleResponse, _abc.Awaitable[_rules_service_pb2.RunScanRuleResponse]]:
+        """Starts a run of a rule, AUTO or MANUAL, and returns at once: every tag in the registry that matches is scanned.
+        Its id is a task's for `GetScanTask`, `CancelScanTask` and `RerunScanTask`. Fails with RUN_UNDER_WAY while another
+        run of the rule has not ended.
+        """
 
 def add_RulesServiceServicer_to_server(servicer: RulesServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

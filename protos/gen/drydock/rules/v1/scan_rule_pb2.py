@@ -25,19 +25,19 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n drydock/rules/v1/scan_rule.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf4\x02\n\x08ScanRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x05scope\x18\x04 \x01(\x0e\x32\x17.drydock.rules.v1.Scope\x12\x12\n\nnamespaces\x18\x05 \x03(\t\x12\x12\n\nrepo_names\x18\x06 \x03(\t\x12\x13\n\x0btag_pattern\x18\x07 \x01(\t\x12*\n\x07trigger\x18\x08 \x01(\x0e\x32\x19.drydock.rules.v1.Trigger\x12-\n\tscan_type\x18\t \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x12\n\ntarget_ids\x18\n \x03(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp*W\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSCOPE_NAMESPACE\x10\x01\x12\x0e\n\nSCOPE_REPO\x10\x02\x12\x12\n\x0eSCOPE_INSTANCE\x10\x03*H\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x10\n\x0cTRIGGER_AUTO\x10\x01\x12\x12\n\x0eTRIGGER_MANUAL\x10\x02*L\n\x08ScanType\x12\x19\n\x15SCAN_TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCAN_TYPE_VUL\x10\x01\x12\x12\n\x0eSCAN_TYPE_SBOM\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n drydock/rules/v1/scan_rule.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x03\n\x08ScanRule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x13\n\x0binstance_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12&\n\x05scope\x18\x04 \x01(\x0e\x32\x17.drydock.rules.v1.Scope\x12\x12\n\nnamespaces\x18\x05 \x03(\t\x12\x12\n\nrepo_names\x18\x06 \x03(\t\x12\x13\n\x0btag_pattern\x18\x07 \x01(\t\x12*\n\x07trigger\x18\x08 \x01(\x0e\x32\x19.drydock.rules.v1.Trigger\x12-\n\tscan_type\x18\t \x01(\x0e\x32\x1a.drydock.rules.v1.ScanType\x12\x12\n\ntarget_ids\x18\n \x03(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08schedule\x18\r \x01(\t\x12\x31\n\rnext_run_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0blast_run_id\x18\x0f \x01(\t\x12\x0f\n\x07skipped\x18\x10 \x01(\t*W\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fSCOPE_NAMESPACE\x10\x01\x12\x0e\n\nSCOPE_REPO\x10\x02\x12\x12\n\x0eSCOPE_INSTANCE\x10\x03*H\n\x07Trigger\x12\x17\n\x13TRIGGER_UNSPECIFIED\x10\x00\x12\x10\n\x0cTRIGGER_AUTO\x10\x01\x12\x12\n\x0eTRIGGER_MANUAL\x10\x02*L\n\x08ScanType\x12\x19\n\x15SCAN_TYPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCAN_TYPE_VUL\x10\x01\x12\x12\n\x0eSCAN_TYPE_SBOM\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.rules.v1.scan_rule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCOPE']._serialized_start=462
-  _globals['_SCOPE']._serialized_end=549
-  _globals['_TRIGGER']._serialized_start=551
-  _globals['_TRIGGER']._serialized_end=623
-  _globals['_SCANTYPE']._serialized_start=625
-  _globals['_SCANTYPE']._serialized_end=701
+  _globals['_SCOPE']._serialized_start=569
+  _globals['_SCOPE']._serialized_end=656
+  _globals['_TRIGGER']._serialized_start=658
+  _globals['_TRIGGER']._serialized_end=730
+  _globals['_SCANTYPE']._serialized_start=732
+  _globals['_SCANTYPE']._serialized_end=808
   _globals['_SCANRULE']._serialized_start=88
-  _globals['_SCANRULE']._serialized_end=460
+  _globals['_SCANRULE']._serialized_end=567
 # @@protoc_insertion_point(module_scope)

@@ -114,6 +114,10 @@ class ScanRule(_message.Message):
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    NEXT_RUN_TIME_FIELD_NUMBER: _builtins.int
+    LAST_RUN_ID_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     rule_id: _builtins.str
     """`crscnr-…`. OUTPUT_ONLY."""
     instance_id: _builtins.str
@@ -128,6 +132,12 @@ class ScanRule(_message.Message):
     """What sets it off. OPTIONAL."""
     scan_type: Global___ScanType.ValueType
     """What it wants to know; never changes. OPTIONAL."""
+    schedule: _builtins.str
+    """Cron expression of five fields, in UTC: when it is run by itself, besides its trigger. OPTIONAL."""
+    last_run_id: _builtins.str
+    """Its last run, whoever started it; an id of `GetScanTask`. OUTPUT_ONLY."""
+    skipped: _builtins.str
+    """Why the last run by schedule did not start; empty when it did. OUTPUT_ONLY."""
     @_builtins.property
     def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """NAMESPACE: one or more; REPO: exactly one; INSTANCE: none."""
@@ -148,6 +158,10 @@ class ScanRule(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last changed. OUTPUT_ONLY."""
 
+    @_builtins.property
+    def next_run_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is run by itself next. OUTPUT_ONLY."""
+
     def __init__(
         self,
         *,
@@ -163,10 +177,14 @@ class ScanRule(_message.Message):
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        schedule: _builtins.str = ...,
+        next_run_time: _timestamp_pb2.Timestamp | None = ...,
+        last_run_id: _builtins.str = ...,
+        skipped: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "next_run_time", b"next_run_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "name", b"name", "namespaces", b"namespaces", "repo_names", b"repo_names", "rule_id", b"rule_id", "scan_type", b"scan_type", "scope", b"scope", "tag_pattern", b"tag_pattern", "target_ids", b"target_ids", "trigger", b"trigger", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "last_run_id", b"last_run_id", "name", b"name", "namespaces", b"namespaces", "next_run_time", b"next_run_time", "repo_names", b"repo_names", "rule_id", b"rule_id", "scan_type", b"scan_type", "schedule", b"schedule", "scope", b"scope", "skipped", b"skipped", "tag_pattern", b"tag_pattern", "target_ids", b"target_ids", "trigger", b"trigger", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

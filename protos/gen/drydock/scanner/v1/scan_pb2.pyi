@@ -56,6 +56,42 @@ STATE_FAILED: State.ValueType  # 5
 """Ended without a result; the reason says why."""
 Global___State: _TypeAlias = State  # noqa: Y015
 
+class _RunState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
+    """Not set: never returned."""
+    RUN_STATE_RUNNING: _RunState.ValueType  # 1
+    """Images are asked for, or wait, or are scanned."""
+    RUN_STATE_COMPLETE: _RunState.ValueType  # 2
+    """Every image that was asked for is COMPLETE."""
+    RUN_STATE_COMPLETE_WITH_FAILURES: _RunState.ValueType  # 3
+    """Some images are COMPLETE; others failed, or could not even be asked for."""
+    RUN_STATE_FAILED: _RunState.ValueType  # 4
+    """Nothing succeeded, or the registry could not be asked to the end."""
+    RUN_STATE_CANCELLED: _RunState.ValueType  # 5
+    """Called off, and whatever was at work has ended."""
+
+class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
+    """RunState is where a run of a rule stands."""
+
+RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
+"""Not set: never returned."""
+RUN_STATE_RUNNING: RunState.ValueType  # 1
+"""Images are asked for, or wait, or are scanned."""
+RUN_STATE_COMPLETE: RunState.ValueType  # 2
+"""Every image that was asked for is COMPLETE."""
+RUN_STATE_COMPLETE_WITH_FAILURES: RunState.ValueType  # 3
+"""Some images are COMPLETE; others failed, or could not even be asked for."""
+RUN_STATE_FAILED: RunState.ValueType  # 4
+"""Nothing succeeded, or the registry could not be asked to the end."""
+RUN_STATE_CANCELLED: RunState.ValueType  # 5
+"""Called off, and whatever was at work has ended."""
+Global___RunState: _TypeAlias = RunState  # noqa: Y015
+
 @_typing.final
 class ImageRef(_message.Message):
     """ImageRef names an image of an instance."""
@@ -146,6 +182,7 @@ class Task(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
     PLATFORMS_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
     task_id: _builtins.str
     """UUID."""
     instance_id: _builtins.str
@@ -172,6 +209,8 @@ class Task(_message.Message):
     """How much could be judged: `FULL`, `PARTIAL`, `NONE`; set when COMPLETE."""
     advisories_version: _builtins.str
     """Version of the advisories; set when COMPLETE."""
+    run_id: _builtins.str
+    """Run of a rule that it belongs to; empty for none."""
     @_builtins.property
     def findings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Findings by severity, distinct over all platforms; set when COMPLETE."""
@@ -213,10 +252,11 @@ class Task(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
         platforms: _abc.Iterable[Global___PlatformScan] | None = ...,
+        run_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advisories_version", b"advisories_version", "coverage", b"coverage", "create_time", b"create_time", "digest", b"digest", "end_time", b"end_time", "engine", b"engine", "findings", b"findings", "instance_id", b"instance_id", "message", b"message", "namespace", b"namespace", "platforms", b"platforms", "reason", b"reason", "repo_id", b"repo_id", "repository", b"repository", "rule_ids", b"rule_ids", "state", b"state", "tag", b"tag", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advisories_version", b"advisories_version", "coverage", b"coverage", "create_time", b"create_time", "digest", b"digest", "end_time", b"end_time", "engine", b"engine", "findings", b"findings", "instance_id", b"instance_id", "message", b"message", "namespace", b"namespace", "platforms", b"platforms", "reason", b"reason", "repo_id", b"repo_id", "repository", b"repository", "rule_ids", b"rule_ids", "run_id", b"run_id", "state", b"state", "tag", b"tag", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -515,3 +555,167 @@ class Disagreement(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Disagreement: _TypeAlias = Disagreement  # noqa: Y015
+
+@_typing.final
+class ReasonCount(_message.Message):
+    """ReasonCount tells how often something failed for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Machine-readable reason."""
+    count: _builtins.int
+    """How often."""
+    message: _builtins.str
+    """One of the sentences."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        count: _builtins.int = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReasonCount: _TypeAlias = ReasonCount  # noqa: Y015
+
+@_typing.final
+class Run(_message.Message):
+    """Run is a task of a whole rule: one scan for each image."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FindingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ENUMERATED_FIELD_NUMBER: _builtins.int
+    REPOSITORIES_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
+    RETRYING_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    UNDECIDED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    UNRESOLVED_FIELD_NUMBER: _builtins.int
+    VANISHED_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.str
+    """UUID."""
+    rule_id: _builtins.str
+    """Rule that was run."""
+    instance_id: _builtins.str
+    """Instance of the rule."""
+    state: Global___RunState.ValueType
+    """Where it stands."""
+    reason: _builtins.str
+    """Machine-readable reason: why the registry could not be asked to the end, or is asked later."""
+    message: _builtins.str
+    """The reason as a sentence."""
+    enumerated: _builtins.bool
+    """Whether every image is known; until then the counts grow."""
+    repositories: _builtins.int
+    """Repositories in the rule's scope."""
+    tags: _builtins.int
+    """Tags in them, those that do not match included."""
+    images: _builtins.int
+    """Images that were asked for."""
+    pending: _builtins.int
+    """Of these: wait for a worker, or are on the way to the scanner."""
+    running: _builtins.int
+    """Of these: a worker is at it."""
+    retrying: _builtins.int
+    """Of these: wait for another attempt."""
+    complete: _builtins.int
+    """Of these: every finding is readable."""
+    undecided: _builtins.int
+    """Of the complete ones: nothing could be judged (coverage NONE)."""
+    failed: _builtins.int
+    """Of these: ended without a result, called off ones included."""
+    unresolved: _builtins.int
+    """Tags and repositories that could not be asked for, besides `images`."""
+    vanished: _builtins.int
+    """Tags and repositories that vanished while the registry was read, besides `images`."""
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReasonCount]:
+        """Why images failed or could not be asked for, most frequent first."""
+
+    @_builtins.property
+    def findings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Findings of all images together, by severity; set once it has ended."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was started."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When its last image ended; unset before."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        state: Global___RunState.ValueType = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        enumerated: _builtins.bool = ...,
+        repositories: _builtins.int = ...,
+        tags: _builtins.int = ...,
+        images: _builtins.int = ...,
+        pending: _builtins.int = ...,
+        running: _builtins.int = ...,
+        retrying: _builtins.int = ...,
+        complete: _builtins.int = ...,
+        undecided: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        unresolved: _builtins.int = ...,
+        vanished: _builtins.int = ...,
+        failures: _abc.Iterable[Global___ReasonCount] | None = ...,
+        findings: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "create_time", b"create_time", "end_time", b"end_time", "enumerated", b"enumerated", "failed", b"failed", "failures", b"failures", "findings", b"findings", "images", b"images", "instance_id", b"instance_id", "message", b"message", "pending", b"pending", "reason", b"reason", "repositories", b"repositories", "retrying", b"retrying", "rule_id", b"rule_id", "run_id", b"run_id", "running", b"running", "state", b"state", "tags", b"tags", "undecided", b"undecided", "unresolved", b"unresolved", "vanished", b"vanished"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Run: _TypeAlias = Run  # noqa: Y015

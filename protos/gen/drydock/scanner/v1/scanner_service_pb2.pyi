@@ -8,6 +8,7 @@ from drydock.scanner.v1 import scan_pb2 as _scan_pb2
 from drydock.scanner.v1 import sync_pb2 as _sync_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -84,7 +85,7 @@ Global___CreateScanTaskResponse: _TypeAlias = CreateScanTaskResponse  # noqa: Y0
 
 @_typing.final
 class GetScanTaskRequest(_message.Message):
-    """GetScanTaskRequest names a task."""
+    """GetScanTaskRequest names a task or a run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -106,23 +107,29 @@ Global___GetScanTaskRequest: _TypeAlias = GetScanTaskRequest  # noqa: Y015
 
 @_typing.final
 class GetScanTaskResponse(_message.Message):
-    """GetScanTaskResponse holds the task."""
+    """GetScanTaskResponse holds the task or the run, whatever the id is of."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def task(self) -> _scan_pb2.Task:
         """The task."""
+
+    @_builtins.property
+    def run(self) -> _scan_pb2.Run:
+        """The run."""
 
     def __init__(
         self,
         *,
         task: _scan_pb2.Task | None = ...,
+        run: _scan_pb2.Run | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,6 +145,13 @@ class ListScanTasksRequest(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    ENGINE_FIELD_NUMBER: _builtins.int
+    REPOSITORY_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     """Id or name of the instance; every instance when empty. OPTIONAL."""
     state: _scan_pb2.State.ValueType
@@ -146,6 +160,24 @@ class ListScanTasksRequest(_message.Message):
     """At most so many, 1 to 1,000; 0 means 100, more is cut to 1,000. OPTIONAL."""
     page_token: _builtins.str
     """Where the last page ended. OPTIONAL."""
+    run_id: _builtins.str
+    """Only those of this run of a rule. OPTIONAL."""
+    rule_id: _builtins.str
+    """Only those that this rule asked for, by a run or by pushes. OPTIONAL."""
+    engine: _builtins.str
+    """Only those of this engine. OPTIONAL."""
+    repository: _builtins.str
+    """Only those of this repository, `NAMESPACE/REPO`. OPTIONAL."""
+    tag: _builtins.str
+    """Only those of this tag. OPTIONAL."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Only those that were asked for at this moment or later. OPTIONAL."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """Only those that were asked for before this moment. OPTIONAL."""
+
     def __init__(
         self,
         *,
@@ -153,10 +185,17 @@ class ListScanTasksRequest(_message.Message):
         state: _scan_pb2.State.ValueType = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        run_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        engine: _builtins.str = ...,
+        repository: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance", "page_size", b"page_size", "page_token", b"page_token", "repository", b"repository", "rule_id", b"rule_id", "run_id", b"run_id", "since", b"since", "state", b"state", "tag", b"tag", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,3 +544,107 @@ class ListRemovalsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRemovalsResponse: _TypeAlias = ListRemovalsResponse  # noqa: Y015
+
+@_typing.final
+class CancelScanTaskRequest(_message.Message):
+    """CancelScanTaskRequest names a task or a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """UUID. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelScanTaskRequest: _TypeAlias = CancelScanTaskRequest  # noqa: Y015
+
+@_typing.final
+class CancelScanTaskResponse(_message.Message):
+    """CancelScanTaskResponse holds what is called off: the task or the run, whatever the id is of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def task(self) -> _scan_pb2.Task:
+        """The task."""
+
+    @_builtins.property
+    def run(self) -> _scan_pb2.Run:
+        """The run."""
+
+    def __init__(
+        self,
+        *,
+        task: _scan_pb2.Task | None = ...,
+        run: _scan_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelScanTaskResponse: _TypeAlias = CancelScanTaskResponse  # noqa: Y015
+
+@_typing.final
+class RerunScanTaskRequest(_message.Message):
+    """RerunScanTaskRequest names a task or a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """UUID. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunScanTaskRequest: _TypeAlias = RerunScanTaskRequest  # noqa: Y015
+
+@_typing.final
+class RerunScanTaskResponse(_message.Message):
+    """RerunScanTaskResponse holds what is tried again: the task or the run, whatever the id is of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def task(self) -> _scan_pb2.Task:
+        """The task."""
+
+    @_builtins.property
+    def run(self) -> _scan_pb2.Run:
+        """The run."""
+
+    def __init__(
+        self,
+        *,
+        task: _scan_pb2.Task | None = ...,
+        run: _scan_pb2.Run | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RerunScanTaskResponse: _TypeAlias = RerunScanTaskResponse  # noqa: Y015

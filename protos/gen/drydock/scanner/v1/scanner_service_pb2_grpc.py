@@ -50,6 +50,16 @@ class ScannerServiceStub:
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksRequest.SerializeToString,
                 response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksResponse.FromString,
                 _registered_method=True)
+        self.CancelScanTask = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/CancelScanTask',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskResponse.FromString,
+                _registered_method=True)
+        self.RerunScanTask = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/RerunScanTask',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskResponse.FromString,
+                _registered_method=True)
         self.GetImageStatus = channel.unary_unary(
                 '/drydock.scanner.v1.ScannerService/GetImageStatus',
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.GetImageStatusRequest.SerializeToString,
@@ -90,7 +100,7 @@ class ScannerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetScanTask(self, request, context):
-        """Returns one task.
+        """Returns one task, or one run of a rule with its progress.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -98,6 +108,21 @@ class ScannerServiceServicer:
 
     def ListScanTasks(self, request, context):
         """Lists tasks, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelScanTask(self, request, context):
+        """Calls off a task, or a run of a rule with all its open tasks: they end as FAILED with the reason CANCELLED. A scan
+        that others wait for goes on for them. What has ended stays as it is. Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RerunScanTask(self, request, context):
+        """Tries again: a task that failed, or of a run of a rule those that failed and what could not be asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,6 +181,16 @@ def add_ScannerServiceServicer_to_server(servicer, server):
                     servicer.ListScanTasks,
                     request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksRequest.FromString,
                     response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksResponse.SerializeToString,
+            ),
+            'CancelScanTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelScanTask,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskResponse.SerializeToString,
+            ),
+            'RerunScanTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerunScanTask,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskResponse.SerializeToString,
             ),
             'GetImageStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImageStatus,
@@ -265,6 +300,60 @@ class ScannerService:
             '/drydock.scanner.v1.ScannerService/ListScanTasks',
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksRequest.SerializeToString,
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListScanTasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelScanTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/CancelScanTask',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.CancelScanTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerunScanTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/RerunScanTask',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.RerunScanTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

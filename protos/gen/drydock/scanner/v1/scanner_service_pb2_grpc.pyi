@@ -38,9 +38,15 @@ class ScannerServiceStub:
     A scan of the same content that runs or is finished is shared.
     """
     GetScanTask: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.GetScanTaskRequest, _scanner_service_pb2.GetScanTaskResponse]
-    """Returns one task."""
+    """Returns one task, or one run of a rule with its progress."""
     ListScanTasks: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ListScanTasksRequest, _scanner_service_pb2.ListScanTasksResponse]
     """Lists tasks, newest first."""
+    CancelScanTask: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.CancelScanTaskRequest, _scanner_service_pb2.CancelScanTaskResponse]
+    """Calls off a task, or a run of a rule with all its open tasks: they end as FAILED with the reason CANCELLED. A scan
+    that others wait for goes on for them. What has ended stays as it is. Idempotent.
+    """
+    RerunScanTask: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.RerunScanTaskRequest, _scanner_service_pb2.RerunScanTaskResponse]
+    """Tries again: a task that failed, or of a run of a rule those that failed and what could not be asked for."""
     GetImageStatus: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.GetImageStatusRequest, _scanner_service_pb2.GetImageStatusResponse]
     """Returns the newest task of a tag or digest, from one indexed read; fails with IMAGE_NOT_SCANNED when there
     is none. Never asks the registry.
@@ -64,9 +70,15 @@ class ScannerServiceAsyncStub(ScannerServiceStub):
     A scan of the same content that runs or is finished is shared.
     """
     GetScanTask: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.GetScanTaskRequest, _scanner_service_pb2.GetScanTaskResponse]  # type: ignore[assignment]
-    """Returns one task."""
+    """Returns one task, or one run of a rule with its progress."""
     ListScanTasks: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ListScanTasksRequest, _scanner_service_pb2.ListScanTasksResponse]  # type: ignore[assignment]
     """Lists tasks, newest first."""
+    CancelScanTask: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.CancelScanTaskRequest, _scanner_service_pb2.CancelScanTaskResponse]  # type: ignore[assignment]
+    """Calls off a task, or a run of a rule with all its open tasks: they end as FAILED with the reason CANCELLED. A scan
+    that others wait for goes on for them. What has ended stays as it is. Idempotent.
+    """
+    RerunScanTask: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.RerunScanTaskRequest, _scanner_service_pb2.RerunScanTaskResponse]  # type: ignore[assignment]
+    """Tries again: a task that failed, or of a run of a rule those that failed and what could not be asked for."""
     GetImageStatus: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.GetImageStatusRequest, _scanner_service_pb2.GetImageStatusResponse]  # type: ignore[assignment]
     """Returns the newest task of a tag or digest, from one indexed read; fails with IMAGE_NOT_SCANNED when there
     is none. Never asks the registry.
@@ -99,7 +111,7 @@ class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scanner_service_pb2.GetScanTaskRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scanner_service_pb2.GetScanTaskResponse, _abc.Awaitable[_scanner_service_pb2.GetScanTaskResponse]]:
-        """Returns one task."""
+        """Returns one task, or one run of a rule with its progress."""
 
     @_abc_1.abstractmethod
     def ListScanTasks(
@@ -108,6 +120,24 @@ class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scanner_service_pb2.ListScanTasksResponse, _abc.Awaitable[_scanner_service_pb2.ListScanTasksResponse]]:
         """Lists tasks, newest first."""
+
+    @_abc_1.abstractmethod
+    def CancelScanTask(
+        self,
+        request: _scanner_service_pb2.CancelScanTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.CancelScanTaskResponse, _abc.Awaitable[_scanner_service_pb2.CancelScanTaskResponse]]:
+        """Calls off a task, or a run of a rule with all its open tasks: they end as FAILED with the reason CANCELLED. A scan
+        that others wait for goes on for them. What has ended stays as it is. Idempotent.
+        """
+
+    @_abc_1.abstractmethod
+    def RerunScanTask(
+        self,
+        request: _scanner_service_pb2.RerunScanTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.RerunScanTaskResponse, _abc.Awaitable[_scanner_service_pb2.RerunScanTaskResponse]]:
+        """Tries again: a task that failed, or of a run of a rule those that failed and what could not be asked for."""
 
     @_abc_1.abstractmethod
     def GetImageStatus(

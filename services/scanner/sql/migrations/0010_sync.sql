@@ -49,6 +49,3 @@ ALTER TABLE scanner.tag ADD COLUMN listed bigint NOT NULL DEFAULT 0;
 
 -- Whether a digest lives: which tags of a repository have it.
 CREATE INDEX tag_digest ON scanner.tag (repo_id, digest);
-
--- Whether anybody still has a scan.
-CREATE INDEX IF NOT EXISTS task_of_scan ON scanner.task (scan_id);

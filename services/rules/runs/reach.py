@@ -1,0 +1,45 @@
+"""What a rule reaches: which repositories of a catalogue, and which of their tags."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from services.kernel.model.reference import RepositoryName, parse_repository
+from services.rules.api import NewScanRule, Scope
+from services.rules.runs.records import Reach
+from services.rules.tag_pattern import compile_pattern
+
+
+def reach_of(rule: NewScanRule) -> Reach:
+    """Returns the reach of a rule."""
+    return Reach(scope=rule.scope, namespaces=rule.namespaces, tag_pattern=rule.tag_pattern)
+
+
+def named_repositories(rule: NewScanRule) -> tuple[str, ...]:
+    """Returns the paths of the repositories that a rule names one by one; empty for the other scopes."""
+    if rule.scope is not Scope.REPO:
+        return ()
+    [namespace] = rule.namespaces
+    return tuple(RepositoryName(namespace=namespace, name=name).path for name in rule.repo_names)
+
+
+def reached(reach: Reach, paths: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of the paths, out of a catalogue, that lie in the rule's scope."""
+    if reach.scope is Scope.INSTANCE:
+        return tuple(paths)
+    return tuple(path for path in paths if parse_repository(path).namespace in reach.namespaces)
+
+
+async def matching(reach: Reach, tags: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of the tags that match, in their order; a page may have a hundred thousand.
+
+    Raises:
+        ServiceError: INVALID_TAG_PATTERN; it compiled when it was saved.
+    """
+
+    def sift() -> tuple[str, ...]:
+        pattern = compile_pattern(reach.tag_pattern)
+        return tuple(tag for tag in tags if pattern.fullmatch(tag.encode()))
+
+    return await asyncio.to_thread(sift)

@@ -1,0 +1,1 @@
+"""Nothing: a worker imports it when it waits."""
