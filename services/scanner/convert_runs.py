@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from drydock.scanner.v1 import scan_pb2 as pb
 from drydock.scanner.v1 import scanner_service_pb2 as service_pb
 from services.kernel.errors import invalid
-from services.kernel.model.engine import parse_engine
+from services.kernel.model.engine import parse_engines
 from services.kernel.model.severity import Severity
 from services.kernel.rpc.answers import answer_of
 from services.scanner.api import ReasonCount, Run, RunState, TaskFilter
@@ -27,7 +27,7 @@ def from_task_filter(request: service_pb.ListScanTasksRequest) -> TaskFilter:
         state=from_state(request.state),
         run_id=request.run_id,
         rule_id=request.rule_id,
-        engine=parse_engine(request.engine) if request.engine else None,
+        engine=parse_engines(request.engine) if request.engine else None,
         repository=request.repository,
         tag=request.tag,
         since=_moment(request.since, "since") if request.HasField("since") else None,

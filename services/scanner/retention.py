@@ -38,4 +38,10 @@ def agings(settings: ScannerSettings) -> Sequence[Aging]:
             window=_Q["old_analyses"],
             forget=[_Q["forget_analyses"]],
         ),
+        Aging(
+            table="removal",
+            days=settings.removal_days,
+            window=_Q["old_removals"],
+            forget=[_Q["forget_removals"]],
+        ),
     )

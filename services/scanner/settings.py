@@ -76,6 +76,8 @@ class ScannerSettings(BaseSettings):
     is kept as long as the tag."""
     analysis_days: int = Field(default=30, ge=2)
     """How long the analysis of a layer is kept after the last scan that needed it; a later one reads it again."""
+    removal_days: int = Field(default=365, ge=1)
+    """How long it is known that a tag, digest or repository was deleted, after its results went."""
     cleanup_interval_seconds: float = Field(default=3600.0, gt=0)
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=1_000, ge=1)

@@ -33,12 +33,15 @@ from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
 from services.registry.open import open_repository
 from services.scanner.api import State
 from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord
+from services.scanner.retention import agings
+from services.scanner.settings import ScannerSettings
 from services.scanner.tags.hearsay import Hearsay
 from services.scanner.tags.inquiry import Inquiry
 from services.scanner.tags.metrics import Found, SyncMetrics
 from services.scanner.tags.purge import Purge
 from services.scanner.tags.records import Cause, Removal
 from services.scanner.tags.store import SyncStore
+from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, good, scanned, scanner_bench
 from tests.registries import RunningRegistry, lab_registry
 
@@ -431,6 +434,40 @@ async def test_open_tasks_of_what_is_gone_are_waited_for(scene: Scene) -> None:
     await scene.scanner.work_until(good, task.task_id)
     assert await scene.after_grace() == 1
     assert await scene.count("task") == 0
+
+
+async def test_tasks_of_what_is_gone_stay_until_their_run_has_been_summed_up(scene: Scene) -> None:
+    digest = await scene.push("1.0")
+    run_id = str(uuid.uuid4())
+    task = await scene.scanner.ask(an_address(digest), run_id=run_id)
+    await scene.scanner.work_until(good, task.task_id)
+    await scene.delete("1.0")
+    await scene.told(DELETE, tag="1.0")
+    await scene.settle()
+    assert await scene.after_grace() == 0
+    assert await scene.count("task") == 1  # the run counts it
+    await scene.scanner.pool.execute("UPDATE scanner.run SET summary = '{}' WHERE run_id = $1", run_id)
+    assert await scene.after_grace() == 1
+    assert [await scene.count(table) for table in ("task", "scan", "report")] == [0, 0, 0]
+
+
+async def test_a_removal_is_forgotten_long_after_its_end(scene: Scene) -> None:
+    digest = await scene.push("1.0")
+    await scene.scanned(digest)
+    await scene.delete("1.0")
+    await scene.told(DELETE, tag="1.0")
+    await scene.settle()
+    aged = retention_of("scanner", agings(ScannerSettings(removal_days=365)), scene.scanner.pool, SystemClock())
+    await scene.scanner.pool.execute("UPDATE scanner.removal SET noted_at = noted_at - interval '400 days'")
+    await aged.clean(asyncio.Event())
+    assert await scene.count("removal") == 1  # its results are there
+    await scene.scanner.pool.execute("UPDATE scanner.removal SET noted_at = now(), due_at = now()")
+    assert await scene.after_grace() == 1
+    for days, left in ((364, 1), (366, 0)):
+        ended = datetime.now(UTC) - timedelta(days=days)
+        await scene.scanner.pool.execute("UPDATE scanner.removal SET ended_at = $1", ended)
+        await aged.clean(asyncio.Event())
+        assert await scene.count("removal") == left
 
 
 async def test_an_index_goes_with_its_platforms_but_for_those_that_others_have(scene: Scene) -> None:

@@ -91,3 +91,12 @@ FROM (SELECT used_at FROM scanner.layer_analysis WHERE used_at > $1 AND used_at 
 -- name: forget_analyses
 -- Forgets analyses of layers that no scan has used for long; whoever needs one later reads the layer again.
 DELETE FROM scanner.layer_analysis WHERE used_at > $1 AND used_at <= $2
+
+-- name: old_removals
+-- How far a batch of removals goes whose results went long ago.
+SELECT max(ended_at)
+FROM (SELECT ended_at FROM scanner.removal WHERE ended_at > $1 AND ended_at < $2 ORDER BY ended_at LIMIT $3) AS batch
+
+-- name: forget_removals
+-- Forgets what went long ago.
+DELETE FROM scanner.removal WHERE ended_at > $1 AND ended_at <= $2

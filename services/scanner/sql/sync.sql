@@ -150,12 +150,15 @@ RETURNING removal_id, instance_id, repo_id, namespace, repository, tag, digest, 
     tasks, reports
 
 -- name: doomed_by_tag
--- Some tasks under a tag that is gone, open ones or ended ones: on digests that no tag of the repository has, and begun
--- before it was known.
+-- Some tasks under a tag that is gone: on digests that no tag of the repository has, and begun before it was known.
+-- Open ones, and those of a run that has not been summed up, which counts them; or all others.
 SELECT k.task_id
 FROM scanner.task AS k
 WHERE k.repo_id = $1 AND k.tag = $2
-    AND k.created_at <= $3 AND (k.ended_at IS NULL) = $4
+    AND k.created_at <= $3
+    AND (
+        k.ended_at IS NULL OR EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
+    ) = $4
     AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
 LIMIT $5
 
@@ -164,7 +167,10 @@ LIMIT $5
 SELECT k.task_id
 FROM scanner.task AS k
 WHERE k.repo_id = $1 AND k.digest = $2
-    AND k.created_at <= $3 AND (k.ended_at IS NULL) = $4
+    AND k.created_at <= $3
+    AND (
+        k.ended_at IS NULL OR EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
+    ) = $4
     AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
 LIMIT $5
 
@@ -173,13 +179,33 @@ LIMIT $5
 SELECT k.task_id
 FROM scanner.task AS k
 WHERE k.repo_id = $1
-    AND k.created_at <= $2 AND (k.ended_at IS NULL) = $3
+    AND k.created_at <= $2
+    AND (
+        k.ended_at IS NULL OR EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
+    ) = $3
     AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.digest = k.digest)
 LIMIT $4
 
+-- name: hold_runs_of_tasks
+-- Lets nobody try runs of tasks again, in the order that is the same for all: none counts tasks about to go.
+SELECT run_id FROM scanner.run
+WHERE run_id IN (SELECT run_id FROM scanner.task WHERE task_id = ANY($1::uuid[]))
+ORDER BY run_id
+FOR SHARE
+
+-- name: hold_scans_of_tasks
+-- Locks the scans of tasks, in the order that is the same for all: whoever opens one of the tasks again waits.
+SELECT scan_id FROM scanner.scan
+WHERE scan_id IN (SELECT scan_id FROM scanner.task WHERE task_id = ANY($1::uuid[]))
+ORDER BY scan_id
+FOR UPDATE
+
 -- name: delete_tasks
--- Tasks that are to go.
-DELETE FROM scanner.task WHERE task_id = ANY($1::uuid[]) AND ended_at IS NOT NULL RETURNING scan_id
+-- Tasks that are to go; not those of a run that was tried again meanwhile.
+DELETE FROM scanner.task AS k
+WHERE k.task_id = ANY($1::uuid[]) AND k.ended_at IS NOT NULL
+    AND NOT EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
+RETURNING k.scan_id
 
 -- name: lock_ended_scans
 -- Ended scans, locked in an order that is the same for all: whoever joins one now waits, and finds it or not.

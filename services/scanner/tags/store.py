@@ -168,10 +168,12 @@ class SyncStore:
     async def purge_tasks(self, db: Connection, removal: Removal, limit: int) -> list[str]:
         """Deletes some tasks of what is gone; returns their scans, one for each."""
         doomed = await self._doomed(db, removal, limit, open_=False)
+        await db.execute(_Q["hold_runs_of_tasks"], doomed)
+        await db.execute(_Q["hold_scans_of_tasks"], doomed)
         return [str(row["scan_id"]) for row in await db.fetch(_Q["delete_tasks"], doomed)]
 
     async def has_open_tasks(self, db: Connection, removal: Removal) -> bool:
-        """Tells whether tasks of what is gone are still open."""
+        """Tells whether tasks of what is gone are still open, or still counted by the run that they belong to."""
         return bool(await self._doomed(db, removal, 1, open_=True))
 
     async def _doomed(self, db: Connection, removal: Removal, limit: int, *, open_: bool) -> list[str]:

@@ -34,6 +34,7 @@ CREATE TABLE scanner.removal (
 );
 CREATE INDEX removal_work ON scanner.removal (work_at) WHERE ended_at IS NULL;
 CREATE INDEX removal_newest ON scanner.removal (noted_at DESC, removal_id DESC);
+CREATE INDEX removal_ended ON scanner.removal (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX removal_place ON scanner.removal (repo_id, tag, noted_at DESC);
 
 -- When a tag or digest was last pulled, to the minute or so.

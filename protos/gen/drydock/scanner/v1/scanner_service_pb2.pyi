@@ -165,7 +165,7 @@ class ListScanTasksRequest(_message.Message):
     rule_id: _builtins.str
     """Only those that this rule asked for, by a run or by pushes. OPTIONAL."""
     engine: _builtins.str
-    """Only those of this engine. OPTIONAL."""
+    """Only those asked of this engine, or of `all`. OPTIONAL."""
     repository: _builtins.str
     """Only those of this repository, `NAMESPACE/REPO`. OPTIONAL."""
     tag: _builtins.str
