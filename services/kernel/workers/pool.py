@@ -78,7 +78,7 @@ class WorkerPool:
 
     def _take(self) -> _Worker:
         while self._idle:
-            worker = self._idle.pop(0)
+            worker = self._idle.pop()
             if worker.is_alive():
                 return worker
             worker.kill()

@@ -23,8 +23,6 @@ _GC = (100_000, 20, 20)
 """Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
 _SWITCH_SECONDS = 0.0002
 """A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
-_IDLE_SECONDS = 0.005
-"""After so long without a call, a worker waits."""
 MEMORY_BYTES = 8
 """Length of the number that comes with a descriptor."""
 
@@ -38,11 +36,10 @@ class Answer(NamedTuple):
     error: BaseException | None
 
 
-def serve_template(control: socket.socket, preload: Sequence[str], later: Sequence[str], parent: int) -> None:
-    """Imports the modules to preload, then forks a worker for each descriptor that comes, until nobody is there.
+def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
+    """Imports the modules, then forks a worker for each descriptor that comes, until nobody is there.
 
-    With a descriptor comes how many bytes of memory its worker may have. What comes `later` a worker imports once
-    it has given an answer and waits.
+    With a descriptor comes how many bytes of memory its worker may have.
 
     The process has one thread, so that what it forks is whole; its memory is shared with all of them.
     """
@@ -67,21 +64,17 @@ def serve_template(control: socket.socket, preload: Sequence[str], later: Sequen
                 control.close()
                 _end_with(template)
                 _confine(int.from_bytes(memory, "little"))
-                _work(Connection(descriptors[0]), later)
+                _work(Connection(descriptors[0]))
             finally:
                 os._exit(0)
         os.close(descriptors[0])
 
 
-def _work(calls: Connection, later: Sequence[str]) -> None:
+def _work(calls: Connection) -> None:
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         calls.send(os.getpid())
         while True:
             calls.send(_answer(calls.recv_bytes()))
-            if later and not calls.poll(_IDLE_SECONDS):
-                for name in later:
-                    importlib.import_module(name)
-                later = ()
 
 
 def _answer(content: bytes) -> Answer:

@@ -17,7 +17,7 @@ from services.kernel.workers.served import MEMORY_BYTES
 _SPAWNED = (
     "import json, socket, sys; number, paths, preload, parent = json.loads(sys.argv[1]); "
     "sys.path[:] = paths; from services.kernel.workers.served import serve_template; "
-    "serve_template(socket.socket(fileno=number), preload, (), parent)"
+    "serve_template(socket.socket(fileno=number), preload, parent)"
 )
 
 

@@ -139,17 +139,6 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     assert await pool.run(20, knows, "wave")
 
 
-async def test_a_worker_imports_what_comes_later_once_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    later = "tests.builders.imported_later"
-    pool = WorkerPool(partial(fork_template, (), (later,)), processes=1, memory_bytes=1 << 30)
-
-    assert not await pool.run(10, knows, later)
-    async with asyncio.timeout(10):
-        while not await pool.run(10, knows, later):
-            await asyncio.sleep(0.05)
-
-
 async def test_workers_end_with_their_template() -> None:
     template = spawn_template(())
     pool = WorkerPool(lambda: template, processes=1, memory_bytes=1 << 30)
