@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,11 @@ def fork_template(preload: Sequence[str]) -> Template:
             from services.kernel.workers.served import serve_template  # noqa: PLC0415
 
             serve_template(theirs, preload, parent)
-        finally:
             os._exit(0)
+        except BaseException:  # noqa: BLE001 - nothing of the program that was forked may go on here
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     theirs.close()
     from services.kernel.workers.template import Template  # noqa: PLC0415
 

@@ -12,15 +12,15 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from services.kernel.late_log import silence
+from services.kernel.workers.garbage import look_seldom
 
 _PR_SET_PDEATHSIG = 1
-_GC = (100_000, 20, 20)
-"""Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
 _SWITCH_SECONDS = 0.0002
 """A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
 MEMORY_BYTES = 8
@@ -52,7 +52,7 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
     silence()  # what workers find they answer
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
-    gc.set_threshold(*_GC)
+    look_seldom()
     gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared
     template = os.getpid()
     while True:
@@ -65,8 +65,11 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
                 _end_with(template)
                 _confine(int.from_bytes(memory, "little"))
                 _work(Connection(descriptors[0]))
-            finally:
                 os._exit(0)
+            except BaseException:  # noqa: BLE001 - a worker never becomes a template
+                traceback.print_exc()
+            finally:
+                os._exit(1)
         os.close(descriptors[0])
 
 

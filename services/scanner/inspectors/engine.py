@@ -18,13 +18,12 @@ from services.scanner.inspectors.interface import Cut, RuleFacts, Seen
 from services.scanner.inspectors.malware import compiler
 from services.scanner.inspectors.rules import PACKS, baseline_rules
 from services.scanner.inspectors.sshd import inspect_sshd
-from services.scanner.inspectors.text import NAMESPACE, TextRules, is_text
+from services.scanner.inspectors.text import MAX_MATCHES, NAMESPACE, TextRules, is_text
 from services.scanner.reading.executables.marks import HEAD_BYTES, is_executable
 
 _GATE: Final = "gate"
 _SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" condition: any of them }'
 """What data has in it that a web server would run, such as a picture that is a script as well."""
-_MAX_MATCHES: Final = 1000
 
 _CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen | Cut]]], ...]] = (
     ("etc/shadow", inspect_shadow),
@@ -81,7 +80,7 @@ class Engine:
             rules = compiled(self._inspection.folder, name, partial(self._compile, form))
             scanner = self._scanners[form] = yara_x.Scanner(rules)
             scanner.set_timeout(self._inspection.limits.scan_seconds)
-            scanner.max_matches_per_pattern(_MAX_MATCHES)
+            scanner.max_matches_per_pattern(MAX_MATCHES)
         return scanner.scan(content).matching_rules
 
     def _compile(self, form: _Form) -> yara_x.Rules:

@@ -8,7 +8,7 @@ from services.kernel.db import Connection
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
-from services.scanner.inspectors.clamd import CLAMD_FAILED
+from services.scanner.inspectors.clamd import CLAMD_FAILED, CLAMD_UNAVAILABLE
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 
@@ -54,19 +54,31 @@ class Scheduler:
         one that ended well, or can never end well, stays as it is. One that ended without an answer of somebody
         who was asked stays, too, and readable: another one follows it.
         """
+        scan = await self._saved(db, key, image, platform)
+        while lacks_an_answer(scan):
+            scan = await self._saved(db, key.following(scan.scan_id), image, platform)
+        if scan.outcome.state is State.PENDING:
+            await self._store.enqueue(db, scan.scan_id, lane)
+            await self._store.announce_work(db)
+        elif not scan.outcome.state.ended:
+            await self._store.hasten(db, scan.scan_id, lane)
+        return scan
+
+    async def _saved(self, db: Connection, key: ScanKey, image: ImageAddress, platform: str) -> ScanRecord:
+        """Returns the scan of that key, locked, begun anew if its failure may have passed."""
         await self._store.insert_scan(db, key, image, platform)
         scan = await self._store.lock_scan(db, key.scan_id)
         if scan.outcome.state is State.FAILED and may_have_passed(scan.outcome.reason):
             await self._store.restart_scan(db, key, image.namespace, image.repository)
             scan = await self._store.lock_scan(db, key.scan_id)
-        if scan.outcome.state is State.COMPLETE and scan.outcome.reason == CLAMD_FAILED:
-            return await self.ensure(db, key.following(scan.scan_id), image, lane=lane, platform=platform)
-        if scan.outcome.state is State.PENDING:
-            await self._store.enqueue(db, key.scan_id, lane)
-            await self._store.announce_work(db)
-        elif not scan.outcome.state.ended:
-            await self._store.hasten(db, key.scan_id, lane)
         return scan
+
+
+def lacks_an_answer(scan: ScanRecord) -> bool:
+    """Tells whether clamd, which the scan was to be made with, failed it: in its midst, or before it began."""
+    if scan.outcome.state is not State.COMPLETE:
+        return False
+    return scan.outcome.reason == CLAMD_FAILED or (scan.outcome.reason == CLAMD_UNAVAILABLE and not scan.key.lacks)
 
 
 def may_have_passed(reason: str) -> bool:

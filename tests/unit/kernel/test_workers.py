@@ -157,3 +157,16 @@ def test_a_process_with_threads_is_not_forked() -> None:
     finally:
         ending.set()
         thread.join()
+
+
+def test_a_template_that_cannot_import_says_why(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    template = fork_template(("no.such.module",))
+    worker = template.start_worker(1 << 30)
+
+    assert worker.poll(10)
+    with pytest.raises(EOFError):
+        worker.recv()
+    assert "No module named 'no'" in capfd.readouterr().err
