@@ -28,6 +28,7 @@ from services.lab.image import build_image, write_layout
 from services.scanner.bounds import read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
+from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.search import open_search
@@ -210,6 +211,8 @@ async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[Findi
     bounds = read_bounds()
     search = open_search(bounds, data, kinds)
     workers = server_workers(bounds)
+    if search.inspection is not None:
+        workers.prepare(ready_remotely, search.inspection)
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
         async with (

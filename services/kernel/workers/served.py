@@ -39,7 +39,8 @@ class Answer(NamedTuple):
 def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
     """Imports the modules, then forks a worker for each descriptor that comes, until nobody is there.
 
-    With a descriptor comes how many bytes of memory its worker may have.
+    With a descriptor comes how many bytes of memory its worker may have; none means that there is a call behind it
+    for the template itself.
 
     The process has one thread, so that what it forks is whole; its memory is shared with all of them.
     """
@@ -59,11 +60,15 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
         memory, descriptors, _, _ = socket.recv_fds(control, MEMORY_BYTES, 1)
         if not descriptors:
             return
+        limit = int.from_bytes(memory, "little")
+        if not limit:
+            _prepare(Connection(descriptors[0]))
+            continue
         if os.fork() == 0:
             try:
                 control.close()
                 _end_with(template)
-                _confine(int.from_bytes(memory, "little"))
+                _confine(limit)
                 _work(Connection(descriptors[0]))
                 os._exit(0)
             except BaseException:  # noqa: BLE001 - a worker never becomes a template
@@ -71,6 +76,13 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
             finally:
                 os._exit(1)
         os.close(descriptors[0])
+
+
+def _prepare(calls: Connection) -> None:
+    """Makes one call, for what it leaves in memory: what fails here fails again in the workers, who tell."""
+    with calls, contextlib.suppress(EOFError, ConnectionError):
+        _answer(calls.recv_bytes())
+    gc.freeze()
 
 
 def _work(calls: Connection) -> None:

@@ -18,6 +18,7 @@ from services.registry.interface import ImageIndex
 from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.layers.library import RememberedAnalyses
+from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.pipeline.scan import Progress
 from services.scanner.reports import unpack_report
 from services.scanner.search import Search, ask_clamd, open_search
@@ -54,6 +55,8 @@ async def one_shot(
     """
     bounds, clock = read_bounds(), SystemClock()
     search = await asyncio.to_thread(_search, bounds, data, kinds)
+    if search.inspection is not None:
+        template.prepare(ready_remotely, search.inspection)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch = Path(folder)
         if advisories is not None:

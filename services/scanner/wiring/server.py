@@ -27,6 +27,7 @@ from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
+from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.retention import Retention
 from services.scanner.search import open_search
 from services.scanner.search_watch import SearchWatch
@@ -66,6 +67,8 @@ async def server(
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     intake = Intake(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     workers = server_workers(bounds)
+    if search.now.inspection is not None:
+        workers.prepare(ready_remotely, search.now.inspection)
     library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,

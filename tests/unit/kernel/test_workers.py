@@ -32,6 +32,14 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+def prepare(what: str) -> None:
+    os.environ["PREPARED"] = what
+
+
+def prepared() -> str:
+    return os.environ.get("PREPARED", "")
+
+
 def refuse() -> None:
     raise ValueError("no")
 
@@ -137,6 +145,20 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     pool = WorkerPool(partial(spawn_template, ("wave",)), processes=1, memory_bytes=1 << 30)
     assert "wave" not in sys.modules
     assert await pool.run(20, knows, "wave")
+
+
+async def test_workers_have_what_their_template_was_prepared_with(pool: WorkerPool) -> None:
+    pool.prepare(prepare, "ready")
+    pool.prepare(refuse)
+
+    assert await pool.run(10, prepared) == "ready"
+
+
+async def test_a_dead_template_is_not_prepared_and_work_goes_on(pool: WorkerPool) -> None:
+    pool._template.close()
+    pool.prepare(prepare, "ready")
+
+    assert await pool.run(20, add, 1, 2) == 3
 
 
 async def test_workers_end_with_their_template() -> None:
