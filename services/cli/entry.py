@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
 from services.cli import head_start
-
-_GC = (100_000, 20, 20)
-"""Imports make no garbage: to look for it as often as usual takes a tenth of their time."""
+from services.kernel.workers.garbage import look_seldom
 
 
 def main() -> None:
@@ -20,7 +17,7 @@ def main() -> None:
     """
     scans = sys.argv[1:2] == ["scan"] and "--help" not in sys.argv
     if scans:
-        gc.set_threshold(*_GC)
+        look_seldom()
         head_start.take()
     from services.cli.main import main as run
 

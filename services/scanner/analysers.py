@@ -6,6 +6,7 @@ from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import versions_key
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.analysis import WALKER_VERSION
+from services.scanner.records import LACKS
 from services.scanner.search import Search
 
 
@@ -18,4 +19,4 @@ def analysers_key(inspection: Inspection | None) -> str:
 def search_key(search: Search) -> str:
     """Returns it with what the search does without: a report that lacks it is no answer once it is there."""
     key = analysers_key(search.inspection)
-    return f"{key};lacks={search.lacks}" if search.lacks else key
+    return f"{key}{LACKS}{search.lacks}" if search.lacks else key

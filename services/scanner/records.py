@@ -14,6 +14,8 @@ from services.kernel.model.severity import Severity
 from services.scanner.api import State
 from services.scanner.lanes import PATIENT_LANES
 
+LACKS = ";lacks="
+"""In the version of an engine: what it does without comes next."""
 _FOLLOWS = ";follows="
 _NAMESPACE = uuid.UUID("6d2b0f63-6d1c-5d5c-9f5a-5a0f6c7e4b11")
 
@@ -55,6 +57,11 @@ class ScanKey:
         """The id that follows from the key."""
         words = (self.instance_id, self.digest, self.engine.value, self.engine_version, self.advisories_version)
         return str(uuid.uuid5(_NAMESPACE, "|".join(words)))
+
+    @property
+    def lacks(self) -> bool:
+        """Whether it is known beforehand that the scan does without something."""
+        return LACKS in self.engine_version
 
     def following(self, scan_id: str) -> ScanKey:
         """Returns the key of the scan that makes up for what that one lacks."""

@@ -11,11 +11,10 @@ from typing import Final
 from services.kernel.model.finding import CONTENT_KINDS, VULNERABILITIES, FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.bounds import ScanBounds
-from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
+from services.scanner.inspectors.clamd import CLAMD_UNAVAILABLE, Clamd, ClamdFailed, release_of
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.rulefiles import Broken, RuleFile, read_folder
 
-CLAMD_UNAVAILABLE: Final = "CLAMD_UNAVAILABLE"
 RULE_FILE_BROKEN: Final = "RULE_FILE_BROKEN"
 _MAX_TOLD: Final = 20
 """Broken files of rules that a report names."""
@@ -34,7 +33,11 @@ class Search:
     @property
     def lacks(self) -> str:
         """Names what it does without; once that is there, everything is looked at anew. Empty for nothing."""
-        told = "\n".join(f"{each.code} {each.message}" for each in self.complaints)
+        # Why clamd is away changes from look to look, and what is done without does not.
+        told = "\n".join(
+            each.code if each.code == CLAMD_UNAVAILABLE else f"{each.code} {each.message}"
+            for each in self.complaints
+        )
         return hashlib.sha256(told.encode()).hexdigest()[:16] if told else ""
 
 

@@ -214,7 +214,7 @@ class ClamdSettings(BaseSettings):
 
     clamd: str = Field(default="", max_length=255)
     """Path of its socket, or HOST:PORT, which everything on the way can read; nobody is asked when empty."""
-    clamd_seconds: float = Field(default=60.0, gt=0, le=600)
+    clamd_seconds: float = Field(default=Clamd(address="").seconds, gt=0, le=600)
     """Longest time until it takes a connection, takes a piece of a file, or gives its verdict."""
     clamd_file_bytes: int = Field(default=Clamd(address="").file_bytes, ge=1 << 10)
     """Larger files are not given to it. What it takes itself is its StreamMaxLength."""

@@ -210,7 +210,7 @@ async def _serve(layout: Path, data: Path, scratch: Path, kinds: frozenset[Findi
     """Each scan has a library of its own, so that no layer was ever read; the processes stay."""
     bounds = read_bounds()
     search = open_search(bounds, data, kinds)
-    workers = server_workers(bounds)
+    workers = server_workers(bounds, search.inspection)
     reference = parse_reference(f"oci:{layout}")
     while await asyncio.to_thread(sys.stdin.readline):
         async with (

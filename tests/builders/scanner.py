@@ -56,9 +56,10 @@ class Versions:
     """Engine and advisories as the test says."""
 
     advisories = "a1"
+    lacks = ""
 
     def engine_version(self, engine: Engine) -> str:
-        return f"{engine.value};1"
+        return f"{engine.value};1{self.lacks}"
 
     def advisories_version(self, engine: Engine) -> str:
         return self.advisories
@@ -223,10 +224,10 @@ def scanned_digest(digest: Digest, platform: str = "linux/amd64") -> ScannedImag
     return ScannedImage(platform=platform, report=pack_report(report(digest, platform)), outcome=outcome)
 
 
-def lacking(scan: ScanRecord) -> ScannedImage:
-    """Scanned while clamd failed to answer."""
+def lacking(scan: ScanRecord, reason: str = "CLAMD_FAILED") -> ScannedImage:
+    """Scanned while clamd failed to answer, or was away."""
     found = scanned(scan, scan.platform or "linux/amd64")
-    outcome = dataclasses.replace(found.outcome, coverage=Coverage.PARTIAL, reason="CLAMD_FAILED")
+    outcome = dataclasses.replace(found.outcome, coverage=Coverage.PARTIAL, reason=reason)
     return dataclasses.replace(found, outcome=outcome)
 
 

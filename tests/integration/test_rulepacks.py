@@ -28,7 +28,7 @@ def packs_of(folder: Path | None, data: Path) -> RulePacks:
     settings = ScanBounds(malware_rules=folder, worker_processes=1)
     search = open_search(settings, data)
     assert search.inspection is not None
-    return RulePacks(search.inspection, folder, server_workers(settings))
+    return RulePacks(search.inspection, folder, server_workers(settings, search.inspection))
 
 
 async def said(packs: RulePacks) -> tuple[bool, str]:
@@ -82,7 +82,7 @@ async def test_a_folder_that_is_gone_or_cannot_be_read_shows(
 
 async def test_rules_in_use_that_do_not_compile_are_told_and_tried_again(tmp_path: Path) -> None:
     broken = Inspection(files=(RuleFile("mine.yar", BAD),))
-    packs = RulePacks(broken, None, server_workers(ScanBounds(worker_processes=1)))
+    packs = RulePacks(broken, None, server_workers(ScanBounds(worker_processes=1), broken))
     for _ in range(2):
         health = await packs.look()
         assert (health.ready, health.reason) == (False, "RULES_BROKEN")

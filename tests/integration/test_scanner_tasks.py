@@ -123,6 +123,20 @@ async def test_requests_of_one_batch_share_the_scan_that_follows_one_that_lacks_
     assert (again.outcome.state, again.scan_id) == (State.COMPLETE, tasks[0].scan_id)
 
 
+@pytest.mark.parametrize(("lacks", "again"), [("", True), (";lacks=clamd", False)])
+async def test_a_scan_made_without_clamd_is_followed_unless_it_was_begun_so(
+    scanner: ScannerBench, lacks: str, again: bool
+) -> None:
+    async def without(scan: ScanRecord) -> ScannedImage:
+        return lacking(scan, "CLAMD_UNAVAILABLE")
+
+    scanner.versions.lacks = lacks
+    first = await scanner.ask(image())
+    await scanner.work_until(without, first.task_id)
+    second = await scanner.ask(image())
+    assert (second.scan_id != first.scan_id) is again
+
+
 async def test_a_request_that_arrives_twice_is_one_task(scanner: ScannerBench) -> None:
     request = ScanRequested(
         task_id=str(uuid.uuid4()),

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,8 @@ if TYPE_CHECKING:  # each side imports its own half after the fork
     from services.kernel.workers.template import Template
 
 
-def fork_template(preload: Sequence[str], later: Sequence[str] = ()) -> Template:
+def fork_template(preload: Sequence[str]) -> Template:
     """Forks this very process, which must have one thread: nothing is started or imported twice.
-
-    The template imports what it is to `preload` before it forks; a worker that waits imports what comes `later`.
 
     Raises:
         RuntimeError: there is a thread: a lock that it holds would never be let go in a worker.
@@ -31,9 +30,12 @@ def fork_template(preload: Sequence[str], later: Sequence[str] = ()) -> Template
             ours.close()
             from services.kernel.workers.served import serve_template  # noqa: PLC0415
 
-            serve_template(theirs, preload, later, parent)
-        finally:
+            serve_template(theirs, preload, parent)
             os._exit(0)
+        except BaseException:  # noqa: BLE001 - nothing of the program that was forked may go on here
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     theirs.close()
     from services.kernel.workers.template import Template  # noqa: PLC0415
 

@@ -84,9 +84,17 @@ class WorkerPool:
             raise answer.error
         return cast("T", answer.value)
 
+    def prepare(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Has the call made once for all workers that are still to come: see `Template.prepare`.
+
+        It only saves them time: a template that is dead, and the one that takes its place, go without.
+        """
+        with contextlib.suppress(OSError):
+            self._template.prepare(function, *args, **kwargs)
+
     def _take(self) -> _Worker:
         while self._idle:
-            worker = self._idle.pop(0)
+            worker = self._idle.pop()
             if worker.is_alive():
                 return worker
             worker.kill()

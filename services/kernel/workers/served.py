@@ -12,19 +12,17 @@ import resource
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from services.kernel.late_log import silence
+from services.kernel.workers.garbage import look_seldom
 
 _PR_SET_PDEATHSIG = 1
-_GC = (100_000, 20, 20)
-"""Calls make many small objects and few circles: looking for these as often as usual takes a tenth of the time."""
 _SWITCH_SECONDS = 0.0002
 """A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
-_IDLE_SECONDS = 0.005
-"""After so long without a call, a worker waits."""
 MEMORY_BYTES = 8
 """Length of the number that comes with a descriptor."""
 
@@ -38,11 +36,11 @@ class Answer(NamedTuple):
     error: BaseException | None
 
 
-def serve_template(control: socket.socket, preload: Sequence[str], later: Sequence[str], parent: int) -> None:
-    """Imports the modules to preload, then forks a worker for each descriptor that comes, until nobody is there.
+def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
+    """Imports the modules, then forks a worker for each descriptor that comes, until nobody is there.
 
-    With a descriptor comes how many bytes of memory its worker may have. What comes `later` a worker imports once
-    it has given an answer and waits.
+    With a descriptor comes how many bytes of memory its worker may have; none means that there is a call behind it
+    for the template itself.
 
     The process has one thread, so that what it forks is whole; its memory is shared with all of them.
     """
@@ -55,33 +53,43 @@ def serve_template(control: socket.socket, preload: Sequence[str], later: Sequen
     silence()  # what workers find they answer
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
-    gc.set_threshold(*_GC)
+    look_seldom()
     gc.freeze()  # what is here is not looked at in the workers, so that its memory stays shared
     template = os.getpid()
     while True:
         memory, descriptors, _, _ = socket.recv_fds(control, MEMORY_BYTES, 1)
         if not descriptors:
             return
+        limit = int.from_bytes(memory, "little")
+        if not limit:
+            _prepare(Connection(descriptors[0]))
+            continue
         if os.fork() == 0:
             try:
                 control.close()
                 _end_with(template)
-                _confine(int.from_bytes(memory, "little"))
-                _work(Connection(descriptors[0]), later)
-            finally:
+                _confine(limit)
+                _work(Connection(descriptors[0]))
                 os._exit(0)
+            except BaseException:  # noqa: BLE001 - a worker never becomes a template
+                traceback.print_exc()
+            finally:
+                os._exit(1)
         os.close(descriptors[0])
 
 
-def _work(calls: Connection, later: Sequence[str]) -> None:
+def _prepare(calls: Connection) -> None:
+    """Makes one call, for what it leaves in memory: what fails here fails again in the workers, who tell."""
+    with calls, contextlib.suppress(EOFError, ConnectionError):
+        _answer(calls.recv_bytes())
+    gc.freeze()
+
+
+def _work(calls: Connection) -> None:
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         calls.send(os.getpid())
         while True:
             calls.send(_answer(calls.recv_bytes()))
-            if later and not calls.poll(_IDLE_SECONDS):
-                for name in later:
-                    importlib.import_module(name)
-                later = ()
 
 
 def _answer(content: bytes) -> Answer:

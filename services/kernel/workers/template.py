@@ -11,13 +11,15 @@ import weakref
 from collections.abc import Callable, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from typing import ParamSpec
 
 from services.kernel.workers.served import MEMORY_BYTES
 
+P = ParamSpec("P")
 _SPAWNED = (
     "import json, socket, sys; number, paths, preload, parent = json.loads(sys.argv[1]); "
     "sys.path[:] = paths; from services.kernel.workers.served import serve_template; "
-    "serve_template(socket.socket(fileno=number), preload, (), parent)"
+    "serve_template(socket.socket(fileno=number), preload, parent)"
 )
 
 
@@ -39,6 +41,19 @@ class Template:
             number = memory_bytes.to_bytes(MEMORY_BYTES, "little")
             socket.send_fds(self._control, [number], [theirs.fileno()])
         return ours
+
+    def prepare(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Has the template make a call before it forks more workers, who then have in memory what the call left.
+
+        It must not start a thread: what it did is forked. Nobody waits for it, and nobody is told of its errors.
+
+        Raises:
+            OSError: the template is dead.
+        """
+        ours, theirs = Pipe()
+        with ours, theirs:
+            socket.send_fds(self._control, [bytes(MEMORY_BYTES)], [theirs.fileno()])
+            ours.send((function, args, kwargs))
 
 
 def spawn_template(preload: Sequence[str]) -> Template:

@@ -21,10 +21,11 @@ _CUT: Final = Cut(f"what follows its first {_MAX_ACCOUNTS} lines was not looked 
 
 def inspect_shadow(content: bytes) -> Iterator[Seen | Cut]:
     """Yields what is wrong with passwords. What is locked (`!`) or no hash at all (`*`) is none."""
-    for number, fields in _records(content):
-        if not fields:
-            yield _CUT
+    for record in _records(content):
+        if isinstance(record, Cut):
+            yield record
             return
+        number, fields = record
         name, password = printable(fields[0]), fields[1]
         if not password:
             yield Seen("account-empty-password", name, number)
@@ -35,10 +36,11 @@ def inspect_shadow(content: bytes) -> Iterator[Seen | Cut]:
 
 def inspect_passwd(content: bytes) -> Iterator[Seen | Cut]:
     """Yields accounts that need no password, and those besides root that have its rights."""
-    for number, fields in _records(content):
-        if not fields:
-            yield _CUT
+    for record in _records(content):
+        if isinstance(record, Cut):
+            yield record
             return
+        number, fields = record
         if len(fields) < 4 or not fields[0]:
             continue
         name = printable(fields[0])
@@ -51,11 +53,11 @@ def inspect_passwd(content: bytes) -> Iterator[Seen | Cut]:
             yield Seen("account-extra-root", name, number)
 
 
-def _records(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yields each account with its line, and one without fields in place of those that are too many."""
+def _records(content: bytes) -> Iterator[tuple[int, list[str]] | Cut]:
+    """Yields each account with its line, and in place of those that are too many that they are."""
     for number, line in enumerate(io.BytesIO(content), 1):
         if number > _MAX_ACCOUNTS:
-            yield number, []
+            yield _CUT
             return
         fields = line[:_MAX_LINE].rstrip(b"\r\n").decode("utf-8", "replace").split(":")
         if len(fields) > 1 and fields[0] and not fields[0].startswith(("#", "+", "-")):

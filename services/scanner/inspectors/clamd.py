@@ -14,6 +14,8 @@ from services.scanner.inspectors.masking import printable
 
 CLAMD_FAILED: Final = "CLAMD_FAILED"
 """Says that it failed to answer for files, and so of a whole report that another time it may say more."""
+CLAMD_UNAVAILABLE: Final = "CLAMD_UNAVAILABLE"
+"""Says that nobody could ask it."""
 _STEP: Final = 1 << 17
 _MAX_ANSWER: Final = 4096
 _VERSION_SECONDS: Final = 5.0
@@ -29,16 +31,16 @@ class Clamd:
     release: str = ""
     """Its own version and that of its signatures, as it says them."""
     seconds: float = 60.0
-    """Longest time for each step of asking about one file."""
+    """Longest time for each step of asking about one file: reaching it, giving it a piece, its verdict."""
     file_bytes: int = 100 << 20
     """Larger files are not given to it."""
     layer_seconds: float = 300.0
-    """Longest time that it has for one layer."""
+    """Longest time that it has for one layer, however slow a file is."""
 
     @property
     def key(self) -> str:
         """Names all that changes what it says of the same bytes."""
-        return f"clamd={self.release}.{self.file_bytes}"
+        return f"clamd={self.release}.{self.file_bytes}.{self.layer_seconds:g}"
 
 
 class ClamdFailed(Exception):
@@ -72,7 +74,7 @@ class Question:
         Raises:
             ClamdFailed: nobody takes the connection.
         """
-        self._seconds = clamd.seconds
+        self.within(clamd.seconds)
         with _told():
             self._socket = _connected(clamd.address, clamd.seconds)
             try:
@@ -89,6 +91,10 @@ class Question:
         """Closes the connection."""
         self.close()
 
+    def within(self, seconds: float) -> None:
+        """Says how long what is done next may take."""
+        self._until = time.monotonic() + seconds
+
     def send(self, content: bytes | memoryview) -> None:
         """Gives it more of the file.
 
@@ -97,11 +103,15 @@ class Question:
             ClamdFailed: it does not listen any more.
         """
         content = memoryview(content)
+        for start in range(0, len(content), _STEP):
+            self._give(content[start : start + _STEP])
+
+    def _give(self, piece: bytes | memoryview) -> None:
+        """Gives it a piece, of which an empty one is the end."""
         try:
             with _told():
-                for start in range(0, len(content), _STEP):
-                    piece = content[start : start + _STEP]
-                    self._socket.sendall(struct.pack("!I", len(piece)) + piece)
+                self._hurry()
+                self._socket.sendall(struct.pack("!I", len(piece)) + piece)
         except ClamdFailed as failure:
             # It closes a connection after it said why; over TCP what it said may be lost on the way.
             try:
@@ -119,8 +129,7 @@ class Question:
             ClamdRefused: the file is too large for it.
             ClamdFailed: it does not answer in time, or with an error.
         """
-        with _told():
-            self._socket.sendall(struct.pack("!I", 0))
+        self._give(b"")
         return _signature(self.answer())
 
     def answer(self) -> str:
@@ -129,10 +138,10 @@ class Question:
         Raises:
             ClamdFailed: there is none in time, or none that ends.
         """
-        answer, until = b"", time.monotonic() + self._seconds
+        answer = b""
         with _told():
             while b"\0" not in answer:
-                self._socket.settimeout(max(until - time.monotonic(), 0.001))
+                self._hurry()
                 piece = self._socket.recv(_MAX_ANSWER)
                 answer += piece
                 if not piece:
@@ -140,6 +149,9 @@ class Question:
                 if len(answer) > _MAX_ANSWER:
                     raise ClamdFailed("its answer has no end")
         return answer.partition(b"\0")[0].decode("utf-8", "replace")
+
+    def _hurry(self) -> None:
+        self._socket.settimeout(max(self._until - time.monotonic(), 0.001))
 
     def close(self) -> None:
         """Lets it go, asked to the end or not."""

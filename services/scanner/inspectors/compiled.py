@@ -25,20 +25,22 @@ def compiled(folder: Path | None, name: str, build: Callable[[], yara_x.Rules]) 
     """
     if folder is None:
         return build()
-    file = folder / (name + _END)
-    rules = _read(file)
+    rules = kept(folder, name)
     if rules is None:
         rules = build()
-        _keep(file, rules)
+        _keep(folder / (name + _END), rules)
     return rules
 
 
-def _read(file: Path) -> yara_x.Rules | None:
+def kept(folder: Path | None, name: str) -> yara_x.Rules | None:
+    """Returns rules as the folder has them under a name, if it has; no thread is started for it."""
+    if folder is None:
+        return None
     try:
-        kept = file.read_bytes()
-        if hashlib.sha256(kept[_DIGEST_BYTES:]).digest() != kept[:_DIGEST_BYTES]:
+        content = (folder / (name + _END)).read_bytes()
+        if hashlib.sha256(content[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
             return None
-        return yara_x.Rules.deserialize_from(io.BytesIO(kept[_DIGEST_BYTES:]))
+        return yara_x.Rules.deserialize_from(io.BytesIO(content[_DIGEST_BYTES:]))
     except OSError:
         return None  # it is not there, or of another release of YARA-X
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.scanner.inspectors.interface import Seen, Sighting
+from services.scanner.inspectors.interface import Cut, Seen, Sighting
 from services.scanner.inspectors.masking import printable
 from services.scanner.inspectors.rules import Place, baseline_rules
 from services.scanner.inspectors.text import TextRules
@@ -59,9 +59,9 @@ def inspect_config(content: bytes, layers: Sequence[str]) -> list[InConfig]:
     known: set[tuple[str, str]] = set()
     found: list[InConfig] = []
 
-    def add(path: str, layer: str, several: Iterator[Seen]) -> None:
+    def add(path: str, layer: str, several: Iterator[Seen | Cut]) -> None:
         for seen in several:
-            if (seen.rule, seen.match) not in known:
+            if isinstance(seen, Seen) and (seen.rule, seen.match) not in known:
                 known.add((seen.rule, seen.match))
                 sighting = Sighting(rule=facts[seen.rule], path=f"config:{path}", match=seen.match)
                 found.append(InConfig(sighting, layer))

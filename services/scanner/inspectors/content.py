@@ -7,10 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-import msgspec
 import yara_x
 
-from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import ReportWarning
 from services.scanner.inspectors.engine import engine_of
 from services.scanner.inspectors.hashes import KnownHashes
@@ -19,13 +17,13 @@ from services.scanner.inspectors.interface import Cut, RuleFacts, Seen, Sighting
 from services.scanner.inspectors.malware import facts_of
 from services.scanner.inspectors.modes import UNUSUAL_BITS, inspect_mode
 from services.scanner.inspectors.opinion import SecondOpinion
+from services.scanner.inspectors.passing import Passing
 from services.scanner.inspectors.text import NAMESPACE
-from services.scanner.reading.archives import Bounds, Member, Opened, is_archive
+from services.scanner.reading.archives import HEAD_BYTES, Bounds, Member, Opened, is_archive
 from services.scanner.reading.complaints import shown
 
 CONTENT_NOT_READ: Final = "CONTENT_NOT_READ"
 TOO_MANY_FINDINGS: Final = "TOO_MANY_FINDINGS"
-_HEAD: Final = 512
 _MANUALS: Final = ("usr/share/doc/", "usr/share/info/", "usr/share/man/")
 """Where packages keep what people read: compressed, it is half of the text of an image, and nothing runs it."""
 _MAX_SKIPPED: Final = 3
@@ -58,13 +56,16 @@ class ContentInspector:
         found += self._scan(path, content)
         if self.opinion is not None and (known := self.opinion.of(path, content)):
             found += self._malicious(path, known, content)
-        if is_archive(content[:_HEAD]) and not path.startswith(_MANUALS):
+        if is_archive(content[:HEAD_BYTES]) and not path.startswith(_MANUALS):
             found += self._archive(path, content)
         return found
 
-    def passing(self, path: str, pieces: Iterator[memoryview], size: int) -> Passing:
-        """Returns the pieces of a file that is too large to be held; whoever takes them has them looked at."""
-        return Passing(self, path, pieces, size)
+    def passing(self, path: str, pieces: Iterator[memoryview], size: int, *, sparse: bool = False) -> Passing:
+        """Returns the pieces of a file that is not held whole; whoever takes them has them looked at.
+
+        A sparse one passes as it is stored: with a map in front, and without its holes.
+        """
+        return Passing(self, path, pieces, size, sparse=sparse)
 
     def look(self, path: str, window: bytes) -> Sequence[Sighting]:
         """Returns what a part of a large file tells; who asks knows the hash of the whole."""
@@ -79,18 +80,16 @@ class ContentInspector:
         """The lists of known bad files."""
         return self._engine.hashes
 
-    def skip_whole(self, path: str, size: int, *, archive: bool) -> None:
+    def skip_whole(self, path: str, *, archive: bool, sparse: bool) -> None:
         """Notes what asks for a whole file and is not done with one that only passes."""
+        limits = self.limits
         for what, most, asks in (
-            ("what it holds was not looked at", self.limits.archive_bytes, archive),
-            (
-                "rules about files of that name did not look at it",
-                self.limits.window_bytes,
-                bool(self._engine.by_name.of(path)),
-            ),
+            ("what it holds was not looked at", limits.archive_bytes, archive),
+            ("rules about its name did not look at it", limits.window_bytes, bool(self._engine.by_name.of(path))),
+            ("no list of known files looked at it", 0, sparse and self.hashes.wants_all),
         ):
             if asks:
-                why = f"it has more than {most} bytes" if size > most else "it is stored as a sparse file"
+                why = "it is stored as a sparse file" if sparse else f"it has more than {most} bytes"
                 self._skip(path, f"{what}: {why}")
 
     def skipped(self) -> tuple[ReportWarning, ...]:
@@ -193,64 +192,3 @@ class ContentInspector:
         self._skipped.append(
             ReportWarning(code=CONTENT_NOT_READ, message=message, path=f"/{path.partition('!')[0]}")
         )
-
-
-class Passing:
-    """A large file on its way: gives on its pieces, and looks at them in windows that overlap."""
-
-    def __init__(self, inspector: ContentInspector, path: str, pieces: Iterator[memoryview], size: int) -> None:
-        self._inspector = inspector
-        self._path = path
-        self._pieces = pieces
-        self._window = bytearray()
-        self._line = 0
-        self._size = 0
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if inspector.hashes.wants_md5(size) else None
-        self._archive: bool | None = None
-        self._found: list[Sighting] = []
-        self._asking = inspector.opinion.ask(path, size) if inspector.opinion is not None else None
-
-    def __iter__(self) -> Iterator[memoryview]:
-        """Yields the pieces that nobody took so far."""
-        limits = self._inspector.limits
-        for piece in self._pieces:
-            if self._archive is None:
-                self._archive = is_archive(bytes(piece[:_HEAD]))
-            self._size += len(piece)
-            self._sha256.update(piece)
-            if self._md5 is not None:
-                self._md5.update(piece)
-            if self._asking is not None:
-                self._asking.take(piece)
-            self._window += piece
-            if len(self._window) >= limits.window_bytes:
-                self._look()
-                gone = len(self._window) - limits.overlap_bytes
-                self._line += self._window.count(b"\n", 0, gone)
-                del self._window[:gone]
-            yield piece
-
-    def finish(self) -> Iterator[Sighting]:
-        """Takes what is left, and yields what the file as a whole tells."""
-        for _ in self:
-            pass
-        self._look()
-        self._inspector.skip_whole(self._path, self._size, archive=bool(self._archive))
-        if self._asking is not None and (known_as := self._asking.finish()):
-            self._found += self._inspector.known(self._path, known_as)
-        digest = self._sha256.hexdigest()
-        md5 = self._md5.hexdigest() if self._md5 is not None else ""
-        if known_as := self._inspector.hashes.known(self._size, digest, md5):
-            self._found += self._inspector.known(self._path, known_as)
-        known: set[tuple[str, str]] = set()
-        for each in self._found:
-            if (each.rule.id, each.match) not in known:
-                known.add((each.rule.id, each.match))
-                malicious = each.rule.kind is FindingKind.MALICIOUS_SAMPLE
-                yield msgspec.structs.replace(each, sha256=digest, md5=md5) if malicious else each
-
-    def _look(self) -> None:
-        for each in self._inspector.look(self._path, bytes(self._window)):
-            line = each.line + self._line if each.line else 0
-            self._found.append(msgspec.structs.replace(each, line=line))

@@ -10,7 +10,7 @@ from typing import Final
 import yara_x
 
 from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
-from services.scanner.inspectors.compiled import compiled
+from services.scanner.inspectors.compiled import compiled, kept
 from services.scanner.inspectors.globs import Globs
 from services.scanner.inspectors.hashes import KnownHashes, our_hashes
 from services.scanner.inspectors.inspection import Inspection
@@ -18,13 +18,12 @@ from services.scanner.inspectors.interface import Cut, RuleFacts, Seen
 from services.scanner.inspectors.malware import compiler
 from services.scanner.inspectors.rules import PACKS, baseline_rules
 from services.scanner.inspectors.sshd import inspect_sshd
-from services.scanner.inspectors.text import NAMESPACE, TextRules, is_text
+from services.scanner.inspectors.text import MAX_MATCHES, NAMESPACE, TextRules, is_text
 from services.scanner.reading.executables.marks import HEAD_BYTES, is_executable
 
 _GATE: Final = "gate"
 _SCRIPT_WITHIN: Final = 'rule script { strings: $a = "<?php" $b = "<%@" condition: any of them }'
 """What data has in it that a web server would run, such as a picture that is a script as well."""
-_MAX_MATCHES: Final = 1000
 
 _CHECKS: Final[tuple[tuple[str, Callable[[bytes], Iterator[Seen | Cut]]], ...]] = (
     ("etc/shadow", inspect_shadow),
@@ -57,6 +56,8 @@ class Engine:
         self.own = frozenset(file.read_bytes() for file in PACKS.iterdir() if file.is_file())
         """Files that are full of what rules look for."""
         self._inspection = inspection
+        self._rules: dict[_Form, yara_x.Rules] = {}
+        """Those that were read beforehand."""
         self._scanners: dict[_Form, yara_x.Scanner] = {}
 
     def scan(self, content: bytes) -> Sequence[yara_x.Rule]:
@@ -83,17 +84,28 @@ class Engine:
         for form in _Form:
             self._scanner(form)
 
+    def load(self) -> None:
+        """Reads the rules for all files, if they were compiled before: to scan is all that is left then."""
+        for form in (_Form.TEXT, _Form.DATA):
+            rules = kept(self._inspection.folder, self._name(form))
+            if rules is not None:
+                self._rules[form] = rules
+
+    def _name(self, form: _Form) -> str:
+        return f"{self._inspection.rules}-{form.value}"
+
     def _scan(self, form: _Form, content: bytes) -> Sequence[yara_x.Rule]:
         return self._scanner(form).scan(content).matching_rules
 
     def _scanner(self, form: _Form) -> yara_x.Scanner:
         scanner = self._scanners.get(form)
         if scanner is None:
-            name = f"{self._inspection.rules}-{form.value}"
-            rules = compiled(self._inspection.folder, name, partial(self._compile, form))
+            rules = self._rules.get(form) or compiled(
+                self._inspection.folder, self._name(form), partial(self._compile, form)
+            )
             scanner = self._scanners[form] = yara_x.Scanner(rules)
             scanner.set_timeout(self._inspection.limits.scan_seconds)
-            scanner.max_matches_per_pattern(_MAX_MATCHES)
+            scanner.max_matches_per_pattern(MAX_MATCHES)
         return scanner
 
     def _compile(self, form: _Form) -> yara_x.Rules:
@@ -111,3 +123,8 @@ class Engine:
 def engine_of(inspection: Inspection) -> Engine:
     """Returns the process's engine for an inspection."""
     return Engine(inspection)
+
+
+def load_engine(inspection: Inspection) -> None:
+    """Readies the engine of this process and of those that it forks; starts no thread."""
+    engine_of(inspection).load()

@@ -48,6 +48,11 @@ class KnownHashes:
         """Tells whether a file of that size may be one of them."""
         return bool(self._always) or size in self._sizes
 
+    @property
+    def wants_all(self) -> bool:
+        """Tells whether a file of any size may be one of them."""
+        return bool(self._always)
+
     def wants_md5(self, size: int) -> bool:
         """Tells whether one of them may be told by its MD5 alone."""
         return bool({*self._always, *self._sizes.get(size, ())} - {_SHA256})

@@ -14,7 +14,7 @@ from services.scanner.inspectors.rules import packs_digest
 
 CONTENT: Final = "content"
 """Names the inspector in what it says of a file."""
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised whenever the same bytes and packs would give another result."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ _CUT_SHORT: Final = "Heuristics.Limits.Exceeded"
 """What clamd says, if its AlertExceedsMax is on, of a file that it gave up."""
 _PATIENCE: Final = 3
 """Failures one after the other, after which it is not asked about the rest of a layer."""
+_SHORTEST: Final = 0.001
 _MAX_NAMED: Final = 20
 """Files of a layer that are named for one reason."""
 
@@ -46,30 +48,35 @@ class SecondOpinion:
         asking.take(content)
         return asking.finish()
 
-    def ask(self, path: str, size: int) -> Asking:
-        """Begins to ask about a file of so many bytes."""
-        if size > self._clamd.file_bytes:
+    def ask(self, path: str, size: int, *, sparse: bool = False) -> Asking:
+        """Begins to ask about a file of so many bytes; what a sparse one is stored as is another file."""
+        if sparse:
+            self._lacks(CLAMD_LIMIT, path, "it is stored as a sparse file")
+        elif size > self._clamd.file_bytes:
             self._lacks(CLAMD_LIMIT, path, f"it has more than {self._clamd.file_bytes} bytes")
         elif self._failures >= _PATIENCE:
             self._lacks(CLAMD_FAILED, path, "it did not answer for others")
         elif self._left <= 0:
-            self._lacks(CLAMD_LIMIT, path, f"the others took it {self._clamd.layer_seconds:g} seconds")
+            self._lacks_time(path)
         else:
-            with self.waiting(path):
-                return Asking(self, path, Question(self._clamd))
+            with self.waiting(path) as seconds:
+                return Asking(self, path, Question(dataclasses.replace(self._clamd, seconds=seconds)))
         return Asking(self, path, None)
 
     @contextmanager
-    def waiting(self, path: str) -> Iterator[None]:
-        """Counts the time of a step; that it fails is noted, and ends no more than the step."""
+    def waiting(self, path: str) -> Iterator[float]:
+        """Yields the seconds that a step has, and counts them; that it fails is noted, and ends only the step."""
         begun = time.monotonic()
         try:
-            yield
+            yield max(min(self._clamd.seconds, self._left), _SHORTEST)
         except ClamdRefused as refused:
             self._lacks(CLAMD_LIMIT, path, str(refused))
         except ClamdFailed as failure:
-            self._failures += 1
-            self._lacks(CLAMD_FAILED, path, str(failure))
+            if time.monotonic() - begun >= self._left:
+                self._lacks_time(path)
+            else:
+                self._failures += 1
+                self._lacks(CLAMD_FAILED, path, str(failure))
         finally:
             self._left -= time.monotonic() - begun
 
@@ -98,6 +105,9 @@ class SecondOpinion:
                 message = f"clamd did not look at {more} more files of the layer, or not at all of them."
                 yield ReportWarning(code=code, message=message)
 
+    def _lacks_time(self, path: str) -> None:
+        self._lacks(CLAMD_LIMIT, path, f"it has {self._clamd.layer_seconds:g} seconds for a layer")
+
     def _lacks(self, code: str, path: str, why: str) -> None:
         self._lacking[code] += 1
         if self._lacking[code] <= _MAX_NAMED:
@@ -117,7 +127,8 @@ class Asking:
         """Gives it a piece of the file."""
         question, self._question = self._question, None
         if question is not None:
-            with self._opinion.waiting(self._path):
+            with self._opinion.waiting(self._path) as seconds:
+                question.within(seconds)
                 question.send(piece)
                 self._question = question
             if self._question is None:
@@ -128,6 +139,7 @@ class Asking:
         question, self._question = self._question, None
         if question is None:
             return None
-        with question, self._opinion.waiting(self._path):
+        with question, self._opinion.waiting(self._path) as seconds:
+            question.within(seconds)
             return self._opinion.conclude(self._path, question.verdict())
         return None

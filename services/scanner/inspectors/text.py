@@ -15,15 +15,16 @@ from typing import Final
 import re2
 
 from services.scanner.inspectors.globs import Globs
-from services.scanner.inspectors.interface import Seen
+from services.scanner.inspectors.interface import Cut, Seen
 from services.scanner.inspectors.masking import masked, printable
 from services.scanner.inspectors.rules import CORE_WITHIN, Place, Rule
 
 NAMESPACE: Final = "baseline"
 _BEHIND: Final = 1024
 """Bytes behind a match that its pattern may want to see."""
-_MAX_MATCHES: Final = 1000
+MAX_MATCHES: Final = 1000
 """Matches of one rule in one file that are looked at."""
+_CUT: Final = Cut(f"after {MAX_MATCHES} matches of one rule it was not looked at any further for that rule")
 _MAX_LINE: Final = 160
 
 _PLACEHOLDER: Final = (
@@ -75,7 +76,7 @@ class TextRules:
             for name, rule in self._anywhere.items()
         )
 
-    def by_name(self) -> Iterator[tuple[str, Callable[[bytes], Iterator[Seen]]]]:
+    def by_name(self) -> Iterator[tuple[str, Callable[[bytes], Iterator[Seen | Cut]]]]:
         """Yields the rules about files of certain names: a glob, and what looks into such a file."""
         for rule in self._files:
             look = partial(self.search, rule.id)
@@ -89,14 +90,16 @@ class TextRules:
 
     def confirm(
         self, identifier: str, path: str, content: bytes, places: Sequence[tuple[int, int]]
-    ) -> Iterator[Seen]:
+    ) -> Iterator[Seen | Cut]:
         """Yields what is left of YARA's matches, given by offset and length, of one rule in one file."""
         rule = self._anywhere[identifier]
         if rule.id in self._not_paths.of(path) or (rule.weak and self._packaged.search(path.encode())):
             return
         done = -1
         at, line = 0, 1  # counted on from match to match: a large file may have a thousand
-        for offset, length in sorted(places[:_MAX_MATCHES]):
+        if len(places) >= MAX_MATCHES:
+            yield _CUT
+        for offset, length in sorted(places[:MAX_MATCHES]):
             if offset < done:
                 continue
             # A byte before it, so that a word's border is seen.
@@ -112,11 +115,12 @@ class TextRules:
             if seen := self._seen(rule, found, window, line):
                 yield seen
 
-    def search(self, rule_id: str, content: bytes) -> Iterator[Seen]:
+    def search(self, rule_id: str, content: bytes) -> Iterator[Seen | Cut]:
         """Yields every match of one rule."""
         at, line = 0, 1
         for number, found in enumerate(_compiled(self._rules[rule_id].pattern).finditer(content)):
-            if number == _MAX_MATCHES:
+            if number == MAX_MATCHES:
+                yield _CUT
                 return
             start = found.start(1) if _has_secret(found) else found.start()
             line += content.count(b"\n", at, start)
@@ -124,7 +128,7 @@ class TextRules:
             if seen := self._seen(self._rules[rule_id], found, content, line):
                 yield seen
 
-    def search_all(self, place: Place, content: bytes) -> Iterator[Seen]:
+    def search_all(self, place: Place, content: bytes) -> Iterator[Seen | Cut]:
         """Yields every match of the rules for a place that is no file."""
         for rule in self._rules.values():
             if place in rule.places:

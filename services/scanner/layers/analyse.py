@@ -12,8 +12,9 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
-from services.scanner.inspectors.content import ContentInspector, Passing
+from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.inspection import CONTENT, Inspection
+from services.scanner.inspectors.passing import Passing
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
 from services.scanner.layers.decompress import open_layer
 from services.scanner.layers.limits import LayerLimits
@@ -159,7 +160,8 @@ class _Analyser:
             if kind is EntryKind.FILE and self._inspector.holds_whole(size, self._walker.peek(512)):
                 content = self._walker.content()
             else:
-                passing = self._inspector.passing(path, self._walker.pieces(), size)
+                sparse = kind is EntryKind.SPARSE_FILE
+                passing = self._inspector.passing(path, self._walker.pieces(), size, sparse=sparse)
         head = content[:HEAD_BYTES] or self._walker.peek(HEAD_BYTES)
         marking: dict[Cataloger, bytes] = {}
         if is_executable(head) or kind is EntryKind.SPARSE_FILE:

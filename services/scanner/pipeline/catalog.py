@@ -67,6 +67,15 @@ class CatalogStep:
                 hint="Raise DRYDOCK_SCANNER_WORKER_MEMORY_BYTES if it ran out of memory.",
                 metadata={"layer": layer.digest},
             ) from error
+        except OSError as error:
+            if file.verified:
+                raise
+            raise ScanFailure(
+                Reason.BLOB_NOT_FOUND,
+                f"The file of the layer {layer.digest} cannot be read: {error.strerror or error}.",
+                hint="Somebody changed the image while it was scanned, or the disk failed: scan it again.",
+                metadata={"layer": layer.digest},
+            ) from error
         except ScanFailure as failure:
             raise _named(failure, layer) from failure
 

@@ -27,8 +27,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.kernel.model.report import Coverage, ReportWarning
-from services.scanner.inspectors.clamd import CLAMD_FAILED
+from services.scanner.inspectors.clamd import CLAMD_FAILED, CLAMD_UNAVAILABLE
 
+_MAY_PASS: Final = (CLAMD_FAILED, CLAMD_UNAVAILABLE)
 ECOSYSTEM_NOT_READ: Final = "ECOSYSTEM_NOT_READ"
 
 
@@ -40,7 +41,7 @@ def coverage_of(warnings: Sequence[ReportWarning], *, judged: bool) -> tuple[Cov
     say why.
     """
     codes = [warning.code for warning in warnings]
-    first = CLAMD_FAILED if CLAMD_FAILED in codes else next(iter(codes), "")
+    first = next((code for code in _MAY_PASS if code in codes), next(iter(codes), ""))
     if not judged:
         return Coverage.NONE, first
     return (Coverage.PARTIAL if codes else Coverage.FULL), first

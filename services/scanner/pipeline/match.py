@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -49,6 +50,8 @@ _PAGES: Final = {
     "GO": "https://pkg.go.dev/vuln/%s",
     "RUSTSEC": "https://rustsec.org/advisories/%s.html",
 }
+_MAX_REMEMBERED: Final = 100_000
+"""Verdicts, and versions without any, that are kept at once: some ten megabytes."""
 _PAGE: Final = "https://osv.dev/vulnerability/%s"
 
 
@@ -166,13 +169,34 @@ def _judged_as(package: Package) -> tuple[str, str]:
     return (source.name, source.version) if source else (package.name, package.version)
 
 
+class _Memory:
+    """Verdicts on versions by one set of advisories, for all images that a process judges: they share packages."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[tuple[str, str, str, str], tuple[_Verdict, ...]] = {}
+        self._count = 0
+
+    def get(self, asked: tuple[str, str, str, str]) -> tuple[_Verdict, ...] | None:
+        return self._verdicts.get(asked)
+
+    def keep(self, asked: tuple[str, str, str, str], verdicts: tuple[_Verdict, ...]) -> None:
+        self._count += 1 + len(verdicts)
+        if self._count > _MAX_REMEMBERED:
+            self._verdicts.clear()
+            self._count = 1 + len(verdicts)
+        self._verdicts[asked] = verdicts
+
+
+_MEMORIES: Final[WeakKeyDictionary[AdvisoryDatabase, _Memory]] = WeakKeyDictionary()
+
+
 class _Judge:
-    """Remembers the verdict on a version: the many binaries of one source share it."""
+    """Judges packages; the verdict on a version is remembered, for the many binaries of one source share it."""
 
     def __init__(self, database: AdvisoryDatabase, *, unfixed: FixState) -> None:
         self._database = database
         self._unfixed = unfixed
-        self._verdicts: dict[tuple[str, str, str, str], tuple[_Verdict, ...]] = {}
+        self._memory = _MEMORIES.setdefault(database, _Memory())
         self._candidates: dict[str, tuple[tuple[str, ...], ...]] = {}
 
     def findings(self, package: Package) -> Iterator[Finding]:
@@ -188,9 +212,10 @@ class _Judge:
 
     def _verdict(self, ecosystem: str, name: str, version: str, label: str) -> tuple[_Verdict, ...]:
         asked = (ecosystem, name, version, label)
-        known = self._verdicts.get(asked)
+        known = self._memory.get(asked)
         if known is None:
-            known = self._verdicts[asked] = tuple(self._verdicts_on(*asked))
+            known = tuple(self._verdicts_on(*asked))
+            self._memory.keep(asked, known)
         return known
 
     def _verdicts_on(self, ecosystem: str, name: str, version: str, label: str) -> Iterator[_Verdict]:

@@ -33,6 +33,13 @@ def analyse_remotely(
     )
 
 
+def ready_remotely(inspection: Inspection) -> None:
+    """Runs `load_engine`, in what workers are forked from."""
+    from services.scanner.inspectors.engine import load_engine  # noqa: PLC0415
+
+    load_engine(inspection)
+
+
 def judge_remotely(case: Case) -> ScannedImage:
     """Runs `judge`."""
     from services.scanner.pipeline.judge import judge  # noqa: PLC0415

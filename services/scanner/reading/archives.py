@@ -18,7 +18,8 @@ from services.scanner.reading.zips import Budget, Zip, ZipBroken
 
 _ZIP: Final = b"PK\x03\x04"
 _TAR: Final = slice(257, 262)
-_BLOCK: Final = 512
+HEAD_BYTES: Final = 512
+"""By so many bytes an archive is told."""
 _UTF_8: Final = 0x800
 """Flag of a zip's entry whose name is UTF-8; the others are in the code page of the first PCs."""
 _DAMAGE: Final = (
@@ -69,11 +70,6 @@ def is_archive(head: bytes) -> bool:
     return head[:4] == _ZIP or form_of(head) is not None or head[_TAR] == b"ustar"
 
 
-def members_of(content: bytes, bounds: Bounds) -> Iterator[Member | Skipped]:
-    """Yields the files of an archive, in its order, then those of archives in it. Never raises on any bytes."""
-    yield from Opened(bounds).members(content)
-
-
 class Opened:
     """One archive that is looked at."""
 
@@ -88,11 +84,14 @@ class Opened:
         return self._bounds.total_bytes - max(self._budget.bytes, 0)
 
     def members(self, content: bytes, where: str = "", depth: int = 1) -> Iterator[Member | Skipped]:
-        """As `members_of`, for what lies at a place and so deep."""
+        """Yields the files of an archive, in its order, each before those of an archive that it is itself.
+
+        Never raises on any bytes. `where` and `depth` are of an archive within others.
+        """
         try:
             if content[:4] == _ZIP:
                 several = self._zip(content)
-            elif (form := form_of(content[:_BLOCK])) is not None:
+            elif (form := form_of(content[:HEAD_BYTES])) is not None:
                 several = self._packed(content, form)
             else:
                 several = self._tar(io.BytesIO(content))
@@ -102,7 +101,7 @@ class Opened:
                     yield Skipped(name, item.why)
                     continue
                 yield Member(name, item.content)
-                if not is_archive(item.content[:512]):
+                if not is_archive(item.content[:HEAD_BYTES]):
                     continue
                 if depth < self._bounds.depth:
                     yield from self.members(item.content, f"{name}!", depth + 1)
@@ -133,7 +132,7 @@ class Opened:
 
     def _packed(self, content: bytes, form: Form) -> Iterator[Member | Skipped]:
         unpacked = Unpacked(content, form)
-        head = unpacked.read(_BLOCK)
+        head = unpacked.read(HEAD_BYTES)
         if head[_TAR] == b"ustar":
             stream = _Stream(head, unpacked, self._budget.bytes)
             try:
@@ -144,6 +143,8 @@ class Opened:
             self._count()
             most = min(self._bounds.member_bytes, self._budget.bytes) + 1
             yield self._bounded("", head[:most] + unpacked.read(most - len(head)))
+        if unpacked.has_tail:
+            yield Skipped("", "what follows its end was not looked at")
 
     def _tar(self, file: IO[bytes]) -> Iterator[Member | Skipped]:
         with tarfile.open(fileobj=file, mode="r|") as archive:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
@@ -16,8 +17,9 @@ from isal import igzip_lib
 _MEMORY: Final = 128 << 20
 """What a file may ask for: `xz -9` asks for half of it, `zstd --ultra -22` for all."""
 _STEP: Final = 1 << 16
-_SKIPPABLE: Final = b"\x2a\x4d\x18"
-"""After its first byte, the magic number of a frame of zstd that holds nothing."""
+_ZEROS: Final = re.compile(rb"\0+")
+_SKIPPABLE: Final = tuple(bytes((first,)) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
+"""How a frame of zstd begins that holds nothing."""
 
 
 class _Decompressor(Protocol):
@@ -71,13 +73,14 @@ class _Zstd:
         return bytes(told)
 
 
+_ZSTD: Final = Form(b"\x28\xb5\x2f\xfd", _Zstd)
 _FORMS: Final = {
     form.magic[:3]: form
     for form in (
         Form(b"\x1f\x8b\x08", lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)),
         Form(b"BZh", bz2.BZ2Decompressor),
         Form(b"\xfd7zXZ\0", lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)),
-        Form(b"\x28\xb5\x2f\xfd", _Zstd),
+        _ZSTD,
     )
 }
 _BZIP2_BLOCK: Final = (b"1AY&SY", b"\x17rE8P\x90")
@@ -86,6 +89,8 @@ _BZIP2_BLOCK: Final = (b"1AY&SY", b"\x17rE8P\x90")
 
 def form_of(head: bytes) -> Form | None:
     """Returns how a file that begins so is packed."""
+    if head.startswith(_SKIPPABLE):
+        return _ZSTD
     form = _FORMS.get(head[:3])
     if form is None or not head.startswith(form.magic):
         return None
@@ -93,7 +98,7 @@ def form_of(head: bytes) -> Form | None:
 
 
 class Unpacked:
-    """A packed file as it unpacks; several one after the other are one."""
+    """A packed file as it unpacks; several one after the other are one, whatever zeros are between them."""
 
     def __init__(self, content: bytes, form: Form) -> None:
         """Starts at the beginning."""
@@ -123,6 +128,11 @@ class Unpacked:
             size -= len(piece)
         return b"".join(pieces)
 
+    @property
+    def has_tail(self) -> bool:
+        """Whether something else follows what was unpacked to its end."""
+        return self._decompressor is None and self._at < len(self._content)
+
     def _running(self) -> _Decompressor | None:
         """Returns the decompressor that has more to give, or may have; None at the end."""
         if self._decompressor is not None and self._decompressor.eof:
@@ -131,11 +141,15 @@ class Unpacked:
         if self._decompressor is None:
             self._step_over()
             if not self._content.startswith(self._form.magic, self._at):
-                return None  # zeros, or what other programs ignore as well
+                return None
             self._decompressor = self._form.start()
         return self._decompressor
 
     def _step_over(self) -> None:
-        if self._form.start is _Zstd:
-            while self._content[self._at + 1 : self._at + 4] == _SKIPPABLE:
-                self._at += 8 + int.from_bytes(self._content[self._at + 4 : self._at + 8], "little")
+        """Passes by zeros, and by what holds nothing."""
+        while True:
+            if zeros := _ZEROS.match(self._content, self._at):
+                self._at = zeros.end()
+            if self._form is not _ZSTD or not self._content.startswith(_SKIPPABLE, self._at):
+                return
+            self._at += 8 + int.from_bytes(self._content[self._at + 4 : self._at + 8], "little")

@@ -11,13 +11,10 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.reasons import Reason, Retry
 from services.scanner.api import State
-from services.scanner.inspectors.clamd import CLAMD_FAILED
+from services.scanner.inspectors.clamd import CLAMD_FAILED, CLAMD_UNAVAILABLE
 from services.scanner.records import ImageAddress, ScanKey, ScanRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.verdict import ENGINE_FAILED
-
-_UNANSWERED = frozenset({CLAMD_FAILED, ENGINE_FAILED})
-"""Reasons of a scan that ended well without all that was asked of it."""
 
 
 class EngineVersions(Protocol):
@@ -94,7 +91,8 @@ class Scheduler:
             state = scans[scan_id].outcome.state
             if state is not State.PENDING and not state.ended:
                 await self._store.hasten(db, scan_id, each.lane)
-        return {**scans, **await self._follow(db, [each for each in wanted if _lacks(scans[each.key.scan_id])])}
+        lacking = [each for each in wanted if lacks_an_answer(scans[each.key.scan_id])]
+        return {**scans, **await self._follow(db, lacking)}
 
     async def _follow(self, db: Connection, wanted: Sequence[Wanted]) -> Mapping[str, ScanRecord]:
         """Returns the scans that make up for what those that were wanted lack, by the ids of the latter."""
@@ -105,8 +103,15 @@ class Scheduler:
         return {scan_id: scans[key.scan_id] for scan_id, key in keys.items()}
 
 
-def _lacks(scan: ScanRecord) -> bool:
-    return scan.outcome.state is State.COMPLETE and scan.outcome.reason in _UNANSWERED
+def lacks_an_answer(scan: ScanRecord) -> bool:
+    """Tells whether a scan that ended well lacks one of its engines, or clamd, which it was to be made with.
+
+    It does not matter whether clamd failed in its midst or before it began.
+    """
+    if scan.outcome.state is not State.COMPLETE:
+        return False
+    reason = scan.outcome.reason
+    return reason in (CLAMD_FAILED, ENGINE_FAILED) or (reason == CLAMD_UNAVAILABLE and not scan.key.lacks)
 
 
 def may_have_passed(reason: str) -> bool:

@@ -25,6 +25,7 @@ from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
+from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.pipeline.scan import Progress
 from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import unpack_report
@@ -65,6 +66,11 @@ async def one_shot(
         ServiceError: the advisories cannot be read.
     """
     bounds, clock = read_bounds(), SystemClock()
+    search = None
+    if Engine.SECURITY_CENTER in engine.members:
+        search = await asyncio.to_thread(_search, bounds, data, kinds)
+        if search.inspection is not None:
+            template.prepare(ready_remotely, search.inspection)
     with tempfile.TemporaryDirectory(prefix="drydock-") as folder:
         scratch, databases = Path(folder), data
         if advisories is not None and Engine.SECURITY_CENTER in engine.members:
@@ -77,8 +83,7 @@ async def one_shot(
             open_source(reference, access, bounds.source) as source,
         ):
             ways: dict[Engine, ScanWay] = {}
-            if Engine.SECURITY_CENTER in engine.members:
-                search = await asyncio.to_thread(_search, bounds, databases, kinds)
+            if search is not None:
                 ways[Engine.SECURITY_CENTER] = make_pipeline(
                     spool=spool,
                     library=RememberedAnalyses(),

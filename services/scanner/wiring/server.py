@@ -100,7 +100,7 @@ async def server(
         clock=clock,
     )
     keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
-    workers = server_workers(bounds)
+    workers = server_workers(bounds, search.now.inspection)
     library = StoredAnalyses(pool, store, analysers_key)
     async with (
         open_tag_reads(ground.url, store) as tags,

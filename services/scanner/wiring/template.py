@@ -9,9 +9,7 @@ from services.kernel.workers.forked import fork_template
 if TYPE_CHECKING:  # it is forked before anything else is imported
     from services.kernel.workers.template import Template
 
-_FIRST: Final = ("services.scanner.layers.analyse",)
-_LATER: Final = ("services.scanner.pipeline.judge",)
-MODULES: Final = (*_FIRST, *_LATER)
+MODULES: Final = ("services.scanner.wiring.warm",)
 """What workers will need."""
 
 
@@ -20,4 +18,4 @@ def one_shot_template() -> Template:
 
     Call it before anything starts a thread.
     """
-    return fork_template(_FIRST, _LATER)
+    return fork_template(MODULES)

@@ -8,12 +8,17 @@ from functools import partial
 from services.kernel.workers.pool import WorkerPool
 from services.kernel.workers.template import Template, spawn_template
 from services.scanner.bounds import ScanBounds
+from services.scanner.inspectors.inspection import Inspection
+from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.wiring.template import MODULES
 
 
-def server_workers(bounds: ScanBounds) -> WorkerPool:
+def server_workers(bounds: ScanBounds, inspection: Inspection | None) -> WorkerPool:
     """Starts those of a server. Call it from the thread that lives as long as the process."""
-    return _pool(bounds, partial(spawn_template, MODULES), kept=1)
+    pool = _pool(bounds, partial(spawn_template, MODULES), kept=1)
+    if inspection is not None:
+        pool.prepare(ready_remotely, inspection)
+    return pool
 
 
 def one_shot_workers(template: Template, bounds: ScanBounds) -> WorkerPool:

@@ -33,6 +33,14 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+def prepare(what: str) -> None:
+    os.environ["PREPARED"] = what
+
+
+def prepared() -> str:
+    return os.environ.get("PREPARED", "")
+
+
 def refuse() -> None:
     raise ValueError("no")
 
@@ -149,15 +157,18 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     assert await pool.run(20, knows, "wave")
 
 
-async def test_a_worker_imports_what_comes_later_once_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    later = "tests.builders.imported_later"
-    pool = WorkerPool(partial(fork_template, (), (later,)), processes=1, memory_bytes=1 << 30)
+async def test_workers_have_what_their_template_was_prepared_with(pool: WorkerPool) -> None:
+    pool.prepare(prepare, "ready")
+    pool.prepare(refuse)
 
-    assert not await pool.run(10, knows, later)
-    async with asyncio.timeout(10):
-        while not await pool.run(10, knows, later):
-            await asyncio.sleep(0.05)
+    assert await pool.run(10, prepared) == "ready"
+
+
+async def test_a_dead_template_is_not_prepared_and_work_goes_on(pool: WorkerPool) -> None:
+    pool._template.close()
+    pool.prepare(prepare, "ready")
+
+    assert await pool.run(20, add, 1, 2) == 3
 
 
 async def test_workers_end_with_their_template() -> None:
@@ -178,3 +189,16 @@ def test_a_process_with_threads_is_not_forked() -> None:
     finally:
         ending.set()
         thread.join()
+
+
+def test_a_template_that_cannot_import_says_why(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    template = fork_template(("no.such.module",))
+    worker = template.start_worker(1 << 30)
+
+    assert worker.poll(10)
+    with pytest.raises(EOFError):
+        worker.recv()
+    assert "No module named 'no'" in capfd.readouterr().err

@@ -5,23 +5,33 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.kernel.model.report import Coverage
 from services.lab.layer import LayerBuilder
 from services.scanner.analysers import analysers_key, search_key
-from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
+from services.scanner.inspectors.clamd import (
+    CLAMD_UNAVAILABLE,
+    Clamd,
+    ClamdFailed,
+    ClamdRefused,
+    Question,
+    release_of,
+)
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import LayerAnalysis, decode_analysis, decode_head
 from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coverage import coverage_of
-from services.scanner.search import CLAMD_UNAVAILABLE, Search, ask_clamd
+from services.scanner.search import Search, ask_clamd
 from services.scanner.settings import ClamdSettings
+from tests.builders.tars import padded, tar_header
 from tests.fakes.clamd import MARKER, SIGNATURE, FakeClamd, fake_clamd
 
 LARGE = b"\0" * (3 << 20) + MARKER
@@ -175,3 +185,55 @@ def test_its_failure_is_the_reason_of_a_partial_report_whatever_else_is_missing(
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="HOST:PORT"):
         ClamdSettings(clamd=address)
+
+
+def test_a_slow_file_does_not_take_more_than_the_layer_has(tmp_path: Path, clamd: FakeClamd) -> None:
+    clamd.silent = True
+    layer = LayerBuilder().file("a", "x").file("b", "y")
+    begun = time.monotonic()
+    analysis = analysed(tmp_path, layer, Clamd(address=clamd.address, seconds=60, layer_seconds=0.2))
+    assert time.monotonic() - begun < 30
+    assert [(each.code, each.path) for each in analysis.warnings] == [("CLAMD_LIMIT", "/a"), ("CLAMD_LIMIT", "/b")]
+    assert not analysis.lacking
+
+
+def test_more_time_for_a_layer_has_it_looked_at_anew() -> None:
+    daemon = Clamd(address="/clamd", release="ClamAV 1")
+    more = dataclasses.replace(daemon, layer_seconds=daemon.layer_seconds + 1)
+    assert analysers_key(Inspection(clamd=daemon)) != analysers_key(Inspection(clamd=more))
+
+
+def test_why_it_is_away_makes_no_other_name(tmp_path: Path) -> None:
+    away = ask_clamd(Search(inspection=Inspection()), Clamd(address=str(tmp_path / "nobody")))
+    other = dataclasses.replace(
+        away, complaints=(msgspec.structs.replace(away.complaints[0], message="It is away for another reason."),)
+    )
+    assert search_key(away) == search_key(other)
+
+
+def test_what_it_refuses_with_the_last_piece_is_a_limit(tmp_path: Path, clamd: FakeClamd) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "hasty"))
+        listener.listen(1)
+        with Question(Clamd(address=str(tmp_path / "hasty"), seconds=5)) as question:
+            connection, _ = listener.accept()
+            question.send(b"x")
+            connection.sendall(b"INSTREAM size limit exceeded. ERROR\0")
+            connection.close()
+            with pytest.raises(ClamdRefused):
+                question.verdict()
+
+
+def test_a_sparse_file_is_not_taken_for_what_it_is_stored_as(tmp_path: Path, clamd: FakeClamd) -> None:
+    content = tar_header(b"sparse", flag=b"S", size=len(MARKER)) + padded(MARKER) + bytes(1024)
+    (tmp_path / "layer").write_bytes(content)
+    analysis = decode_analysis(
+        analyse_layer(
+            str(tmp_path / "layer"),
+            media_type="",
+            limits=LayerLimits(),
+            inspection=Inspection(clamd=Clamd(address=clamd.address)),
+        )
+    )
+    assert clamd.asked == []
+    assert ("CLAMD_LIMIT", "/sparse") in [(each.code, each.path) for each in analysis.warnings]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 import time
@@ -25,6 +26,7 @@ from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.interface import Seen
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.inspectors.masking import mask
+from services.scanner.inspectors.rulefiles import RuleFile
 from services.scanner.inspectors.sshd import inspect_sshd
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import decode_analysis
@@ -291,7 +293,31 @@ def test_a_file_too_large_for_the_rules_about_its_name_is_told(path: str, told: 
 def test_a_sparse_file_that_rules_about_its_name_do_not_see_is_told() -> None:
     inspector = ContentInspector(Inspection())
 
-    assert list(inspector.passing("app/.env", iter([memoryview(b"A=b")]), 3).finish()) == []
+    assert list(inspector.passing("app/.env", iter([memoryview(b"A=b")]), 3, sparse=True).finish()) == []
 
     [warning] = inspector.skipped()
     assert "sparse" in warning.message
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_hash_of_a_sparse_file_is_not_taken_for_that_of_its_content(sparse: bool) -> None:
+    bad = b"bad"
+    lists = (RuleFile("bad.sha256", f"{hashlib.sha256(bad).hexdigest()} Bad"),)
+    inspector = ContentInspector(Inspection(hashes=lists))
+
+    found = list(inspector.passing("x", iter([memoryview(bad)]), 3, sparse=sparse).finish())
+
+    assert [each.rule.id for each in found] == ([] if sparse else ["Bad"])
+    assert [each.path for each in inspector.skipped()] == (["/x"] if sparse else [])
+
+
+@pytest.mark.parametrize(
+    ("path", "line"), [("app/x", "key = AK%sIA4HZQTWNYBLK7%s\n"), ("app/.env", "DB_PASS%sWORD=Zk7q%sxT\n")]
+)
+def test_a_file_with_more_matches_than_are_looked_at_is_told(path: str, line: str) -> None:
+    inspector = ContentInspector(Inspection())
+    words = ("".join("ABCDEFGHIJ"[int(digit)] for digit in f"{number:04d}") for number in range(1_500))
+
+    inspector.file(path, "".join(line % ("", word) for word in words).encode(), 0o644)
+
+    assert f"/{path}" in [each.path for each in inspector.skipped()]

@@ -111,3 +111,14 @@ async def test_a_worker_that_does_not_finish_has_its_reason(
 
     assert caught.value.why is reason
     assert caught.value.metadata["layer"] == layer.digest
+
+
+async def test_a_file_that_is_gone_is_a_failure_that_names_its_layer(tmp_path: Path) -> None:
+    layer = a_layer()
+    descriptor = Descriptor(media_type="", digest=layer.digest, size=len(layer.content))
+    step = CatalogStep(spawned_workers(1), 30, None, [LineCataloger()])
+
+    with pytest.raises(ScanFailure, match=layer.digest) as caught:
+        await step.catalog(LayerFile(descriptor, tmp_path / "gone", verified=False))
+
+    assert caught.value.why is Reason.BLOB_NOT_FOUND

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.scanner.reading.archives import Bounds, Member, Skipped, members_of
-from tests.builders.malware import EICAR, tarred, zipped
+from services.scanner.reading.archives import Bounds, Member, Skipped
+from tests.builders.malware import EICAR, members_of, tarred, zipped
 
 FEW = Bounds(depth=2, members=50, member_bytes=1 << 16, total_bytes=1 << 18)
 

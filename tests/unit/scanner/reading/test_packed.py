@@ -14,9 +14,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.reading.archives import Bounds, Member, Skipped, is_archive, members_of
+from services.scanner.reading.archives import Bounds, Member, Skipped, is_archive
 from services.scanner.reading.packed import form_of
-from tests.builders.malware import EICAR, tarred, zipped
+from tests.builders.malware import EICAR, members_of, tarred, zipped
 
 FEW = Bounds(depth=3, members=50, member_bytes=1 << 20, total_bytes=2 << 20)
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
@@ -25,6 +25,12 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,
     "zstd": zstandard.ZstdCompressor().compress,
 }
+
+
+def told_by(content: bytes) -> list[Member | Skipped]:
+    return list(members_of(content, FEW))
+
+
 each_packer = pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 
 
@@ -98,3 +104,23 @@ def test_damage_never_raises(pack: Callable[[bytes], bytes], content: bytes, dat
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     if is_archive(bytes(packed[:512])):
         assert len(list(members_of(bytes(packed), FEW))) <= 60
+
+
+@each_packer
+@pytest.mark.parametrize("zeros", [4, 64, 100_000])
+def test_zeros_between_two_are_stepped_over(pack: Callable[[bytes], bytes], zeros: int) -> None:
+    assert told_by(pack(EICAR[:9]) + bytes(zeros) + pack(EICAR[9:])) == [Member("", EICAR)]
+
+
+@each_packer
+def test_what_follows_the_last_and_is_something_else_is_told(pack: Callable[[bytes], bytes]) -> None:
+    [member, skipped] = told_by(pack(EICAR) + b"something else")
+    assert member == Member("", EICAR)
+    assert isinstance(skipped, Skipped)
+
+
+def test_zstd_may_begin_with_a_frame_that_holds_nothing() -> None:
+    nothing = b"\x53\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+    content = nothing + PACKERS["zstd"](EICAR)
+    assert is_archive(content[:512])
+    assert told_by(content) == [Member("", EICAR)]

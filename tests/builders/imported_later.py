@@ -1,1 +1,0 @@
-"""Nothing: a worker imports it when it waits."""
