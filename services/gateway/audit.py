@@ -35,7 +35,7 @@ AUDITED: Final = frozenset(
 """Methods that change something and are not for everybody."""
 _SUBJECT: Final = frozenset(
     {
-        *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize"),
+        *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
         *("target_id", "target", "key", "role", "topic", "address"),
     }
 )
