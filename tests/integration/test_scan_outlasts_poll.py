@@ -71,8 +71,8 @@ async def test_a_scan_longer_than_the_poll_interval_moves_no_partition_and_ends_
     assert task.ended_at is not None
     assert (task.ended_at - task.created_at).total_seconds() > SCAN_SECONDS
     events = [entry["event"] for entry in logs]
-    # Every rebalance assigns partitions again; the scanner reads two topics.
-    assert events.count("partitions.assigned") == 2
+    # Every rebalance assigns partitions again; the scanner reads three topics.
+    assert events.count("partitions.assigned") == 3
     assert events.count("scan.started") == events.count("scan.finished") == 1
 
 
