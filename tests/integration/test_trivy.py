@@ -283,6 +283,10 @@ async def test_a_server_scans_with_trivy_and_with_both(
         async def created(engine: str) -> Ran:
             return await shell("task", "create", "lab", "team/app:1.0", "--engine", engine, "--wait", "60s")
 
+        async def state_of(engine: str) -> str:
+            engines: list[dict[str, str]] = (await shell("instance", "engines", "lab")).json
+            return {each["engine"]: each["state"] for each in engines}[engine]
+
         await push_image(registry.access, "team/app", "1.0", IMAGE)
         where = ("--address", registry.access.address, "--plain-http", "--username", USERNAME, "--password-stdin")
         assert (
@@ -317,9 +321,10 @@ async def test_a_server_scans_with_trivy_and_with_both(
         assert sum(anew["findings"].values()) == 5
 
         shutil.rmtree(data / "trivy" / "db")
-        async with asyncio.timeout(60):
-            while (refused := await created("all")).status == 0:
+        async with asyncio.timeout(60):  # a task before that would be tried again and again
+            while await state_of("TRIVY") == "ACTIVE":
                 await asyncio.sleep(0.5)
+        refused = await created("all")
         assert refused.error["reason"] == "ENGINE_NOT_READY"
         assert "TRIVY_DATABASE_MISSING" in refused.error["message"]
         assert (await created("security-center")).status == 0
