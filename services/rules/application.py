@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection
 
 import asyncpg
@@ -15,7 +14,7 @@ from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
-from services.kernel.model.page import Page, decode_moment, decode_token, encode_token
+from services.kernel.model.page import Page, decode_token, encode_token
 from services.kernel.outbox import Outbox
 from services.rules import grammar, instances, refusals, repositories
 from services.rules.access import Passwords
@@ -30,23 +29,19 @@ from services.rules.api import (
     RuleRun,
     ScanRule,
     ScanType,
-    Scope,
     Sync,
 )
 from services.rules.convert_events import instance_deleted
 from services.rules.engines.api import EngineStatus, Region, ScannerReport
 from services.rules.engines.lifecycle import Engines
 from services.rules.runs.application import Runs
-from services.rules.runs.schedule import next_run
+from services.rules.scan_rules import ScanRules
+from services.rules.sealing import InstanceSealer
 from services.rules.store import RulesStore, SealedInstance
 from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 
 log = structlog.get_logger()
-
-RULE_PREFIX = "crscnr"
-EVERY_PUSH = NewScanRule(name="every push", scope=Scope.INSTANCE, tag_pattern=".*")
-"""The rule that a new enterprise instance gets."""
 
 
 class Rules:
@@ -71,11 +66,14 @@ class Rules:
         self._store = store
         self._targets = targets
         self._passwords = passwords
+        self._sealer = InstanceSealer(passwords, clock)
         self._engines = engines
         self._runs = runs
         self._clock = clock
         self._ids = ids
-        self._max_rules = max_rules_per_instance
+        self._scan_rules = ScanRules(
+            pool=pool, store=store, targets=targets, clock=clock, ids=ids, max_per_instance=max_rules_per_instance
+        )
         self._outbox = outbox
         self._sync = sync
 
@@ -85,19 +83,15 @@ class Rules:
         """Saves an instance and, if it may be scanned and unless told not to, its rule "every push"."""
         grammar.check_new_instance(new)
         async with self._pool.acquire() as conn, conn.transaction():
-            saved = self._first(new, await self._engines.choose(conn, new.engine))
+            engine = await self._engines.choose(conn, new.engine)
+            instance_id = self._ids.named(grammar.INSTANCE_PREFIX)
+            saved = self._sealer.first(instance_id, new, engine)
             instance = saved.instance
             if not await self._store.insert_instance(conn, saved):
                 raise refusals.instance_name_taken(new.name)
             await self._engines.introduce(conn, instance, actor)
             if new.default_rule and instance.edition is Edition.ENTERPRISE:
-                await self._store.insert_rule(
-                    conn,
-                    rule_id=self._ids.named(RULE_PREFIX),
-                    instance_id=instance.instance_id,
-                    new=EVERY_PUSH,
-                    at=instance.created_at,
-                )
+                await self._scan_rules.introduce(conn, instance)
         log.info("instance.created", instance_id=instance.instance_id, edition=instance.edition.value)
         return instance
 
@@ -126,7 +120,7 @@ class Rules:
         async with self._pool.acquire() as conn:
             try:
                 async with conn.transaction():
-                    saved = self._changed(await self._find(conn, instance, lock=True), change)
+                    saved = self._sealer.changed(await self._find(conn, instance, lock=True), change)
                     await self._store.update_instance(conn, saved)
                     await self._engines.moved(conn, saved.instance)
             except asyncpg.UniqueViolationError as error:
@@ -208,84 +202,27 @@ class Rules:
 
     async def create_rule(self, instance: str, new: NewScanRule) -> ScanRule:
         """Saves a rule; it counts for every event that is handled from now on."""
-        checked, now = grammar.checked_rule(new), self._clock.now()
-        async with self._pool.acquire() as conn:
-            owner = await self._scannable(conn, instance)
-        await self._targets.check(checked.target_ids)
-        async with self._pool.acquire() as conn, conn.transaction():
-            instance_id = await self._store.bump_revision(conn, owner.instance_id)
-            if instance_id is None:  # deleted since we found it
-                raise refusals.no_instance(instance)
-            if await self._store.count_rules(conn, instance_id) >= self._max_rules:
-                raise refusals.too_many_rules(self._max_rules)
-            rule = await self._store.insert_rule(
-                conn,
-                rule_id=self._ids.named(RULE_PREFIX),
-                instance_id=instance_id,
-                new=checked,
-                at=now,
-                next_run_at=next_run(checked.schedule, now),
-            )
-            if rule is None:
-                raise refusals.rule_name_taken(checked.name)
-        log.info("rule.created", rule_id=rule.rule_id, instance_id=instance_id)
-        return rule
+        return await self._scan_rules.create(instance, new)
 
     async def get_rule(self, rule_id: str) -> ScanRule:
         """Returns one rule."""
-        async with self._pool.acquire() as conn:
-            return await self._rule(conn, rule_id)
+        return await self._scan_rules.get(rule_id)
 
     async def list_rules(
         self, instance: str, *, scan_type: ScanType | None = None, page_size: int = 0, page_token: str = ""
     ) -> Page[ScanRule]:
         """Lists the rules of an instance, oldest first, with their total."""
-        size = page.page_size(page_size)
-        async with self._pool.acquire() as conn:
-            owner = (await self._find(conn, instance)).instance
-            question = ("rules", owner.instance_id, scan_type)
-            after = decode_moment(page_token, *question)
-            total = await self._store.count_rules(conn, owner.instance_id, scan_type)
-            found = await self._store.list_rules(
-                conn, owner.instance_id, scan_type=scan_type, after=after, limit=size + 1
-            )
-        items = found[:size]
-        more = ""
-        if len(found) > size:
-            more = encode_token((items[-1].created_at.isoformat(), items[-1].rule_id), *question)
-        return Page(items=items, next_token=more, total=total)
+        return await self._scan_rules.list(
+            instance, scan_type=scan_type, page_size=page_size, page_token=page_token
+        )
 
     async def update_rule(self, rule_id: str, new: NewScanRule) -> ScanRule:
         """Replaces a rule; its scan type stays, and so may targets that were deleted since it was saved."""
-        checked, now = grammar.checked_rule(new), self._clock.now()
-        following = next_run(checked.schedule, now)
-        async with self._pool.acquire() as conn:
-            known = await self._rule(conn, rule_id)
-            await self._scannable(conn, known.instance_id)
-        await self._targets.check(set(checked.target_ids) - set(known.target_ids))
-        async with self._pool.acquire() as conn:
-            try:
-                async with conn.transaction():
-                    old = await self._rule(conn, rule_id)
-                    if checked.scan_type is not old.scan_type:
-                        raise refusals.scan_type_immutable(old)
-                    await self._store.bump_revision(conn, old.instance_id)
-                    rule = await self._store.update_rule(conn, rule_id, checked, now, following)
-                    if rule is None:  # deleted since we read it
-                        raise refusals.no_rule(rule_id)
-            except asyncpg.UniqueViolationError as error:
-                raise refusals.rule_name_taken(checked.name) from error
-        log.info("rule.updated", rule_id=rule_id, instance_id=rule.instance_id)
-        return rule
+        return await self._scan_rules.update(rule_id, new)
 
     async def delete_rule(self, rule_id: str) -> None:
         """Deletes a rule."""
-        async with self._pool.acquire() as conn, conn.transaction():
-            old = await self._rule(conn, rule_id)
-            await self._store.bump_revision(conn, old.instance_id)
-            if not await self._store.delete_rule(conn, rule_id):
-                raise refusals.no_rule(rule_id)
-        log.info("rule.deleted", rule_id=rule_id, instance_id=old.instance_id)
+        await self._scan_rules.delete(rule_id)
 
     async def check_targets(self, target_ids: Collection[str]) -> None:
         """Asks the notifier whether targets exist."""
@@ -346,10 +283,7 @@ class Rules:
 
     async def run_rule(self, rule_id: str, *, request_id: str = "") -> RuleRun:
         """Starts a run."""
-        async with self._pool.acquire() as conn:
-            rule = await self._rule(conn, rule_id)
-            await self._scannable(conn, rule.instance_id)
-        return await self._runs.start(rule, request_id)
+        return await self._runs.start(await self._scan_rules.scannable(rule_id), request_id)
 
     async def get_run(self, run_id: str) -> RuleRun:
         """Returns one run."""
@@ -371,53 +305,3 @@ class Rules:
 
     async def _find(self, conn: Connection, instance: str, *, lock: bool = False) -> SealedInstance:
         return await instances.find(conn, self._store, instance, lock=lock)
-
-    async def _scannable(self, conn: Connection, instance: str) -> Instance:
-        """Returns an instance whose images may be scanned."""
-        return (await instances.enterprise(conn, self._store, instance)).instance
-
-    async def _rule(self, conn: Connection, rule_id: str) -> ScanRule:
-        found = await self._store.get_rule(conn, rule_id) if grammar.may_be_id(rule_id) else None
-        if found is None:
-            raise refusals.no_rule(rule_id)
-        return found
-
-    def _first(self, new: NewInstance, engine: Engine) -> SealedInstance:
-        now = self._clock.now()
-        instance = Instance(
-            instance_id=self._ids.named(grammar.INSTANCE_PREFIX),
-            name=new.name,
-            edition=new.edition,
-            region=new.region,
-            address=new.address,
-            private_address=new.private_address,
-            plain_http=new.plain_http,
-            username=new.username,
-            engine=engine,
-            created_at=now,
-            updated_at=now,
-        )
-        sealed = self._passwords.seal(instance.instance_id, new.password)
-        return SealedInstance(instance=instance, sealed_password=sealed)
-
-    def _changed(self, saved: SealedInstance, change: InstanceChange) -> SealedInstance:
-        given = {
-            field.name: getattr(change, field.name)
-            for field in dataclasses.fields(change)
-            if field.name != "password" and getattr(change, field.name) is not None
-        }
-        instance = dataclasses.replace(saved.instance, **given, updated_at=self._clock.now())
-        grammar.check_credentials(instance.username, change.password or "")
-        sealed = saved.sealed_password if instance.username else b""
-        if sealed and change.password is None and _is_exposed(saved.instance, instance):
-            raise refusals.password_needed(instance.name)
-        if change.password is not None:
-            sealed = self._passwords.seal(instance.instance_id, change.password)
-        return SealedInstance(instance=instance, sealed_password=sealed)
-
-
-def _is_exposed(old: Instance, new: Instance) -> bool:
-    """Tells whether the change would send the saved password elsewhere, or in clear."""
-    return (old.address, old.private_address) != (new.address, new.private_address) or (
-        new.plain_http and not old.plain_http
-    )

@@ -171,6 +171,7 @@ async def test_every_change_of_a_rule_counts_from_the_next_event_on(database: st
         image_event("cri-1", repository="Bad").message.value,
         image_event("CRI 1").message.value,
     ],
+    ids=["garbage", "empty", "event id", "tag", "digest", "repository", "instance"],
 )
 async def test_an_event_that_cannot_be_read_is_refused_and_the_batch_is_not_taken(
     database: str, value: bytes

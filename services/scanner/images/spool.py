@@ -120,12 +120,16 @@ class LayerSpool:
         """Yields an empty folder of the caller's own, on the disk of the layers; it goes with all that is in it.
 
         Raises:
-            ScanFailure: SPOOL_FULL or INTERNAL.
+            ScanFailure: SPOOL_FULL, also when the disk fills while somebody works there; or INTERNAL.
         """
         with _translated(self._directory):
             folder = await acquire_in_thread(self._make_workplace, undo=_remove)
         try:
             yield folder
+        except OSError as error:
+            if error.errno in _DISK_FULL:
+                raise _no_room(self._directory) from error
+            raise
         finally:
             await in_thread(_remove, folder)
 
@@ -239,13 +243,17 @@ def _translated(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _DISK_FULL:
-            raise ScanFailure(
-                Reason.SPOOL_FULL,
-                f"The disk of the layer spool {directory} is full.",
-                hint="Make room on it, or lower the number of layers fetched at a time.",
-            ) from error
+            raise _no_room(directory) from error
         raise ScanFailure(
             Reason.INTERNAL,
             f"The layer spool {directory} cannot be used.",
             hint="Check that the folder belongs to the user who runs Drydock and can be written.",
         ) from error
+
+
+def _no_room(directory: Path) -> ScanFailure:
+    return ScanFailure(
+        Reason.SPOOL_FULL,
+        f"The disk of the layer spool {directory} is full.",
+        hint="Make room on it, or lower the number of layers fetched at a time.",
+    )

@@ -171,6 +171,18 @@ async def test_full_disk_has_its_reason(spool: LayerSpool, tmp_path: Path, numbe
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+async def test_disk_that_fills_while_somebody_works_on_it_has_its_reason(
+    spool: LayerSpool, tmp_path: Path, number: int
+) -> None:
+    with pytest.raises(ScanFailure) as caught:
+        async with spool.workplace():
+            raise OSError(number, "full")
+
+    assert caught.value.why is Reason.SPOOL_FULL
+    assert files(tmp_path) == []
+
+
 async def test_folder_that_cannot_be_made_has_its_reason(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ScanFailure) as caught:
