@@ -5,6 +5,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Files of tests that run at the same time. Most wait for servers, so one more than two cores pays.
+JOBS ?= 3
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
@@ -24,11 +26,11 @@ demo: $(RUNTIME) ## Shows one scan from push to notification
 	@$(BIN)/drydock demo
 
 test: lint ## Checks and tests everything that needs no root
-	$(PYTEST) -m "not root"
+	$(PYTEST) -m "not root" -n $(JOBS) --dist loadfile
 	@./.ci/left-out
 
 test-fast: $(DEV) ## Tests whose only server is a PostgreSQL
-	$(PYTEST) -m "not root and not slow"
+	$(PYTEST) -m "not root and not slow" -n $(JOBS) --dist loadfile
 
 test-root: $(DEV) ## Tests that need root, and only those
 	@test "$$(id -u)" -eq 0 || { echo "make test-root: these tests need root." >&2; exit 1; }
