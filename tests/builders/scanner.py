@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+
+import msgspec
 
 from drydock.events.v1.scan_event_pb2 import ScanEvent
 from services.kernel.clock import SystemClock
@@ -37,7 +38,7 @@ from services.scanner.events import ScanRequested
 from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH
 from services.scanner.pipeline.record import Recorder
 from services.scanner.records import ImageAddress, Outcome, ScannedImage, ScanRecord, TaskRecord
-from services.scanner.reports import pack_report
+from services.scanner.reports import outcome_of, pack_report
 from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.control import Control
@@ -226,9 +227,11 @@ def scanned_digest(digest: Digest, platform: str = "linux/amd64") -> ScannedImag
 
 def lacking(scan: ScanRecord, reason: str = "CLAMD_FAILED") -> ScannedImage:
     """Scanned while clamd failed to answer, or was away."""
-    found = scanned(scan, scan.platform or "linux/amd64")
-    outcome = dataclasses.replace(found.outcome, coverage=Coverage.PARTIAL, reason=reason)
-    return dataclasses.replace(found, outcome=outcome)
+    platform = scan.platform or "linux/amd64"
+    full = report(scan.key.digest, platform)
+    summary = msgspec.structs.replace(full.summary, coverage=Coverage.PARTIAL, coverage_reason=reason)
+    partial = msgspec.structs.replace(full, summary=summary)
+    return ScannedImage(platform=platform, report=pack_report(partial), outcome=outcome_of(partial))
 
 
 async def good(scan: ScanRecord) -> ScannedImage:
