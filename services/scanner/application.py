@@ -19,6 +19,8 @@ from services.kernel.model.page import Page
 from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository, parse_tag
 from services.kernel.model.report import Report
 from services.kernel.model.repository_id import repository_id
+from services.kernel.reasons import Reason, ScanFailure
+from services.kernel.rpc.call_context import allowed_seconds
 from services.registry.ask import OpenSource, find_digest
 from services.rules.api import RulesApi
 from services.scanner.api import (
@@ -44,6 +46,9 @@ from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup, as_uuid
 from services.scanner.tasks.platforms import merge_findings, platform_reports
 from services.scanner.tasks.runs import Runs
+
+_REGISTRY_SECONDS = 60.0
+"""Longest wait for a registry while somebody waits for us."""
 
 
 class ScannerApplication:
@@ -134,8 +139,16 @@ class ScannerApplication:
             parse_tag(image.tag)
         elif not image.digest:
             raise invalid("INVALID_IMAGE", "Neither tag nor digest is given.", field="tag")
-        async with self._open_source(access, name) as source:
-            return await find_digest(source, name, image.tag, image.digest)
+        seconds = allowed_seconds(_REGISTRY_SECONDS)  # the caller hears whose fault it is, while it still listens
+        try:
+            async with asyncio.timeout(seconds), self._open_source(access, name) as source:
+                return await find_digest(source, name, image.tag, image.digest)
+        except TimeoutError as error:
+            raise ScanFailure(
+                Reason.REGISTRY_TIMEOUT,
+                f"The registry {access.address} did not tell what {name.path} has, within {seconds:.0f} seconds.",
+                hint="Try again, or look at the registry.",
+            ) from error
 
     async def get_task(self, task_id: str) -> Task | Run:
         """Reads one task and its platforms, or one run."""

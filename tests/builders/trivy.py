@@ -42,8 +42,24 @@ def well(report: Json) -> str:
     return WELL.format(report=json.dumps(report))
 
 
+def _meta(page: str, transaction: str, checksum: str) -> bytes:
+    return bytes.fromhex(
+        f"{page}0000000000000004000000000000"
+        "00edda0ced02000000001000000000000003000000000000000000000000000000020000000000000004000000000000"
+        f"00{transaction}00000000000000{checksum}"
+    )
+
+
+EMPTY_DATABASE = (
+    _meta("00", "00", "eefd8946116e5107").ljust(4096, b"\0")
+    + _meta("01", "01", "0f4879511a354c26").ljust(4096, b"\0")
+    + bytes(2 * 4096)
+)
+"""A bbolt file of four pages: two heads, a list of free pages and a root without entries."""
+
+
 def databases(folder: Path, updated_at: str, *, java: bool = False, ours: Json | None = None) -> Path:
-    """Makes a folder as `trivy --cache-dir` has it; the files hold nothing that Trivy could use."""
+    """Makes a folder as `trivy --cache-dir` has it; the files hold no advisories."""
     write_database(folder / "db", "trivy.db", updated_at)
     if ours is not None:
         (folder / "db" / "drydock.json").write_text(json.dumps(ours))
@@ -54,7 +70,7 @@ def databases(folder: Path, updated_at: str, *, java: bool = False, ours: Json |
 
 def write_database(folder: Path, name: str, updated_at: str, *, version: int = 2) -> None:
     folder.mkdir(parents=True)
-    (folder / name).write_bytes(b"database")
+    (folder / name).write_bytes(EMPTY_DATABASE)
     metadata = {"Version": version, "UpdatedAt": updated_at, "NextUpdate": updated_at, "DownloadedAt": updated_at}
     (folder / "metadata.json").write_text(json.dumps(metadata))
 

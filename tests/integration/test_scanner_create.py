@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,6 +13,8 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
+from services.kernel.rpc import call_context
+from services.lab.faults import Delay
 from services.lab.push import push_image
 from services.registry.limits import SourceSettings
 from services.registry.open import open_repository
@@ -97,6 +100,17 @@ async def test_a_digest_that_the_registry_has_not_is_called_so(desk: Desk) -> No
     error = await desk.refusal(digest=digest)
     assert (error.kind, error.reason) == (Kind.NOT_FOUND, "DIGEST_NOT_EXIST")
     assert error.message == f"The registry has no image team/app@{digest}."
+
+
+@pytest.mark.parametrize("each_registry", ["lab"], indirect=True)
+async def test_a_registry_that_is_too_slow_is_told_while_the_caller_still_listens(desk: Desk) -> None:
+    assert desk.registry.lab is not None
+    desk.registry.lab.faults.add("/v2/*/manifests/*", Delay(30))
+    call_context.enter(1.0)
+    async with asyncio.timeout(1.0):
+        error = await desk.refusal(tag="1.0")
+    assert (error.kind, error.reason) == (Kind.UNAVAILABLE, "REGISTRY_TIMEOUT")
+    assert desk.registry.access.address in error.message
 
 
 async def test_a_repository_that_the_registry_has_not_is_called_so(desk: Desk) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.advisories.ecosystems import family
+from services.scanner.trivy.bolt import is_whole
 
 SCHEMA: Final = 2
 """Of trivy-db, which every Trivy since 0.23 wants."""
@@ -144,11 +145,14 @@ def _read(folder: Path, place: int) -> TrivyDatabase:
     if metadata.version != SCHEMA:
         raise _broken(f"The database in {folder} is of schema {metadata.version}; Trivy wants {SCHEMA}.")
     try:
-        size = os.stat("trivy.db", dir_fd=place).st_size
+        file = os.open("trivy.db", os.O_RDONLY | os.O_CLOEXEC, dir_fd=place)
     except OSError as error:
         raise _missing(folder / "db") from error
-    if not size:
-        raise _broken(f"The database {folder / 'db' / 'trivy.db'} is empty.")
+    try:
+        if not is_whole(file):
+            raise _broken(f"The database {folder / 'db' / 'trivy.db'} is damaged, or not all of it is there.")
+    finally:
+        os.close(file)
     java = java_moment(folder)
     try:
         content = _content(folder / "db", place, _OURS)

@@ -26,6 +26,8 @@ _BROKEN_DATABASE: Final = (
     "db corrupted",
     "invalid database",
 )
+_GO_DIED: Final = ("panic:", "fatal error:", "unexpected fault address")
+"""How a program in Go says what it died of, before many lines of where."""
 _SERVER_AWAY: Final = ("connection refused", "no such host", "i/o timeout", "failed to do request", "EOF")
 
 
@@ -149,10 +151,11 @@ def _failure(code: int, said: str, *, server: bool) -> ScanFailure:
 
 
 def _last(said: str) -> str:
-    """The last line that says something, as the end of a sentence."""
+    """The line that tells most, as the end of a sentence: what Go died of, the last error, or the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
+    died = [line for line in lines if line.startswith(_GO_DIED)][:1]
     fatal = [line for line in lines if "FATAL" in line or "ERROR" in line]
-    chosen = (fatal or lines)[-1:]
+    chosen = died or (fatal or lines)[-1:]
     return f": {shown(' '.join(chosen[0].split()), _MAX_SHOWN)}" if chosen else "."
 
 

@@ -13,7 +13,7 @@ import pytest
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.trivy.database import lend_databases, read_databases
 from tests.builders.advisories import NOW
-from tests.builders.trivy import databases, write_database, written
+from tests.builders.trivy import EMPTY_DATABASE, databases, write_database, written
 
 DAY = timedelta(days=1)
 OURS = {
@@ -72,6 +72,8 @@ def without(name: str) -> Callable[[Path], object]:
         (without("trivy.db"), Reason.TRIVY_DATABASE_MISSING),
         (without("metadata.json"), Reason.TRIVY_DATABASE_MISSING),
         (broken("trivy.db", b""), Reason.TRIVY_DATABASE_BROKEN),
+        (broken("trivy.db", b"no bolt database" * 1000), Reason.TRIVY_DATABASE_BROKEN),
+        (broken("trivy.db", EMPTY_DATABASE[:-1]), Reason.TRIVY_DATABASE_BROKEN),
         (broken("metadata.json", b"\xff{"), Reason.TRIVY_DATABASE_BROKEN),
         (broken("metadata.json", b'{"Version":1}'), Reason.TRIVY_DATABASE_BROKEN),
         (broken("drydock.json", b"[]"), Reason.TRIVY_DATABASE_BROKEN),
@@ -102,7 +104,7 @@ def test_what_is_lent_stays_when_the_folder_gets_another(tmp_path: Path) -> None
     databases(folder, "2026-02-28T00:00:00Z")
 
     assert lent.version == "2026-02-27T00:00:00Z"
-    assert (tmp_path / "cache" / "db" / "trivy.db").read_bytes() == b"database"
+    assert (tmp_path / "cache" / "db" / "trivy.db").read_bytes() == EMPTY_DATABASE
     assert json.loads((tmp_path / "cache" / "db" / "metadata.json").read_text())["UpdatedAt"] == lent.version
     assert (tmp_path / "cache" / "java-db" / "trivy-java.db").exists()
 

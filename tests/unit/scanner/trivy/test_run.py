@@ -29,6 +29,11 @@ async def run(folder: Path, body: str, *arguments: str, seconds: float = 20) -> 
         ("kill -9 $$", Reason.TRIVY_KILLED, "killed by SIGKILL"),
         ("kill -11 $$", Reason.TRIVY_KILLED, "SIGSEGV"),
         (
+            'printf "unexpected fault address 0x7f\\nfatal error: fault\\n\\nmain.go:19 +0x1f\\n" >&2; exit 2',
+            Reason.TRIVY_FAILED,
+            "ended with status 2: unexpected fault address",
+        ),
+        (
             f"printf \"{FATAL}'--skip-java-db-update' cannot be specified on the first run\\n\" >&2; exit 1",
             Reason.TRIVY_JAVA_DATABASE_MISSING,
             "Java archives",

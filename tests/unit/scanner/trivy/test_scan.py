@@ -28,7 +28,17 @@ from services.scanner.settings import TrivySettings
 from services.scanner.trivy.scan import TrivyScan
 from services.scanner.wiring.trivy import trivy_scan
 from tests.builders.images import an_image
-from tests.builders.trivy import databases, fake_trivy, package, report, system, vulnerability, well, written
+from tests.builders.trivy import (
+    EMPTY_DATABASE,
+    databases,
+    fake_trivy,
+    package,
+    report,
+    system,
+    vulnerability,
+    well,
+    written,
+)
 from tests.builders.workers import spawned_workers
 
 BASH = package("bash", "5.2", Arch="amd64")
@@ -116,7 +126,7 @@ async def test_trivy_is_given_one_image_and_nothing_of_ours(
     assert [each["digest"] for each in index["manifests"]] == [built.digest]
     blobs = {path.name for path in (tmp_path / "seen" / "image" / "blobs" / "sha256").iterdir()}
     assert blobs == {digest.partition(":")[2] for digest in (*built.blobs, built.digest)}
-    assert (tmp_path / "seen" / "cache" / "db" / "trivy.db").read_bytes() == b"database"
+    assert (tmp_path / "seen" / "cache" / "db" / "trivy.db").read_bytes() == EMPTY_DATABASE
 
 
 async def test_a_server_is_named_and_its_token_is_in_the_environment_alone(
