@@ -14,21 +14,7 @@ from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.page import Page
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
-
-
-class State(enum.Enum):
-    """Where a task or a scan stands."""
-
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
-    RETRYING = "RETRYING"
-    COMPLETE = "COMPLETE"
-    FAILED = "FAILED"
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in (State.COMPLETE, State.FAILED)
+from services.scanner.state import State as State  # noqa: PLC0414 - it is offered here
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

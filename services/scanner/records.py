@@ -11,8 +11,8 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
-from services.scanner.api import State
 from services.scanner.lanes import PATIENT_LANES
+from services.scanner.state import State
 
 LACKS = ";lacks="
 """In the version of an engine: what it does without comes next."""

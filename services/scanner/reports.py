@@ -7,8 +7,8 @@ import zstandard
 
 from services.kernel.model.report import Report
 from services.kernel.model.severity import Severity
-from services.scanner.api import State
 from services.scanner.records import Outcome
+from services.scanner.state import State
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Report)

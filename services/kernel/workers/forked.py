@@ -15,8 +15,10 @@ if TYPE_CHECKING:  # each side imports its own half after the fork
     from services.kernel.workers.template import Template
 
 
-def fork_template(preload: Sequence[str]) -> Template:
+def fork_template(preload: Sequence[str], later: Sequence[str] = ()) -> Template:
     """Forks this very process, which must have one thread: nothing is started or imported twice.
+
+    What is needed `later` is imported by each worker, once it has answered and nobody asks it anything.
 
     Raises:
         RuntimeError: there is a thread: a lock that it holds would never be let go in a worker.
@@ -30,7 +32,7 @@ def fork_template(preload: Sequence[str]) -> Template:
             ours.close()
             from services.kernel.workers.served import serve_template  # noqa: PLC0415
 
-            serve_template(theirs, preload, parent)
+            serve_template(theirs, preload, parent, later)
             os._exit(0)
         except BaseException:  # noqa: BLE001 - nothing of the program that was forked may go on here
             traceback.print_exc()

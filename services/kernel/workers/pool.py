@@ -94,7 +94,7 @@ class WorkerPool:
 
     def _take(self) -> _Worker:
         while self._idle:
-            worker = self._idle.pop()
+            worker = self._idle.pop(0)  # the one that has had most time to import what is needed later
             if worker.is_alive():
                 return worker
             worker.kill()

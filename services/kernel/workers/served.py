@@ -23,6 +23,8 @@ from services.kernel.workers.garbage import look_seldom
 _PR_SET_PDEATHSIG = 1
 _SWITCH_SECONDS = 0.0002
 """A call's threads hand each other buffers: the usual 5 ms would be a long wait for the interpreter."""
+_IDLE_SECONDS = 0.02
+"""So long without a call, and a worker has time of its own."""
 MEMORY_BYTES = 8
 """Length of the number that comes with a descriptor."""
 
@@ -36,8 +38,10 @@ class Answer(NamedTuple):
     error: BaseException | None
 
 
-def serve_template(control: socket.socket, preload: Sequence[str], parent: int) -> None:
+def serve_template(control: socket.socket, preload: Sequence[str], parent: int, later: Sequence[str] = ()) -> None:
     """Imports the modules, then forks a worker for each descriptor that comes, until nobody is there.
+
+    Each worker imports for itself what is needed `later`, once it has answered and nobody asks it anything.
 
     With a descriptor comes how many bytes of memory its worker may have; none means that there is a call behind it
     for the template itself.
@@ -69,7 +73,7 @@ def serve_template(control: socket.socket, preload: Sequence[str], parent: int) 
                 control.close()
                 _end_with(template)
                 _confine(limit)
-                _work(Connection(descriptors[0]))
+                _work(Connection(descriptors[0]), later)
                 os._exit(0)
             except BaseException:  # noqa: BLE001 - a worker never becomes a template
                 traceback.print_exc()
@@ -85,11 +89,15 @@ def _prepare(calls: Connection) -> None:
     gc.freeze()
 
 
-def _work(calls: Connection) -> None:
+def _work(calls: Connection, later: Sequence[str]) -> None:
     with contextlib.suppress(EOFError, ConnectionError):  # nobody is there any more
         calls.send(os.getpid())
         while True:
             calls.send(_answer(calls.recv_bytes()))
+            if later and not calls.poll(_IDLE_SECONDS):
+                for name in later:
+                    importlib.import_module(name)
+                later = ()
 
 
 def _answer(content: bytes) -> Answer:

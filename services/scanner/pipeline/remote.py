@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from services.scanner.catalogers.interface import Cataloger
-from services.scanner.inspectors.inspection import Inspection
-from services.scanner.layers.file import LayerFile
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.pipeline.case import Case
-from services.scanner.records import ScannedImage
+if TYPE_CHECKING:
+    from services.scanner.catalogers.interface import Cataloger
+    from services.scanner.inspectors.inspection import Inspection
+    from services.scanner.layers.file import LayerFile
+    from services.scanner.layers.limits import LayerLimits
+    from services.scanner.pipeline.case import Case
+    from services.scanner.records import ScannedImage
 
 
 def analyse_remotely(

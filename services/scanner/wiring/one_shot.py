@@ -20,7 +20,6 @@ from services.kernel.model.report import Report
 from services.kernel.reasons import ScanFailure
 from services.kernel.workers.template import Template
 from services.registry.interface import ImageIndex, ImageSource
-from services.scanner.api import State
 from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
 from services.scanner.images.spool import LayerSpool
@@ -30,6 +29,7 @@ from services.scanner.pipeline.scan import Progress
 from services.scanner.records import Outcome, ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.search import Search, ask_clamd, open_search
+from services.scanner.state import State
 from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.workers import one_shot_workers
 

@@ -1,4 +1,4 @@
-"""What the worker processes of a scanner are forked from."""
+"""What the worker processes of a scan are forked from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ if TYPE_CHECKING:  # it is forked before anything else is imported
     from services.kernel.workers.template import Template
 
 MODULES: Final = ("services.scanner.wiring.warm",)
-"""What workers will need."""
+"""What workers need to begin with: all that has to do with layers."""
+LATER: Final = ("services.scanner.pipeline.judge",)
+"""What one of them needs when all layers are read."""
 
 
 def one_shot_template() -> Template:
@@ -18,4 +20,4 @@ def one_shot_template() -> Template:
 
     Call it before anything starts a thread.
     """
-    return fork_template(MODULES)
+    return fork_template(MODULES, LATER)

@@ -10,12 +10,12 @@ from services.kernel.workers.template import Template, spawn_template
 from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.pipeline.remote import ready_remotely
-from services.scanner.wiring.template import MODULES
+from services.scanner.wiring.template import LATER, MODULES
 
 
 def server_workers(bounds: ScanBounds, inspection: Inspection | None) -> WorkerPool:
     """Starts those of a server. Call it from the thread that lives as long as the process."""
-    pool = _pool(bounds, partial(spawn_template, MODULES), kept=1)
+    pool = _pool(bounds, partial(spawn_template, (*MODULES, *LATER)), kept=1)
     if inspection is not None:
         pool.prepare(ready_remotely, inspection)
     return pool

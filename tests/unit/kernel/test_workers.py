@@ -157,6 +157,16 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     assert await pool.run(20, knows, "wave")
 
 
+async def test_an_idle_worker_imports_what_is_needed_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
+    pool = WorkerPool(partial(fork_template, (), ("wave",)), processes=1, memory_bytes=1 << 30)
+
+    assert not await pool.run(20, knows, "wave")
+    async with asyncio.timeout(20):
+        while not await pool.run(20, knows, "wave"):
+            await asyncio.sleep(0.1)
+
+
 async def test_workers_have_what_their_template_was_prepared_with(pool: WorkerPool) -> None:
     pool.prepare(prepare, "ready")
     pool.prepare(refuse)
