@@ -19,6 +19,7 @@ from services.rules.metrics import RunFate
 from services.rules.retention import agings
 from services.rules.runs.asking import task_id_of
 from services.rules.runs.preview import Preview
+from services.rules.runs.store import RunStore
 from services.rules.settings import RulesSettings
 from tests.builders.retention import retention_of
 from tests.builders.rules import new_rule
@@ -141,6 +142,41 @@ async def test_whoever_lost_the_lease_writes_nothing(bench: RunsBench) -> None:
         assert await slow
 
     assert await bench.images() == ["team/app:v1"]
+
+
+async def test_an_instance_that_is_deleted_in_the_middle_of_a_step_waits_for_it(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    rule = await a_rule(bench)
+    run = await bench.rules.api.run_rule(rule.rule_id)
+    store, rules = RunStore(), bench.rules.store
+
+    async with bench.rules.pool.acquire() as conn:
+        lease = await store.claim(conn, "test", 30)
+        assert lease is not None
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            async with conn.transaction():
+                assert await store.hold(conn, lease, 30) is not None
+                deleting = group.create_task(bench.rules.api.delete_instance("prod"))
+                await bench.rules.waits_for_a_lock()
+                assert run.instance_id in await rules.scan_settings(conn, [run.instance_id])
+            await deleting
+        assert await store.hold(conn, lease, 30) is None
+
+
+async def test_an_instance_that_is_deleted_while_the_clock_starts_its_runs_waits_for_that(
+    bench: RunsBench,
+) -> None:
+    rule = await a_rule(bench, schedule="0 * * * *")
+    bench.clock.advance(3600)
+    store, rules = RunStore(), bench.rules.store
+
+    async with bench.rules.pool.acquire() as conn, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with conn.transaction():
+            assert [due.rule_id for due in await store.due_rules(conn, bench.clock.now(), 50)] == [rule.rule_id]
+            deleting = group.create_task(bench.rules.api.delete_instance("prod"))
+            await bench.rules.waits_for_a_lock()
+            assert rule.instance_id in await rules.scan_settings(conn, [rule.instance_id])
+        await deleting
 
 
 async def test_a_tag_that_vanished_is_noted_and_fails_nothing(bench: RunsBench) -> None:
