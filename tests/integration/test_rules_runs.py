@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.kernel.bus.interface import Message
@@ -339,6 +340,39 @@ async def test_a_preview_counts_and_starts_nothing(bench: RunsBench) -> None:
     assert [(note.repository, note.reason) for note in preview.notes] == [("team/shut", "REGISTRY_FORBIDDEN")]
     assert await bench.images() == []
     assert not await bench.runner().once()
+
+
+def a_page(names: dict[str, list[str]], following: str = "") -> Status:
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return Status(code=200, headers=headers, body=msgspec.json.encode(names))
+
+
+async def test_a_preview_counts_once_what_lists_and_pages_repeat(bench: RunsBench) -> None:
+    faults = bench.lab.faults
+    faults.add("/v2/_catalog", a_page({"repositories": ["team/app", "team/app"]}, "/v2/_catalog?last=1"), times=1)
+    faults.add("/v2/_catalog", a_page({"repositories": ["team/app"]}))
+    tags = "/v2/team/app/tags/list"
+    faults.add(tags, a_page({"tags": ["v1", "v2", "v2", "latest"]}, f"{tags}?last=1"), times=1)
+    faults.add(tags, a_page({"tags": ["v2", "latest", "v3"]}))
+    rule = await a_rule(bench)
+
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+
+    assert (preview.repositories, preview.tags, preview.matching, preview.complete) == (1, 4, 3, True)
+    assert preview.sample == ("team/app:v1", "team/app:v2", "team/app:v3")
+
+
+async def test_a_preview_remembers_so_many_names_and_says_that_there_are_more(
+    bench: RunsBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.rules.runs.preview._REMEMBERED", 2)
+    await bench.push("team/app", "v1")
+    tags = "/v2/team/app/tags/list"
+    bench.lab.faults.add(tags, a_page({"tags": ["v1", "v2"]}, f"{tags}?last=1"), times=1)
+    bench.lab.faults.add(tags, a_page({"tags": ["v3"]}))
+    rule = await a_rule(bench)
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+    assert (preview.matching, preview.complete) == (2, False)
 
 
 async def test_a_preview_of_a_registry_that_lists_nothing_says_so(bench: RunsBench) -> None:
