@@ -375,6 +375,24 @@ async def test_a_preview_remembers_so_many_names_and_says_that_there_are_more(
     assert (preview.matching, preview.complete) == (2, False)
 
 
+async def test_preview_and_run_tell_of_names_that_nothing_can_be_pulled_by(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    bench.lab.faults.add("/v2/_catalog", a_page({"repositories": ["team/app", "UP/case", "../x"]}))
+    bench.lab.faults.add("/v2/team/app/tags/list", a_page({"tags": ["v1", "-x", "v1"]}))
+    rule = await a_rule(bench)
+
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+    run = await bench.asked((await bench.rules.api.run_rule(rule.rule_id)).run_id)
+
+    assert (run.state, run.repositories, run.requested, run.unresolved) == (RunState.ASKED, 1, 1, 0)
+    assert run.vanished == 2  # lists with such names
+    for notes in (preview.notes, run.notes):
+        told = {note.repository: note.message for note in notes}
+        assert {note.reason for note in notes} == {"IMAGE_NOT_FOUND"}
+        assert "lists at least 2 names" in told[""]
+        assert "lists at least 1 names" in told["team/app"]
+
+
 async def test_a_preview_of_a_registry_that_lists_nothing_says_so(bench: RunsBench) -> None:
     bench.lab.faults.add("/v2/_catalog", Status(code=405))
     rule = await a_rule(bench)

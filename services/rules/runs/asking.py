@@ -29,7 +29,7 @@ from services.rules import repositories
 from services.rules.api import Edition, RunState
 from services.rules.convert_events import to_message
 from services.rules.events import ScanRequest
-from services.rules.runs.reach import matching, reached
+from services.rules.runs.reach import left_out, matching, reached
 from services.rules.runs.records import Ended, LeasedRun, Progress, Resolved, WaitingRepository, WaitingTag
 from services.rules.runs.store import RunStore
 from services.rules.store import RulesStore
@@ -118,6 +118,8 @@ class Asking:
         page = await catalog.repositories(progress.cursor)
         async with self._holding(run) as (conn, _):
             await self._store.add_repositories(conn, run.run_id, reached(run.reach, page.names))
+            if page.malformed:
+                await self._store.note_list(conn, run.run_id, left_out("", page.malformed))
             await self._store.turn_page(conn, run.run_id, page.next_cursor)
             await self._store.advance(conn, run.run_id)
 
@@ -138,6 +140,8 @@ class Asking:
                         )
                     continue
                 page, found = answer
+                if page.malformed:
+                    await self._store.note_list(conn, run.run_id, left_out(one.path, page.malformed))
                 await self._store.add_tags(
                     conn, run.run_id, one.path, found, listed=len(page.names), cursor=page.next_cursor
                 )

@@ -12,7 +12,7 @@ from services.registry.catalog import RegistryCatalog, open_catalog
 from services.registry.limits import SourceSettings
 from services.registry.pages import NamePage, all_pages
 from services.rules.api import RulePreview, RunNote, ScanRule
-from services.rules.runs.reach import matching, named_repositories, reach_of, reached
+from services.rules.runs.reach import left_out, matching, named_repositories, reach_of, reached
 
 _SAMPLE = 20
 _NOTES = 100
@@ -62,16 +62,22 @@ class Preview:
         if named:
             yield named
             return
-        async for names in self._once(catalog.repositories, host):
+        async for names in self._once(catalog.repositories, host, ""):
             yield reached(self._reach, names)
 
-    async def _once(self, ask: Callable[[str], Awaitable[NamePage]], host: str) -> AsyncIterator[tuple[str, ...]]:
+    async def _once(
+        self, ask: Callable[[str], Awaitable[NamePage]], host: str, path: str
+    ) -> AsyncIterator[tuple[str, ...]]:
         """Reads a list, of each page the names that were not in it before."""
         seen: set[str] = set()
+        noted = False
         async for page in all_pages(ask, self._source.limits, host=host):
             if len(seen) >= _REMEMBERED:
                 self._complete = False
                 return
+            if page.malformed and not noted:
+                self._note(left_out(path, page.malformed))
+                noted = True
             fresh = tuple(name for name in dict.fromkeys(page.names) if name not in seen)
             seen.update(fresh)
             yield fresh
@@ -85,16 +91,18 @@ class Preview:
         source = catalog.repository(parse_repository(path))
         self._repositories += 1
         try:
-            async for names in self._once(source.tags, host):
+            async for names in self._once(source.tags, host, path):
                 found = await matching(self._reach, names)
                 self._tags += len(names)
                 self._matching += len(found)
                 room = _SAMPLE - len(self._sample)
                 self._sample += [f"{path}:{tag}" for tag in found[: max(room, 0)]]
         except ScanFailure as failure:
-            if len(self._notes) < _NOTES:
-                note = RunNote(repository=path, tag="", reason=failure.reason, message=failure.message)
-                self._notes.append(note)
+            self._note(RunNote(repository=path, tag="", reason=failure.reason, message=failure.message))
+
+    def _note(self, note: RunNote) -> None:
+        if len(self._notes) < _NOTES:
+            self._notes.append(note)
 
 
 def _nothing_in_time(host: str, seconds: float) -> ScanFailure:

@@ -153,6 +153,10 @@ class RunStore:
         """Notes why a repository cannot be read."""
         await conn.execute(_Q["fail_repository"], run_id, path, reason, _storable(message))
 
+    async def note_list(self, conn: Connection, run_id: str, note: RunNote) -> None:
+        """Notes once what is said of a whole list: nothing failed, and nothing of it is asked for."""
+        await conn.execute(_Q["note_list"], run_id, note.repository, note.reason, note.message)
+
     async def waiting_tags(self, conn: Connection, run_id: str, limit: int) -> tuple[WaitingTag, ...]:
         """Returns the next tags to ask for."""
         rows = await conn.fetch(_Q["waiting_tags"], run_id, limit)

@@ -144,6 +144,12 @@ INSERT INTO rules.run_tag (run_id, path, tag)
 SELECT $1, $2, tag FROM unnest($3::text[]) AS tag
 ON CONFLICT DO NOTHING
 
+-- name: note_list
+-- Something is said of a repository's tags, or of the catalogue (no path), as a whole.
+INSERT INTO rules.run_tag (run_id, path, tag, state, reason, message)
+VALUES ($1, $2, '', 'FAILED', $3, $4)
+ON CONFLICT DO NOTHING
+
 -- name: waiting_tags
 -- The next tags whose digest is to be asked for.
 SELECT path, tag FROM rules.run_tag WHERE run_id = $1 AND state = 'WAITING' ORDER BY path, tag LIMIT $2
