@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from services.cli.failure import UNREACHABLE, Exit, reported
-from services.cli.output import Output, Record, show_record, show_records
+from services.cli.output import Output, Record, show_record, show_records, show_remark
 from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
@@ -98,16 +98,21 @@ def listed(
     output: Output,
     limit: int | None = None,
 ) -> None:
-    """Fetches pages as `every_page` does, and prints all that is in them."""
+    """Fetches pages as `every_page` does, prints all that is in them, and says so when there are more."""
 
-    async def work(client: Client) -> list[Record]:
+    async def work(client: Client) -> tuple[list[Record], bool]:
         return await every_page(partial(fetch, client), limit)
 
-    show_records(output, call(work, server=server, data=data, output=output), columns)
+    records, more = call(work, server=server, data=data, output=output)
+    show_records(output, records, columns)
+    if more:
+        show_remark(output, f"There are more than {limit}: raise --limit.")
 
 
-async def every_page(fetch: Callable[[int, str], Awaitable[tuple[list[T], str]]], limit: int | None) -> list[T]:
-    """Collects pages until the last one, or until there are `limit` items.
+async def every_page(
+    fetch: Callable[[int, str], Awaitable[tuple[list[T], str]]], limit: int | None
+) -> tuple[list[T], bool]:
+    """Collects pages until the last one, or until there are `limit` items; returns whether there are more, too.
 
     `fetch` gets a page size and a page token, and returns the items and the next token.
     """
@@ -118,7 +123,7 @@ async def every_page(fetch: Callable[[int, str], Awaitable[tuple[list[T], str]]]
         page, token = await fetch(size, token)
         items += page
         if not token or (limit is not None and len(items) >= limit):
-            return items
+            return items, bool(token)
 
 
 def read_token(data: Path) -> str:

@@ -76,6 +76,14 @@ def show_records(output: Output, records: Sequence[Record], columns: Sequence[st
     console_for(sys.stdout).print(table_of(titles, rows))
 
 
+def show_remark(output: Output, sentence: str) -> None:
+    """Writes what should be known of a result to standard error: a sentence, or JSON with the key `remark`."""
+    if output is Output.JSON:
+        sys.stderr.write(msgspec.json.encode({"remark": sentence}).decode() + "\n")
+        return
+    console_for(sys.stderr).print(styled(sentence, "dim"), soft_wrap=True)
+
+
 def table_of(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Makes a table for people, with the rows in the given order."""
     from rich.table import Table

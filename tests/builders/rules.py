@@ -139,6 +139,14 @@ class RulesBench:
     registry: CollectorRegistry
     notifier: FakeNotifier
 
+    async def waits_for_a_lock(self) -> None:
+        """Returns when somebody waits for another's transaction."""
+        query = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        while not await self.pool.fetchval(query):
+            await asyncio.sleep(0.01)
+
     async def requests(self) -> list[ScanRequest]:
         """Returns what is waiting in the outbox, in order."""
         rows = await self.pool.fetch("SELECT topic, key, value FROM rules.outbox ORDER BY id")

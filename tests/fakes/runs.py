@@ -6,7 +6,7 @@ import dataclasses
 import uuid
 from datetime import UTC, datetime
 
-from services.kernel.errors import not_found
+from services.kernel.errors import ServiceError, not_found
 from services.rules.api import RulePreview, RuleRun, RunNote, RunState
 
 RUN = str(uuid.UUID(int=7))
@@ -32,7 +32,8 @@ class FakeRuns:
             created_at=datetime(2026, 11, 26, tzinfo=UTC),
             ended_at=None,
         )
-        self.ended = 0
+        self.ended = self.refused = 0
+        self.refuses_to_end: ServiceError | None = None
 
     def says(self, *, notes: tuple[RunNote, ...] = (), **changes: object) -> None:
         assert self.run is not None
@@ -61,5 +62,8 @@ class FakeRuns:
 
     async def end_run(self, run_id: str) -> None:
         await self.get_run(run_id)
+        if self.refuses_to_end:
+            self.refused += 1
+            raise self.refuses_to_end
         self.ended += 1
         self.says(ended_at=datetime(2026, 11, 26, 1, tzinfo=UTC))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -83,7 +84,11 @@ async def test_a_rule_is_previewed_run_and_waited_for(desk: Desk) -> None:
     run = ran.json
     assert (run["state"], run["images"], run["complete"], run["failed"]) == ("COMPLETE", 40, 40, 0)
     assert run["findings"]["HIGH"] + run["findings"]["MEDIUM"] >= 40
-    listed = (await desk("task", "list", "--run", run["run_id"])).json
+    some = await desk("task", "list", "--run", run["run_id"], "--limit", "1")
+    assert (len(some.json), json.loads(some.stderr)["remark"]) == (1, "There are more than 1: raise --limit.")
+    everything = await desk("task", "list", "--run", run["run_id"])
+    listed = everything.json
+    assert everything.stderr == ""
     assert {task["tag"] for task in listed} == set(TAGS)
     assert {task["state"] for task in listed} == {"COMPLETE"}
     assert (await desk("rule", "show", rule_id)).json["last_run_id"] == run["run_id"]

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.kernel.bus.interface import Message
@@ -19,6 +20,7 @@ from services.rules.metrics import RunFate
 from services.rules.retention import agings
 from services.rules.runs.asking import task_id_of
 from services.rules.runs.preview import Preview
+from services.rules.runs.store import RunStore
 from services.rules.settings import RulesSettings
 from tests.builders.retention import retention_of
 from tests.builders.rules import new_rule
@@ -141,6 +143,41 @@ async def test_whoever_lost_the_lease_writes_nothing(bench: RunsBench) -> None:
         assert await slow
 
     assert await bench.images() == ["team/app:v1"]
+
+
+async def test_an_instance_that_is_deleted_in_the_middle_of_a_step_waits_for_it(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    rule = await a_rule(bench)
+    run = await bench.rules.api.run_rule(rule.rule_id)
+    store, rules = RunStore(), bench.rules.store
+
+    async with bench.rules.pool.acquire() as conn:
+        lease = await store.claim(conn, "test", 30)
+        assert lease is not None
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            async with conn.transaction():
+                assert await store.hold(conn, lease, 30) is not None
+                deleting = group.create_task(bench.rules.api.delete_instance("prod"))
+                await bench.rules.waits_for_a_lock()
+                assert run.instance_id in await rules.scan_settings(conn, [run.instance_id])
+            await deleting
+        assert await store.hold(conn, lease, 30) is None
+
+
+async def test_an_instance_that_is_deleted_while_the_clock_starts_its_runs_waits_for_that(
+    bench: RunsBench,
+) -> None:
+    rule = await a_rule(bench, schedule="0 * * * *")
+    bench.clock.advance(3600)
+    store, rules = RunStore(), bench.rules.store
+
+    async with bench.rules.pool.acquire() as conn, asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with conn.transaction():
+            assert [due.rule_id for due in await store.due_rules(conn, bench.clock.now(), 50)] == [rule.rule_id]
+            deleting = group.create_task(bench.rules.api.delete_instance("prod"))
+            await bench.rules.waits_for_a_lock()
+            assert rule.instance_id in await rules.scan_settings(conn, [rule.instance_id])
+        await deleting
 
 
 async def test_a_tag_that_vanished_is_noted_and_fails_nothing(bench: RunsBench) -> None:
@@ -303,6 +340,57 @@ async def test_a_preview_counts_and_starts_nothing(bench: RunsBench) -> None:
     assert [(note.repository, note.reason) for note in preview.notes] == [("team/shut", "REGISTRY_FORBIDDEN")]
     assert await bench.images() == []
     assert not await bench.runner().once()
+
+
+def a_page(names: dict[str, list[str]], following: str = "") -> Status:
+    headers = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return Status(code=200, headers=headers, body=msgspec.json.encode(names))
+
+
+async def test_a_preview_counts_once_what_lists_and_pages_repeat(bench: RunsBench) -> None:
+    faults = bench.lab.faults
+    faults.add("/v2/_catalog", a_page({"repositories": ["team/app", "team/app"]}, "/v2/_catalog?last=1"), times=1)
+    faults.add("/v2/_catalog", a_page({"repositories": ["team/app"]}))
+    tags = "/v2/team/app/tags/list"
+    faults.add(tags, a_page({"tags": ["v1", "v2", "v2", "latest"]}, f"{tags}?last=1"), times=1)
+    faults.add(tags, a_page({"tags": ["v2", "latest", "v3"]}))
+    rule = await a_rule(bench)
+
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+
+    assert (preview.repositories, preview.tags, preview.matching, preview.complete) == (1, 4, 3, True)
+    assert preview.sample == ("team/app:v1", "team/app:v2", "team/app:v3")
+
+
+async def test_a_preview_remembers_so_many_names_and_says_that_there_are_more(
+    bench: RunsBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.rules.runs.preview._REMEMBERED", 2)
+    await bench.push("team/app", "v1")
+    tags = "/v2/team/app/tags/list"
+    bench.lab.faults.add(tags, a_page({"tags": ["v1", "v2"]}, f"{tags}?last=1"), times=1)
+    bench.lab.faults.add(tags, a_page({"tags": ["v3"]}))
+    rule = await a_rule(bench)
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+    assert (preview.matching, preview.complete) == (2, False)
+
+
+async def test_preview_and_run_tell_of_names_that_nothing_can_be_pulled_by(bench: RunsBench) -> None:
+    await bench.push("team/app", "v1")
+    bench.lab.faults.add("/v2/_catalog", a_page({"repositories": ["team/app", "UP/case", "../x"]}))
+    bench.lab.faults.add("/v2/team/app/tags/list", a_page({"tags": ["v1", "-x", "v1"]}))
+    rule = await a_rule(bench)
+
+    preview = await bench.rules.api.preview_rule(rule.rule_id)
+    run = await bench.asked((await bench.rules.api.run_rule(rule.rule_id)).run_id)
+
+    assert (run.state, run.repositories, run.requested, run.unresolved) == (RunState.ASKED, 1, 1, 0)
+    assert run.vanished == 2  # lists with such names
+    for notes in (preview.notes, run.notes):
+        told = {note.repository: note.message for note in notes}
+        assert {note.reason for note in notes} == {"IMAGE_NOT_FOUND"}
+        assert "lists at least 2 names" in told[""]
+        assert "lists at least 1 names" in told["team/app"]
 
 
 async def test_a_preview_of_a_registry_that_lists_nothing_says_so(bench: RunsBench) -> None:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from drydock.events.v1.image_event_pb2 import ImageEvent
 from services.kernel.clock import SystemClock
 from services.kernel.ids import RandomIds
+from services.kernel.model.reference import RepositoryName
 from services.kernel.outbox import Outbox
 from services.lab.faults import CutOff, Delay, Disconnect, Fault, Status, WithHeader
 from services.lab.image import Built, build_image
@@ -25,12 +26,13 @@ from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.registry.catalog import open_catalog
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
+from services.rules import repositories
 from services.rules.api import Sync, SyncState
 from services.rules.settings import RulesSettings
 from services.rules.sync.metrics import End, WalkMetrics
 from services.rules.sync.pace import Pace
 from services.rules.sync.reconcile import Reconciler
-from services.rules.sync.store import SyncStore, Walk
+from services.rules.sync.store import Progress, SyncStore, Walk
 from tests.builders.rules import RulesBench, new_instance, rules_bench
 from tests.fakes.clock import ManualClock
 from tests.registries import RunningRegistry, StartRegistry, lab_registry, real_registry, registry_program
@@ -422,3 +424,17 @@ async def test_a_walk_keeps_to_the_rate(database: str) -> None:
         assert await scene.walk() is End.COMPLETE
         # A catalogue, five pages of tags and ten tags.
         assert asyncio.get_running_loop().time() - began >= timedelta(seconds=15 / 20).total_seconds()
+
+
+async def test_an_instance_that_is_deleted_in_the_middle_of_a_step_waits_for_it(database: str) -> None:
+    async with lab_registry() as registry, a_scene(database, registry) as scene:
+        walk, sync, bench = await scene.claim(), SyncStore(), scene.bench
+        async with bench.pool.acquire() as conn, asyncio.timeout(20), asyncio.TaskGroup() as group:
+            async with conn.transaction():
+                assert await sync.advance(conn, walk, walk.place, Progress(), 30)
+                deleting = group.create_task(bench.api.delete_instance("prod"))
+                await bench.waits_for_a_lock()
+                name = RepositoryName(namespace="team", name="app")
+                assert await repositories.see(conn, bench.store, [(walk.instance_id, name)], walk.began_at)
+            await deleting
+            assert not await sync.advance(conn, walk, walk.place, Progress(), 30)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kernel.clock import SystemClock
-from services.kernel.errors import ServiceError
+from services.kernel.errors import Kind, ServiceError, not_found
 from services.kernel.model.digest import digest_of
 from services.kernel.model.media import OCI_MANIFEST
 from services.kernel.model.platform import parse_platform
@@ -339,6 +339,44 @@ async def test_a_run_whose_rules_forgot_it_is_forgotten_when_its_tasks_have_ende
     scene.rules.run = None
     await scene.keep()
     assert await scene.bench.pool.fetchval("SELECT count(*) FROM scanner.run") == 0
+
+
+async def test_a_run_whose_instance_is_deleted_while_it_is_ended_is_forgotten(scene: Scene) -> None:
+    tasks = await scene.ask(*TAGS)
+    await scene.bench.work_until(good, *(task.task_id for task in tasks))
+    scene.rules.refuses_to_end = not_found("RUN_NOT_EXIST", "There is no such run.")
+    await scene.keep()
+    assert await scene.bench.pool.fetchval("SELECT count(*) FROM scanner.run") == 0
+
+
+async def test_a_run_that_cannot_be_ended_stops_no_other_and_is_looked_at_again(scene: Scene) -> None:
+    tasks = await scene.ask(*TAGS)
+    forgotten = [await scene.bench.ask(image(number, "9"), run_id=str(uuid.uuid4())) for number in (b"a", b"b")]
+    await scene.bench.work_until(good, *(task.task_id for task in [*tasks, *forgotten]))
+    scene.rules.refuses_to_end = ServiceError(Kind.INTERNAL, "INTERNAL", "It broke.")
+    await scene.keep()
+    assert [str(row["run_id"]) for row in await scene.bench.pool.fetch("SELECT run_id FROM scanner.run")] == [RUN]
+
+    scene.rules.refuses_to_end = None
+    await scene.keep()
+    assert (await scene.run()).ended_at is not None
+
+
+async def test_the_keeper_outlives_a_run_that_cannot_be_ended(scene: Scene) -> None:
+    tasks = await scene.ask(*TAGS)
+    await scene.bench.work_until(good, *(task.task_id for task in tasks))
+    scene.rules.refuses_to_end = ServiceError(Kind.INTERNAL, "INTERNAL", "It broke.")
+    await scene.bench.pool.execute("UPDATE scanner.run SET look_at = now()")
+    stopping = asyncio.Event()
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(scene.keeper.run(stopping), name="keeper")
+        while not scene.rules.refused:
+            await asyncio.sleep(0.01)
+        scene.rules.refuses_to_end = None
+        while not scene.rules.ended:
+            await asyncio.sleep(0.01)
+        stopping.set()
 
 
 async def test_a_tag_gets_the_task_of_a_run_and_one_with_another_digest_is_in_doubt(scene: Scene) -> None:

@@ -56,7 +56,7 @@ class RuleRun:
     unresolved: int
     """Tags and repositories that could not be asked for, without those that vanished."""
     vanished: int
-    """Tags and repositories that were gone when they were asked for."""
+    """Tags and repositories that were gone when asked for, and lists with names that no image can have."""
     notes: tuple[RunNote, ...]
     """Of the unresolved and the vanished, the first hundred."""
     created_at: datetime

@@ -25,11 +25,11 @@ from services.registry.catalog import RegistryCatalog
 from services.registry.limits import ImageLimits
 from services.registry.pages import NamePage
 from services.registry.source import RegistrySource
-from services.rules import refusals, repositories
+from services.rules import repositories
 from services.rules.api import Edition, RunState
 from services.rules.convert_events import to_message
 from services.rules.events import ScanRequest
-from services.rules.runs.reach import matching, reached
+from services.rules.runs.reach import left_out, matching, reached
 from services.rules.runs.records import Ended, LeasedRun, Progress, Resolved, WaitingRepository, WaitingTag
 from services.rules.runs.store import RunStore
 from services.rules.store import RulesStore
@@ -118,6 +118,8 @@ class Asking:
         page = await catalog.repositories(progress.cursor)
         async with self._holding(run) as (conn, _):
             await self._store.add_repositories(conn, run.run_id, reached(run.reach, page.names))
+            if page.malformed:
+                await self._store.note_list(conn, run.run_id, left_out("", page.malformed))
             await self._store.turn_page(conn, run.run_id, page.next_cursor)
             await self._store.advance(conn, run.run_id)
 
@@ -138,6 +140,8 @@ class Asking:
                         )
                     continue
                 page, found = answer
+                if page.malformed:
+                    await self._store.note_list(conn, run.run_id, left_out(one.path, page.malformed))
                 await self._store.add_tags(
                     conn, run.run_id, one.path, found, listed=len(page.names), cursor=page.next_cursor
                 )
@@ -166,9 +170,7 @@ class Asking:
     async def _request(
         self, conn: Connection, run: LeasedRun, found: Sequence[Resolved], asked_at: datetime
     ) -> None:
-        instance = (await self._rules.scan_settings(conn, {run.instance_id})).get(run.instance_id)
-        if instance is None:
-            raise refusals.no_instance(run.instance_id)
+        instance = (await self._rules.scan_settings(conn, {run.instance_id}))[run.instance_id]
         if instance.edition is Edition.PERSONAL:
             raise edition_not_supported(run.instance_id)
         fresh = await self._store.take_tags(conn, run.run_id, [(one.path, one.tag) for one in found])
@@ -219,7 +221,7 @@ class Asking:
 
     @asynccontextmanager
     async def _holding(self, run: LeasedRun) -> AsyncIterator[tuple[Connection, Progress]]:
-        """A transaction that only the holder of the lease can open; the run stands still meanwhile."""
+        """A transaction that only the holder of the lease can open; run and instance stand still meanwhile."""
         async with self._pool.acquire() as conn, conn.transaction():
             progress = await self._store.hold(conn, run, self._lease_seconds)
             if progress is None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.reference import parse_repository
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.catalog import RegistryCatalog, open_catalog
 from services.registry.limits import SourceSettings
-from services.registry.pages import all_pages
+from services.registry.pages import NamePage, all_pages
 from services.rules.api import RulePreview, RunNote, ScanRule
-from services.rules.runs.reach import matching, named_repositories, reach_of, reached
+from services.rules.runs.reach import left_out, matching, named_repositories, reach_of, reached
 
 _SAMPLE = 20
 _NOTES = 100
+_REMEMBERED = 100_000
+"""Names of one list, so that none is counted twice; what comes after that many is not counted."""
 
 
 class Preview:
@@ -27,6 +29,7 @@ class Preview:
         self._source = source
         self._at_once = at_once
         self._repositories = self._tags = self._matching = 0
+        self._complete = True
         self._sample: list[str] = []
         self._notes: list[RunNote] = []
 
@@ -36,7 +39,6 @@ class Preview:
         Raises:
             ServiceError: a registry reason, when the catalogue cannot be read, or nothing was in that time.
         """
-        complete = True
         try:
             async with asyncio.timeout(seconds), open_catalog(self._source, access) as catalog:
                 async for paths in self._paths(catalog, access.address):
@@ -45,13 +47,13 @@ class Preview:
         except TimeoutError as error:
             if not self._tags:
                 raise _nothing_in_time(access.address, seconds) from error
-            complete = False
+            self._complete = False
         return RulePreview(
             repositories=self._repositories,
             tags=self._tags,
             matching=self._matching,
             sample=tuple(self._sample),
-            complete=complete,
+            complete=self._complete,
             notes=tuple(self._notes),
         )
 
@@ -60,8 +62,25 @@ class Preview:
         if named:
             yield named
             return
-        async for page in all_pages(catalog.repositories, self._source.limits, host=host):
-            yield reached(self._reach, page.names)
+        async for names in self._once(catalog.repositories, host, ""):
+            yield reached(self._reach, names)
+
+    async def _once(
+        self, ask: Callable[[str], Awaitable[NamePage]], host: str, path: str
+    ) -> AsyncIterator[tuple[str, ...]]:
+        """Reads a list, of each page the names that were not in it before."""
+        seen: set[str] = set()
+        noted = False
+        async for page in all_pages(ask, self._source.limits, host=host):
+            if len(seen) >= _REMEMBERED:
+                self._complete = False
+                return
+            if page.malformed and not noted:
+                self._note(left_out(path, page.malformed))
+                noted = True
+            fresh = tuple(name for name in dict.fromkeys(page.names) if name not in seen)
+            seen.update(fresh)
+            yield fresh
 
     async def _read(self, catalog: RegistryCatalog, host: str, paths: tuple[str, ...]) -> None:
         async with asyncio.TaskGroup() as group:
@@ -72,16 +91,18 @@ class Preview:
         source = catalog.repository(parse_repository(path))
         self._repositories += 1
         try:
-            async for page in all_pages(source.tags, self._source.limits, host=host):
-                found = await matching(self._reach, page.names)
-                self._tags += len(page.names)
+            async for names in self._once(source.tags, host, path):
+                found = await matching(self._reach, names)
+                self._tags += len(names)
                 self._matching += len(found)
                 room = _SAMPLE - len(self._sample)
                 self._sample += [f"{path}:{tag}" for tag in found[: max(room, 0)]]
         except ScanFailure as failure:
-            if len(self._notes) < _NOTES:
-                note = RunNote(repository=path, tag="", reason=failure.reason, message=failure.message)
-                self._notes.append(note)
+            self._note(RunNote(repository=path, tag="", reason=failure.reason, message=failure.message))
+
+    def _note(self, note: RunNote) -> None:
+        if len(self._notes) < _NOTES:
+            self._notes.append(note)
 
 
 def _nothing_in_time(host: str, seconds: float) -> ScanFailure:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from services.kernel.model.reference import RepositoryName, parse_repository
-from services.rules.api import NewScanRule, Scope
+from services.kernel.reasons import Reason
+from services.rules.api import NewScanRule, RunNote, Scope
 from services.rules.runs.records import Reach
 from services.rules.tag_pattern import compile_pattern
 
@@ -29,6 +30,12 @@ def reached(reach: Reach, paths: Sequence[str]) -> tuple[str, ...]:
     if reach.scope is Scope.INSTANCE:
         return tuple(paths)
     return tuple(path for path in paths if parse_repository(path).namespace in reach.namespaces)
+
+
+def left_out(path: str, count: int) -> RunNote:
+    """Notes how many names of a list, of a repository's tags or the catalogue (an empty path), are no names."""
+    message = f"The registry lists at least {count:,} names here that nothing can be pulled by."
+    return RunNote(repository=path, tag="", reason=Reason.IMAGE_NOT_FOUND.code, message=message)
 
 
 async def matching(reach: Reach, tags: Sequence[str]) -> tuple[str, ...]:

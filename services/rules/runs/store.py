@@ -98,8 +98,8 @@ class RunStore:
         return _to_lease(row) if row else None
 
     async def hold(self, conn: Connection, run: LeasedRun, lease_seconds: float) -> Progress | None:
-        """Prolongs a lease and holds the row until the transaction ends; None when it was lost."""
-        row = await conn.fetchrow(_Q["hold_run"], run.run_id, run.fence, lease_seconds)
+        """Prolongs a lease and holds row and instance until the transaction ends; None when it was lost."""
+        row = await conn.fetchrow(_Q["hold_run"], run.run_id, run.fence, run.instance_id, lease_seconds)
         if row is None:
             return None
         return Progress(cursor=row["catalog_cursor"], read=row["catalog_read"], pages=row["pages"])
@@ -153,6 +153,10 @@ class RunStore:
         """Notes why a repository cannot be read."""
         await conn.execute(_Q["fail_repository"], run_id, path, reason, _storable(message))
 
+    async def note_list(self, conn: Connection, run_id: str, note: RunNote) -> None:
+        """Notes once what is said of a whole list: nothing failed, and nothing of it is asked for."""
+        await conn.execute(_Q["note_list"], run_id, note.repository, note.reason, note.message)
+
     async def waiting_tags(self, conn: Connection, run_id: str, limit: int) -> tuple[WaitingTag, ...]:
         """Returns the next tags to ask for."""
         rows = await conn.fetch(_Q["waiting_tags"], run_id, limit)
@@ -172,7 +176,7 @@ class RunStore:
     # the clock
 
     async def due_rules(self, conn: Connection, now: datetime, limit: int) -> tuple[ScanRule, ...]:
-        """Returns rules whose time has come, held until the transaction ends."""
+        """Returns rules whose time has come, held with their instances until the transaction ends."""
         return tuple(to_rule(row) for row in await conn.fetch(_Q["due_rules"], now, limit))
 
     async def set_next_run(self, conn: Connection, rule_id: str, at: datetime | None, skipped: str) -> None:

@@ -74,8 +74,8 @@ class Timetable:
 
     async def _start(self, conn: Connection, rule: ScanRule) -> str:
         """Starts a run; returns why not, or nothing."""
-        instance = (await self._rules.scan_settings(conn, {rule.instance_id})).get(rule.instance_id)
-        if instance is None or instance.edition is Edition.PERSONAL:
+        instance = (await self._rules.scan_settings(conn, {rule.instance_id}))[rule.instance_id]
+        if instance.edition is Edition.PERSONAL:
             return "The instance is a personal one: it is not scanned."
         if await self._runs.begin(conn, rule, run_id=self._ids.uuid(), scheduled=True):
             return ""

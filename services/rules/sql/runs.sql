@@ -98,11 +98,17 @@ RETURNING r.run_id, r.rule_id, r.instance_id, r.scope, r.namespaces, r.tag_patte
     r.attempts, r.fence
 
 -- name: hold_run
--- Keeps a lease and the row until the transaction ends; no row when it was lost or the run is over.
-UPDATE rules.run
-SET leased_until = now() + make_interval(secs => $3)
-WHERE run_id = $1 AND fence = $2 AND state = 'ASKING' AND leased_until IS NOT NULL
-RETURNING catalog_cursor, catalog_read, pages
+-- Keeps a lease and the row until the transaction ends; no row when it was lost or the run is over. The instance is
+-- locked first, as by whoever deletes it: the two wait for each other and never both.
+WITH owner AS MATERIALIZED (
+    SELECT instance_id FROM rules.instance WHERE instance_id = $3 FOR KEY SHARE
+)
+UPDATE rules.run AS r
+SET leased_until = now() + make_interval(secs => $4)
+FROM owner
+WHERE r.run_id = $1 AND r.fence = $2 AND r.instance_id = owner.instance_id AND r.state = 'ASKING'
+    AND r.leased_until IS NOT NULL
+RETURNING r.catalog_cursor, r.catalog_read, r.pages
 
 -- name: advance_run
 -- Something was achieved: what failed before does not count any more.
@@ -136,6 +142,12 @@ UPDATE rules.run_repository SET state = 'FAILED', reason = $3, message = $4 WHER
 -- Tags that match; those that were listed before stay as they are.
 INSERT INTO rules.run_tag (run_id, path, tag)
 SELECT $1, $2, tag FROM unnest($3::text[]) AS tag
+ON CONFLICT DO NOTHING
+
+-- name: note_list
+-- Something is said of a repository's tags, or of the catalogue (no path), as a whole.
+INSERT INTO rules.run_tag (run_id, path, tag, state, reason, message)
+VALUES ($1, $2, '', 'FAILED', $3, $4)
 ON CONFLICT DO NOTHING
 
 -- name: waiting_tags
@@ -175,14 +187,17 @@ WHERE run_id = $1 AND fence = $2 AND state = 'ASKING'
 UPDATE rules.run SET leased_until = NULL, owner = '' WHERE run_id = $1 AND fence = $2 AND state = 'ASKING'
 
 -- name: due_rules
--- Rules whose time has come, held until the transaction ends; each is taken by one process.
-SELECT rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids, schedule,
-    next_run_at, last_run_id, skipped, created_at, updated_at
-FROM rules.scan_rule
-WHERE next_run_at <= $1
-ORDER BY next_run_at
+-- Rules whose time has come, held until the transaction ends; each is taken by one process. Their instances are held as
+-- well, and those that are being deleted left out: nothing is waited for.
+SELECT r.rule_id, r.instance_id, r.name, r.scope, r.namespaces, r.repo_names, r.tag_pattern, r.trigger, r.scan_type,
+    r.target_ids, r.schedule, r.next_run_at, r.last_run_id, r.skipped, r.created_at, r.updated_at
+FROM rules.scan_rule AS r
+JOIN rules.instance AS i USING (instance_id)
+WHERE r.next_run_at <= $1
+ORDER BY r.next_run_at
 LIMIT $2
-FOR UPDATE SKIP LOCKED
+FOR KEY SHARE OF i SKIP LOCKED
+FOR UPDATE OF r SKIP LOCKED
 
 -- name: set_next_run
 -- When a rule is run next, and why it was not run now.

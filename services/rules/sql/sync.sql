@@ -64,13 +64,18 @@ WHERE s.instance_id = due.instance_id
 RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.attempts
 
 -- name: advance_walk
--- Writes down how far a walk has come and keeps its lease; no row when it was lost.
-UPDATE rules.sync
+-- Writes down how far a walk has come and keeps its lease; no row when it was lost. The instance is locked first, as by
+-- whoever deletes it: the two wait for each other and never both.
+WITH owner AS MATERIALIZED (
+    SELECT instance_id FROM rules.instance WHERE instance_id = $1 FOR KEY SHARE
+)
+UPDATE rules.sync AS s
 SET leased_until = now() + make_interval(secs => $3), catalogued = $4, cursor = $5, repository = $6,
-    repositories = repositories + $7, tags = tags + $8, gone = gone + $9, skipped = skipped + $10, attempts = 0,
-    reason = CASE WHEN $11 = '' THEN reason ELSE $11 END, message = CASE WHEN $11 = '' THEN message ELSE $12 END
-WHERE instance_id = $1 AND fence = $2 AND leased_until IS NOT NULL
-RETURNING instance_id
+    repositories = s.repositories + $7, tags = s.tags + $8, gone = s.gone + $9, skipped = s.skipped + $10, attempts = 0,
+    reason = CASE WHEN $11 = '' THEN s.reason ELSE $11 END, message = CASE WHEN $11 = '' THEN s.message ELSE $12 END
+FROM owner
+WHERE s.instance_id = owner.instance_id AND s.fence = $2 AND s.leased_until IS NOT NULL
+RETURNING s.instance_id
 
 -- name: keep_walk
 -- Keeps the lease of a walk; no row when it was lost.

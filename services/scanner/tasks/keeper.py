@@ -12,7 +12,7 @@ from services.kernel.wakeup import Wakeups, wait_any
 from services.rules.api import RuleRun, RunsApi
 from services.scanner.lanes import LANE_BULK
 from services.scanner.tasks.control import Control
-from services.scanner.tasks.run_store import RunStore, Sweep
+from services.scanner.tasks.run_store import LookedAtRun, RunStore, Sweep
 from services.scanner.tasks.runs import Runs, has_ended, to_run
 
 log = structlog.get_logger()
@@ -79,19 +79,29 @@ class RunKeeper:
         return True
 
     async def look(self) -> None:
-        """Sees which runs have ended, tells rules, and keeps how they ended until rules forgets them."""
+        """Sees which runs have ended, tells rules, and keeps how they ended until rules forgets them.
+
+        A run that cannot be judged stops no other.
+        """
         async with self._pool.acquire() as db:
             runs = await self._store.runs_to_look_at(db, _PAUSE_SECONDS, _RUNS)
         for run in runs:
-            async with self._pool.acquire() as db:
-                if not run.ended and await self._store.is_open(db, run.run_id):
-                    continue
-            asked = await self._runs.asked(run.run_id)
-            if asked is None:  # it is too old, or its instance was deleted
-                async with self._pool.acquire() as db:
-                    await self._store.forget_run(db, run.run_id)
-            elif not run.ended:
-                await self._end(asked, run.changes)
+            try:
+                await self._judge(run)
+            except Exception as error:
+                if is_outage(error) or (isinstance(error, ServiceError) and error.kind is Kind.UNAVAILABLE):
+                    raise  # nobody can be asked now: of the other runs no more than of this one
+                log.error("run.broke", run_id=run.run_id, exc_info=error)  # it is due again by itself
+
+    async def _judge(self, run: LookedAtRun) -> None:
+        async with self._pool.acquire() as db:
+            if not run.ended and await self._store.is_open(db, run.run_id):
+                return
+        asked = await self._runs.asked(run.run_id)
+        if asked is None:  # it is too old, or its instance was deleted
+            await self._forget(run.run_id)
+        elif not run.ended:
+            await self._end(asked, run.changes)
 
     async def _end(self, asked: RuleRun, changes: int) -> None:
         run_id = asked.run_id
@@ -101,9 +111,19 @@ class RunKeeper:
                 return
             findings = await self._store.findings(db, run_id)
         # Rules first: should we die in between, the run is looked at again.
-        await self._rules.end_run(run_id)
+        try:
+            await self._rules.end_run(run_id)
+        except ServiceError as error:
+            if error.reason != "RUN_NOT_EXIST":
+                raise
+            await self._forget(run_id)  # its instance was deleted since we asked
+            return
         asked = await self._runs.asked(run_id) or asked
         run = to_run(asked, counts, findings, ended=True)
         async with self._pool.acquire() as db:
             await self._store.sum_up(db, run, changes)
         log.info("run.ended", run_id=run_id, state=run.state.value, images=run.images, failed=run.failed)
+
+    async def _forget(self, run_id: str) -> None:
+        async with self._pool.acquire() as db:
+            await self._store.forget_run(db, run_id)
