@@ -163,7 +163,7 @@ class Sync:
     next_at: datetime | None = None
     repositories: int = 0
     tags: int = 0
-    gone: int = 0
+    repositories_gone: int = 0
     """Repositories that the registry does not know any more."""
     skipped: int = 0
     """Repositories that could not be read."""

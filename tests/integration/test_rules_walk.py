@@ -214,7 +214,7 @@ async def test_a_repository_that_the_real_registry_lost_is_told_to_be_deleted(
         assert (deleted.tag, deleted.digest) == ("", "")
         assert (listed.action, listed.repository) == (ImageEvent.ACTION_LIST, "other")
         assert await scene.known() == ["team/other"]
-        assert (await scene.sync()).gone == 1
+        assert (await scene.sync()).repositories_gone == 1
         await scene.again()
         assert await scene.listed() == {"team/other": ["1"]}
 
@@ -288,7 +288,7 @@ async def test_a_repository_that_we_may_not_read_is_skipped_and_is_not_deleted(s
     assert set(await scene.listed()) == {"team/a", "team/c"}
     assert await scene.known() == ["team/a", "team/b", "team/c"]
     sync = await scene.sync()
-    assert (sync.skipped, sync.repositories, sync.gone) == (1, 2, 0)
+    assert (sync.skipped, sync.repositories, sync.repositories_gone) == (1, 2, 0)
     assert sync.reason
     assert "team/b" in sync.message
 

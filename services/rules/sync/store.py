@@ -155,7 +155,7 @@ def _to_sync(row: asyncpg.Record) -> Sync:
         next_at=row["due_at"] if state in (SyncState.WAITING, SyncState.DELAYED) else None,
         repositories=row["repositories"],
         tags=row["tags"],
-        gone=row["gone"],
+        repositories_gone=row["gone"],
         skipped=row["skipped"],
         reason=row["reason"],
         message=row["message"],
