@@ -297,10 +297,10 @@ class RulesApi(RunsApi, EnginesApi, Protocol):
         """Asks for a reconciliation that begins after this call.
 
         Raises:
-            ServiceError: SYNC_OFF.
+            ServiceError: EDITION_NOT_SUPPORTED; SYNC_OFF.
         """
         ...
 
     async def get_sync(self, instance: str) -> Sync:
-        """Tells how the sync of an instance stands."""
+        """Tells how the sync of an instance stands; that of a personal one is OFF."""
         ...

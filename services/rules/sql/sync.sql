@@ -25,8 +25,8 @@ SELECT pg_notify('drydock_rules_sync', '')
 
 -- name: sync_of
 -- The sync of an instance.
-SELECT i.instance_id, i.sync, s.walk, s.began_at, s.ended_at, s.due_at, s.repositories, s.tags, s.gone, s.skipped,
-    s.reason, s.message, s.leased_until IS NOT NULL AS leased, s.due_at <= now() AS due
+SELECT i.instance_id, i.sync, i.edition, s.walk, s.began_at, s.ended_at, s.due_at, s.repositories, s.tags, s.gone,
+    s.skipped, s.reason, s.message, s.leased_until IS NOT NULL AS leased, s.due_at <= now() AS due
 FROM rules.instance AS i
 LEFT JOIN rules.sync AS s USING (instance_id)
 WHERE i.instance_id = $1

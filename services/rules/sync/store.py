@@ -10,7 +10,7 @@ import asyncpg
 from services.kernel.db import Connection
 from services.kernel.model.reference import RepositoryName
 from services.kernel.sql import load_queries
-from services.rules.api import Sync, SyncState
+from services.rules.api import Edition, Sync, SyncState
 
 _Q = load_queries("services.rules")
 
@@ -163,7 +163,7 @@ def _to_sync(row: asyncpg.Record) -> Sync:
 
 
 def _state(row: asyncpg.Record) -> SyncState:
-    if not row["sync"]:
+    if not row["sync"] or Edition(row["edition"]) is Edition.PERSONAL:
         return SyncState.OFF
     if row["leased"] or row["due"]:
         return SyncState.RUNNING
