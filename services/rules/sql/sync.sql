@@ -52,6 +52,7 @@ SET fence = s.fence + 1,
     catalogued = due.under_way AND s.catalogued,
     cursor = CASE WHEN due.under_way THEN s.cursor ELSE '' END,
     repository = CASE WHEN due.under_way THEN s.repository ELSE '' END,
+    pages = CASE WHEN due.under_way THEN s.pages ELSE 0 END,
     repositories = CASE WHEN due.under_way THEN s.repositories ELSE 0 END,
     tags = CASE WHEN due.under_way THEN s.tags ELSE 0 END,
     gone = CASE WHEN due.under_way THEN s.gone ELSE 0 END,
@@ -61,13 +62,15 @@ SET fence = s.fence + 1,
     message = CASE WHEN due.under_way THEN s.message ELSE '' END
 FROM due
 WHERE s.instance_id = due.instance_id
-RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.attempts
+RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.pages,
+    s.skipped, s.attempts
 
 -- name: advance_walk
 -- Writes down how far a walk has come and keeps its lease; no row when it was lost.
 UPDATE rules.sync
 SET leased_until = now() + make_interval(secs => $3), catalogued = $4, cursor = $5, repository = $6,
     repositories = repositories + $7, tags = tags + $8, gone = gone + $9, skipped = skipped + $10, attempts = 0,
+    pages = pages + $13,
     reason = CASE WHEN $11 = '' THEN reason ELSE $11 END, message = CASE WHEN $11 = '' THEN message ELSE $12 END
 WHERE instance_id = $1 AND fence = $2 AND leased_until IS NOT NULL
 RETURNING instance_id
@@ -89,6 +92,10 @@ RETURNING instance_id
 -- Gives an unfinished walk back at once, as if it had not been taken up.
 UPDATE rules.sync SET leased_until = NULL WHERE instance_id = $1 AND fence = $2
 
+-- name: pause_walk
+-- Gives an unfinished walk back, behind all others that are due.
+UPDATE rules.sync SET leased_until = NULL, due_at = now() WHERE instance_id = $1 AND fence = $2
+
 -- name: end_walk
 -- A walk is over; the next one is due in a while, or at once when somebody asked for one since it began.
 UPDATE rules.sync
@@ -100,6 +107,10 @@ RETURNING now() - began_at AS lasted
 -- name: mark_repository
 -- A walk found a repository that was seen before, or is seen now.
 UPDATE rules.repository SET walk = $2 WHERE repo_id = $1
+
+-- name: walked_repositories
+-- Which of some repositories a walk has found.
+SELECT repo_id FROM rules.repository WHERE repo_id = ANY($1::text[]) AND walk = $2
 
 -- name: unwalked_repositories
 -- A page of repositories that a walk has not found, by path, after a position.
