@@ -40,6 +40,8 @@ class RulesSettings(BaseSettings):
     """Tags that are read of one repository; one that has more is skipped."""
     sync_turn_seconds: float = Field(default=600.0, ge=1)
     """After so long a reconciliation makes room for those that wait, and waits itself."""
+    removal_grace_seconds: float = Field(default=604_800.0, ge=0)
+    """From finding a repository deleted until schedules go that name no other one: seven days."""
     run_days: int = Field(default=30, ge=1)
     """How long a run is kept after its beginning, once it has ended."""
     concurrent_runs: int = Field(default=2, ge=1, le=64)

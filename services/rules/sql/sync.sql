@@ -126,3 +126,19 @@ DELETE FROM rules.repository AS r
 USING unnest($1::text[], $2::text[], $3::text[]) AS w (instance_id, namespace, name)
 WHERE (r.instance_id, r.namespace, r.name) = (w.instance_id, w.namespace, w.name)
 RETURNING r.repo_id
+
+-- name: orphan_rules
+-- A repository was forgotten: scheduled rules that name it, and no other that is there, begin their grace period.
+WITH orphan AS (
+    SELECT rule_id
+    FROM rules.scan_rule AS s
+    WHERE instance_id = $1 AND scope = 'REPO' AND schedule <> '' AND namespaces = ARRAY[$2::text]
+        AND $3 = ANY(repo_names)
+        AND NOT EXISTS (
+            SELECT FROM rules.repository AS r
+            WHERE r.instance_id = s.instance_id AND r.namespace = $2 AND r.name = ANY(s.repo_names)
+        )
+    ORDER BY rule_id
+    FOR NO KEY UPDATE
+)
+UPDATE rules.scan_rule AS s SET orphaned_at = $4 FROM orphan WHERE s.rule_id = orphan.rule_id

@@ -145,6 +145,10 @@ class SyncStore:
         """Writes down that a walk found a repository."""
         await conn.execute(_Q["mark_repository"], repo_id, number)
 
+    async def orphan_rules(self, conn: Connection, instance_id: str, name: RepositoryName, at: datetime) -> None:
+        """Begins the grace period of scheduled rules that a forgotten repository was the last one of."""
+        await conn.execute(_Q["orphan_rules"], instance_id, name.namespace, name.name, at)
+
     async def walked(
         self, conn: Connection, walk: Walk, names: Sequence[RepositoryName]
     ) -> frozenset[RepositoryName]:

@@ -256,6 +256,7 @@ class Walker:
         async with self._step(place, Progress(gone=int(known))) as conn:
             if await self._store.forget_repositories(conn, [(instance_id, name)]):
                 event_id, now = self._ids.uuid(), self._clock.now()
+                await self._sync.orphan_rules(conn, instance_id, name, now)
                 await self._outbox.add(conn, [repository_deleted(instance_id, name, event_id=event_id, at=now)])
 
     async def _skip(self, name: RepositoryName, place: Place, progress: Progress) -> None:
