@@ -26,6 +26,7 @@ _MAX_REMEMBERED = 1024
 _ASK_SECONDS = 2.0
 _SILENT = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 _GUARDED: Final = "/drydock.scanner.v1.ScannerService/"
+_TAGS: Final = _GUARDED + "ListTags"
 
 
 class Editions:
@@ -60,7 +61,7 @@ class Editions:
 
 
 class EditionInterceptor(grpc.aio.ServerInterceptor):
-    """Refuses calls of ScannerService about an image of a personal instance, whatever was scanned of it before.
+    """Refuses calls of ScannerService about images of a personal instance, whatever was scanned of it before.
 
     The scanner answers from its own rows and asks nobody. While rules cannot be asked, nobody is refused: results
     stay readable when another service is away.
@@ -82,16 +83,16 @@ class EditionInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or not guarded or handler.unary_unary is None:
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            self._checked(handler.unary_unary),
+            self._checked(handler.unary_unary, about_tags=handler_call_details.method == _TAGS),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _checked(self, behaviour: Any) -> Any:
+    def _checked(self, behaviour: Any, *, about_tags: bool) -> Any:
         async def call(request: Any, context: Any) -> Any:
-            image = getattr(request, "image", None)
-            if image is not None and image.instance:
-                await self._check(image.instance)
+            subject = request if about_tags else getattr(request, "image", None)
+            if subject is not None and subject.instance:
+                await self._check(subject.instance)
             return await behaviour(request, context)
 
         return call

@@ -21,6 +21,8 @@ from services.registry.limits import ImageLimits
 from services.registry.retry import FINAL
 
 _NEXT = re.compile(r'<([^<>]*)>[^,<]*;\s*rel="?next"?')
+ENDLESS = "endless"
+"""Of what kind the failure of a list without end is, under FINAL in its metadata."""
 _CURSOR = re.compile(r"[!-~]{1,2048}")
 
 
@@ -101,7 +103,8 @@ async def all_pages(
         cursor = page.next_cursor
         if not cursor:
             return
-    raise _senseless(host, "a list of names", f"more than {limits.pages:,} pages")
+    gave = f"gave, for a list of names, more than {limits.pages:,} pages"
+    raise registry_error(host, gave, None, {FINAL: ENDLESS})
 
 
 async def _read(response: aiohttp.ClientResponse, host: str, what: str, limit: int) -> bytes:

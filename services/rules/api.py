@@ -163,7 +163,7 @@ class Sync:
     next_at: datetime | None = None
     repositories: int = 0
     tags: int = 0
-    gone: int = 0
+    repositories_gone: int = 0
     """Repositories that the registry does not know any more."""
     skipped: int = 0
     """Repositories that could not be read."""
@@ -297,10 +297,10 @@ class RulesApi(RunsApi, EnginesApi, Protocol):
         """Asks for a reconciliation that begins after this call.
 
         Raises:
-            ServiceError: SYNC_OFF.
+            ServiceError: EDITION_NOT_SUPPORTED; SYNC_OFF.
         """
         ...
 
     async def get_sync(self, instance: str) -> Sync:
-        """Tells how the sync of an instance stands."""
+        """Tells how the sync of an instance stands; that of a personal one is OFF."""
         ...

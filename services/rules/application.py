@@ -295,6 +295,7 @@ class Rules:
 
     async def resume_run(self, run_id: str) -> RuleRun:
         """Goes on with a run where it stopped."""
+        instances.checked_edition(await self.get_instance((await self._runs.get(run_id)).instance_id))
         return await self._runs.resume(run_id)
 
     async def end_run(self, run_id: str) -> None:

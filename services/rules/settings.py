@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
+from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 
 
 class RulesSettings(BaseSettings):
@@ -34,6 +34,14 @@ class RulesSettings(BaseSettings):
     """How long a reconciliation belongs to a process that went silent; no step of it may take longer."""
     sync_repositories: int = Field(default=200_000, ge=1)
     """Repositories that are read of one registry; it is told when there are more."""
+    sync_pages: int = Field(default=ImageLimits().pages, ge=1)
+    """Pages that one reconciliation reads of a catalogue, and of one repository's tags."""
+    sync_tags: int = Field(default=200_000, ge=1)
+    """Tags that are read of one repository; one that has more is skipped."""
+    sync_turn_seconds: float = Field(default=600.0, ge=1)
+    """After so long a reconciliation makes room for those that wait, and waits itself."""
+    removal_grace_seconds: float = Field(default=604_800.0, ge=0)
+    """From finding a repository deleted until schedules go that name no other one: seven days."""
     run_days: int = Field(default=30, ge=1)
     """How long a run is kept after its beginning, once it has ended."""
     concurrent_runs: int = Field(default=2, ge=1, le=64)

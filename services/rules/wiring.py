@@ -160,7 +160,14 @@ async def server(
         random_source=random.Random(),  # noqa: S311 - jitter, no secret
     )
     timetable = Timetable(
-        pool=pool, store=run_store, rules=store, runs=runs, clock=clock, ids=ground.ids, metrics=metrics
+        pool=pool,
+        store=run_store,
+        rules=store,
+        runs=runs,
+        clock=clock,
+        ids=ground.ids,
+        metrics=metrics,
+        grace_seconds=settings.removal_grace_seconds,
     )
     process.start("rules.runs", runner.run(stopping))
     process.start("rules.timetable", timetable.run(stopping))

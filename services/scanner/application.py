@@ -189,6 +189,7 @@ class ScannerApplication:
             return await self._control.rerun_run(found.run_id)
         async with self._pool.acquire() as db:
             record = await self._lookup.task(db, found.task_id)
+        await self._rules.registry_access(record.image.instance_id)  # refuses personal editions
         await self._control.rerun_task(record)
         return await self.get_task(found.task_id)
 

@@ -216,7 +216,7 @@ async def test_what_a_registry_could_not_tell_is_complete_after_one_reconciliati
     async with real_registry(program, folder) as back:
         await scene.use(back)
         second = await scene.reconcile()
-        assert (second.repositories, second.gone, second.skipped) == (3, 1, 0)
+        assert (second.repositories, second.repositories_gone, second.skipped) == (3, 1, 0)
         await scene.complete("team/moved", "1.0", moved)
         await scene.complete("team/new", "1.0", new)
         await until(partial(lacks, scene, "team/app", "deleted"))
@@ -234,7 +234,7 @@ async def test_what_a_registry_could_not_tell_is_complete_after_one_reconciliati
             ("REPOSITORY_DELETED", "gone", ""),
         }
         third = await scene.reconcile()
-        assert (third.walk, third.tags, third.gone) == (second.walk + 1, 3, 0)
+        assert (third.walk, third.tags, third.repositories_gone) == (second.walk + 1, 3, 0)
     assert await scene.status("team/gone", digest=gone) != gone
     assert await scene.status("team/app", digest=deleted) != deleted
 

@@ -30,6 +30,8 @@ from tests.builders.runs_application import SOURCE, a_runs
 from tests.fakes.clock import ManualClock
 from tests.registries import lab_registry
 
+GRACE_SECONDS = 7 * 86_400.0
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RunsBench:
@@ -91,6 +93,7 @@ class RunsBench:
             clock=self.clock,
             ids=RandomIds(),
             metrics=self.metrics,
+            grace_seconds=GRACE_SECONDS,
         )
 
     def counted(self, fate: RunFate) -> float:

@@ -153,6 +153,11 @@ async def test_a_personal_instance_is_refused_in_one_sentence_at_every_door(clie
             engines.SwitchScanEngine(
                 rules_service_pb2.SwitchScanEngineRequest(instance=instance_id, engine="security-center")
             ),
+            rules_stub.SetSync(rules_service_pb2.SetSyncRequest(instance=instance_id, on=True)),
+            rules_stub.SyncNow(rules_service_pb2.SyncNowRequest(instance=instance_id)),
+            ScannerServiceStub(client.channel).ListTags(
+                scanner_service_pb2.ListTagsRequest(instance=instance_id, namespace="team", repository="app")
+            ),
             *read_results(client, instance_id),
         )
     ]
@@ -171,7 +176,8 @@ async def test_what_was_scanned_before_an_instance_became_personal_is_refused_to
         access = RegistryAccess(address=registry.address, plain_http=True)
         await push_image(access, "team/app", "1.0", an_image())
         instance_id = await client.instance(access)
-        await create_task(client, instance_id)
+        made = await create_task(client, instance_id)
+        assert isinstance(made, scanner_service_pb2.CreateScanTaskResponse)
         await client.wait(instance_id, "team/app", "1.0")
     for call in read_results(client, instance_id):
         await call
@@ -183,7 +189,8 @@ async def test_what_was_scanned_before_an_instance_became_personal_is_refused_to
     async with asyncio.timeout(10):  # the gateway remembers an edition for five seconds at most
         while await still_reads(client, instance_id):
             await asyncio.sleep(0.2)
-    for call in read_results(client, instance_id):
+    again = scanner_service_pb2.RerunScanTaskRequest(task_id=made.task.task_id)
+    for call in (*read_results(client, instance_id), ScannerServiceStub(client.channel).RerunScanTask(again)):
         assert (await failure_of(call)).reason == "EDITION_NOT_SUPPORTED"
 
 

@@ -323,6 +323,7 @@ async def test_a_personal_instance_is_refused_before_and_during_a_run(bench: Run
     assert (run.state, run.reason, await bench.images()) == (RunState.FAILED, "EDITION_NOT_SUPPORTED", [])
     for call in (bench.rules.api.run_rule, bench.rules.api.preview_rule):
         assert (await refusal(call(rule.rule_id))).reason == "EDITION_NOT_SUPPORTED"
+    assert (await refusal(bench.rules.api.resume_run(run_id))).reason == "EDITION_NOT_SUPPORTED"
 
 
 async def test_a_preview_counts_and_starts_nothing(bench: RunsBench) -> None:

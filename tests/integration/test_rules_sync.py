@@ -139,9 +139,16 @@ async def test_a_personal_instance_is_not_synced(bench: RulesBench) -> None:
     await bench.api.set_sync("prod", on=True)
     await bench.api.update_instance("prod", InstanceChange(edition=Edition.PERSONAL))
     assert await claim(bench) is None
-    await bench.api.set_sync("prod", on=False)
+    sync = await bench.api.get_sync("prod")
+    assert (sync.state, sync.next_at) == (SyncState.OFF, None)
+    for call in (bench.api.sync_now("prod"), bench.api.set_sync("prod", on=True)):
+        with pytest.raises(ServiceError) as refused:
+            await call
+        assert refused.value.reason == "EDITION_NOT_SUPPORTED"
+    sync = await bench.api.set_sync("prod", on=False)
+    assert (sync.on, sync.state) == (False, SyncState.OFF)
     with pytest.raises(ServiceError) as refused:
-        await bench.api.set_sync("prod", on=True)
+        await bench.api.sync_now("prod")
     assert refused.value.reason == "EDITION_NOT_SUPPORTED"
 
 

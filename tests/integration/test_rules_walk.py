@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 from drydock.events.v1.image_event_pb2 import ImageEvent
 from services.kernel.clock import SystemClock
 from services.kernel.ids import RandomIds
-from services.kernel.model.reference import RepositoryName
+from services.kernel.model.reference import RepositoryName, parse_repository
+from services.kernel.model.repository_id import repository_id
 from services.kernel.outbox import Outbox
 from services.lab.faults import CutOff, Delay, Disconnect, Fault, Status, WithHeader
 from services.lab.image import Built, build_image
@@ -32,9 +33,10 @@ from services.rules.settings import RulesSettings
 from services.rules.sync.metrics import End, WalkMetrics
 from services.rules.sync.pace import Pace
 from services.rules.sync.reconcile import Reconciler
-from services.rules.sync.store import Progress, SyncStore, Walk
+from services.rules.sync.store import Place, Progress, SyncStore, Walk
 from tests.builders.rules import RulesBench, new_instance, rules_bench
 from tests.fakes.clock import ManualClock
+from tests.fakes.lying_registry import LyingRegistry, Pages, lying_registry, only
 from tests.registries import RunningRegistry, StartRegistry, lab_registry, real_registry, registry_program
 
 PAGE = 2
@@ -216,7 +218,7 @@ async def test_a_repository_that_the_real_registry_lost_is_told_to_be_deleted(
         assert (deleted.tag, deleted.digest) == ("", "")
         assert (listed.action, listed.repository) == (ImageEvent.ACTION_LIST, "other")
         assert await scene.known() == ["team/other"]
-        assert (await scene.sync()).gone == 1
+        assert (await scene.sync()).repositories_gone == 1
         await scene.again()
         assert await scene.listed() == {"team/other": ["1"]}
 
@@ -290,7 +292,7 @@ async def test_a_repository_that_we_may_not_read_is_skipped_and_is_not_deleted(s
     assert set(await scene.listed()) == {"team/a", "team/c"}
     assert await scene.known() == ["team/a", "team/b", "team/c"]
     sync = await scene.sync()
-    assert (sync.skipped, sync.repositories, sync.gone) == (1, 2, 0)
+    assert (sync.skipped, sync.repositories, sync.repositories_gone) == (1, 2, 0)
     assert sync.reason
     assert "team/b" in sync.message
 
@@ -355,6 +357,119 @@ async def test_a_catalogue_that_never_ends_is_bounded(database: str) -> None:
         assert await scene.walk() is End.PARTIAL
         assert len(await scene.listed()) == 3
         assert (await scene.sync()).reason == "TOO_MANY_REPOSITORIES"
+
+
+# lies
+
+
+def an_endless_list(number: int) -> tuple[list[str], int | None]:
+    """Pages of nothing, and always one more."""
+    return [], number + 1
+
+
+async def test_a_catalogue_of_empty_pages_without_end_ends_with_a_reason(database: str) -> None:
+    lies = LyingRegistry(catalogue=an_endless_list)
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_pages=20) as scene:
+        assert await scene.walk() is End.PARTIAL
+        sync = await scene.sync()
+        assert (sync.state, sync.reason) == (SyncState.WAITING, "REGISTRY_ERROR")
+        assert "catalogue has no end" in sync.message
+        assert lies.asked["/v2/_catalog"] == 20
+
+
+async def test_pages_of_a_catalogue_are_counted_over_leases_and_new_beginnings(database: str) -> None:
+    lies = LyingRegistry(catalogue=an_endless_list)
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_pages=20) as scene:
+        walk = await scene.claim()
+        async with scene.bench.pool.acquire() as conn:
+            assert await SyncStore().advance(conn, walk, Place(cursor="page=7"), Progress(pages=15), 60)
+            assert await SyncStore().advance(conn, walk, Place(), Progress(), 60)
+            await SyncStore().release(conn, walk)
+        assert await scene.walk() is End.PARTIAL
+        assert lies.asked["/v2/_catalog"] == 5
+        await scene.again()
+        assert lies.asked["/v2/_catalog"] == 5 + 20
+
+
+async def test_a_repository_on_many_pages_is_read_once_and_counts_once(database: str) -> None:
+    lies = LyingRegistry(
+        catalogue=lambda number: (["evil/a", "evil/a", "evil/lost"] if number else ["evil/b"], 1 - number),
+        unknown=frozenset({"evil/lost"}),
+    )
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_pages=20) as scene:
+        assert await scene.walk() is End.PARTIAL
+        assert (await scene.sync()).repositories == 2
+        assert {lies.asked[f"/v2/evil/{name}/tags/list"] for name in ("a", "b", "lost")} == {1}
+        assert await scene.listed() == {"evil/a": ["1"], "evil/b": ["1"]}
+
+
+async def test_a_repository_that_another_walker_read_is_not_read_again(database: str) -> None:
+    lies = LyingRegistry(
+        catalogue=lambda number: (["evil/a"] if number < 2 else ["evil/b"], number + 1 if number < 2 else None)
+    )
+    async with lying_registry(lies) as registry, a_scene(database, registry) as scene:
+        walk = await scene.claim()
+        async with scene.bench.pool.acquire() as conn:
+            name = parse_repository("evil/a")
+            await repositories.see(conn, scene.bench.store, [(scene.instance_id, name)], walk.began_at)
+            await SyncStore().mark(conn, repository_id(scene.instance_id, name), walk.number)
+            await SyncStore().release(conn, walk)
+        assert await scene.walk() is End.COMPLETE
+        assert await scene.listed() == {"evil/b": ["1"]}
+
+
+@pytest.mark.parametrize(
+    "tags", [an_endless_list, lambda number: (["a", "b"], 1 - number)], ids=["empty pages", "a circle"]
+)
+async def test_a_list_of_tags_without_end_is_skipped_at_once(database: str, tags: Pages) -> None:
+    lies = LyingRegistry(catalogue=only("evil/a"), tags=tags)
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_pages=20) as scene:
+        assert await scene.walk() is End.PARTIAL
+        sync = await scene.sync()
+        assert (sync.state, sync.skipped, sync.reason) == (SyncState.WAITING, 1, "REGISTRY_ERROR")
+        assert "more than 20 pages" in sync.message
+        assert lies.asked["/v2/evil/a/tags/list"] == 20
+        assert lies.asked["/v2/evil/a/manifests/a"] <= 1
+        assert await scene.told() == []
+
+
+async def test_a_repository_with_too_many_tags_is_skipped(database: str) -> None:
+    lies = LyingRegistry(
+        catalogue=only("evil/a"), tags=lambda number: ([f"t{number}-{one}" for one in range(50)], number + 1)
+    )
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_tags=120) as scene:
+        assert await scene.walk() is End.PARTIAL
+        sync = await scene.sync()
+        assert (sync.skipped, sync.reason) == (1, "TOO_MANY_TAGS")
+        assert not any(event.last for event in await scene.told())
+
+
+async def test_a_repository_that_is_always_too_slow_is_skipped_in_the_end(database: str) -> None:
+    async with lab_registry() as registry, a_scene(database, registry, sync_lease_seconds=1.0) as scene:
+        await scene.push("team/a", "1")
+        await scene.push("team/b", "1")
+        scene.fault("/v2/team/a/tags/list", Delay(seconds=30))
+        for _ in range(4):
+            assert await scene.later() is End.POSTPONED
+            assert (await scene.sync()).reason == "REGISTRY_TIMEOUT"
+        assert await scene.later() is End.PARTIAL
+        assert (await scene.sync()).skipped == 1
+        assert await scene.listed() == {"team/b": ["1"]}
+
+
+async def test_a_walk_makes_room_for_another_registry_that_waits(database: str) -> None:
+    lies = LyingRegistry(catalogue=lambda number: ([f"evil/r{number}"], number + 1))
+    async with lying_registry(lies) as registry, a_scene(database, registry, sync_turn_seconds=0.0) as scene:
+        await scene.bench.api.create_instance(
+            new_instance("other", address=registry.access.address, plain_http=True)
+        )
+        other = await scene.bench.api.set_sync("other", on=True)
+        assert await scene.walk() is End.PAUSED
+        assert (await scene.claim()).instance_id == other.instance_id
+        for _ in range(2):  # the end of a page, and the repository on the next
+            assert await scene.walk() is End.PAUSED
+        sync = await scene.sync()
+        assert (sync.state, sync.walk, sync.repositories) == (SyncState.RUNNING, 1, 2)
 
 
 # leases

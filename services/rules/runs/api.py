@@ -111,7 +111,7 @@ class RunsApi(Protocol):
         """Asks again for what could not be asked for, and goes on where a run stopped. Idempotent.
 
         Raises:
-            ServiceError: RUN_UNDER_WAY when another run of the rule has not ended.
+            ServiceError: EDITION_NOT_SUPPORTED; RUN_UNDER_WAY when another run of the rule has not ended.
         """
         ...
 

@@ -179,6 +179,13 @@ class RunStore:
         """Returns rules whose time has come, held with their instances until the transaction ends."""
         return tuple(to_rule(row) for row in await conn.fetch(_Q["due_rules"], now, limit))
 
+    async def end_orphaned(
+        self, conn: Connection, before: datetime, limit: int, why: str
+    ) -> tuple[tuple[str, str], ...]:
+        """Ends schedules of rules that have no repository left since then; returns (rule id, instance id)."""
+        rows = await conn.fetch(_Q["end_orphaned"], before, limit, why)
+        return tuple((row["rule_id"], row["instance_id"]) for row in rows if not row["back"])
+
     async def set_next_run(self, conn: Connection, rule_id: str, at: datetime | None, skipped: str) -> None:
         """Writes when a rule is run next, and why it was not run now."""
         await conn.execute(_Q["set_next_run"], rule_id, at, _storable(skipped))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
 _AT_ONCE = 50
+_GONE = "The registry has none of its repositories any more: its schedule went with them."
 
 
 class Timetable:
@@ -39,7 +40,9 @@ class Timetable:
         clock: Clock,
         ids: Ids,
         metrics: RulesMetrics,
+        grace_seconds: float,
     ) -> None:
+        """Takes what it works with; after `grace_seconds` a rule without repositories has no schedule any more."""
         self._pool = pool
         self._store = store
         self._rules = rules
@@ -47,6 +50,7 @@ class Timetable:
         self._clock = clock
         self._ids = ids
         self._metrics = metrics
+        self._grace = timedelta(seconds=grace_seconds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Starts what is due, until `stopping`. Times that passed while nobody looked count as one."""
@@ -63,6 +67,8 @@ class Timetable:
         """Starts runs of rules that are due, at most so many; returns of how many the time had come."""
         async with self._pool.acquire() as conn, conn.transaction():
             now = self._clock.now()
+            for rule_id, instance_id in await self._store.end_orphaned(conn, now - self._grace, _AT_ONCE, _GONE):
+                log.info("rule.schedule_ended", rule_id=rule_id, instance_id=instance_id, why=_GONE)
             due = await self._store.due_rules(conn, now, _AT_ONCE)
             for rule in due:
                 why = await self._start(conn, rule)

@@ -133,7 +133,10 @@ ORDER BY created_at, rule_id
 UPDATE rules.scan_rule
 SET name = $2, scope = $3, namespaces = $4, repo_names = $5, tag_pattern = $6, trigger = $7, target_ids = $8,
     updated_at = $9, schedule = $10, next_run_at = CASE WHEN schedule = $10 THEN next_run_at ELSE $11 END,
-    skipped = CASE WHEN schedule = $10 THEN skipped ELSE '' END
+    skipped = CASE WHEN schedule = $10 THEN skipped ELSE '' END,
+    orphaned_at = CASE
+        WHEN (schedule, scope, namespaces, repo_names) = ($10, $3, $4, $5) THEN orphaned_at
+    END
 WHERE rule_id = $1
 RETURNING rule_id, instance_id, name, scope, namespaces, repo_names, tag_pattern, trigger, scan_type, target_ids,
     schedule, next_run_at, last_run_id, skipped, created_at, updated_at

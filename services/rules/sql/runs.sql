@@ -199,6 +199,27 @@ LIMIT $2
 FOR KEY SHARE OF i SKIP LOCKED
 FOR UPDATE OF r SKIP LOCKED
 
+-- name: end_orphaned
+-- The grace period of some rules is over: their schedules go, unless a repository of theirs is there again.
+WITH orphan AS (
+    SELECT s.rule_id, EXISTS (
+        SELECT FROM rules.repository AS r
+        WHERE r.instance_id = s.instance_id AND r.namespace = ANY(s.namespaces) AND r.name = ANY(s.repo_names)
+    ) AS back
+    FROM rules.scan_rule AS s
+    JOIN rules.instance AS i USING (instance_id)
+    WHERE s.orphaned_at <= $1 AND i.sync AND i.edition = 'ENTERPRISE'
+    ORDER BY s.orphaned_at
+    LIMIT $2
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+)
+UPDATE rules.scan_rule AS s
+SET orphaned_at = NULL, schedule = CASE WHEN back THEN schedule ELSE '' END,
+    next_run_at = CASE WHEN back THEN next_run_at END, skipped = CASE WHEN back THEN skipped ELSE $3 END
+FROM orphan
+WHERE s.rule_id = orphan.rule_id
+RETURNING s.rule_id, s.instance_id, back
+
 -- name: set_next_run
 -- When a rule is run next, and why it was not run now.
 UPDATE rules.scan_rule SET next_run_at = $2, skipped = $3 WHERE rule_id = $1

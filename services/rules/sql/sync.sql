@@ -25,8 +25,8 @@ SELECT pg_notify('drydock_rules_sync', '')
 
 -- name: sync_of
 -- The sync of an instance.
-SELECT i.instance_id, i.sync, s.walk, s.began_at, s.ended_at, s.due_at, s.repositories, s.tags, s.gone, s.skipped,
-    s.reason, s.message, s.leased_until IS NOT NULL AS leased, s.due_at <= now() AS due
+SELECT i.instance_id, i.sync, i.edition, s.walk, s.began_at, s.ended_at, s.due_at, s.repositories, s.tags, s.gone,
+    s.skipped, s.reason, s.message, s.leased_until IS NOT NULL AS leased, s.due_at <= now() AS due
 FROM rules.instance AS i
 LEFT JOIN rules.sync AS s USING (instance_id)
 WHERE i.instance_id = $1
@@ -52,6 +52,7 @@ SET fence = s.fence + 1,
     catalogued = due.under_way AND s.catalogued,
     cursor = CASE WHEN due.under_way THEN s.cursor ELSE '' END,
     repository = CASE WHEN due.under_way THEN s.repository ELSE '' END,
+    pages = CASE WHEN due.under_way THEN s.pages ELSE 0 END,
     repositories = CASE WHEN due.under_way THEN s.repositories ELSE 0 END,
     tags = CASE WHEN due.under_way THEN s.tags ELSE 0 END,
     gone = CASE WHEN due.under_way THEN s.gone ELSE 0 END,
@@ -61,7 +62,8 @@ SET fence = s.fence + 1,
     message = CASE WHEN due.under_way THEN s.message ELSE '' END
 FROM due
 WHERE s.instance_id = due.instance_id
-RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.attempts
+RETURNING s.instance_id, s.fence, s.walk, s.began_at, s.catalogued, s.cursor, s.repository, s.repositories, s.pages,
+    s.skipped, s.attempts
 
 -- name: advance_walk
 -- Writes down how far a walk has come and keeps its lease; no row when it was lost. The instance is locked first, as by
@@ -72,6 +74,7 @@ WITH owner AS MATERIALIZED (
 UPDATE rules.sync AS s
 SET leased_until = now() + make_interval(secs => $3), catalogued = $4, cursor = $5, repository = $6,
     repositories = s.repositories + $7, tags = s.tags + $8, gone = s.gone + $9, skipped = s.skipped + $10, attempts = 0,
+    pages = s.pages + $13,
     reason = CASE WHEN $11 = '' THEN s.reason ELSE $11 END, message = CASE WHEN $11 = '' THEN s.message ELSE $12 END
 FROM owner
 WHERE s.instance_id = owner.instance_id AND s.fence = $2 AND s.leased_until IS NOT NULL
@@ -94,6 +97,10 @@ RETURNING instance_id
 -- Gives an unfinished walk back at once, as if it had not been taken up.
 UPDATE rules.sync SET leased_until = NULL WHERE instance_id = $1 AND fence = $2
 
+-- name: pause_walk
+-- Gives an unfinished walk back, behind all others that are due.
+UPDATE rules.sync SET leased_until = NULL, due_at = now() WHERE instance_id = $1 AND fence = $2
+
 -- name: end_walk
 -- A walk is over; the next one is due in a while, or at once when somebody asked for one since it began.
 UPDATE rules.sync
@@ -105,6 +112,10 @@ RETURNING now() - began_at AS lasted
 -- name: mark_repository
 -- A walk found a repository that was seen before, or is seen now.
 UPDATE rules.repository SET walk = $2 WHERE repo_id = $1
+
+-- name: walked_repositories
+-- Which of some repositories a walk has found.
+SELECT repo_id FROM rules.repository WHERE repo_id = ANY($1::text[]) AND walk = $2
 
 -- name: unwalked_repositories
 -- A page of repositories that a walk has not found, by path, after a position.
@@ -120,3 +131,19 @@ DELETE FROM rules.repository AS r
 USING unnest($1::text[], $2::text[], $3::text[]) AS w (instance_id, namespace, name)
 WHERE (r.instance_id, r.namespace, r.name) = (w.instance_id, w.namespace, w.name)
 RETURNING r.repo_id
+
+-- name: orphan_rules
+-- A repository was forgotten: scheduled rules that name it, and no other that is there, begin their grace period.
+WITH orphan AS (
+    SELECT rule_id
+    FROM rules.scan_rule AS s
+    WHERE instance_id = $1 AND scope = 'REPO' AND schedule <> '' AND namespaces = ARRAY[$2::text]
+        AND $3 = ANY(repo_names)
+        AND NOT EXISTS (
+            SELECT FROM rules.repository AS r
+            WHERE r.instance_id = s.instance_id AND r.namespace = $2 AND r.name = ANY(s.repo_names)
+        )
+    ORDER BY rule_id
+    FOR NO KEY UPDATE
+)
+UPDATE rules.scan_rule AS s SET orphaned_at = $4 FROM orphan WHERE s.rule_id = orphan.rule_id

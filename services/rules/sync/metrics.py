@@ -18,6 +18,8 @@ class End(enum.Enum):
     """To its end, but some repositories could not be read, or the catalogue could not."""
     POSTPONED = "postponed"
     """The registry could not be read on: it is gone on with later."""
+    PAUSED = "paused"
+    """It was at it long enough: others come first, then it is gone on with."""
     LOST = "lost"
     """Somebody else has it, or it was switched off."""
     STOPPED = "stopped"

@@ -14,13 +14,12 @@ from services.kernel.errors import ServiceError
 from services.kernel.ids import Ids
 from services.kernel.model.access import RegistryAccess
 from services.kernel.outbox import Outbox
-from services.kernel.reasons import Reason
 from services.kernel.wakeup import Wakeups
 from services.rules.settings import RulesSettings
 from services.rules.store import RulesStore
 from services.rules.sync.metrics import End, WalkMetrics
 from services.rules.sync.store import Place, Progress, SyncStore, Walk
-from services.rules.sync.walk import OpenCatalog, Walker, WalkLost, WalkStopped
+from services.rules.sync.walk import OpenCatalog, Walker, WalkLost, WalkPaused, WalkStopped
 
 log = structlog.get_logger()
 
@@ -109,12 +108,13 @@ class Reconciler:
         except WalkStopped:
             await self._release(walk)
             return End.STOPPED
+        except WalkPaused:
+            async with self._pool.acquire() as conn, conn.transaction():
+                await self._sync.pause(conn, walk)
+                await self._sync.announce(conn)
+            return End.PAUSED
         except ServiceError as error:
             return await self._postpone(walk, error.reason, error.sentence(), error.retry_after)
-        except TimeoutError:
-            if not walker.expired:  # somebody else's deadline, such as the database's
-                raise
-            return await self._postpone(walk, Reason.REGISTRY_TIMEOUT.code, "The registry is too slow.", None)
         return await self._end(walk, whole=walker.whole)
 
     async def _end(self, walk: Walk, *, whole: bool) -> End:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import asyncpg
 
 from services.kernel.db import Connection
 from services.kernel.model.reference import RepositoryName
+from services.kernel.model.repository_id import repository_id
 from services.kernel.sql import load_queries
-from services.rules.api import Sync, SyncState
+from services.rules.api import Edition, Sync, SyncState
 
 _Q = load_queries("services.rules")
 
@@ -26,6 +28,10 @@ class Walk:
     place: Place
     repositories: int
     """Read so far."""
+    pages: int
+    """Of the catalogue, turned so far, from all its beginnings."""
+    skipped: int
+    """So far."""
     attempts: int
     """In vain so far, at this place."""
 
@@ -46,6 +52,8 @@ class Place:
 class Progress:
     """What a step of a walk came by."""
 
+    pages: int = 0
+    """Of the catalogue."""
     repositories: int = 0
     tags: int = 0
     gone: int = 0
@@ -105,6 +113,7 @@ class SyncStore:
             progress.skipped,
             progress.reason,
             progress.message,
+            progress.pages,
         )
         return held is not None
 
@@ -121,6 +130,10 @@ class SyncStore:
         """Gives a walk back at once."""
         await conn.execute(_Q["release_walk"], walk.instance_id, walk.fence)
 
+    async def pause(self, conn: Connection, walk: Walk) -> None:
+        """Gives a walk back, behind all that is due now."""
+        await conn.execute(_Q["pause_walk"], walk.instance_id, walk.fence)
+
     async def end(self, conn: Connection, walk: Walk, interval_seconds: float) -> timedelta | None:
         """Ends a walk and returns how long it lasted; None when its lease was lost."""
         lasted: timedelta | None = await conn.fetchval(
@@ -131,6 +144,18 @@ class SyncStore:
     async def mark(self, conn: Connection, repo_id: str, number: int) -> None:
         """Writes down that a walk found a repository."""
         await conn.execute(_Q["mark_repository"], repo_id, number)
+
+    async def orphan_rules(self, conn: Connection, instance_id: str, name: RepositoryName, at: datetime) -> None:
+        """Begins the grace period of scheduled rules that a forgotten repository was the last one of."""
+        await conn.execute(_Q["orphan_rules"], instance_id, name.namespace, name.name, at)
+
+    async def walked(
+        self, conn: Connection, walk: Walk, names: Sequence[RepositoryName]
+    ) -> frozenset[RepositoryName]:
+        """Returns those that the walk has found."""
+        ids = {repository_id(walk.instance_id, name): name for name in names}
+        rows = await conn.fetch(_Q["walked_repositories"], list(ids), walk.number)
+        return frozenset(ids[row["repo_id"]] for row in rows)
 
     async def unwalked(
         self, conn: Connection, walk: Walk, after: RepositoryName | None, limit: int
@@ -155,7 +180,7 @@ def _to_sync(row: asyncpg.Record) -> Sync:
         next_at=row["due_at"] if state in (SyncState.WAITING, SyncState.DELAYED) else None,
         repositories=row["repositories"],
         tags=row["tags"],
-        gone=row["gone"],
+        repositories_gone=row["gone"],
         skipped=row["skipped"],
         reason=row["reason"],
         message=row["message"],
@@ -163,7 +188,7 @@ def _to_sync(row: asyncpg.Record) -> Sync:
 
 
 def _state(row: asyncpg.Record) -> SyncState:
-    if not row["sync"]:
+    if not row["sync"] or Edition(row["edition"]) is Edition.PERSONAL:
         return SyncState.OFF
     if row["leased"] or row["due"]:
         return SyncState.RUNNING
@@ -178,5 +203,7 @@ def _to_walk(row: asyncpg.Record) -> Walk:
         began_at=row["began_at"],
         place=Place(catalogued=row["catalogued"], cursor=row["cursor"], repository=row["repository"]),
         repositories=row["repositories"],
+        pages=row["pages"],
+        skipped=row["skipped"],
         attempts=row["attempts"],
     )

@@ -37,8 +37,9 @@ class SyncSwitch:
         """Makes a walk due that begins from now on.
 
         Raises:
-            ServiceError: SYNC_OFF; INSTANCE_NOT_EXIST.
+            ServiceError: EDITION_NOT_SUPPORTED; SYNC_OFF; INSTANCE_NOT_EXIST.
         """
+        instances.checked_edition(instance)
         if not instance.sync:
             raise refusals.sync_off(instance.name)
         async with self._pool.acquire() as conn, conn.transaction():

@@ -76,6 +76,15 @@ async def test_a_personal_or_unknown_instance_is_refused() -> None:
     assert caught.value.reason == "INSTANCE_NOT_EXIST"
 
 
+async def test_tags_of_a_personal_instance_are_refused_and_its_own_records_are_not() -> None:
+    scene = Scene()
+    scene.rules.edition = Edition.PERSONAL
+    with pytest.raises(ServiceError) as caught:
+        await scene.call("/drydock.scanner.v1.ScannerService/ListTags", instance="prod")
+    assert caught.value.reason == "EDITION_NOT_SUPPORTED"
+    assert await scene.call("/drydock.scanner.v1.ScannerService/ListRemovals", instance="prod") == "answered"
+
+
 async def test_results_stay_readable_while_rules_is_away_and_it_is_not_asked_again_and_again() -> None:
     scene = Scene()
     scene.rules.failure = ServiceError(Kind.UNAVAILABLE, "PEER_UNAVAILABLE", "It cannot be reached.")

@@ -82,7 +82,9 @@ def test_rules(rule: ScanRule) -> None:
     assert convert.from_saved_rule(convert.to_rule(rule)) == rule
 
 
-@given(whole(Sync, walk=_NUMBERS, repositories=_NUMBERS, tags=_NUMBERS, gone=_NUMBERS, skipped=_NUMBERS))
+@given(
+    whole(Sync, walk=_NUMBERS, repositories=_NUMBERS, tags=_NUMBERS, repositories_gone=_NUMBERS, skipped=_NUMBERS)
+)
 def test_syncs(sync: Sync) -> None:
     assert convert.from_sync(convert.to_sync(sync)) == sync
 

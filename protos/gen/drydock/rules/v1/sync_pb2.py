@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rydock/rules/v1/sync.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x02\n\x04Sync\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\n\n\x02on\x18\x02 \x01(\x08\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.drydock.rules.v1.SyncState\x12\x0c\n\x04walk\x18\x04 \x01(\x05\x12.\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crepositories\x18\x08 \x01(\x05\x12\x0c\n\x04tags\x18\t \x01(\x05\x12\x0c\n\x04gone\x18\n \x01(\x05\x12\x0f\n\x07skipped\x18\x0b \x01(\x05\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0f\n\x07message\x18\r \x01(\t*\x83\x01\n\tSyncState\x12\x1a\n\x16SYNC_STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSYNC_STATE_OFF\x10\x01\x12\x16\n\x12SYNC_STATE_WAITING\x10\x02\x12\x16\n\x12SYNC_STATE_RUNNING\x10\x03\x12\x16\n\x12SYNC_STATE_DELAYED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x64rydock/rules/v1/sync.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x02\n\x04Sync\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\n\n\x02on\x18\x02 \x01(\x08\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.drydock.rules.v1.SyncState\x12\x0c\n\x04walk\x18\x04 \x01(\x05\x12.\n\nbegin_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tnext_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crepositories\x18\x08 \x01(\x05\x12\x0c\n\x04tags\x18\t \x01(\x05\x12\x19\n\x11repositories_gone\x18\n \x01(\x05\x12\x0f\n\x07skipped\x18\x0b \x01(\x05\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12\x0f\n\x07message\x18\r \x01(\t*\x83\x01\n\tSyncState\x12\x1a\n\x16SYNC_STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSYNC_STATE_OFF\x10\x01\x12\x16\n\x12SYNC_STATE_WAITING\x10\x02\x12\x16\n\x12SYNC_STATE_RUNNING\x10\x03\x12\x16\n\x12SYNC_STATE_DELAYED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.rules.v1.sync_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SYNCSTATE']._serialized_start=424
-  _globals['_SYNCSTATE']._serialized_end=555
+  _globals['_SYNCSTATE']._serialized_start=437
+  _globals['_SYNCSTATE']._serialized_end=568
   _globals['_SYNC']._serialized_start=83
-  _globals['_SYNC']._serialized_end=421
+  _globals['_SYNC']._serialized_end=434
 # @@protoc_insertion_point(module_scope)

@@ -67,7 +67,7 @@ class Sync(_message.Message):
     NEXT_TIME_FIELD_NUMBER: _builtins.int
     REPOSITORIES_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
-    GONE_FIELD_NUMBER: _builtins.int
+    REPOSITORIES_GONE_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
@@ -83,7 +83,7 @@ class Sync(_message.Message):
     """Repositories that it has read so far."""
     tags: _builtins.int
     """Tags that it found in them."""
-    gone: _builtins.int
+    repositories_gone: _builtins.int
     """Repositories that the registry does not know any more."""
     skipped: _builtins.int
     """Repositories that could not be read: nothing of them is taken for deleted."""
@@ -117,14 +117,14 @@ class Sync(_message.Message):
         next_time: _timestamp_pb2.Timestamp | None = ...,
         repositories: _builtins.int = ...,
         tags: _builtins.int = ...,
-        gone: _builtins.int = ...,
+        repositories_gone: _builtins.int = ...,
         skipped: _builtins.int = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "next_time", b"next_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "gone", b"gone", "instance_id", b"instance_id", "message", b"message", "next_time", b"next_time", "on", b"on", "reason", b"reason", "repositories", b"repositories", "skipped", b"skipped", "state", b"state", "tags", b"tags", "walk", b"walk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "instance_id", b"instance_id", "message", b"message", "next_time", b"next_time", "on", b"on", "reason", b"reason", "repositories", b"repositories", "repositories_gone", b"repositories_gone", "skipped", b"skipped", "state", b"state", "tags", b"tags", "walk", b"walk"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
