@@ -26,5 +26,9 @@ class GatewaySettings(BaseSettings):
     """From the first byte of a webhook to its answer."""
     pull_seconds: float = Field(default=60.0, ge=0, le=86400)
     """Pulls of the same tag or digest within so long are told once: how exact last-pulled times are."""
+    calls_per_second: float = Field(default=0.0, ge=0)
+    """How many calls each key may make of one process, on average; 0 for no limit."""
+    calls_burst: int = Field(default=0, ge=0)
+    """How many it may make at once; a second's worth when less than that."""
     grace_seconds: float = Field(default=10.0, gt=0, le=300)
     """How long calls under way may go on once the process stops."""

@@ -17,6 +17,10 @@ from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
+from services.gateway.rates import Rates
+from services.gateway.reach.limits import Reach
+from services.gateway.reach.rules import RulesInReach
+from services.gateway.reach.scanner import ScannerInReach
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
@@ -61,7 +65,8 @@ async def server(
         return (await rules.get_instance(instance)).instance_id
 
     store = GatewayStore()
-    checker = TokenChecker(pool, store, clock)
+    rates = Rates(clock, per_second=settings.calls_per_second, burst=settings.calls_burst)
+    checker = TokenChecker(pool, store, clock, rates)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
     publisher = EventPublisher(
         pool=pool,
@@ -71,12 +76,15 @@ async def server(
         metrics=WebhookMetrics(ground.registry),
         pull_seconds=settings.pull_seconds,
     )
-    editions = Editions(rules, clock)
+    reach = Reach(rules)
+    rules_in_reach = RulesInReach(rules, reach)
+    scanner_in_reach = ScannerInReach(scanner, rules_in_reach, reach)
+    editions = Editions(rules_in_reach, clock)
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, rules, clock)
     services = public_services(
-        rules=rules,
-        scanner=scanner,
+        rules=rules_in_reach,
+        scanner=scanner_in_reach,
         notifier=notifier,
         admin=keys,
         letters=DeadLetters(ground.bus),

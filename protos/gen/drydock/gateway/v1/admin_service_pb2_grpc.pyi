@@ -39,6 +39,10 @@ class AdminServiceStub:
     """Lists keys by creation, without their tokens."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]
     """Revokes a key for good; calls with it are refused within two seconds."""
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]
+    """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
+    overlap is over; what was left of an earlier rotation ends at once.
+    """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
     GetDeadLetter: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetDeadLetterRequest, _admin_service_pb2.GetDeadLetterResponse]
@@ -63,6 +67,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists keys by creation, without their tokens."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Revokes a key for good; calls with it are refused within two seconds."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
+    overlap is over; what was left of an earlier rotation ends at once.
+    """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
     GetDeadLetter: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetDeadLetterRequest, _admin_service_pb2.GetDeadLetterResponse]  # type: ignore[assignment]
@@ -102,6 +110,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RevokeKeyResponse, _abc.Awaitable[_admin_service_pb2.RevokeKeyResponse]]:
         """Revokes a key for good; calls with it are refused within two seconds."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _admin_service_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RotateKeyResponse, _abc.Awaitable[_admin_service_pb2.RotateKeyResponse]]:
+        """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
+        overlap is over; what was left of an earlier rotation ends at once.
+        """
 
     @_abc_1.abstractmethod
     def ListDeadLetters(
