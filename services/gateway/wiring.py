@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import grpc
 import structlog
@@ -21,8 +22,10 @@ from services.gateway.rates import Rates
 from services.gateway.reach.limits import Reach
 from services.gateway.reach.rules import RulesInReach
 from services.gateway.reach.scanner import ScannerInReach
+from services.gateway.retention import agings
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
+from services.gateway.tls import DoorTls, open_tls
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.address import WebhookAddress
 from services.gateway.webhooks.distribution import DistributionWebhook
@@ -30,6 +33,7 @@ from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
+from services.kernel.retention import Retention, every
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.webserver import serve_http
@@ -38,6 +42,10 @@ from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
 
 log = structlog.get_logger()
+
+_PLAINTEXT_HINT = (
+    "Set DRYDOCK_GATEWAY_TLS_CERT_FILE and …_KEY_FILE; or put a TLS proxy in front, and listen on loopback."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +65,7 @@ async def server(
     """Opens the doors and yields where they are; they close as soon as the process is stopping.
 
     Raises:
-        ServiceError: ADDRESS_NOT_AVAILABLE.
+        ServiceError: ADDRESS_NOT_AVAILABLE; TLS_INCOMPLETE, TLS_FILE_UNREADABLE, TLS_FILE_INVALID.
     """
     process, pool, clock, ids = ground.process, ground.pool, ground.clock, ground.ids
 
@@ -101,14 +109,29 @@ async def server(
     webhook = DistributionWebhook(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
-    app = http_app(distribution=webhook, ids=ids)
+    app = http_app(distribution=webhook, ids=ids, max_request_bytes=settings.max_request_bytes)
     plan = _Plan(
         settings=settings,
         services=services,
         interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
         app=app,
         webhooks=webhooks,
+        tls=open_tls(settings),
     )
+    if plan.tls is not None:
+        process.start("gateway.certificates", plan.tls.watch(process.stopping))
+    retention = Retention(
+        "gateway",
+        agings(settings),
+        pool=pool,
+        clock=clock,
+        batch=settings.cleanup_batch,
+        registry=ground.registry,
+    )
+    cleaning = every(
+        settings.cleanup_interval_seconds, retention.clean, process.stopping, name="gateway.retention"
+    )
+    process.start("gateway.retention", cleaning)
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
     part = process.readiness.add("gateway")
     grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
@@ -126,23 +149,42 @@ class _Plan:
     """The outermost first."""
     app: Starlette
     webhooks: WebhookAddress
+    tls: DoorTls | None
 
 
 @asynccontextmanager
 async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
     """Opens both doors and yields where: gRPC, HTTP."""
     listen, grace = plan.settings, plan.settings.grace_seconds
-    async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
-        plan.webhooks.opened(http_address)  # before anybody can ask for it
+    tls = plan.tls
+    context = tls.http_context() if tls is not None else None
+    async with serve_http(plan.app, listen.http_listen, grace_seconds=grace, tls=context) as http_address:
+        plan.webhooks.opened(http_address, tls=tls is not None)  # before anybody can ask for it
         async with serve(
-            listen.grpc_listen, plan.services, interceptors=plan.interceptors, grace_seconds=grace
+            listen.grpc_listen,
+            plan.services,
+            interceptors=plan.interceptors,
+            grace_seconds=grace,
+            credentials=tls.grpc_credentials() if tls is not None else None,
+            max_request_bytes=listen.max_request_bytes,
         ) as grpc_door:
-            _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
+            if tls is None:
+                _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
             yield grpc_door.address, http_address
 
 
+def describe_doors(settings: GatewaySettings, now: datetime) -> str:
+    """Says where the doors would be, and what they would speak.
+
+    Raises:
+        ServiceError: what is wrong with the certificates.
+    """
+    tls = open_tls(settings)
+    return f"{settings.grpc_listen} and {settings.http_listen}, {tls.describe(now) if tls else 'plain text'}"
+
+
 def _warn_of_plaintext(**doors: str) -> None:
-    """Says once which doors take bearer tokens in clear from other machines; TLS is a proxy's work."""
+    """Says once which doors take bearer tokens in clear from other machines."""
     exposed = {name: at for name, at in doors.items() if not is_loopback(at.rpartition(":")[0])}
     if exposed:
-        log.warning("door.plaintext", **exposed, hint="Put a TLS proxy in front, and listen on loopback.")
+        log.warning("door.plaintext", **exposed, hint=_PLAINTEXT_HINT)

@@ -133,8 +133,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditRecords(self, request, context):
-        """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-        read, whether it was refused or not.
+        """Lists who changed what, newest first: every call that does not only read, whether it was refused or not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

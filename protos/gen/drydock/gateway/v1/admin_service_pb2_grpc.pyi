@@ -52,9 +52,7 @@ class AdminServiceStub:
     have handled it already know it by the id inside. The letter itself stays until its topic's retention ends.
     """
     ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]
-    """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-    read, whether it was refused or not.
-    """
+    """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -80,9 +78,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     have handled it already know it by the id inside. The letter itself stays until its topic's retention ends.
     """
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
-    """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-    read, whether it was refused or not.
-    """
+    """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService answers for who may call, for who did what, and for dead letters."""
@@ -153,8 +149,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListAuditRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListAuditRecordsResponse, _abc.Awaitable[_admin_service_pb2.ListAuditRecordsResponse]]:
-        """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-        read, whether it was refused or not.
-        """
+        """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
