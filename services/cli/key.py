@@ -33,7 +33,9 @@ class Role(enum.Enum):
 
 @app.command(
     epilog=examples(
-        "drydock key create ci --role client", "drydock key create registry --role webhook --instance prod"
+        "drydock key create ci --role client",
+        "drydock key create sdk --role client --access-key",
+        "drydock key create registry --role webhook --instance prod",
     )
 )
 def create(
@@ -43,6 +45,9 @@ def create(
     instance: Annotated[
         str, typer.Option(metavar="INSTANCE", help="The instance of a webhook key; refused for other roles.")
     ] = "",
+    access_key: Annotated[
+        bool, typer.Option("--access-key", help="Also make an access key: id and secret, for the SDKs of ACR.")
+    ] = False,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
@@ -52,9 +57,13 @@ def create(
     async def work(client: Client) -> Record:
         from drydock.gateway.v1 import admin_service_pb2 as pb
 
-        request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.name}"), instance=instance)
+        request = pb.CreateKeyRequest(
+            name=name, role=pb.Role.Value(f"ROLE_{role.name}"), instance=instance, access_key=access_key
+        )
         answer = await client.admin.CreateKey(request)
         facts = {**to_record(answer.key), "token": answer.token}
+        if answer.access_key_id:
+            facts |= {"access_key_id": answer.access_key_id, "access_key_secret": answer.access_key_secret}
         return {**facts, "webhook_url": answer.webhook_url} if answer.webhook_url else facts
 
     shown(work, server=server, data=data, output=output)

@@ -36,18 +36,29 @@ class Key:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """Another way to prove a key, for callers that sign: the id is sent, the secret never is."""
+
+    access_key_id: str
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedKey:
-    """A new key with its token, which is never seen again."""
+    """A new key with its token, and its access key where one was asked for: neither is ever seen again."""
 
     key: Key
     token: str = dataclasses.field(repr=False)
+    access_key: AccessKey | None = None
 
 
 class AdminApi(Protocol):
     """Access keys. Errors: KEY_NOT_EXIST, KEY_ALREADY_EXIST, INVALID_*."""
 
-    async def create_key(self, *, name: str, role: Role, instance: str = "") -> IssuedKey:
-        """Makes a key; a WEBHOOK key needs an instance (id or name), the others refuse one.
+    async def create_key(
+        self, *, name: str, role: Role, instance: str = "", access_key: bool = False
+    ) -> IssuedKey:
+        """Makes a key; a WEBHOOK key needs an instance (id or name) and has no access key, the others refuse one.
 
         Raises:
             ServiceError: INSTANCE_NOT_EXIST.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.gateway.api import Key, Role
 from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
 from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
@@ -22,17 +23,25 @@ class BearerGuard:
         Raises:
             ServiceError: TOKEN_MISSING or TOKEN_UNKNOWN (UNAUTHENTICATED), ROLE_INSUFFICIENT (PERMISSION_DENIED).
         """
-        least = MINIMAL_ROLES.get(method)
-        if least is Open.OPEN:
+        if MINIMAL_ROLES.get(method) is Open.OPEN:
             return
-        key = await self._checker.check(bearer_in(metadata))
-        if least is not None and suffices(key.role, least):
-            call_context.act_for(key.name)
-            return
-        needed = f"the role {least.value.lower()}" if least is not None else "a role that nobody has"
-        raise ServiceError(
-            Kind.PERMISSION_DENIED,
-            "ROLE_INSUFFICIENT",
-            f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
-            hint="Use a key with that role.",
-        )
+        authorize(await self._checker.check(bearer_in(metadata)), method)
+
+
+def authorize(key: Key, method: str) -> None:
+    """Returns when a key may call a method, and notes for whom the call is answered.
+
+    Raises:
+        ServiceError: ROLE_INSUFFICIENT (PERMISSION_DENIED).
+    """
+    least = MINIMAL_ROLES.get(method)
+    if isinstance(least, Role) and suffices(key.role, least):
+        call_context.act_for(key.name)
+        return
+    needed = f"the role {least.value.lower()}" if isinstance(least, Role) else "a role that nobody has"
+    raise ServiceError(
+        Kind.PERMISSION_DENIED,
+        "ROLE_INSUFFICIENT",
+        f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
+        hint="Use a key with that role.",
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio.to_thread
 import structlog
 
+from services.gateway.access_keys import AccessKeys
 from services.gateway.api import IssuedKey, Key, Role
 from services.gateway.store import GatewayStore
 from services.gateway.tokenfile import read_token, write_token
@@ -40,6 +41,7 @@ class Keys:
         pool: Pool,
         store: GatewayStore,
         checker: TokenChecker,
+        access_keys: AccessKeys,
         find_instance: FindInstance,
         clock: Clock,
         ids: Ids,
@@ -47,16 +49,21 @@ class Keys:
         self._pool = pool
         self._store = store
         self._checker = checker
+        self._access_keys = access_keys
         self._find_instance = find_instance
         self._clock = clock
         self._ids = ids
 
-    async def create_key(self, *, name: str, role: Role, instance: str = "") -> IssuedKey:
+    async def create_key(
+        self, *, name: str, role: Role, instance: str = "", access_key: bool = False
+    ) -> IssuedKey:
         """Makes a key; see AdminApi."""
         _check_name(name)
+        if access_key and role is Role.WEBHOOK:
+            raise invalid("INVALID_ACCESS_KEY", "A webhook key has no access key.", field="access_key")
         key = self._new_key(name, role, await self._bind(role, instance))
         token = mint_token()
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, conn.transaction():
             if not await self._store.insert_key(conn, key, hash_token(token)):
                 raise ServiceError(
                     Kind.ALREADY_EXISTS,
@@ -65,8 +72,9 @@ class Keys:
                     hint="Choose another name, or revoke the old key first.",
                     field="name",
                 )
+            issued = await self._access_keys.issue(conn, key) if access_key else None
         log.info("key.created", key_id=key.key_id, role=role.value, instance_id=key.instance_id)
-        return IssuedKey(key=key, token=token)
+        return IssuedKey(key=key, token=token, access_key=issued)
 
     async def list_keys(self, *, page_size: int = 0, page_token: str = "") -> Page[Key]:
         """Lists living keys, oldest first."""
@@ -90,6 +98,7 @@ class Keys:
                 "KEY_NOT_EXIST", f"There is no living key {key[:80]!r}.", hint="`drydock key list` shows them."
             )
         self._checker.forget(digest)
+        self._access_keys.forget_all()
         log.info("key.revoked", key=key)
 
     async def bootstrap_admin(self, path: Path) -> None:

@@ -28,10 +28,18 @@ class AdminServicer(rpc.AdminServiceServicer):
     async def CreateKey(self, request: pb.CreateKeyRequest, context: object) -> pb.CreateKeyResponse:
         """Creates a key and returns its token, and for a registry's key where it delivers."""
         issued = await self._api.create_key(
-            name=request.name, role=from_role(request.role), instance=request.instance
+            name=request.name,
+            role=from_role(request.role),
+            instance=request.instance,
+            access_key=request.access_key,
         )
+        access_key = issued.access_key
         return pb.CreateKeyResponse(
-            key=to_key(issued.key), token=issued.token, webhook_url=self._webhooks.of(issued.key.instance_id)
+            key=to_key(issued.key),
+            token=issued.token,
+            webhook_url=self._webhooks.of(issued.key.instance_id),
+            access_key_id=access_key.access_key_id if access_key else "",
+            access_key_secret=access_key.secret if access_key else "",
         )
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: object) -> pb.ListKeysResponse:

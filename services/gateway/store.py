@@ -1,4 +1,4 @@
-"""The gateway's rows: keys, the audit log and the counter of image events."""
+"""The gateway's rows: keys, used nonces, the audit log and the counter of image events."""
 
 from __future__ import annotations
 
@@ -50,6 +50,28 @@ class GatewayStore:
         """Revokes by id or name; returns the hash, None when no living key is called that."""
         revoked: bytes | None = await conn.fetchval(self._queries["revoke_key"], key, at)
         return revoked
+
+    async def insert_access_key(
+        self, conn: Connection, access_key_id: str, key: Key, secret_sealed: bytes
+    ) -> None:
+        """Saves the access key of a key."""
+        await conn.execute(
+            self._queries["insert_access_key"], access_key_id, key.key_id, secret_sealed, key.created_at
+        )
+
+    async def find_access_key(self, conn: Connection, access_key_id: str) -> tuple[Key, bytes] | None:
+        """Returns the living key of an access key together with the sealed secret."""
+        row = await conn.fetchrow(self._queries["find_access_key"], access_key_id)
+        return (_to_key(row), row["secret_sealed"]) if row is not None else None
+
+    async def use_nonce(self, conn: Connection, nonce_sha256: bytes, forget_at: datetime) -> bool:
+        """Notes that a nonce is used; False when it was before."""
+        return await conn.fetchval(self._queries["use_nonce"], nonce_sha256, forget_at) is not None
+
+    async def forget_nonces(self, conn: Connection, before: datetime, limit: int) -> int:
+        """Deletes nonces that are not needed after this moment, at most so many; returns how many."""
+        status = await conn.execute(self._queries["forget_nonces"], before, limit)
+        return int(status.rpartition(" ")[2])
 
     async def insert_audit(self, conn: Connection, act: Act, at: datetime) -> int:
         """Notes an act, and returns the record's id."""

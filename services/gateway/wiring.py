@@ -10,6 +10,11 @@ import grpc
 import structlog
 from starlette.applications import Starlette
 
+from services.gateway.access_keys import AccessKeys
+from services.gateway.acr.caller import Callers
+from services.gateway.acr.door import SERVICE, AcrDoor
+from services.gateway.acr.nonces import Nonces
+from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.audit import AuditInterceptor, AuditLog
 from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
@@ -26,14 +31,19 @@ from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
+from services.kernel.retention import every
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
+from services.kernel.secrets import SecretBox
 from services.kernel.webserver import serve_http
 from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
 
 log = structlog.get_logger()
+
+_NONCES_SECONDS = 60.0
+"""Between two looks at nonces that can be forgotten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +58,13 @@ class Doors:
 
 @asynccontextmanager
 async def server(
-    ground: Ground, *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, settings: GatewaySettings
+    ground: Ground,
+    *,
+    rules: RulesApi,
+    scanner: ScannerApi,
+    notifier: NotifierApi,
+    box: SecretBox,
+    settings: GatewaySettings,
 ) -> AsyncIterator[Doors]:
     """Opens the doors and yields where they are; they close as soon as the process is stopping.
 
@@ -62,7 +78,16 @@ async def server(
 
     store = GatewayStore()
     checker = TokenChecker(pool, store, clock)
-    keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
+    access_keys = AccessKeys(pool=pool, store=store, box=box, clock=clock)
+    keys = Keys(
+        pool=pool,
+        store=store,
+        checker=checker,
+        access_keys=access_keys,
+        find_instance=find_instance,
+        clock=clock,
+        ids=ids,
+    )
     publisher = EventPublisher(
         pool=pool,
         store=store,
@@ -74,14 +99,15 @@ async def server(
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, rules, clock)
+    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
     services = public_services(
+        acr=acr,
         rules=rules,
         scanner=scanner,
         notifier=notifier,
         admin=keys,
         letters=DeadLetters(ground.bus),
         audit=audit,
-        editions=editions,
         webhooks=webhooks,
     )
     interceptor = CallInterceptor(
@@ -93,15 +119,26 @@ async def server(
     webhook = DistributionWebhook(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
-    app = http_app(distribution=webhook, ids=ids)
+    nonces = Nonces(pool, store, clock)
+    noted = AuditInterceptor(audit)
+    acr_door = AcrDoor(
+        {
+            name: noted.noted(f"/{SERVICE.full_name}/{name}", getattr(acr, name))
+            for name in SERVICE.methods_by_name
+        },
+        Callers(access_keys=access_keys, checker=checker, nonces=nonces),
+        deadline_seconds=settings.call_deadline_seconds,
+    )
+    app = http_app(acr=acr_door, distribution=webhook, ids=ids)
     plan = _Plan(
         settings=settings,
         services=services,
-        interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
+        interceptors=(interceptor, EditionInterceptor(editions, clock), noted),
         app=app,
         webhooks=webhooks,
     )
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
+    process.start("gateway.nonces", every(_NONCES_SECONDS, nonces.forget, process.stopping, name="gateway.nonces"))
     part = process.readiness.add("gateway")
     grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
     part.set(True)

@@ -105,22 +105,26 @@ class CreateKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name. REQUIRED."""
     role: Global___Role.ValueType
     """Role. REQUIRED."""
     instance: _builtins.str
     """Id or name of the instance; REQUIRED for WEBHOOK, refused for others."""
+    access_key: _builtins.bool
+    """Also makes an access key, for callers that sign: the reference's SDKs. Refused for WEBHOOK. OPTIONAL."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         role: Global___Role.ValueType = ...,
         instance: _builtins.str = ...,
+        access_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "name", b"name", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key", "instance", b"instance", "name", b"name", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -135,10 +139,16 @@ class CreateKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_ID_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_SECRET_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """What the bearer sends as `Authorization: Bearer …`."""
     webhook_url: _builtins.str
     """Where the bearer of a WEBHOOK key delivers, as registries reach it; empty for other roles."""
+    access_key_id: _builtins.str
+    """Id of the access key, where one was asked for."""
+    access_key_secret: _builtins.str
+    """Its secret: what the bearer signs with, and never sends."""
     @_builtins.property
     def key(self) -> Global___Key:
         """The key."""
@@ -149,10 +159,12 @@ class CreateKeyResponse(_message.Message):
         key: Global___Key | None = ...,
         token: _builtins.str = ...,
         webhook_url: _builtins.str = ...,
+        access_key_id: _builtins.str = ...,
+        access_key_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key_id", b"access_key_id", "access_key_secret", b"access_key_secret", "key", b"key", "token", b"token", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
