@@ -14,7 +14,7 @@ from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, Outpu
 from services.cli.output import Output, Record, to_record
 
 if TYPE_CHECKING:
-    from drydock.gateway.v1.admin_service_pb2 import Key
+    from drydock.gateway.v1.admin_service_pb2 import CreateKeyResponse, Key, RotateKeyResponse
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,7 @@ class Role(enum.Enum):
     epilog=examples(
         "drydock key create ci --role client --instance prod --expires 90d",
         "drydock key create team-a --role viewer --instance prod/team-a --instance prod/team-a/tools",
+        "drydock key create sdk --role client --access-key",
         "drydock key create registry --role webhook --instance prod",
     )
 )
@@ -55,6 +56,9 @@ def create(
             help="What the key is limited to; again for more. A webhook key needs its one instance.",
         ),
     ] = None,
+    access_key: Annotated[
+        bool, typer.Option("--access-key", help="Also make an access key: id and secret, for the SDKs of ACR.")
+    ] = False,
     expires: Annotated[
         float | None,
         typer.Option(
@@ -70,7 +74,7 @@ def create(
     async def work(client: Client) -> Record:
         from drydock.gateway.v1 import admin_service_pb2 as pb
 
-        request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.name}"))
+        request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.name}"), access_key=access_key)
         scopes = _by_instance(instance or [])
         if role is Role.WEBHOOK and len(scopes) == 1 and not any(scopes.values()):
             request.instance = next(iter(scopes))
@@ -80,7 +84,7 @@ def create(
         if expires is not None:
             request.lifetime.FromNanoseconds(int(expires * 1e9))
         answer = await client.admin.CreateKey(request)
-        facts = {**to_record(answer.key), "token": answer.token}
+        facts = _with_secrets(answer)
         return {**facts, "webhook_url": answer.webhook_url} if answer.webhook_url else facts
 
     shown(work, server=server, data=data, output=output)
@@ -125,7 +129,10 @@ def rotate(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Gives a key another token and prints it, this once; the one that it has ends after the overlap."""
+    """Gives a key another token, and another access key if it has one, and prints them, this once.
+
+    What it has ends after the overlap.
+    """
 
     async def work(client: Client) -> Record:
         from drydock.gateway.v1.admin_service_pb2 import RotateKeyRequest
@@ -133,7 +140,7 @@ def rotate(
         request = RotateKeyRequest(key=key)
         request.overlap.FromNanoseconds(int(overlap * 1e9))
         answer = await client.admin.RotateKey(request)
-        return {**to_record(answer.key), "token": answer.token}
+        return _with_secrets(answer)
 
     shown(work, server=server, data=data, output=output)
 
@@ -154,6 +161,13 @@ def revoke(
         return to_record(await client.admin.RevokeKey(RevokeKeyRequest(key=key)))
 
     shown(work, server=server, data=data, output=output)
+
+
+def _with_secrets(answer: CreateKeyResponse | RotateKeyResponse) -> dict[str, object]:
+    facts = {**to_record(answer.key), "token": answer.token}
+    if answer.access_key_id:
+        facts |= {"access_key_id": answer.access_key_id, "access_key_secret": answer.access_key_secret}
+    return facts
 
 
 def _by_instance(scopes: Sequence[str]) -> dict[str, list[str]]:

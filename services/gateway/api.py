@@ -59,11 +59,20 @@ class KeyScope:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AccessKey:
+    """Another way to prove a key, for callers that sign: the id is sent, the secret never is."""
+
+    access_key_id: str
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedKey:
-    """A key with a new token, which is never seen again."""
+    """A key with a new token, and with an access key where it has one: neither is ever seen again."""
 
     key: Key
     token: str = dataclasses.field(repr=False)
+    access_key: AccessKey | None = None
 
 
 class AdminApi(Protocol):
@@ -75,10 +84,11 @@ class AdminApi(Protocol):
         name: str,
         role: Role,
         instance: str = "",
+        access_key: bool = False,
         scopes: Sequence[KeyScope] = (),
         lifetime: timedelta | None = None,
     ) -> IssuedKey:
-        """Makes a key; a WEBHOOK key needs an instance (id or name), an ADMIN key cannot be limited.
+        """Makes a key; a WEBHOOK key needs an instance (id or name) and has no access key; an ADMIN key no limits.
 
         Raises:
             ServiceError: INSTANCE_NOT_EXIST.

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import anyio.to_thread
 import structlog
 
+from services.gateway.access_keys import AccessKeys
 from services.gateway.api import IssuedKey, Key, KeyScope, Role
 from services.gateway.store import GatewayStore
 from services.gateway.tokenfile import read_token, write_token
@@ -47,6 +48,7 @@ class Keys:
         pool: Pool,
         store: GatewayStore,
         checker: TokenChecker,
+        access_keys: AccessKeys,
         find_instance: FindInstance,
         clock: Clock,
         ids: Ids,
@@ -54,6 +56,7 @@ class Keys:
         self._pool = pool
         self._store = store
         self._checker = checker
+        self._access_keys = access_keys
         self._find_instance = find_instance
         self._clock = clock
         self._ids = ids
@@ -64,12 +67,15 @@ class Keys:
         name: str,
         role: Role,
         instance: str = "",
+        access_key: bool = False,
         scopes: Sequence[KeyScope] = (),
         lifetime: timedelta | None = None,
     ) -> IssuedKey:
         """Makes a key; see AdminApi."""
         _check_name(name)
         _check_span("lifetime", lifetime, timedelta(seconds=1), _LONGEST_LIFE)
+        if access_key and role is Role.WEBHOOK:
+            raise invalid("INVALID_ACCESS_KEY", "A webhook key has no access key.", field="access_key")
         if role is not Role.WEBHOOK and instance:
             scopes = (*scopes, KeyScope(instance=instance))
         key = self._new_key(
@@ -80,7 +86,7 @@ class Keys:
             lifetime=lifetime,
         )
         token = mint_token()
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, conn.transaction():
             if not await self._store.insert_key(conn, key, hash_token(token)):
                 raise ServiceError(
                     Kind.ALREADY_EXISTS,
@@ -89,8 +95,9 @@ class Keys:
                     hint="Choose another name, or revoke the old key first.",
                     field="name",
                 )
+            issued = await self._access_keys.issue(conn, key) if access_key else None
         log.info("key.created", key_id=key.key_id, role=role.value, instances=list(key.limits))
-        return IssuedKey(key=key, token=token)
+        return IssuedKey(key=key, token=token, access_key=issued)
 
     async def list_keys(self, *, page_size: int = 0, page_token: str = "") -> Page[Key]:
         """Lists living keys, oldest first."""
@@ -110,27 +117,30 @@ class Keys:
         return Page(items=items, next_token=token)
 
     async def rotate_key(self, key: str, *, overlap: timedelta | None = None) -> IssuedKey:
-        """Gives a key another token; see AdminApi."""
+        """Gives a key other secrets; see AdminApi."""
         overlap = _OVERLAP if overlap is None else overlap
         _check_span("overlap", overlap, timedelta(0), _LONGEST_OVERLAP)
-        token, now, rotated = mint_token(), self._clock.now(), None
-        if _NAME.fullmatch(key):
-            async with self._pool.acquire() as conn, conn.transaction():
-                rotated = await self._store.rotate_key(conn, key, hash_token(token), now, now + overlap)
-                if rotated is not None and rotated[0].name == _ADMIN:
-                    raise _of_token_file()
-        if rotated is None:
+        if not _NAME.fullmatch(key):  # ids have the form of a name, too
             raise _no_key(key)
-        self._forget(rotated[1])
-        log.info("key.rotated", key_id=rotated[0].key_id, overlap_seconds=overlap.total_seconds())
-        return IssuedKey(key=rotated[0], token=token)
+        token, now = mint_token(), self._clock.now()
+        async with self._pool.acquire() as conn, conn.transaction():
+            rotated = await self._store.rotate_key(conn, key, hash_token(token), now, now + overlap)
+            if rotated is None:
+                raise _no_key(key)
+            kept, hashes = rotated
+            if kept.name == _ADMIN:
+                raise _of_token_file()
+            access_key = await self._access_keys.replace(conn, kept, now + overlap)
+        self._forget(hashes)
+        log.info("key.rotated", key_id=kept.key_id, overlap_seconds=overlap.total_seconds())
+        return IssuedKey(key=kept, token=token, access_key=access_key)
 
     async def revoke_key(self, key: str) -> None:
         """Revokes a key by id or name; see AdminApi."""
-        hashes: tuple[bytes, ...] = ()
-        if _NAME.fullmatch(key):  # ids have the form of a name, too
-            async with self._pool.acquire() as conn:
-                hashes = await self._store.revoke_key(conn, key, self._clock.now())
+        if not _NAME.fullmatch(key):
+            raise _no_key(key)
+        async with self._pool.acquire() as conn:
+            hashes = await self._store.revoke_key(conn, key, self._clock.now())
         if not hashes:
             raise _no_key(key)
         self._forget(hashes)
@@ -236,6 +246,7 @@ class Keys:
     def _forget(self, hashes: Sequence[bytes]) -> None:
         for digest in hashes:
             self._checker.forget(digest)
+        self._access_keys.forget_all()
 
 
 def _check_name(name: str) -> None:

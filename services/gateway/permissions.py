@@ -29,6 +29,8 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _ACR + "GetRepoTagScanStatus": Role.VIEWER,
         _ACR + "GetRepoTagScanSummary": Role.VIEWER,
         _ACR + "ListRepoTagScanResult": Role.VIEWER,
+        _ACR + "ListScanBaselineByTask": Role.VIEWER,
+        _ACR + "ListScanMaliciousFileByTask": Role.VIEWER,
         _ACR + "CreateScanRule": Role.OPERATOR,
         _ACR + "GetScanRule": Role.VIEWER,
         _ACR + "ListScanRule": Role.VIEWER,

@@ -35,9 +35,15 @@ class AdminServicer(rpc.AdminServiceServicer):
             instance=request.instance,
             scopes=from_scopes(request.scopes),
             lifetime=from_span(request.lifetime, "lifetime") if request.HasField("lifetime") else None,
+            access_key=request.access_key,
         )
+        access_key = issued.access_key
         return pb.CreateKeyResponse(
-            key=to_key(issued.key), token=issued.token, webhook_url=self._webhooks.of(issued.key.instance_id)
+            key=to_key(issued.key),
+            token=issued.token,
+            webhook_url=self._webhooks.of(issued.key.instance_id),
+            access_key_id=access_key.access_key_id if access_key else "",
+            access_key_secret=access_key.secret if access_key else "",
         )
 
     async def ListKeys(self, request: pb.ListKeysRequest, context: object) -> pb.ListKeysResponse:
@@ -46,10 +52,16 @@ class AdminServicer(rpc.AdminServiceServicer):
         return pb.ListKeysResponse(keys=[to_key(key) for key in page.items], next_page_token=page.next_token)
 
     async def RotateKey(self, request: pb.RotateKeyRequest, context: object) -> pb.RotateKeyResponse:
-        """Gives a key another token."""
+        """Gives a key other secrets."""
         overlap = from_span(request.overlap, "overlap") if request.HasField("overlap") else None
         issued = await self._api.rotate_key(request.key, overlap=overlap)
-        return pb.RotateKeyResponse(key=to_key(issued.key), token=issued.token)
+        access_key = issued.access_key
+        return pb.RotateKeyResponse(
+            key=to_key(issued.key),
+            token=issued.token,
+            access_key_id=access_key.access_key_id if access_key else "",
+            access_key_secret=access_key.secret if access_key else "",
+        )
 
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: object) -> pb.RevokeKeyResponse:
         """Revokes a key."""

@@ -1,4 +1,4 @@
-"""The gateway's rows: keys, the audit log and the counter of image events."""
+"""The gateway's rows: keys, used nonces, the audit log and the counter of image events."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from services.kernel.sql import load_queries
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FoundKey:
-    """A key, as a hash opened it."""
+    """A key, as a token or an access key opened it."""
 
     key: Key
-    sha256: bytes
-    """The hash as saved."""
+    proof: bytes
+    """The token's hash as saved, or the access key's sealed secret."""
     ends_at: datetime | None
-    """When the hash opens it no more; None for never."""
+    """When it opens it no more; None for never."""
 
 
 class GatewayStore:
@@ -49,7 +49,7 @@ class GatewayStore:
     async def find_living_key(self, conn: Connection, token_sha256: bytes, now: datetime) -> FoundKey | None:
         """Returns the key that a hash opens now."""
         row = await conn.fetchrow(self._queries["find_living_key"], token_sha256, now)
-        return FoundKey(key=_to_key(row), sha256=row["matched"], ends_at=row["ends_at"]) if row else None
+        return FoundKey(key=_to_key(row), proof=row["matched"], ends_at=row["ends_at"]) if row else None
 
     async def was_spent(self, conn: Connection, token_sha256: bytes, now: datetime) -> bool:
         """Tells whether a hash was that of a key, and opens it no more or not for long."""
@@ -75,6 +75,30 @@ class GatewayStore:
         """Revokes by id or name; returns its hashes, none when no living key is called that."""
         row = await conn.fetchrow(self._queries["revoke_key"], key, at)
         return _hashes(row["token_sha256"], row["previous_sha256"]) if row else ()
+
+    async def insert_access_key(
+        self, conn: Connection, access_key_id: str, key: Key, secret_sealed: bytes, now: datetime
+    ) -> None:
+        """Saves an access key of a key."""
+        await conn.execute(self._queries["insert_access_key"], access_key_id, key.key_id, secret_sealed, now)
+
+    async def find_access_key(self, conn: Connection, access_key_id: str, now: datetime) -> FoundKey | None:
+        """Returns the key that an access key opens now, with the sealed secret."""
+        row = await conn.fetchrow(self._queries["find_access_key"], access_key_id, now)
+        return FoundKey(key=_to_key(row), proof=row["secret_sealed"], ends_at=row["ends_at"]) if row else None
+
+    async def end_access_keys(self, conn: Connection, key_id: str, now: datetime, until: datetime) -> bool:
+        """Has the access key of a key end then, and one before it now; False where the key never had one."""
+        return bool(await conn.fetchval(self._queries["end_access_keys"], key_id, now, until))
+
+    async def use_nonce(self, conn: Connection, nonce_sha256: bytes, forget_at: datetime) -> bool:
+        """Notes that a nonce is used; False when it was before."""
+        return await conn.fetchval(self._queries["use_nonce"], nonce_sha256, forget_at) is not None
+
+    async def forget_nonces(self, conn: Connection, before: datetime, limit: int) -> int:
+        """Deletes nonces that are not needed after this moment, at most so many; returns how many."""
+        status = await conn.execute(self._queries["forget_nonces"], before, limit)
+        return int(status.rpartition(" ")[2])
 
     async def insert_audit(self, conn: Connection, act: Act, at: datetime) -> int:
         """Notes an act, and returns the record's id."""

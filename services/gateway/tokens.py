@@ -7,14 +7,14 @@ import hmac
 import re
 import secrets
 from collections import OrderedDict
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.gateway import caller
 from services.gateway.api import Key
 from services.gateway.rates import NO_LIMIT, Rates
-from services.gateway.store import GatewayStore
+from services.gateway.store import FoundKey, GatewayStore
 from services.kernel.clock import Clock
-from services.kernel.db import Pool
+from services.kernel.db import Connection, Pool
 from services.kernel.errors import Kind, ServiceError
 
 PREFIX = "ddk_"
@@ -77,14 +77,11 @@ class TokenChecker:
         asked_at, now = self._clock.monotonic(), self._clock.now()
         async with self._pool.acquire() as conn:
             found = await self._store.find_living_key(conn, digest, now)
-            if found is None or not hmac.compare_digest(found.sha256, digest):
+            if found is None or not hmac.compare_digest(found.proof, digest):
                 self.forget(digest)
                 raise _unknown()
-            last = found.key.last_used_at
-            if last is None or last <= now - _TOUCH:
-                await self._store.touch_key(conn, found.key.key_id, now, now - _TOUCH)
-        left = _TTL_SECONDS if found.ends_at is None else (found.ends_at - now).total_seconds()
-        self._remember(digest, found.key, asked_at + min(left, _TTL_SECONDS))
+            await touch(conn, self._store, found.key, now)
+        self._remember(digest, found.key, asked_at + believed_seconds(found, now))
         return found.key
 
     def forget(self, digest: bytes) -> None:
@@ -96,6 +93,17 @@ class TokenChecker:
         self._known.move_to_end(digest)
         while len(self._known) > _MAX_REMEMBERED:
             self._known.popitem(last=False)
+
+
+def believed_seconds(found: FoundKey, now: datetime) -> float:
+    """Returns for how long a key may be answered from memory."""
+    return _TTL_SECONDS if found.ends_at is None else min((found.ends_at - now).total_seconds(), _TTL_SECONDS)
+
+
+async def touch(conn: Connection, store: GatewayStore, key: Key, now: datetime) -> None:
+    """Notes that a key is used, to the minute."""
+    if key.last_used_at is None or key.last_used_at <= now - _TOUCH:
+        await store.touch_key(conn, key.key_id, now, now - _TOUCH)
 
 
 def _missing() -> ServiceError:

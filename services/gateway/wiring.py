@@ -11,6 +11,11 @@ import grpc
 import structlog
 from starlette.applications import Starlette
 
+from services.gateway.access_keys import AccessKeys
+from services.gateway.acr.caller import Callers
+from services.gateway.acr.door import SERVICE, AcrDoor
+from services.gateway.acr.nonces import Nonces
+from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.audit import AuditInterceptor, AuditLog
 from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
@@ -36,6 +41,7 @@ from services.kernel.ground import Ground
 from services.kernel.retention import Retention, every
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
+from services.kernel.secrets import SecretBox
 from services.kernel.webserver import serve_http
 from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
@@ -46,6 +52,8 @@ log = structlog.get_logger()
 _PLAINTEXT_HINT = (
     "Set DRYDOCK_GATEWAY_TLS_CERT_FILE and …_KEY_FILE; or put a TLS proxy in front, and listen on loopback."
 )
+_NONCES_SECONDS = 60.0
+"""Between two looks at nonces that can be forgotten."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,13 @@ class Doors:
 
 @asynccontextmanager
 async def server(
-    ground: Ground, *, rules: RulesApi, scanner: ScannerApi, notifier: NotifierApi, settings: GatewaySettings
+    ground: Ground,
+    *,
+    rules: RulesApi,
+    scanner: ScannerApi,
+    notifier: NotifierApi,
+    box: SecretBox,
+    settings: GatewaySettings,
 ) -> AsyncIterator[Doors]:
     """Opens the doors and yields where they are; they close as soon as the process is stopping.
 
@@ -69,13 +83,24 @@ async def server(
     """
     process, pool, clock, ids = ground.process, ground.pool, ground.clock, ground.ids
 
+    everything = rules
+
     async def find_instance(instance: str) -> str:
-        return (await rules.get_instance(instance)).instance_id
+        return (await everything.get_instance(instance)).instance_id
 
     store = GatewayStore()
     rates = Rates(clock, per_second=settings.calls_per_second, burst=settings.calls_burst)
     checker = TokenChecker(pool, store, clock, rates)
-    keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
+    access_keys = AccessKeys(pool=pool, store=store, box=box, clock=clock)
+    keys = Keys(
+        pool=pool,
+        store=store,
+        checker=checker,
+        access_keys=access_keys,
+        find_instance=find_instance,
+        clock=clock,
+        ids=ids,
+    )
     publisher = EventPublisher(
         pool=pool,
         store=store,
@@ -84,20 +109,22 @@ async def server(
         metrics=WebhookMetrics(ground.registry),
         pull_seconds=settings.pull_seconds,
     )
-    reach = Reach(rules)
-    rules_in_reach = RulesInReach(rules, reach)
-    scanner_in_reach = ScannerInReach(scanner, rules_in_reach, reach)
-    editions = Editions(rules_in_reach, clock)
+    # From here on nobody behind a door meets the services themselves, but what the caller's key reaches of them.
+    reach = Reach(everything)
+    rules = RulesInReach(everything, reach)
+    scanner = ScannerInReach(scanner, rules, reach)
+    editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
-    audit = AuditLog(pool, store, rules, clock)
+    audit = AuditLog(pool, store, everything, clock)
+    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
     services = public_services(
-        rules=rules_in_reach,
-        scanner=scanner_in_reach,
+        acr=acr,
+        rules=rules,
+        scanner=scanner,
         notifier=notifier,
         admin=keys,
         letters=DeadLetters(ground.bus),
         audit=audit,
-        editions=editions,
         webhooks=webhooks,
     )
     interceptor = CallInterceptor(
@@ -109,11 +136,21 @@ async def server(
     webhook = DistributionWebhook(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
-    app = http_app(distribution=webhook, ids=ids, max_request_bytes=settings.max_request_bytes)
+    nonces = Nonces(pool, store, clock)
+    noted = AuditInterceptor(audit)
+    acr_door = AcrDoor(
+        {
+            name: noted.noted(f"/{SERVICE.full_name}/{name}", getattr(acr, name))
+            for name in SERVICE.methods_by_name
+        },
+        Callers(access_keys=access_keys, checker=checker, nonces=nonces, rates=rates),
+        deadline_seconds=settings.call_deadline_seconds,
+    )
+    app = http_app(acr=acr_door, distribution=webhook, ids=ids, max_request_bytes=settings.max_request_bytes)
     plan = _Plan(
         settings=settings,
         services=services,
-        interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
+        interceptors=(interceptor, EditionInterceptor(editions, clock), noted),
         app=app,
         webhooks=webhooks,
         tls=open_tls(settings),
@@ -133,6 +170,7 @@ async def server(
     )
     process.start("gateway.retention", cleaning)
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
+    process.start("gateway.nonces", every(_NONCES_SECONDS, nonces.forget, process.stopping, name="gateway.nonces"))
     part = process.readiness.add("gateway")
     grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
     part.set(True)

@@ -5,10 +5,13 @@ What the caller did wrong is a gRPC status; an image that was never scanned is a
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as rpc
+from services.gateway.acr.content import Contents, to_number
 from services.gateway.acr.requests import from_page
 from services.gateway.acr.rules import ScanRules
 from services.gateway.acr.scans import BusinessFailure, Scans
@@ -27,6 +30,7 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
 
     def __init__(self, *, rules: RulesApi, scanner: ScannerApi, editions: Editions) -> None:
         self._scans = Scans(scanner, editions)
+        self._contents = Contents(self._scans)
         self._rules = ScanRules(rules)
 
     async def CreateRepoTagScanTask(
@@ -47,7 +51,7 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
         except BusinessFailure as failure:
             return pb.GetRepoTagScanStatusResponse(code=failure.code, is_success=False, request_id=_request_id())
         if reason:
-            context.set_trailing_metadata((*(context.trailing_metadata() or ()), (REASON_TRAILER, reason)))
+            _tell(context, reason)
         return pb.GetRepoTagScanStatusResponse(
             code="success", is_success=True, request_id=_request_id(), status=status, scan_service=service
         )
@@ -69,6 +73,36 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
             return await self._scans.result(request, _request_id())
         except BusinessFailure as failure:
             return pb.ListRepoTagScanResultResponse(code=failure.code, is_success=False, request_id=_request_id())
+
+    async def ListScanBaselineByTask(
+        self,
+        request: pb.ListScanBaselineByTaskRequest,
+        context: grpc.aio.ServicerContext[pb.ListScanBaselineByTaskRequest, pb.ListScanBaselineByTaskResponse],
+    ) -> pb.ListScanBaselineByTaskResponse:
+        """Lists baseline risks."""
+        try:
+            return await self._contents.baselines(request, _request_id())
+        except BusinessFailure as failure:
+            _tell(context, failure.code)
+            return pb.ListScanBaselineByTaskResponse(
+                code=to_number(failure), is_success=False, request_id=_request_id()
+            )
+
+    async def ListScanMaliciousFileByTask(
+        self,
+        request: pb.ListScanMaliciousFileByTaskRequest,
+        context: grpc.aio.ServicerContext[
+            pb.ListScanMaliciousFileByTaskRequest, pb.ListScanMaliciousFileByTaskResponse
+        ],
+    ) -> pb.ListScanMaliciousFileByTaskResponse:
+        """Lists malicious files."""
+        try:
+            return await self._contents.malicious(request, _request_id())
+        except BusinessFailure as failure:
+            _tell(context, failure.code)
+            return pb.ListScanMaliciousFileByTaskResponse(
+                code=to_number(failure), is_success=False, request_id=_request_id()
+            )
 
     async def CreateScanRule(
         self, request: pb.CreateScanRuleRequest, context: object
@@ -114,6 +148,10 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
         """Deletes a scan rule."""
         await self._rules.delete(request.instance_id, request.scan_rule_id)
         return pb.DeleteScanRuleResponse(code="success", request_id=_request_id())
+
+
+def _tell(context: Any, reason: str) -> None:
+    context.set_trailing_metadata((*(context.trailing_metadata() or ()), (REASON_TRAILER, reason)))
 
 
 def _request_id() -> str:

@@ -392,3 +392,52 @@ async def test_each_key_has_a_rate_of_its_own_and_is_told_when_to_come_back(ring
     await checker.check(ci)
     with pytest.raises(ServiceError):
         await checker.check(ci)
+
+
+async def test_an_access_key_is_rotated_with_its_key_and_both_open_until_the_overlap_is_over(
+    ring: KeyRing,
+) -> None:
+    made = await ring.keys.create_key(name="sdk", role=Role.CLIENT, access_key=True)
+    rotated = await ring.keys.rotate_key("sdk", overlap=timedelta(hours=1))
+    old, new = made.access_key, rotated.access_key
+    assert old is not None
+    assert new is not None
+    for each in (old, new):
+        found = await ring.access_keys.find(each.access_key_id)
+        assert found is not None
+        assert (found[0].key_id, found[1]) == (made.key.key_id, each.secret)
+
+    ring.clock.advance(3600)
+
+    assert await ring.access_keys.find(old.access_key_id) is None
+    assert await ring.access_keys.find(new.access_key_id) is not None
+
+
+async def test_a_key_without_access_key_gets_none_by_a_rotation(ring: KeyRing) -> None:
+    await ring.keys.create_key(name="ci", role=Role.CLIENT)
+
+    assert (await ring.keys.rotate_key("ci")).access_key is None
+
+
+async def test_two_access_keys_at_most_open_a_key(ring: KeyRing) -> None:
+    first = (await ring.keys.create_key(name="sdk", role=Role.CLIENT, access_key=True)).access_key
+    second = (await ring.keys.rotate_key("sdk")).access_key
+    third = (await ring.keys.rotate_key("sdk")).access_key
+    assert first is not None
+    assert second is not None
+    assert third is not None
+
+    assert await ring.access_keys.find(first.access_key_id) is None
+    for each in (second, third):
+        assert await ring.access_keys.find(each.access_key_id) is not None
+
+
+async def test_an_access_key_ends_with_its_key_and_tells_its_use(ring: KeyRing) -> None:
+    made = await ring.keys.create_key(name="sdk", role=Role.CLIENT, access_key=True, lifetime=timedelta(minutes=1))
+    assert made.access_key is not None
+    await ring.access_keys.find(made.access_key.access_key_id)
+    assert (await ring.keys.list_keys()).items[0].last_used_at == ring.clock.now()
+
+    ring.clock.advance(60)
+
+    assert await ring.access_keys.find(made.access_key.access_key_id) is None

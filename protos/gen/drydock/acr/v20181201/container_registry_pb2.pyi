@@ -330,7 +330,7 @@ Global___ListRepoTagScanResultRequest: _TypeAlias = ListRepoTagScanResultRequest
 
 @_typing.final
 class Vulnerability(_message.Message):
-    """Vulnerability is one item of the list."""
+    """Vulnerability is one item of the list. What is not set was not asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -376,25 +376,76 @@ class Vulnerability(_message.Message):
     def __init__(
         self,
         *,
-        cve_name: _builtins.str = ...,
-        alias_name: _builtins.str = ...,
-        cve_link: _builtins.str = ...,
-        cve_location: _builtins.str = ...,
-        severity: _builtins.str = ...,
-        scan_type: _builtins.str = ...,
-        feature: _builtins.str = ...,
-        version: _builtins.str = ...,
-        version_fixed: _builtins.str = ...,
-        version_format: _builtins.str = ...,
-        added_by: _builtins.str = ...,
-        fix_cmd: _builtins.str = ...,
-        description: _builtins.str = ...,
+        cve_name: _builtins.str | None = ...,
+        alias_name: _builtins.str | None = ...,
+        cve_link: _builtins.str | None = ...,
+        cve_location: _builtins.str | None = ...,
+        severity: _builtins.str | None = ...,
+        scan_type: _builtins.str | None = ...,
+        feature: _builtins.str | None = ...,
+        version: _builtins.str | None = ...,
+        version_fixed: _builtins.str | None = ...,
+        version_format: _builtins.str | None = ...,
+        added_by: _builtins.str | None = ...,
+        fix_cmd: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_added_by", b"_added_by", "_alias_name", b"_alias_name", "_cve_link", b"_cve_link", "_cve_location", b"_cve_location", "_cve_name", b"_cve_name", "_description", b"_description", "_feature", b"_feature", "_fix_cmd", b"_fix_cmd", "_scan_type", b"_scan_type", "_severity", b"_severity", "_version", b"_version", "_version_fixed", b"_version_fixed", "_version_format", b"_version_format", "added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_added_by", b"_added_by", "_alias_name", b"_alias_name", "_cve_link", b"_cve_link", "_cve_location", b"_cve_location", "_cve_name", b"_cve_name", "_description", b"_description", "_feature", b"_feature", "_fix_cmd", b"_fix_cmd", "_scan_type", b"_scan_type", "_severity", b"_severity", "_version", b"_version", "_version_fixed", b"_version_fixed", "_version_format", b"_version_format", "added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__added_by: _TypeAlias = _typing.Literal["added_by"]  # noqa: Y015
+    _WhichOneofArgType__added_by: _TypeAlias = _typing.Literal["_added_by", b"_added_by"]  # noqa: Y015
+    _WhichOneofReturnType__alias_name: _TypeAlias = _typing.Literal["alias_name"]  # noqa: Y015
+    _WhichOneofArgType__alias_name: _TypeAlias = _typing.Literal["_alias_name", b"_alias_name"]  # noqa: Y015
+    _WhichOneofReturnType__cve_link: _TypeAlias = _typing.Literal["cve_link"]  # noqa: Y015
+    _WhichOneofArgType__cve_link: _TypeAlias = _typing.Literal["_cve_link", b"_cve_link"]  # noqa: Y015
+    _WhichOneofReturnType__cve_location: _TypeAlias = _typing.Literal["cve_location"]  # noqa: Y015
+    _WhichOneofArgType__cve_location: _TypeAlias = _typing.Literal["_cve_location", b"_cve_location"]  # noqa: Y015
+    _WhichOneofReturnType__cve_name: _TypeAlias = _typing.Literal["cve_name"]  # noqa: Y015
+    _WhichOneofArgType__cve_name: _TypeAlias = _typing.Literal["_cve_name", b"_cve_name"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__feature: _TypeAlias = _typing.Literal["feature"]  # noqa: Y015
+    _WhichOneofArgType__feature: _TypeAlias = _typing.Literal["_feature", b"_feature"]  # noqa: Y015
+    _WhichOneofReturnType__fix_cmd: _TypeAlias = _typing.Literal["fix_cmd"]  # noqa: Y015
+    _WhichOneofArgType__fix_cmd: _TypeAlias = _typing.Literal["_fix_cmd", b"_fix_cmd"]  # noqa: Y015
+    _WhichOneofReturnType__scan_type: _TypeAlias = _typing.Literal["scan_type"]  # noqa: Y015
+    _WhichOneofArgType__scan_type: _TypeAlias = _typing.Literal["_scan_type", b"_scan_type"]  # noqa: Y015
+    _WhichOneofReturnType__severity: _TypeAlias = _typing.Literal["severity"]  # noqa: Y015
+    _WhichOneofArgType__severity: _TypeAlias = _typing.Literal["_severity", b"_severity"]  # noqa: Y015
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    _WhichOneofReturnType__version_fixed: _TypeAlias = _typing.Literal["version_fixed"]  # noqa: Y015
+    _WhichOneofArgType__version_fixed: _TypeAlias = _typing.Literal["_version_fixed", b"_version_fixed"]  # noqa: Y015
+    _WhichOneofReturnType__version_format: _TypeAlias = _typing.Literal["version_format"]  # noqa: Y015
+    _WhichOneofArgType__version_format: _TypeAlias = _typing.Literal["_version_format", b"_version_format"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__added_by) -> _WhichOneofReturnType__added_by | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alias_name) -> _WhichOneofReturnType__alias_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_link) -> _WhichOneofReturnType__cve_link | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_location) -> _WhichOneofReturnType__cve_location | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_name) -> _WhichOneofReturnType__cve_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__feature) -> _WhichOneofReturnType__feature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fix_cmd) -> _WhichOneofReturnType__fix_cmd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scan_type) -> _WhichOneofReturnType__scan_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__severity) -> _WhichOneofReturnType__severity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version_fixed) -> _WhichOneofReturnType__version_fixed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version_format) -> _WhichOneofReturnType__version_format | None: ...
 
 Global___Vulnerability: _TypeAlias = Vulnerability  # noqa: Y015
 
@@ -578,7 +629,7 @@ class ScanRule(_message.Message):
     scan_rule_id: _builtins.str
     """`crscnr-…`."""
     instance_id: _builtins.str
-    """Instance; empty in lists, as there."""
+    """Instance; not set in lists, as there."""
     rule_name: _builtins.str
     """Name."""
     scan_scope: _builtins.str
@@ -605,7 +656,7 @@ class ScanRule(_message.Message):
         self,
         *,
         scan_rule_id: _builtins.str = ...,
-        instance_id: _builtins.str = ...,
+        instance_id: _builtins.str | None = ...,
         rule_name: _builtins.str = ...,
         scan_scope: _builtins.str = ...,
         scan_type: _builtins.str = ...,
@@ -616,11 +667,13 @@ class ScanRule(_message.Message):
         create_time: _builtins.int = ...,
         update_time: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id", "instance_id", b"instance_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "namespaces", b"namespaces", "repo_names", b"repo_names", "repo_tag_filter_pattern", b"repo_tag_filter_pattern", "rule_name", b"rule_name", "scan_rule_id", b"scan_rule_id", "scan_scope", b"scan_scope", "scan_type", b"scan_type", "trigger_type", b"trigger_type", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id", "create_time", b"create_time", "instance_id", b"instance_id", "namespaces", b"namespaces", "repo_names", b"repo_names", "repo_tag_filter_pattern", b"repo_tag_filter_pattern", "rule_name", b"rule_name", "scan_rule_id", b"scan_rule_id", "scan_scope", b"scan_scope", "scan_type", b"scan_type", "trigger_type", b"trigger_type", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__instance_id: _TypeAlias = _typing.Literal["instance_id"]  # noqa: Y015
+    _WhichOneofArgType__instance_id: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__instance_id) -> _WhichOneofReturnType__instance_id | None: ...
 
 Global___ScanRule: _TypeAlias = ScanRule  # noqa: Y015
 
@@ -881,3 +934,331 @@ class DeleteScanRuleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteScanRuleResponse: _TypeAlias = DeleteScanRuleResponse  # noqa: Y015
+
+@_typing.final
+class ListScanBaselineByTaskRequest(_message.Message):
+    """ListScanBaselineByTaskRequest names the image or the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """Repository, `crr-…`."""
+    tag: _builtins.str
+    """Tag."""
+    scan_task_id: _builtins.str
+    """UUID of a task. OPTIONAL."""
+    digest: _builtins.str
+    """Digest, with or without `sha256:`. OPTIONAL."""
+    level: _builtins.str
+    """`High`, `Medium` or `Low`, in any case. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        scan_task_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        level: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance_id", b"instance_id", "level", b"level", "page_no", b"page_no", "page_size", b"page_size", "repo_id", b"repo_id", "scan_task_id", b"scan_task_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanBaselineByTaskRequest: _TypeAlias = ListScanBaselineByTaskRequest  # noqa: Y015
+
+@_typing.final
+class ScanBaseline(_message.Message):
+    """ScanBaseline is one risk, at one place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    BASELINE_CLASS_ALIAS_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_ALIAS_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_KEY_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_LEVEL_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_ADVICE_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_DESCRIPTION_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_PROMPT_FIELD_NUMBER: _builtins.int
+    BASELINE_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    HIGH_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    MIDDLE_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    LOW_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    scan_task_id: _builtins.str
+    """Task that found it."""
+    baseline_class_alias: _builtins.str
+    """What sort of risk it is, in words: the part of the rule's name before its first dash."""
+    baseline_name_alias: _builtins.str
+    """The rule in words."""
+    baseline_name_key: _builtins.str
+    """The rule's name, as in `aws-access-key-id`."""
+    baseline_name_level: _builtins.str
+    """`high`, `medium` or `low`: in small letters here."""
+    baseline_detail_advice: _builtins.str
+    """What to do about it."""
+    baseline_detail_description: _builtins.str
+    """What is wrong, and where to read on."""
+    baseline_detail_prompt: _builtins.str
+    """File, line and what was seen, every secret masked."""
+    baseline_item_count: _builtins.int
+    """1: each place is an item of its own."""
+    high_risk_item_count: _builtins.int
+    """1 when the level is `high`."""
+    middle_risk_item_count: _builtins.int
+    """1 when the level is `medium`; Middle, not Medium, in the reference."""
+    low_risk_item_count: _builtins.int
+    """1 when the level is `low`."""
+    create_time: _builtins.int
+    """When the scan was asked for: milliseconds since 1970."""
+    update_time: _builtins.int
+    """When the scan ended."""
+    first_scan_time: _builtins.int
+    """When the scan that found it was asked for: older ones are not searched."""
+    def __init__(
+        self,
+        *,
+        scan_task_id: _builtins.str = ...,
+        baseline_class_alias: _builtins.str = ...,
+        baseline_name_alias: _builtins.str = ...,
+        baseline_name_key: _builtins.str = ...,
+        baseline_name_level: _builtins.str = ...,
+        baseline_detail_advice: _builtins.str = ...,
+        baseline_detail_description: _builtins.str = ...,
+        baseline_detail_prompt: _builtins.str = ...,
+        baseline_item_count: _builtins.int = ...,
+        high_risk_item_count: _builtins.int = ...,
+        middle_risk_item_count: _builtins.int = ...,
+        low_risk_item_count: _builtins.int = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        first_scan_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_class_alias", b"baseline_class_alias", "baseline_detail_advice", b"baseline_detail_advice", "baseline_detail_description", b"baseline_detail_description", "baseline_detail_prompt", b"baseline_detail_prompt", "baseline_item_count", b"baseline_item_count", "baseline_name_alias", b"baseline_name_alias", "baseline_name_key", b"baseline_name_key", "baseline_name_level", b"baseline_name_level", "create_time", b"create_time", "first_scan_time", b"first_scan_time", "high_risk_item_count", b"high_risk_item_count", "low_risk_item_count", b"low_risk_item_count", "middle_risk_item_count", b"middle_risk_item_count", "scan_task_id", b"scan_task_id", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanBaseline: _TypeAlias = ScanBaseline  # noqa: Y015
+
+@_typing.final
+class ListScanBaselineByTaskResponse(_message.Message):
+    """ListScanBaselineByTaskResponse holds a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    SCAN_BASELINES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """0, or the number of a business failure: the reference has an integer here. Its word is in `x-drydock-reason`."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def scan_baselines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanBaseline]:
+        """Low, Medium, High, then by rule and path."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        scan_baselines: _abc.Iterable[Global___ScanBaseline] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "scan_baselines", b"scan_baselines", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListScanBaselineByTaskResponse: _TypeAlias = ListScanBaselineByTaskResponse  # noqa: Y015
+
+@_typing.final
+class ListScanMaliciousFileByTaskRequest(_message.Message):
+    """ListScanMaliciousFileByTaskRequest names the image or the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """Repository, `crr-…`."""
+    tag: _builtins.str
+    """Tag."""
+    scan_task_id: _builtins.str
+    """UUID of a task. OPTIONAL."""
+    digest: _builtins.str
+    """Digest, with or without `sha256:`. OPTIONAL."""
+    level: _builtins.str
+    """`serious`, `suspicious` or `remind`; `High`, `Medium` and `Low` mean the same. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        scan_task_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        level: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance_id", b"instance_id", "level", b"level", "page_no", b"page_no", "page_size", b"page_size", "repo_id", b"repo_id", "scan_task_id", b"scan_task_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanMaliciousFileByTaskRequest: _TypeAlias = ListScanMaliciousFileByTaskRequest  # noqa: Y015
+
+@_typing.final
+class ScanMaliciousFile(_message.Message):
+    """ScanMaliciousFile is one malicious file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    FILE_PATH_FIELD_NUMBER: _builtins.int
+    MALICIOUS_NAME_FIELD_NUMBER: _builtins.int
+    MALICIOUS_MD5_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    scan_task_id: _builtins.str
+    """Task that found it."""
+    file_path: _builtins.str
+    """File; a member of an archive follows after `!`."""
+    malicious_name: _builtins.str
+    """What it is, by the rule that found it."""
+    malicious_md5: _builtins.str
+    """MD5 of the file."""
+    level: _builtins.str
+    """`serious`, `suspicious` or `remind`."""
+    create_time: _builtins.int
+    """When the scan was asked for: milliseconds since 1970."""
+    update_time: _builtins.int
+    """When the scan ended."""
+    first_scan_time: _builtins.int
+    """When the scan that found it was asked for: older ones are not searched."""
+    def __init__(
+        self,
+        *,
+        scan_task_id: _builtins.str = ...,
+        file_path: _builtins.str = ...,
+        malicious_name: _builtins.str = ...,
+        malicious_md5: _builtins.str = ...,
+        level: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        first_scan_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "file_path", b"file_path", "first_scan_time", b"first_scan_time", "level", b"level", "malicious_md5", b"malicious_md5", "malicious_name", b"malicious_name", "scan_task_id", b"scan_task_id", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanMaliciousFile: _TypeAlias = ScanMaliciousFile  # noqa: Y015
+
+@_typing.final
+class ListScanMaliciousFileByTaskResponse(_message.Message):
+    """ListScanMaliciousFileByTaskResponse holds a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    SCAN_MALICIOUS_FILES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """0, or the number of a business failure: the reference has an integer here. Its word is in `x-drydock-reason`."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def scan_malicious_files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanMaliciousFile]:
+        """Remind, suspicious, serious, then by rule and path."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        scan_malicious_files: _abc.Iterable[Global___ScanMaliciousFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "scan_malicious_files", b"scan_malicious_files", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListScanMaliciousFileByTaskResponse: _TypeAlias = ListScanMaliciousFileByTaskResponse  # noqa: Y015

@@ -57,6 +57,16 @@ class ContainerRegistryStub:
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.SerializeToString,
                 response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.FromString,
                 _registered_method=True)
+        self.ListScanBaselineByTask = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListScanBaselineByTask',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.FromString,
+                _registered_method=True)
+        self.ListScanMaliciousFileByTask = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListScanMaliciousFileByTask',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.FromString,
+                _registered_method=True)
         self.CreateScanRule = channel.unary_unary(
                 '/drydock.acr.v20181201.ContainerRegistry/CreateScanRule',
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateScanRuleRequest.SerializeToString,
@@ -119,6 +129,20 @@ class ContainerRegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListScanBaselineByTask(self, request, context):
+        """Lists baseline risks, from a scan by SAS_SCAN_SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScanMaliciousFileByTask(self, request, context):
+        """Lists malicious files, from a scan by SAS_SCAN_SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateScanRule(self, request, context):
         """Saves a scan rule.
         """
@@ -176,6 +200,16 @@ def add_ContainerRegistryServicer_to_server(servicer, server):
                     servicer.ListRepoTagScanResult,
                     request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.FromString,
                     response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.SerializeToString,
+            ),
+            'ListScanBaselineByTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScanBaselineByTask,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.SerializeToString,
+            ),
+            'ListScanMaliciousFileByTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScanMaliciousFileByTask,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.SerializeToString,
             ),
             'CreateScanRule': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateScanRule,
@@ -314,6 +348,60 @@ class ContainerRegistry:
             '/drydock.acr.v20181201.ContainerRegistry/ListRepoTagScanResult',
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.SerializeToString,
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScanBaselineByTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListScanBaselineByTask',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScanMaliciousFileByTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListScanMaliciousFileByTask',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,10 @@ class ContainerRegistryStub:
     """Counts the vulnerabilities of a tag by severity."""
     ListRepoTagScanResult: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagScanResultRequest, _container_registry_pb2.ListRepoTagScanResultResponse]
     """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
+    ListScanBaselineByTask: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanBaselineByTaskRequest, _container_registry_pb2.ListScanBaselineByTaskResponse]
+    """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+    ListScanMaliciousFileByTask: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanMaliciousFileByTaskRequest, _container_registry_pb2.ListScanMaliciousFileByTaskResponse]
+    """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
     CreateScanRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateScanRuleRequest, _container_registry_pb2.CreateScanRuleResponse]
     """Saves a scan rule."""
     GetScanRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetScanRuleRequest, _container_registry_pb2.GetScanRuleResponse]
@@ -75,6 +79,10 @@ class ContainerRegistryAsyncStub(ContainerRegistryStub):
     """Counts the vulnerabilities of a tag by severity."""
     ListRepoTagScanResult: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagScanResultRequest, _container_registry_pb2.ListRepoTagScanResultResponse]  # type: ignore[assignment]
     """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
+    ListScanBaselineByTask: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanBaselineByTaskRequest, _container_registry_pb2.ListScanBaselineByTaskResponse]  # type: ignore[assignment]
+    """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+    ListScanMaliciousFileByTask: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanMaliciousFileByTaskRequest, _container_registry_pb2.ListScanMaliciousFileByTaskResponse]  # type: ignore[assignment]
+    """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
     CreateScanRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateScanRuleRequest, _container_registry_pb2.CreateScanRuleResponse]  # type: ignore[assignment]
     """Saves a scan rule."""
     GetScanRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetScanRuleRequest, _container_registry_pb2.GetScanRuleResponse]  # type: ignore[assignment]
@@ -125,6 +133,22 @@ class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_container_registry_pb2.ListRepoTagScanResultResponse, _abc.Awaitable[_container_registry_pb2.ListRepoTagScanResultResponse]]:
         """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
+
+    @_abc_1.abstractmethod
+    def ListScanBaselineByTask(
+        self,
+        request: _container_registry_pb2.ListScanBaselineByTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListScanBaselineByTaskResponse, _abc.Awaitable[_container_registry_pb2.ListScanBaselineByTaskResponse]]:
+        """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+
+    @_abc_1.abstractmethod
+    def ListScanMaliciousFileByTask(
+        self,
+        request: _container_registry_pb2.ListScanMaliciousFileByTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListScanMaliciousFileByTaskResponse, _abc.Awaitable[_container_registry_pb2.ListScanMaliciousFileByTaskResponse]]:
+        """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
 
     @_abc_1.abstractmethod
     def CreateScanRule(

@@ -158,6 +158,7 @@ class CreateKeyRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     INSTANCE_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     LIFETIME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
@@ -166,6 +167,8 @@ class CreateKeyRequest(_message.Message):
     """Role. REQUIRED."""
     instance: _builtins.str
     """Id or name of the instance; REQUIRED for WEBHOOK. Of another role the key is limited to it, as by `scopes`."""
+    access_key: _builtins.bool
+    """Also makes an access key, for callers that sign: the reference's SDKs. Refused for WEBHOOK. OPTIONAL."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeyScope]:
         """What the key is limited to, up to 100 instances with 100 namespaces each; refused for ADMIN and WEBHOOK. OPTIONAL."""
@@ -180,12 +183,13 @@ class CreateKeyRequest(_message.Message):
         name: _builtins.str = ...,
         role: Global___Role.ValueType = ...,
         instance: _builtins.str = ...,
+        access_key: _builtins.bool = ...,
         scopes: _abc.Iterable[Global___KeyScope] | None = ...,
         lifetime: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifetime", b"lifetime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "lifetime", b"lifetime", "name", b"name", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key", b"access_key", "instance", b"instance", "lifetime", b"lifetime", "name", b"name", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -200,10 +204,16 @@ class CreateKeyResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_ID_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_SECRET_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """What the bearer sends as `Authorization: Bearer …`."""
     webhook_url: _builtins.str
     """Where the bearer of a WEBHOOK key delivers, as registries reach it; empty for other roles."""
+    access_key_id: _builtins.str
+    """Id of the access key, where one was asked for."""
+    access_key_secret: _builtins.str
+    """Its secret: what the bearer signs with, and never sends."""
     @_builtins.property
     def key(self) -> Global___Key:
         """The key."""
@@ -214,10 +224,12 @@ class CreateKeyResponse(_message.Message):
         key: Global___Key | None = ...,
         token: _builtins.str = ...,
         webhook_url: _builtins.str = ...,
+        access_key_id: _builtins.str = ...,
+        access_key_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key_id", b"access_key_id", "access_key_secret", b"access_key_secret", "key", b"key", "token", b"token", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -745,8 +757,14 @@ class RotateKeyResponse(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_ID_FIELD_NUMBER: _builtins.int
+    ACCESS_KEY_SECRET_FIELD_NUMBER: _builtins.int
     token: _builtins.str
     """What the bearer sends as `Authorization: Bearer …` from now on."""
+    access_key_id: _builtins.str
+    """Id of the new access key, where the key has one; the one that it had ends with the old token."""
+    access_key_secret: _builtins.str
+    """Its secret: what the bearer signs with, and never sends."""
     @_builtins.property
     def key(self) -> Global___Key:
         """The key."""
@@ -756,10 +774,12 @@ class RotateKeyResponse(_message.Message):
         *,
         key: Global___Key | None = ...,
         token: _builtins.str = ...,
+        access_key_id: _builtins.str = ...,
+        access_key_secret: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_key_id", b"access_key_id", "access_key_secret", b"access_key_secret", "key", b"key", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -103,8 +103,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RotateKey(self, request, context):
-        """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
-        overlap is over; what was left of an earlier rotation ends at once.
+        """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+        be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,8 @@ class AdminServiceStub:
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]
     """Revokes a key for good; calls with it are refused within two seconds."""
     RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]
-    """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
-    overlap is over; what was left of an earlier rotation ends at once.
+    """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+    be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
     """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
@@ -66,8 +66,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Revokes a key for good; calls with it are refused within two seconds."""
     RotateKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
-    """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
-    overlap is over; what was left of an earlier rotation ends at once.
+    """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+    be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
     """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
@@ -113,8 +113,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RotateKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RotateKeyResponse, _abc.Awaitable[_admin_service_pb2.RotateKeyResponse]]:
-        """Gives a key another token and returns it, the only time that it can be seen. The token that it had opens until the
-        overlap is over; what was left of an earlier rotation ends at once.
+        """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+        be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
         """
 
     @_abc_1.abstractmethod

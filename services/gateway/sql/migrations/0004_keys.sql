@@ -12,3 +12,7 @@ ALTER TABLE gateway.keys
 
 -- The log ages by time.
 CREATE INDEX audit_age ON gateway.audit (recorded_at);
+
+-- While one access key replaces another, a key has two: the old one until then.
+ALTER TABLE gateway.access_keys DROP CONSTRAINT access_keys_key_id_key, ADD COLUMN ends_at timestamptz;
+CREATE INDEX access_keys_key ON gateway.access_keys (key_id);
