@@ -93,6 +93,7 @@ class FakeScanner:
     def __init__(self) -> None:
         self.task: Task | None = None
         self.result: tuple[Finding, ...] | None = None
+        self.tags: tuple[SeenTag, ...] = ()
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
 
@@ -157,7 +158,7 @@ class FakeScanner:
     async def list_tags(
         self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
     ) -> Page[SeenTag]:
-        return Page(items=())
+        return Page(items=self.tags)
 
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         return Page(items=())
