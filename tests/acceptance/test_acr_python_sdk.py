@@ -121,6 +121,14 @@ async def test_a_rule_a_scan_and_all_that_it_found(stage: Stage, algorithm: str 
         assert leak.baseline_name_level == "high"
         assert "/root/.aws/config" in leak.baseline_detail_prompt
         assert LEAKED not in leak.baseline_detail_prompt
+        same = cr.GetRepoTagScanStatusRequest(instance_id=stage.instance_id, scan_task_id=leak.scan_task_id)
+        assert client.get_repo_tag_scan_status(same).body.status == "COMPLETE"
+        contradicting = failure_of(
+            lambda: client.get_repo_tag_scan_status(
+                cr.GetRepoTagScanStatusRequest(**image_of(stage, tag="2.0", scan_task_id=leak.scan_task_id))
+            )
+        )
+        assert (contradicting.status_code, contradicting.code) == (400, "TASK_DOES_NOT_MATCH")
         files = client.list_scan_malicious_file_by_task(
             cr.ListScanMaliciousFileByTaskRequest(**image_of(stage, page_size=100))
         ).body

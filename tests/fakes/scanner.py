@@ -94,6 +94,8 @@ class FakeScanner:
         self.task: Task | None = None
         self.result: tuple[Finding, ...] | None = None
         self.tags: tuple[SeenTag, ...] = ()
+        self.older: tuple[Task, tuple[Finding, ...] | None] | None = None
+        """The newest task by another engine, and its result."""
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
 
@@ -139,13 +141,18 @@ class FakeScanner:
             raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned.")
         if image.task_id and image.task_id != self.task.task_id:
             raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id}.")
+        if image.engine not in (None, self.task.engine):
+            if self.older is None or self.older[0].engine is not image.engine:
+                raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned by that engine.")
+            return self.older[0]
         return self.task
 
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
         task = await self.image_status(image)
-        if self.result is None:
+        result = self.older[1] if self.older is not None and task is self.older[0] else self.result
+        if result is None:
             raise ServiceError(Kind.FAILED_PRECONDITION, "SCAN_NOT_COMPLETE", "The scan is not complete yet.")
-        chosen = [finding for finding in self.result if _matches(finding, wanted)]
+        chosen = [finding for finding in result if _matches(finding, wanted)]
         chosen.sort(key=lambda finding: (finding.severity.rank, *finding.key), reverse=wanted.descending)
         placed = tuple(PlacedFinding(finding=finding, platforms=("linux/amd64",)) for finding in chosen)
         return Findings(task=task, findings=placed)
