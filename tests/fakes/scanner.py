@@ -140,7 +140,7 @@ class FakeScanner:
         if self.task is None:
             raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned.")
         if image.task_id and image.task_id != self.task.task_id:
-            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id}.")
+            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id[:64]!r}.")
         if image.engine not in (None, self.task.engine):
             if self.older is None or self.older[0].engine is not image.engine:
                 raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned by that engine.")

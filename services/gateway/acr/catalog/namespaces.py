@@ -173,6 +173,8 @@ def _said(request: pb.CreateNamespaceRequest | pb.UpdateNamespaceRequest, old: N
         kind = checked_type("default_repo_type", request.default_repo_type)
         note = dataclasses.replace(note, default_repo_type=kind)
     if request.HasField("default_repo_configuration"):
+        if request.default_repo_configuration.repo_type:
+            checked_type("default_repo_configuration", request.default_repo_configuration.repo_type)
         refuse_immutability(wanted=request.default_repo_configuration.tag_immutability)
         text = json_format.MessageToJson(request.default_repo_configuration, indent=None)
         note = dataclasses.replace(note, default_repo_configuration=text)

@@ -19,7 +19,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
-from services.kernel.model.reference import RepositoryName
+from services.kernel.model.reference import RepositoryName, is_repository
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import RulesApi
 from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task, TaskFilter
@@ -61,6 +61,8 @@ class Chains:
         config = checked_config(request.chain_config)
         instance = await self._instance(request.instance_id)
         namespace, repository = request.repo_namespace_name, request.repo_name
+        if namespace and not is_repository(RepositoryName(namespace=namespace, name="x").path):
+            raise invalid("INVALID_NAMESPACE", "That is no namespace.", field="repo_namespace_name")
         if repository:
             await self._rules.find_repository(instance, required("repo_namespace_name", namespace), repository)
         now = self._clock.now()
