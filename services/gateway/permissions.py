@@ -36,6 +36,30 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _ACR + "ListScanRule": Role.VIEWER,
         _ACR + "UpdateScanRule": Role.OPERATOR,
         _ACR + "DeleteScanRule": Role.OPERATOR,
+        _ACR + "GetInstance": Role.VIEWER,
+        _ACR + "ListInstance": Role.VIEWER,
+        _ACR + "ListInstanceEndpoint": Role.VIEWER,
+        _ACR + "GetAuthorizationToken": Role.CLIENT,
+        _ACR + "CreateNamespace": Role.OPERATOR,
+        _ACR + "GetNamespace": Role.VIEWER,
+        _ACR + "ListNamespace": Role.VIEWER,
+        _ACR + "UpdateNamespace": Role.OPERATOR,
+        _ACR + "DeleteNamespace": Role.OPERATOR,
+        _ACR + "CreateRepository": Role.OPERATOR,
+        _ACR + "GetRepository": Role.VIEWER,
+        _ACR + "ListRepository": Role.VIEWER,
+        _ACR + "UpdateRepository": Role.OPERATOR,
+        _ACR + "DeleteRepository": Role.OPERATOR,
+        _ACR + "CreateRepoTag": Role.OPERATOR,
+        _ACR + "GetRepoTag": Role.VIEWER,
+        _ACR + "ListRepoTag": Role.VIEWER,
+        _ACR + "DeleteRepoTag": Role.OPERATOR,
+        _ACR + "CreateChain": Role.OPERATOR,
+        _ACR + "GetChain": Role.VIEWER,
+        _ACR + "ListChain": Role.VIEWER,
+        _ACR + "UpdateChain": Role.OPERATOR,
+        _ACR + "DeleteChain": Role.OPERATOR,
+        _ACR + "ListChainInstance": Role.VIEWER,
         _ADMIN + "CreateKey": Role.ADMIN,
         _ADMIN + "ListKeys": Role.ADMIN,
         _ADMIN + "RevokeKey": Role.ADMIN,
@@ -98,6 +122,15 @@ UNLIMITED: Final = frozenset(
 )
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is
 shown of their answers, is checked in `reach`; an administrator's key is never limited, and needs no line here."""
+
+WHOLE: Final = frozenset(
+    {
+        *(_ACR + verb + "Namespace" for verb in ("Create", "Get", "List", "Update", "Delete")),
+        *(_ACR + verb + "Chain" for verb in ("Create", "Get", "List", "Update", "Delete")),
+        _ACR + "ListChainInstance",
+    }
+)
+"""Methods for keys that are not limited to namespaces: what they are about is kept for whole instances."""
 
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 

@@ -116,7 +116,9 @@ async def server(
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, everything, clock)
-    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
+    acr = ContainerRegistryServicer(
+        pool=pool, rules=rules, scanner=scanner, editions=editions, clock=clock, ids=ids
+    )
     services = public_services(
         acr=acr,
         rules=rules,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -120,6 +121,14 @@ async def test_a_rule_a_scan_and_all_that_it_found(stage: Stage, algorithm: str 
         assert leak.baseline_name_level == "high"
         assert "/root/.aws/config" in leak.baseline_detail_prompt
         assert LEAKED not in leak.baseline_detail_prompt
+        same = cr.GetRepoTagScanStatusRequest(instance_id=stage.instance_id, scan_task_id=leak.scan_task_id)
+        assert client.get_repo_tag_scan_status(same).body.status == "COMPLETE"
+        contradicting = failure_of(
+            lambda: client.get_repo_tag_scan_status(
+                cr.GetRepoTagScanStatusRequest(**image_of(stage, tag="2.0", scan_task_id=leak.scan_task_id))
+            )
+        )
+        assert (contradicting.status_code, contradicting.code) == (400, "TASK_DOES_NOT_MATCH")
         files = client.list_scan_malicious_file_by_task(
             cr.ListScanMaliciousFileByTaskRequest(**image_of(stage, page_size=100))
         ).body
@@ -205,5 +214,53 @@ async def test_errors_are_those_that_are_documented(stage: Stage) -> None:
             )
         )
         assert (elsewhere.status_code, elsewhere.code) == (404, "InvalidAction.NotFound")
+
+    await call(conversation)
+
+
+async def test_what_an_instance_has_and_what_may_pass(stage: Stage) -> None:
+    client = sdk(stage)
+    instance = {"instance_id": stage.instance_id}
+
+    def conversation() -> None:
+        [found] = client.list_instance(cr.ListInstanceRequest()).body.instances
+        assert (found.instance_id, found.instance_status) == (stage.instance_id, "RUNNING")
+        endpoints = client.list_instance_endpoint(cr.ListInstanceEndpointRequest(**instance)).body.endpoints
+        assert endpoints[0].domains[0].domain == stage.registry.access.address
+        client.create_namespace(
+            cr.CreateNamespaceRequest(
+                **instance,
+                namespace_name="shop",
+                auto_create_repo=False,
+                default_repo_configuration=cr.RepoConfiguration(repo_type="PUBLIC"),
+            )
+        )
+        shop = client.get_namespace(cr.GetNamespaceRequest(**instance, namespace_name="shop")).body
+        assert (shop.auto_create_repo, shop.default_repo_configuration.repo_type) == (False, "PUBLIC")
+        spaces = client.list_namespace(cr.ListNamespaceRequest(**instance)).body
+        assert (spaces.total_count, [each.namespace_name for each in spaces.namespaces]) == ("2", ["shop", "team"])
+        repos = client.list_repository(cr.ListRepositoryRequest(**instance)).body
+        assert (repos.total_count, repos.repositories[0].repo_id) == ("1", stage.repo_id)
+        tags = client.list_repo_tag(cr.ListRepoTagRequest(**instance, repo_id=stage.repo_id)).body
+        assert (tags.images[0].tag, f"sha256:{tags.images[0].digest}") == (stage.tag, stage.digest)
+
+        policy = {"Action": "BLOCK", "IssueLevel": "HIGH", "IssueCount": "1", "Logic": "AND"}
+        node = {"NodeName": "VULNERABILITY_SCANNING", "Enable": True, "NodeConfig": {"DenyPolicy": policy}}
+        made = client.create_chain(
+            cr.CreateChainRequest(
+                **instance,
+                name="gate",
+                chain_config=json.dumps({"IsActive": True, "Nodes": [node]}),
+                repo_namespace_name="team",
+                repo_name="app",
+                scope_exclude=["a", "b"],
+            )
+        ).body
+        chain = client.get_chain(cr.GetChainRequest(**instance, chain_id=made.chain_id)).body
+        assert (chain.scope_type, chain.scope_id, chain.scope_exclude) == ("REPOSITORY", stage.repo_id, ["a", "b"])
+        assert chain.chain_config.nodes[0].node_config.deny_policy.issue_count == "1"
+        assert scan_to_the_end(client, stage) == "COMPLETE"
+        [judged] = client.list_chain_instance(cr.ListChainInstanceRequest(**instance)).body.chain_instances
+        assert (judged.status, judged.result, judged.chain.chain_id) == ("COMPLETE", "DENIED", made.chain_id)
 
     await call(conversation)

@@ -17,7 +17,7 @@ from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
 from drydock.scanner.v1 import scan_pb2, scanner_service_pb2
 from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.gateway.api import Role
-from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, WHOLE, Open, suffices
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.client import open_channel, translated_errors
 from tests.builders.methods import METHODS, answer_of, filled
@@ -28,6 +28,7 @@ REFUSED = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
 NAMING = {"instance", "instance_id", "rule_id", "scan_rule_id", "task_id"}
 """Fields by which a request names something of an instance."""
 LISTS = {
+    "/drydock.acr.v20181201.ContainerRegistry/ListInstance",
     "/drydock.rules.v1.RulesService/ListInstances",
     "/drydock.rules.v1.RulesService/ListRegions",
 }
@@ -89,16 +90,28 @@ async def test_a_limited_key_learns_nothing_of_another_instance_by_any_call(hous
         **{"rule_id": house.rules["other"], "scan_rule_id": house.rules["other"], "tag": "1.0", "name": "n"},
         **{"task_id": house.gateway.scanner.task.task_id, "tag_pattern": ".*", "repo_id": "crr-x"},
         **{"rule_name": "n", "scan_scope": "INSTANCE", "repo_tag_filter_pattern": ".*", "trigger_type": "AUTO"},
-        **{"engine": "trivy", "field": "region"},
+        **{"engine": "trivy", "field": "region", "repo_namespace_name": "team", "repo_name": "app"},
+        **{"repo_type": "PRIVATE", "summary": "s", "namespace_name": "team", "chain_id": "chi-x"},
     }
     token = await house.limited()
     async with grpc.aio.insecure_channel(house.gateway.doors.grpc) as channel:
         for name, least in MINIMAL_ROLES.items():
-            if not name.startswith("/drydock.") or least is Role.ADMIN or name in LISTS:
+            if not name.startswith("/drydock.") or least is Role.ADMIN:
+                continue
+            if name in LISTS:
+                code, _, listed = await answer_of(channel, name, token=token)
+                assert code is grpc.StatusCode.OK
+                assert b"mine" in listed
+                assert b"other" not in listed
                 continue
             request, named = filled(METHODS[name], foreign)
             assert named & NAMING or name in UNLIMITED, f"{name}: say what a limited key may do with it"
             code, details, _ = await answer_of(channel, name, request.SerializeToString(), token=token)
+            if code is grpc.StatusCode.INVALID_ARGUMENT:  # refused for its form: so it is of no instance at all
+                request, _ = filled(METHODS[name], {**foreign, "instance": "cri-0", "instance_id": "cri-0"})
+                none = await answer_of(channel, name, request.SerializeToString(), token=token)
+                assert none == (code, details, b""), name
+                continue
             assert code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND), (name, code, details)
 
 
@@ -232,6 +245,18 @@ async def test_a_key_of_a_namespace_sees_and_makes_rules_of_that_one_alone(house
             with pytest.raises(ServiceError) as caught, translated_errors():
                 await whole
             assert caught.value.reason == "OUT_OF_REACH"
+
+
+@pytest.mark.parametrize("namespaces", [(), ("team",)])
+async def test_what_is_about_whole_instances_is_not_for_keys_of_namespaces(
+    house: House, namespaces: tuple[str, ...]
+) -> None:
+    token = await house.limited(*namespaces)
+    async with grpc.aio.insecure_channel(house.gateway.doors.grpc) as channel:
+        for name in WHOLE:
+            request, _ = filled(METHODS[name], {"instance_id": house.mine})
+            code, _, _ = await answer_of(channel, name, request.SerializeToString(), token=token)
+            assert (code is grpc.StatusCode.PERMISSION_DENIED) is bool(namespaces), name
 
 
 async def test_a_task_that_is_named_by_its_id_alone_is_held_against_the_namespace(house: House) -> None:

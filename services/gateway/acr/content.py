@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.requests import from_page
 from services.gateway.acr.scans import BusinessFailure, Scans
-from services.gateway.acr.translate import to_milliseconds
+from services.gateway.acr.translate import in_order, to_milliseconds
 from services.gateway.acr.words import from_level, to_level, to_threat
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
@@ -73,7 +73,7 @@ class Contents:
         image = await self._scans.image(request)
         newest = await self._scans.findings(image, wanted)
         if newest.task.engine in _SEARCHERS:
-            return newest.task, [placed.finding for placed in newest.findings]
+            return newest.task, in_order(placed.finding for placed in newest.findings)
         if image.task_id:
             raise BusinessFailure(_NOT_SEARCHED)
         # The newest scan looked at packages only: what an older one found in the same digest still stands.
@@ -86,7 +86,7 @@ class Contents:
                 if failure.code != "IMAGE_NOT_SCANNED":
                     reason = failure.code
             else:
-                return found.task, [placed.finding for placed in found.findings]
+                return found.task, in_order(placed.finding for placed in found.findings)
         raise BusinessFailure(reason)
 
 

@@ -66,8 +66,22 @@ def to_request(kind: type[M], parameters: Mapping[str, str]) -> M:
         if field.is_repeated:
             getattr(request, field.name).extend(_list(field, parameters))
         elif text := parameters.get(field.json_name, ""):
-            _put(request, field, _json(field, text) if field.message_type is not None else _scalar(field, text))
+            if field.message_type is not None:
+                _fill(getattr(request, field.name), _json(field.json_name, text), field.json_name)
+            else:
+                setattr(request, field.name, _scalar(field, text))
     return request
+
+
+def to_object(kind: type[M], text: str, name: str) -> M:
+    """Reads the JSON of an object that comes as a text; keys that it has no field for are passed over.
+
+    Raises:
+        ServiceError: PARAMETER_ERROR that names the parameter.
+    """
+    found = kind()
+    _fill(found, _json(name, text), name)
+    return found
 
 
 def fields_of(message: Message) -> Sequence[FieldDescriptor]:
@@ -75,19 +89,31 @@ def fields_of(message: Message) -> Sequence[FieldDescriptor]:
     return cast("Sequence[FieldDescriptor]", message.DESCRIPTOR.fields)
 
 
-def _put(message: Any, field: FieldDescriptor, value: Any) -> None:
-    """Sets a field; an object is read by the names of its own fields, and what has none is passed over."""
-    if field.message_type is None:
-        setattr(message, field.name, value)
-        return
+def _fill(message: Any, value: object, name: str) -> None:
     if not isinstance(value, dict):
-        raise _wrong(field, "must be a JSON object")
-    inner = getattr(message, field.name)
-    inner.SetInParent()
-    for part in field.message_type.fields:
-        given = value.get(part.json_name)
+        raise _wrong(name, "must be a JSON object")
+    message.SetInParent()
+    for field in fields_of(message):
+        given = value.get(field.json_name)
         if given is not None:
-            _put(inner, part, given if part.message_type is not None else _scalar(part, _text(part, given)))
+            _put(message, field, given)
+
+
+def _put(message: Any, field: FieldDescriptor, given: object) -> None:
+    if not field.is_repeated:
+        if field.message_type is not None:
+            _fill(getattr(message, field.name), given, field.json_name)
+        else:
+            setattr(message, field.name, _scalar(field, _text(field, given)))
+        return
+    if not isinstance(given, list) or len(given) > _MOST_ITEMS:
+        raise _wrong(field.json_name, f"must be a list of at most {_MOST_ITEMS} items")
+    items = getattr(message, field.name)
+    for item in given:
+        if field.message_type is not None:
+            _fill(items.add(), item, field.json_name)
+        else:
+            items.append(_scalar(field, _text(field, item)))
 
 
 def _text(field: FieldDescriptor, value: object) -> str:
@@ -96,7 +122,7 @@ def _text(field: FieldDescriptor, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int):
         return str(value)
-    raise _wrong(field, "must be a text, a number or a boolean")
+    raise _wrong(field.json_name, "must be a text, a number or a boolean")
 
 
 def _scalar(field: FieldDescriptor, text: str) -> str | int | bool:
@@ -105,11 +131,11 @@ def _scalar(field: FieldDescriptor, text: str) -> str | int | bool:
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
         found = _BOOLEANS.get(text.lower())
         if found is None:
-            raise _wrong(field, "must be true or false")
+            raise _wrong(field.json_name, "must be true or false")
         return found
     low, high = _BOUNDS[field.cpp_type]
     if not _NUMBER.fullmatch(text) or not low <= int(text) <= high:
-        raise _wrong(field, "must be a number")
+        raise _wrong(field.json_name, "must be a number")
     return int(text)
 
 
@@ -117,24 +143,24 @@ def _list(field: FieldDescriptor, parameters: Mapping[str, str]) -> Sequence[str
     name = field.json_name
     whole = parameters.get(name, "")
     if whole:
-        items = _json(field, whole)
+        items = _json(name, whole)
     else:
         numbered = re.compile(rf"{re.escape(name)}\.([1-9][0-9]{{0,5}})")
         found = [(int(match[1]), value) for key, value in parameters.items() if (match := numbered.fullmatch(key))]
         items = [value for _, value in sorted(found)]
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise _wrong(field, 'must be a list of texts, as in ["a","b"] or as .1=a and .2=b')
+        raise _wrong(field.json_name, 'must be a list of texts, as in ["a","b"] or as .1=a and .2=b')
     if len(items) > _MOST_ITEMS:
-        raise _wrong(field, f"may have {_MOST_ITEMS} items")
+        raise _wrong(field.json_name, f"may have {_MOST_ITEMS} items")
     return items
 
 
-def _json(field: FieldDescriptor, text: str) -> Any:
+def _json(name: str, text: str) -> Any:
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise _wrong(field, "must be JSON") from error
+        raise _wrong(name, "must be JSON") from error
 
 
-def _wrong(field: FieldDescriptor, what: str) -> ServiceError:
-    return refusal(Code.PARAMETER_ERROR, f"The parameter {field.json_name} {what}.")
+def _wrong(name: str, what: str) -> ServiceError:
+    return refusal(Code.PARAMETER_ERROR, f"The parameter {name} {what}.")
