@@ -24,6 +24,10 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
+    # Calls that came in and were not handed to Python yet: beyond the first figure grpc cancels some, beyond the
+    # second all. Beyond its own, 1,000 and 3,000, is a crowd that begins to wait at one moment.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 50_000),
     # Without this a second server on the same port would quietly take half of the calls.
     ("grpc.so_reuseport", 0),
     ("grpc.keepalive_time_ms", 60_000),

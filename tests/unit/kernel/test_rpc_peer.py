@@ -347,3 +347,18 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ServiceError) as caught:
         to_target(address)
     assert caught.value.reason == "INVALID_PEER_ADDRESS"
+
+
+async def test_a_crowd_that_calls_at_one_moment_is_answered_whole() -> None:
+    go, under_way = asyncio.Event(), 0
+
+    async def wait(context: object) -> pb.ListKeysResponse:
+        nonlocal under_way
+        under_way += 1
+        if under_way == 3_500:
+            go.set()
+        await go.wait()
+        return pb.ListKeysResponse()
+
+    async with inner_door([service(wait)]) as door, peer_at(door.address, call_seconds=60.0) as peer:
+        await asyncio.gather(*(list_keys(peer, again=False) for _ in range(3_500)))
