@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
@@ -79,29 +79,38 @@ class EditionInterceptor(grpc.aio.ServerInterceptor):
         """Returns the method, guarded where it may be about an image."""
         handler = await continuation(handler_call_details)
         guarded = handler_call_details.method.startswith(_GUARDED)
-        if handler is None or not guarded or handler.unary_unary is None:
+        if handler is None or not guarded:
             return handler
-        return grpc.unary_unary_rpc_method_handler(
-            self._checked(handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        codecs: dict[str, Any] = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._checked_stream(handler.unary_stream), **codecs)
+        return grpc.unary_unary_rpc_method_handler(self._checked(handler.unary_unary), **codecs)
 
     def _checked(self, behaviour: Any) -> Any:
         async def call(request: Any, context: Any) -> Any:
-            image = getattr(request, "image", None)
-            if image is not None and image.instance:
-                await self._check(image.instance)
+            await self._check(request)
             return await behaviour(request, context)
 
         return call
 
-    async def _check(self, instance: str) -> None:
-        if self._clock.monotonic() < self._silent_until:
+    def _checked_stream(self, behaviour: Any) -> Any:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            await self._check(request)
+            async for answer in behaviour(request, context):
+                yield answer
+
+        return call
+
+    async def _check(self, request: Any) -> None:
+        image = getattr(request, "image", None)
+        if image is None or not image.instance or self._clock.monotonic() < self._silent_until:
             return
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                await self._editions.enterprise(instance)
+                await self._editions.enterprise(image.instance)
         except ServiceError as error:
             if error.kind not in _SILENT:
                 raise

@@ -95,6 +95,10 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _SCANNER + "CancelScanTask": Role.CLIENT,
         _SCANNER + "RerunScanTask": Role.CLIENT,
         _SCANNER + "GetImageStatus": Role.VIEWER,
+        # These make us ask the registry for one tag, no more.
+        _SCANNER + "WaitScanVerdict": Role.VIEWER,
+        _SCANNER + "WatchScan": Role.VIEWER,
+        _SCANNER + "EvaluateGate": Role.VIEWER,
         _SCANNER + "ListFindings": Role.VIEWER,
         _SCANNER + "GetReport": Role.VIEWER,
         _SCANNER + "ListTags": Role.VIEWER,

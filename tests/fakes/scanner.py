@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from services.kernel.errors import Kind, ServiceError, not_found
@@ -16,6 +17,7 @@ from services.scanner.api import (
     FindingFilter,
     Findings,
     ImageQuery,
+    ImageStanding,
     PlacedFinding,
     Removal,
     Run,
@@ -24,6 +26,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
+from services.scanner.gate.api import GateAnswer, GatePolicy, undecided
 
 DIGEST = Digest("sha256:" + "d" * 64)
 
@@ -146,6 +149,20 @@ class FakeScanner:
                 raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned by that engine.")
             return self.older[0]
         return self.task
+
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        del seconds
+        return await self.image_status(image)
+
+    async def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        task = await self.image_status(image)
+        yield ImageStanding(digest=task.digest, task=task)
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        del platform
+        self.policy = policy
+        task = await self.image_status(image)
+        return GateAnswer(verdict=undecided("SCAN_UNDER_WAY", "The scan is RUNNING."), task_id=task.task_id)
 
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
         task = await self.image_status(image)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import AsyncIterator
 
 from services.gateway.reach.limits import Part, Reach, namespace_of, out_of_reach
 from services.kernel.errors import Kind, ServiceError, not_found
@@ -13,6 +14,7 @@ from services.scanner.api import (
     FindingFilter,
     Findings,
     ImageQuery,
+    ImageStanding,
     Removal,
     Run,
     ScannerApi,
@@ -20,6 +22,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
+from services.scanner.gate.api import GateAnswer, GatePolicy
 
 
 class ScannerInReach:
@@ -89,6 +92,24 @@ class ScannerInReach:
         await self.check(image)
         return self._shown(await self._scanner.image_status(image))
 
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        """Waits for the end of an image's newest task."""
+        await self.check(image)
+        return self._shown(await self._scanner.wait_for_end(image, seconds))
+
+    async def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        """Yields how an image stands."""
+        await self.check(image)
+        async for standing in self._scanner.watch(image):
+            if standing.task is not None:
+                self._shown(standing.task)
+            yield standing
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        """Holds an image against a policy."""
+        await self._check_with_task(image)
+        return await self._scanner.evaluate_gate(image, policy, platform)
+
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
         """Returns the findings of an image."""
         await self.check(image)
@@ -98,9 +119,7 @@ class ScannerInReach:
 
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
         """Returns one platform's report."""
-        await self.check(image)
-        if image.task_id and self._reach.limited():
-            await self.get_task(image.task_id)
+        await self._check_with_task(image)
         return await self._scanner.report(image, platform)
 
     async def list_tags(
@@ -141,6 +160,12 @@ class ScannerInReach:
             await self._reach.named(image.instance, image.namespace, image.repository)
         if not image.repo_id and not image.repository:
             await (self._reach.into if image.task_id else self._reach.whole)(image.instance)
+
+    async def _check_with_task(self, image: ImageQuery) -> None:
+        """As `check`, for answers that do not tell of which task they are."""
+        await self.check(image)
+        if image.task_id and self._reach.limited():
+            await self.get_task(image.task_id)
 
     def _shown(self, task: Task) -> Task:
         if self._reach.limited():
