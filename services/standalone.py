@@ -106,7 +106,12 @@ async def compose(
         scanner_api = await start(scanner.server(ground, rules=rules_api, data=data, settings=ScannerSettings()))
         doors = await start(
             gateway.server(
-                ground, rules=rules_api, scanner=scanner_api, notifier=notifier_api, settings=gateway_settings
+                ground,
+                rules=rules_api,
+                scanner=scanner_api,
+                notifier=notifier_api,
+                box=box,
+                settings=gateway_settings,
             )
         )
         admin_token_file = data / "admin.token"

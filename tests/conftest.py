@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.buses import OpenBus, SessionBroker, fresh_topic, postgres_bus, session_broker
 from tests.databases import fresh_database, session_server
+from tests.nodes import node_clients
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
 from tests.trivies import trivy_programs
 
@@ -86,6 +87,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Builds real programs before the first test: it takes longer than a test may."""
     if session.config.option.collectonly:
         return
-    for marker, build in (("real_registry", registry_program), ("real_trivy", trivy_programs)):
+    programs = (
+        ("real_registry", registry_program),
+        ("real_trivy", trivy_programs),
+        ("node_clients", node_clients),
+    )
+    for marker, build in programs:
         if any(item.get_closest_marker(marker) for item in session.items):
             build()

@@ -15,7 +15,7 @@ def main() -> None:
     A scan lives for less than a second: its workers begin to import before the command line does, and nothing is
     taken apart at the end.
     """
-    scans = sys.argv[1:2] == ["scan"] and "--help" not in sys.argv
+    scans = _scans(sys.argv[1:])
     if scans:
         look_seldom()
         head_start.take()
@@ -29,6 +29,13 @@ def main() -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(end.code or 0)
+
+
+def _scans(words: list[str]) -> bool:
+    """Tells whether the command scans in this process."""
+    command, *others = words or [""]
+    here = any(word.partition("=")[0] == "--local" for word in others)
+    return (command == "scan" or (command == "gate" and here)) and "--help" not in others
 
 
 if __name__ == "__main__":

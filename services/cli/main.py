@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "target": _Entry("target", "Targets: who is told."),
         "task": _Entry("task", "Scan tasks: start, watch, call off, try again."),
         "status": _Entry("status", "Tells where the scan of an image stands."),
+        "gate": _Entry("gate", "Tells whether an image may pass."),
         "findings": _Entry("findings", "What is wrong with an image."),
         "report": _Entry("report", "Prints all that the last scan of an image says."),
         "key": _Entry("key", "Access keys of the gateway."),

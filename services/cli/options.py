@@ -20,7 +20,8 @@ ServerOption = Annotated[
         "--server",
         envvar="DRYDOCK_SERVER",
         metavar="HOST:PORT",
-        help="The gateway. The token comes from DRYDOCK_TOKEN, else from DATA/admin.token.",
+        help="The gateway. The token comes from DRYDOCK_TOKEN, else from DATA/admin.token; "
+        "with DRYDOCK_TLS_CA (a PEM file, or system) it speaks TLS.",
     ),
 ]
 DataOption = Annotated[
@@ -49,6 +50,17 @@ ScanEngineOption = Annotated[
     str, typer.Option("--engine", metavar=_ENGINES, help="Who scans; with all, both do and give one verdict.")
 ]
 PasswordOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+AdvisoriesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--advisories",
+        metavar="PATH",
+        help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
+    ),
+]
+PlatformOption = Annotated[str, typer.Option("--platform", metavar="OS/ARCH", help="Which image of an index.")]
+UserOption = Annotated[str, typer.Option("--username", metavar="U", help="User of the registry.")]
+PlainHttpOption = Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")]
 InstanceArgument = Annotated[str, typer.Argument(metavar="INSTANCE", help="Name or id of the instance.")]
 ImageArgument = Annotated[
     str, typer.Argument(metavar="IMAGE", help="NAMESPACE/REPO:TAG or NAMESPACE/REPO@DIGEST.")

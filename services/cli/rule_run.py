@@ -75,7 +75,7 @@ def run(
         if wait is None:
             return started
 
-        async def ask() -> Run | None:
+        async def ask(_: float) -> Run | None:
             return (await client.scanner.GetScanTask(GetScanTaskRequest(task_id=started.run_id))).run
 
         return await wait_for_run(ask, wait) or started

@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from services.cli.failure import Exit, reported, tell
+from services.cli.failure import Exit, reported
 from services.cli.formats.show import Format, show
 from services.cli.kind import KindWord
-from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
+from services.cli.local import Access, scan_here
+from services.cli.options import (
+    DEFAULT_DATA,
+    AdvisoriesOption,
+    DataOption,
+    PasswordOption,
+    PlainHttpOption,
+    PlatformOption,
+    ScanEngineOption,
+    UserOption,
+)
 from services.cli.output import console_for, styled
-from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
-from services.kernel.errors import Kind, ServiceError, invalid
 
 if TYPE_CHECKING:
     from services.cli.output import Output
-    from services.kernel.model.access import RegistryAccess
-    from services.kernel.model.engine import Engine
-    from services.kernel.model.finding import FindingKind
-    from services.kernel.model.reference import ImageReference
     from services.kernel.model.report import Report
     from services.kernel.model.severity import Severity
-    from services.kernel.workers.template import Template
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_NO_ADVISORIES = frozenset({"ADVISORY_SOURCE_NOT_FOUND", "ADVISORY_SOURCE_BROKEN", "ADVISORY_SOURCE_TOO_LARGE"})
-_ADVISORIES_HINT = "Give a zip, a folder, a .json or .ndjson file of OSV records to --advisories."
-
-Progress: TypeAlias = Callable[[str, Mapping[str, object]], None]
 
 
 @app.command()
@@ -53,18 +46,12 @@ def scan(
     format_: Annotated[
         Format, typer.Option("--format", help="For people, the whole report, or a form that other programs read.")
     ] = Format.TABLE,
-    advisories: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="OSV records in place of the data directory's advisories: a zip, a folder, a file.",
-        ),
-    ] = None,
+    advisories: AdvisoriesOption = None,
     kind: Annotated[
         list[KindWord] | None, typer.Option(help="Look for this kind only; may be given again. All by default.")
     ] = None,
     engine: ScanEngineOption = "security-center",
-    platform: Annotated[str, typer.Option(metavar="OS/ARCH", help="Which image of an index.")] = "",
+    platform: PlatformOption = "",
     severity: Annotated[
         str, typer.Option(metavar="LIST", help="Show only these, as in high,critical; the counts stay.")
     ] = "",
@@ -72,9 +59,9 @@ def scan(
         SeverityWord | None,
         typer.Option("--fail-on", case_sensitive=False, help="Exit 1 when a finding is so bad or worse."),
     ] = None,
-    username: Annotated[str, typer.Option(metavar="U", help="User of the registry.")] = "",
+    username: UserOption = "",
     password_stdin: PasswordOption = False,
-    plain_http: Annotated[bool, typer.Option("--plain-http", help="The registry has no TLS.")] = False,
+    plain_http: PlainHttpOption = False,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Scans one image; needs no server and no database.
@@ -87,135 +74,22 @@ def scan(
     Example: drydock scan docker-archive:app.tar --format sarif > app.sarif
     Example: drydock scan oci:./image --engine all --format json
     """
-    with reported(format_.failures, otherwise=Exit.NOT_SCANNED), _template() as template:
-        from services.kernel.model.engine import parse_engines
-        from services.kernel.model.platform import parse_platform
-        from services.kernel.model.reference import parse_reference
-
-        _check_environment()
-        asked = parse_engines(engine)
-        kinds = _kinds(kind, asked)
-        reference = parse_reference(image)
+    with reported(format_.failures, otherwise=Exit.NOT_SCANNED):
         shown = parse_severities(severity)
-        wanted = parse_platform(platform) if platform else None
-        check_pair(username, password_wanted=password_stdin)
-        access = _access(reference, plain_http, username, read_password(wanted=password_stdin))
-
-        from services.scanner.wiring.one_shot import one_shot
-
-        async def work(progress: Progress) -> Report:
-            return await one_shot(
-                reference,
-                template=template,
-                access=access,
-                platform=wanted,
-                advisories=advisories,
-                engine=asked,
-                kinds=kinds,
-                data=data.expanduser(),
-                progress=progress,
-            )
-
-        with _named(advisories):
-            report, others = _watched(work)
+        report, others = scan_here(
+            image,
+            advisories=advisories,
+            kinds=kind,
+            engine=engine,
+            platform=platform,
+            access=Access(username=username, password_stdin=password_stdin, plain_http=plain_http),
+            data=data,
+        )
     show(format_, _only(report, shown))
     if format_ is Format.TABLE:
         _note_what_was_not_weighed(report, others)
     if fail_on is not None:
         _gate(format_.failures, report, fail_on.severity)
-
-
-def _kinds(words: list[KindWord] | None, engine: Engine) -> frozenset[FindingKind]:
-    """Returns what is looked for; refuses to have only looked for what the engine never finds."""
-    from services.kernel.model.engine import Engine
-    from services.kernel.model.finding import VULNERABILITIES, FindingKind
-
-    kinds = frozenset(FindingKind[each.name] for each in words or KindWord)
-    if engine is Engine.TRIVY and kinds.isdisjoint(VULNERABILITIES):
-        raise invalid(
-            "KIND_NOT_FOUND_BY_ENGINE",
-            "The TRIVY engine finds vulnerabilities only.",
-            field="kind",
-            hint="Leave --kind out, or scan with security-center.",
-        )
-    return kinds
-
-
-def _check_environment() -> None:
-    """Reads no setting where none is made: to import all that reads them takes longer than a small image."""
-    if any(name.upper().startswith("DRYDOCK_") for name in os.environ):
-        from services.settings import check_environment
-
-        check_environment()
-
-
-@contextmanager
-def _template() -> Iterator[Template]:
-    """Yields what workers come from: it imports while we do."""
-    from services.cli.head_start import take
-
-    with closing(take()) as template:
-        take.cache_clear()
-        yield template
-
-
-def _access(reference: ImageReference, plain_http: bool, username: str, password: str) -> RegistryAccess | None:
-    """Returns how to reach the registry; None for a folder or an archive."""
-    from pydantic import SecretStr
-
-    from services.kernel.model.access import RegistryAccess
-    from services.kernel.model.reference import RegistryReference
-
-    if not isinstance(reference, RegistryReference):
-        if username:
-            raise invalid(
-                "INVALID_CREDENTIALS", "A file asks for no user.", field="username", hint="Leave --username out."
-            )
-        return None
-    return RegistryAccess(
-        address=reference.host, plain_http=plain_http, username=username, password=SecretStr(password)
-    )
-
-
-@contextmanager
-def _named(advisories: Path | None) -> Iterator[None]:
-    """Makes wrong usage of a failure of the advisories that the caller named: the image was not even looked at."""
-    try:
-        yield
-    except ServiceError as error:
-        if advisories is None or error.reason not in _NO_ADVISORIES:
-            raise
-        raise invalid(error.reason, error.message, field="advisories", hint=_ADVISORIES_HINT) from error
-
-
-def _watched(work: Callable[[Progress], Coroutine[object, object, Report]]) -> tuple[Report, str]:
-    """Runs the scan with a line on standard error that says what is being done.
-
-    Returns the report, and the platforms that the image is there for besides the one that was chosen.
-    """
-    from services.kernel.late_log import silence
-
-    silence()
-    others = ""
-    with _display() as show_line:
-
-        def progress(step: str, facts: Mapping[str, object]) -> None:
-            nonlocal others
-            if step == "platform":
-                others = str(facts["others"])
-            show_line(f"{step}: {', '.join(f'{key} {value}' for key, value in facts.items())}")
-
-        return asyncio.run(work(progress)), others
-
-
-@contextmanager
-def _display() -> Iterator[Callable[[str], None]]:
-    """Yields what shows a line to a person; where none looks, what draws is not even imported."""
-    if not sys.stderr.isatty():
-        yield lambda line: None
-        return
-    with console_for(sys.stderr).status("starting") as display:
-        yield display.update
 
 
 def _only(report: Report, shown: frozenset[Severity]) -> Report:
@@ -236,16 +110,13 @@ def _note_what_was_not_weighed(report: Report, others: str) -> None:
 
 
 def _gate(output: Output, report: Report, limit: Severity) -> None:
-    """Ends the process with 1 or 5 unless the image passes."""
-    from services.kernel.model.report import Coverage
+    """Ends the process with 1 or 5 unless the image passes.
 
-    failing = [finding for finding in report.findings if finding.severity.rank >= limit.rank]
-    if failing:
-        message = f"{len(failing)} of {len(report.findings)} findings are {limit.value} or worse."
-        tell(output, ServiceError(Kind.FAILED_PRECONDITION, "GATE_FAILED", message))
-        raise typer.Exit(int(Exit.GATE_FAILED))
-    if report.summary.coverage is not Coverage.FULL:
-        message = f"Nothing is {limit.value} or worse, but the image could not be judged in full."
-        why = next((each.message for each in report.warnings if each.code == report.summary.coverage_reason), "")
-        tell(output, ServiceError(Kind.FAILED_PRECONDITION, report.summary.coverage_reason, message, hint=why))
-        raise typer.Exit(int(Exit.UNDECIDED))
+    What nobody has said the severity of counts as less than low here: the table and the counts tell of it.
+    """
+    from services.cli.verdict import end_with, judge_here
+    from services.kernel.model.severity import Severity
+    from services.scanner.gate.api import GatePolicy
+
+    policy = GatePolicy(fail_on=limit, ignore_unknown=limit is not Severity.UNKNOWN)
+    end_with(output, judge_here(report, policy))

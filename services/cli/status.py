@@ -20,16 +20,12 @@ from services.cli.options import (
     WaitOption,
 )
 from services.cli.output import Output
-from services.cli.wait import show_outcome, wait_for_end
-from services.kernel.errors import ServiceError
+from services.cli.wait import ServerWait, show_outcome, wait_for_end
 
 if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import Task
-    from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-_NOT_YET = frozenset({"IMAGE_NOT_SCANNED", "REPO_NOT_EXIST"})
 
 
 @app.command()
@@ -46,36 +42,19 @@ def status(
     """Tells where the scan of an image stands, and which digest the answer speaks of.
 
     Exit 3 when the scan FAILED, 5 when it is COMPLETE but nothing could be judged (coverage NONE). With --wait
-    until it has ended; exit 5 when the time is up before that. An image that nobody has begun to scan is waited
-    for, too: its push may be on the way.
+    until it has ended; exit 5 when the time is up before that. The registry is asked what the tag is then, and
+    that is waited for, also where nobody has begun to scan it: its push may be on the way.
 
     Example: drydock status prod team/app:1.0 --wait 5m
     """
 
     async def work(client: Client) -> Task | None:
-        from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
+        from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest, WaitScanVerdictRequest
 
-        request = GetImageStatusRequest(image=to_image_ref(instance, image, engine))
+        named = to_image_ref(instance, image, engine)
         if wait is None:
-            return (await client.scanner.GetImageStatus(request)).task
-
-        async def ask() -> Task | None:
-            return await _known(client, request)
-
-        return await wait_for_end(ask, wait)
+            return (await client.scanner.GetImageStatus(GetImageStatusRequest(image=named))).task
+        return await wait_for_end(ServerWait(client, WaitScanVerdictRequest(image=named)), wait)
 
     task = call(work, server=server, data=data, output=output)
     show_outcome(output, task, waited=wait is not None)
-
-
-async def _known(client: Client, request: GetImageStatusRequest) -> Task | None:
-    """Returns the newest task of the image, None while there is none."""
-    from services.kernel.rpc.client import translated_errors
-
-    try:
-        with translated_errors():
-            return (await client.scanner.GetImageStatus(request)).task
-    except ServiceError as error:
-        if error.reason in _NOT_YET:
-            return None
-        raise

@@ -27,7 +27,7 @@ from services.cli.options import (
 )
 from services.cli.output import Output, Record, to_record
 from services.cli.run_outcome import show_run
-from services.cli.wait import show_outcome, wait_for_end, wait_for_run
+from services.cli.wait import ServerWait, show_outcome, wait_for_end, wait_for_run
 
 if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import Run, Task
@@ -84,7 +84,7 @@ def create(
     """
 
     async def work(client: Client) -> Task | None:
-        from drydock.scanner.v1.scanner_service_pb2 import CreateScanTaskRequest, GetScanTaskRequest
+        from drydock.scanner.v1.scanner_service_pb2 import CreateScanTaskRequest, WaitScanVerdictRequest
 
         request = CreateScanTaskRequest(
             image=to_image_ref(instance, image), engine=engine, request_id=str(uuid.uuid4())
@@ -92,11 +92,7 @@ def create(
         task = (await client.scanner.CreateScanTask(request)).task
         if wait is None:
             return task
-
-        async def ask() -> Task | None:
-            return (await client.scanner.GetScanTask(GetScanTaskRequest(task_id=task.task_id))).task
-
-        return await wait_for_end(ask, wait)
+        return await wait_for_end(ServerWait(client, WaitScanVerdictRequest(task_id=task.task_id)), wait)
 
     task = call(work, server=server, data=data, output=output, otherwise=Exit.NOT_SCANNED)
     show_outcome(output, task, waited=wait is not None)
@@ -225,21 +221,22 @@ def rerun(
     """
 
     async def work(client: Client) -> Task | Run | None:
-        from drydock.scanner.v1.scanner_service_pb2 import GetScanTaskRequest, RerunScanTaskRequest
+        from drydock.scanner.v1.scanner_service_pb2 import (
+            GetScanTaskRequest,
+            RerunScanTaskRequest,
+            WaitScanVerdictRequest,
+        )
 
         begun = await client.scanner.RerunScanTask(RerunScanTaskRequest(task_id=task_id))
-        request = GetScanTaskRequest(task_id=task_id)
         if begun.HasField("run"):
 
-            async def ask_run() -> Run | None:
-                return (await client.scanner.GetScanTask(request)).run
+            async def ask_run(_: float) -> Run | None:
+                return (await client.scanner.GetScanTask(GetScanTaskRequest(task_id=task_id))).run
 
             return begun.run if wait is None else await wait_for_run(ask_run, wait)
-
-        async def ask_task() -> Task | None:
-            return (await client.scanner.GetScanTask(request)).task
-
-        return begun.task if wait is None else await wait_for_end(ask_task, wait)
+        if wait is None:
+            return begun.task
+        return await wait_for_end(ServerWait(client, WaitScanVerdictRequest(task_id=task_id)), wait)
 
     from drydock.scanner.v1.scan_pb2 import Run
 

@@ -1,66 +1,101 @@
-"""Waits for a task or a run to end: asks again with growing pauses, and shows what it waits for."""
+"""Waits for a task or a run to end, and shows what it waits for."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
-from services.cli.failure import Exit, tell
+from services.cli.failure import UNREACHABLE, Exit, tell
 from services.cli.output import Output, console_for, show_record, to_record
 from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
     from drydock.scanner.v1.scan_pb2 import Run, Task
+    from drydock.scanner.v1.scanner_service_pb2 import WaitScanVerdictRequest
+    from services.cli.connect import Client
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
 _GROWTH = 1.5
+_LONGEST_CALL_SECONDS = 60.0
+_SHORTEST_CALL_SECONDS = 1.0
+_NOT_YET = frozenset({"IMAGE_NOT_SCANNED", "REPO_NOT_EXIST", "TAG_NOT_EXIST"})
+"""The push may be on the way."""
 
 T = TypeVar("T", "Task", "Run")
+Ask: TypeAlias = "Callable[[float], Awaitable[T | None]]"
+"""Asks how it stands, and lets the server wait for its end as many seconds; None: there is nothing yet."""
 
 
-async def wait_for_end(ask: Callable[[], Awaitable[Task | None]], seconds: float) -> Task | None:
-    """Asks until the task has ended or the time is up, and returns the last answer.
-
-    `ask` returns None while there is no task yet. Cancelling ends only the waiting.
-    """
-    from drydock.scanner.v1.scan_pb2 import State
-
-    return await _poll(
-        ask, lambda task: task.state in (State.STATE_COMPLETE, State.STATE_FAILED), _task_stands, seconds
-    )
+async def wait_for_end(ask: Ask[Task], seconds: float) -> Task | None:
+    """Asks until the task has ended or the time is up, and returns the last answer."""
+    return await _poll(ask, has_ended, _task_stands, seconds)
 
 
-async def wait_for_run(ask: Callable[[], Awaitable[Run | None]], seconds: float) -> Run | None:
+async def wait_for_run(ask: Ask[Run], seconds: float) -> Run | None:
     """Asks until the run has ended or the time is up, and returns the last answer."""
     from drydock.scanner.v1.scan_pb2 import RunState
 
     return await _poll(ask, lambda run: run.state != RunState.RUN_STATE_RUNNING, _run_stands, seconds)
 
 
-async def _poll(
-    ask: Callable[[], Awaitable[T | None]],
-    ended: Callable[[T], bool],
-    stands: Callable[[T], str],
-    seconds: float,
-) -> T | None:
-    give_up = asyncio.get_running_loop().time() + seconds
-    pause = FIRST_PAUSE_SECONDS
+def has_ended(task: Task) -> bool:
+    """Tells whether nothing more will happen."""
+    from drydock.scanner.v1.scan_pb2 import State
+
+    return task.state in (State.STATE_COMPLETE, State.STATE_FAILED)
+
+
+class ServerWait:
+    """Has the server wait for a task; an `Ask`. Once it has answered, it may go for a while."""
+
+    def __init__(self, client: Client, request: WaitScanVerdictRequest) -> None:
+        self._client = client
+        self._request = request
+        self.reached = False
+        """Whether it has answered anything yet."""
+
+    async def __call__(self, seconds: float) -> Task | None:
+        """Returns the task as it stands; None where there is none, or the server does not answer now."""
+        from services.kernel.rpc.client import translated_errors
+
+        timeout = min(max(seconds, _SHORTEST_CALL_SECONDS), _LONGEST_CALL_SECONDS)
+        try:
+            with translated_errors():
+                answer = await self._client.scanner.WaitScanVerdict(self._request, timeout=timeout)
+        except ServiceError as error:
+            away = error.reason in UNREACHABLE and not self.reached
+            passing = error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED) and not away
+            if error.reason not in _NOT_YET and not passing:
+                raise
+            self.reached = True
+            return None
+        self.reached = True
+        return answer.task
+
+
+async def _poll(ask: Ask[T], ended: Callable[[T], bool], stands: Callable[[T], str], seconds: float) -> T | None:
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + seconds
+    pause, last = FIRST_PAUSE_SECONDS, None
     with console_for(sys.stderr).status("waiting") as display:
         while True:
-            answer = await ask()
+            asked_at = loop.time()
+            answer = await ask(min(pause, max(give_up - asked_at, 0.0)))
             if answer is not None and ended(answer):
                 return answer
-            left = give_up - asyncio.get_running_loop().time()
+            left = give_up - loop.time()
+            last = last if answer is None else answer
             if left <= 0:
-                return answer
+                return last
             display.update("no task yet" if answer is None else stands(answer))
-            await asyncio.sleep(min(pause, left))
-            pause = min(pause * _GROWTH, LONGEST_PAUSE_SECONDS)
+            # Whatever of the pause the server has not waited.
+            await asyncio.sleep(min(max(asked_at + min(pause, LONGEST_PAUSE_SECONDS) - loop.time(), 0.0), left))
+            pause = min(pause * _GROWTH, _LONGEST_CALL_SECONDS)
 
 
 def _task_stands(task: Task) -> str:

@@ -26,17 +26,18 @@ log = structlog.get_logger()
 if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 
-_READS: Final = ("Get", "List", "Preview")
+_READS: Final = ("Get", "List", "Preview", "Wait", "Watch", "Evaluate")
 AUDITED: Final = frozenset(
     method
     for method, least in MINIMAL_ROLES.items()
-    if least in (Role.OPERATOR, Role.ADMIN) and not method.rpartition("/")[2].startswith(_READS)
+    if least in (Role.CLIENT, Role.OPERATOR, Role.ADMIN) and not method.rpartition("/")[2].startswith(_READS)
 )
-"""Methods that change something and are not for everybody."""
+"""Methods that change something: a viewer may call none of them."""
 _SUBJECT: Final = frozenset(
     {
         *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
-        *("target_id", "target", "key", "role", "topic", "address"),
+        *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id"),
+        *("repo_id", "namespace", "repository", "tag", "digest"),
     }
 )
 """Fields of requests that say what a call is about. Whatever could be a secret is not among them."""
@@ -112,12 +113,16 @@ class AuditInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or method not in AUDITED:
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            self._noted(method, handler.unary_unary),
+            self.noted(method, handler.unary_unary),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 
-    def _noted(self, method: str, behaviour: Any) -> Any:
+    def noted(self, method: str, behaviour: Any) -> Any:
+        """Returns what answers a method, wrapped where the method is audited."""
+        if method not in AUDITED:
+            return behaviour
+
         async def call(request: Any, context: Any) -> Any:
             record_id = await self._audit.begin(_act(method, request))
             try:

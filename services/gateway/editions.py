@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import grpc
@@ -80,29 +80,40 @@ class EditionInterceptor(grpc.aio.ServerInterceptor):
         """Returns the method, guarded where it may be about an image."""
         handler = await continuation(handler_call_details)
         guarded = handler_call_details.method.startswith(_GUARDED)
-        if handler is None or not guarded or handler.unary_unary is None:
+        if handler is None or not guarded:
             return handler
+        codecs: dict[str, Any] = {
+            "request_deserializer": handler.request_deserializer,
+            "response_serializer": handler.response_serializer,
+        }
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(self._checked_stream(handler.unary_stream), **codecs)
+        about_tags = handler_call_details.method == _TAGS
         return grpc.unary_unary_rpc_method_handler(
-            self._checked(handler.unary_unary, about_tags=handler_call_details.method == _TAGS),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            self._checked(handler.unary_unary, about_tags=about_tags), **codecs
         )
 
     def _checked(self, behaviour: Any, *, about_tags: bool) -> Any:
         async def call(request: Any, context: Any) -> Any:
-            subject = request if about_tags else getattr(request, "image", None)
-            if subject is not None and subject.instance:
-                await self._check(subject.instance)
+            await self._check(request if about_tags else getattr(request, "image", None))
             return await behaviour(request, context)
 
         return call
 
-    async def _check(self, instance: str) -> None:
-        if self._clock.monotonic() < self._silent_until:
+    def _checked_stream(self, behaviour: Any) -> Any:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            await self._check(getattr(request, "image", None))
+            async for answer in behaviour(request, context):
+                yield answer
+
+        return call
+
+    async def _check(self, subject: Any) -> None:
+        if subject is None or not subject.instance or self._clock.monotonic() < self._silent_until:
             return
         try:
             async with asyncio.timeout(_ASK_SECONDS):
-                await self._editions.enterprise(instance)
+                await self._editions.enterprise(subject.instance)
         except ServiceError as error:
             if error.kind not in _SILENT:
                 raise

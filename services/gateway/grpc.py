@@ -9,7 +9,6 @@ from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from drydock.scanner.v1 import scanner_service_pb2_grpc as scanner_rpc
 from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.api import AdminApi, AuditApi, DeadLettersApi
-from services.gateway.editions import Editions
 from services.gateway.servicer import AdminServicer
 from services.gateway.webhooks.address import WebhookAddress
 from services.kernel.rpc.server import Service
@@ -23,17 +22,16 @@ from services.scanner.servicer import ScannerServicer
 
 def public_services(
     *,
+    acr: ContainerRegistryServicer,
     rules: RulesApi,
     scanner: ScannerApi,
     notifier: NotifierApi,
     admin: AdminApi,
     letters: DeadLettersApi,
     audit: AuditApi,
-    editions: Editions,
     webhooks: WebhookAddress,
 ) -> tuple[Service, ...]:
     """Returns what the door serves besides health and reflection."""
-    acr = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=editions)
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
     notifier_servicer = NotifierServicer(notifier)

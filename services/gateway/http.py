@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.gateway.acr.door import AcrDoor
+from services.gateway.bodies import BodyLimit
 from services.gateway.problem import to_response
 from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
 from services.kernel import trace
@@ -19,44 +23,55 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import request_id
 from services.kernel.rpc.failures import internal
+from services.kernel.rpc.server import MAX_REQUEST_BYTES
 
 log = structlog.get_logger()
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Refuse = Callable[[ServiceError, Request, str], Response]
+"""Writes an error, of a call with this id."""
 
 
-def http_app(*, distribution: DistributionWebhook, ids: Ids) -> Starlette:
-    """Builds the application."""
-    door = _Door(ids)
+def http_app(
+    *, acr: AcrDoor, distribution: DistributionWebhook, ids: Ids, max_request_bytes: int = MAX_REQUEST_BYTES
+) -> Starlette:
+    """Builds the application; a longer body breaks off where it is read, with 413."""
+    door = Door(ids)
     return Starlette(
         routes=[
+            Route("/", door.guarded(acr.answer, acr.refuse), methods=["GET", "POST"]),
             Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
         ],
         exception_handlers={HTTPException: door.refuse},
+        middleware=[Middleware(BodyLimit, most=max_request_bytes)],
     )
 
 
-class _Door:
+class Door:
     """Gives each call its id and turns failures into answers."""
 
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Wraps an endpoint; no exception leaves it, no exception text reaches the caller."""
+    def guarded(self, endpoint: Endpoint, refuse: Refuse | None = None) -> Endpoint:
+        """Wraps an endpoint; no exception leaves it, no exception text reaches the caller.
+
+        `refuse` is for doors whose errors have a form of their own.
+        """
+        refused = partial(_refused, refuse or _problem)
 
         async def answer(request: Request) -> Response:
             chosen = self._enter(request)
             try:
                 response = await endpoint(request)
             except ServiceError as error:
-                return _refused(error, chosen)
+                return refused(error, request, chosen)
             except Exception as error:
                 if is_outage(error):
                     log.warning("http.database_away", exc_info=error)
-                    return _refused(unavailable(), chosen)
+                    return refused(unavailable(), request, chosen)
                 log.exception("http.failed")
-                return _refused(internal(chosen), chosen)
+                return refused(internal(chosen), request, chosen)
             response.headers[request_id.HEADER] = chosen
             return response
 
@@ -82,9 +97,15 @@ class _Door:
         return chosen
 
 
-def _refused(error: ServiceError, chosen: str) -> Response:
+def _problem(error: ServiceError, request: Request, chosen: str) -> Response:
+    del request
+    return to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+
+
+def _refused(refuse: Refuse, error: ServiceError, request: Request, chosen: str) -> Response:
     log.info("http.refused", reason=error.reason)
-    response = to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+    response = refuse(error, request, chosen)
+    response.headers[request_id.HEADER] = chosen
     # The body may be unread: whoever goes on sending it must not hold the connection.
     response.headers["connection"] = "close"
     return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 from services.gateway.api import Role
 
@@ -28,14 +29,41 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _ACR + "GetRepoTagScanStatus": Role.VIEWER,
         _ACR + "GetRepoTagScanSummary": Role.VIEWER,
         _ACR + "ListRepoTagScanResult": Role.VIEWER,
+        _ACR + "ListScanBaselineByTask": Role.VIEWER,
+        _ACR + "ListScanMaliciousFileByTask": Role.VIEWER,
         _ACR + "CreateScanRule": Role.OPERATOR,
         _ACR + "GetScanRule": Role.VIEWER,
         _ACR + "ListScanRule": Role.VIEWER,
         _ACR + "UpdateScanRule": Role.OPERATOR,
         _ACR + "DeleteScanRule": Role.OPERATOR,
+        _ACR + "GetInstance": Role.VIEWER,
+        _ACR + "ListInstance": Role.VIEWER,
+        _ACR + "ListInstanceEndpoint": Role.VIEWER,
+        _ACR + "GetAuthorizationToken": Role.CLIENT,
+        _ACR + "CreateNamespace": Role.OPERATOR,
+        _ACR + "GetNamespace": Role.VIEWER,
+        _ACR + "ListNamespace": Role.VIEWER,
+        _ACR + "UpdateNamespace": Role.OPERATOR,
+        _ACR + "DeleteNamespace": Role.OPERATOR,
+        _ACR + "CreateRepository": Role.OPERATOR,
+        _ACR + "GetRepository": Role.VIEWER,
+        _ACR + "ListRepository": Role.VIEWER,
+        _ACR + "UpdateRepository": Role.OPERATOR,
+        _ACR + "DeleteRepository": Role.OPERATOR,
+        _ACR + "CreateRepoTag": Role.OPERATOR,
+        _ACR + "GetRepoTag": Role.VIEWER,
+        _ACR + "ListRepoTag": Role.VIEWER,
+        _ACR + "DeleteRepoTag": Role.OPERATOR,
+        _ACR + "CreateChain": Role.OPERATOR,
+        _ACR + "GetChain": Role.VIEWER,
+        _ACR + "ListChain": Role.VIEWER,
+        _ACR + "UpdateChain": Role.OPERATOR,
+        _ACR + "DeleteChain": Role.OPERATOR,
+        _ACR + "ListChainInstance": Role.VIEWER,
         _ADMIN + "CreateKey": Role.ADMIN,
         _ADMIN + "ListKeys": Role.ADMIN,
         _ADMIN + "RevokeKey": Role.ADMIN,
+        _ADMIN + "RotateKey": Role.ADMIN,
         _ADMIN + "ListDeadLetters": Role.ADMIN,
         _ADMIN + "GetDeadLetter": Role.ADMIN,
         _ADMIN + "ReplayDeadLetter": Role.ADMIN,
@@ -67,6 +95,10 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _SCANNER + "CancelScanTask": Role.CLIENT,
         _SCANNER + "RerunScanTask": Role.CLIENT,
         _SCANNER + "GetImageStatus": Role.VIEWER,
+        # These make us ask the registry for one tag, no more.
+        _SCANNER + "WaitScanVerdict": Role.VIEWER,
+        _SCANNER + "WatchScan": Role.VIEWER,
+        _SCANNER + "EvaluateGate": Role.VIEWER,
         _SCANNER + "ListFindings": Role.VIEWER,
         _SCANNER + "GetReport": Role.VIEWER,
         _SCANNER + "ListTags": Role.VIEWER,
@@ -82,6 +114,27 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
     }
 )
 """Full method name to the least role that may call it; what is not here may be called by nobody."""
+
+UNLIMITED: Final = frozenset(
+    {
+        _RULES + "CreateInstance",
+        # Targets belong to no instance.
+        _NOTIFIER + "CreateTarget",
+        _NOTIFIER + "ListTargets",
+        _NOTIFIER + "DeleteTarget",
+    }
+)
+"""Methods for keys that are not limited to instances. What a limited key names with the others, and what it is
+shown of their answers, is checked in `reach`; an administrator's key is never limited, and needs no line here."""
+
+WHOLE: Final = frozenset(
+    {
+        *(_ACR + verb + "Namespace" for verb in ("Create", "Get", "List", "Update", "Delete")),
+        *(_ACR + verb + "Chain" for verb in ("Create", "Get", "List", "Update", "Delete")),
+        _ACR + "ListChainInstance",
+    }
+)
+"""Methods for keys that are not limited to namespaces: what they are about is kept for whole instances."""
 
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -24,7 +24,7 @@ class Wakeups:
         """A server that went without a word is noticed after twice `probe_seconds`."""
         self._url = url
         self._probe_seconds = probe_seconds
-        self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._hearers: dict[str, set[Callable[[str], None]]] = defaultdict(set)
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._lost = asyncio.Event()
         self._listening = asyncio.Lock()
@@ -52,25 +52,31 @@ class Wakeups:
     async def subscribe(self, channel: str) -> AsyncIterator[asyncio.Event]:
         """Yields an event that is set at every NOTIFY on the channel; the waiter clears it before it looks."""
         event = asyncio.Event()
-        self._waiters[channel].add(event)
+        async with self.hear(channel, lambda _payload: event.set()):
+            yield event
+
+    @asynccontextmanager
+    async def hear(self, channel: str, heard: Callable[[str], None]) -> AsyncIterator[None]:
+        """Calls `heard` with the payload of every NOTIFY on the channel; with "" when any may have been missed."""
+        self._hearers[channel].add(heard)
         try:
             await self._follow(channel)
-            yield event
+            yield
         finally:
-            self._waiters[channel].discard(event)
+            self._hearers[channel].discard(heard)
 
     def wake_all(self) -> None:
         """Wakes every waiter of every channel."""
-        for events in self._waiters.values():
-            for event in events:
-                event.set()
+        for hearers in self._hearers.values():
+            for heard in hearers:
+                heard("")
 
     async def _listen(self) -> None:
         self._lost.clear()
         connection = await connect(self._url, application_name="drydock wakeups")
         self._connection = connection
         connection.add_termination_listener(lambda _: self._lost.set())
-        for channel in list(self._waiters):
+        for channel in list(self._hearers):
             await self._follow(channel)
 
     async def _ended(self, stopping: asyncio.Event) -> bool:
@@ -94,9 +100,9 @@ class Wakeups:
                     raise
                 self._lost.set()
 
-    def _heard(self, _connection: object, _pid: int, channel: str, _payload: object) -> None:
-        for event in self._waiters[channel]:
-            event.set()
+    def _heard(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
+        for heard in self._hearers[channel]:
+            heard(str(payload))
 
 
 async def wait(event: asyncio.Event, seconds: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -22,10 +23,13 @@ _MAX_HEAD_BYTES = 16 * 1024
 
 
 @asynccontextmanager
-async def serve_http(app: ASGIApp, address: str, *, grace_seconds: float = 10.0) -> AsyncIterator[str]:
+async def serve_http(
+    app: ASGIApp, address: str, *, grace_seconds: float = 10.0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    At exit it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. At exit it stops listening, answers what is under way for at most
+    `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -37,6 +41,7 @@ async def serve_http(app: ASGIApp, address: str, *, grace_seconds: float = 10.0)
         uvicorn.Config(
             app,
             http="h11",
+            ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -111,6 +111,7 @@ async def _gateway(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
             rules=RulesClient(peers[Role.RULES]),
             scanner=ScannerClient(peers[Role.SCANNER]),
             notifier=NotifierClient(peers[Role.NOTIFIER]),
+            box=_box(plan),
             settings=plan.gateway,
         )
     )

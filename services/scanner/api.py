@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
@@ -15,6 +15,9 @@ from services.kernel.model.page import Page
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.state import State as State  # noqa: PLC0414 - it is offered here
+
+if TYPE_CHECKING:  # what gates say speaks of findings as they stand here
+    from services.scanner.gate.api import GateAnswer, GatePolicy
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,15 @@ class Task:
     """Filled by `get_task` only."""
     run_id: str = ""
     """Run of a rule that it belongs to; empty for none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ImageStanding:
+    """How an image stands."""
+
+    digest: Digest
+    task: Task | None
+    """The newest on the digest, with its platforms; None while there is none."""
 
 
 class RunState(enum.Enum):
@@ -284,6 +296,37 @@ class ScannerApi(Protocol):
 
     async def image_status(self, image: ImageQuery) -> Task:
         """Returns the newest task of a tag or digest: one indexed read, never the registry."""
+        ...
+
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        """Returns the newest task on an image once it has ended, or as it stands when the time is up.
+
+        Without a digest or a task the registry is asked for the tag's digest first; a task that is yet to come is
+        waited for, too. Whoever gives up, or loses the connection, asks again and is told the same.
+
+        Raises:
+            ServiceError: IMAGE_NOT_SCANNED when there was none until then; TOO_MANY_WAITERS (RESOURCE_EXHAUSTED);
+                STOPPING (UNAVAILABLE); TAG_NOT_EXIST, or a registry reason such as REGISTRY_UNAUTHORIZED.
+        """
+        ...
+
+    def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        """Yields how an image stands, at once and at every change, up to the end of its newest task.
+
+        Raises:
+            ServiceError: as `wait_for_end`, IMAGE_NOT_SCANNED excepted.
+        """
+        ...
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        """Holds the newest task on what a tag is at present against a policy, at once.
+
+        What nobody can tell is UNDECIDED and no error: an image not scanned, a scan under way or failed, a
+        registry that does not answer.
+
+        Raises:
+            ServiceError: INVALID_VEX, VEX_TOO_LARGE, PLATFORM_NOT_EXIST, TAG_NOT_EXIST.
+        """
         ...
 
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from services.kernel import trace
 from services.kernel.clock import Clock
@@ -12,21 +12,17 @@ from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
-from services.kernel.model.access import RegistryAccess
-from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
-from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository, parse_tag
+from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository
 from services.kernel.model.report import Report
 from services.kernel.model.repository_id import repository_id
-from services.kernel.reasons import Reason, ScanFailure
-from services.kernel.rpc.call_context import allowed_seconds
-from services.registry.ask import OpenSource, find_digest
 from services.rules.api import RulesApi
 from services.scanner.api import (
     FindingFilter,
     Findings,
     ImageQuery,
+    ImageStanding,
     PlacedFinding,
     PlatformScan,
     Removal,
@@ -36,19 +32,22 @@ from services.scanner.api import (
     TaskFilter,
 )
 from services.scanner.events import ScanRequested
+from services.scanner.gate.api import GateAnswer, GatePolicy
 from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tags.account import Account
 from services.scanner.tasks.control import Control
+from services.scanner.tasks.gating import Gating
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.lookup import Lookup, as_uuid
 from services.scanner.tasks.platforms import merge_findings, platform_reports
+from services.scanner.tasks.present import PresentDigests
 from services.scanner.tasks.runs import Runs
+from services.scanner.tasks.waiting import Subject, Waiting
 
-_REGISTRY_SECONDS = 60.0
-"""Longest wait for a registry while somebody waits for us."""
+_WATCH_SECONDS = 3600.0
 
 
 class ScannerApplication:
@@ -64,7 +63,9 @@ class ScannerApplication:
         runs: Runs,
         control: Control,
         rules: RulesApi,
-        open_source: OpenSource,
+        present: PresentDigests,
+        waiting: Waiting,
+        gating: Gating,
         clock: Clock,
         ids: Ids,
         account: Account,
@@ -76,7 +77,9 @@ class ScannerApplication:
         self._runs = runs
         self._control = control
         self._rules = rules
-        self._open_source = open_source
+        self._present = present
+        self._waiting = waiting
+        self._gating = gating
         self._clock = clock
         self._ids = ids
         self._account = account
@@ -109,7 +112,7 @@ class ScannerApplication:
             return _same_request(begun, repo_id, image)
         await self._rules.check_targets(target_ids)
         asked_at = self._clock.now()
-        digest = await self._digest_in_registry(access, name, image)
+        digest = await self._present.ask(access, name, image)
         await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
         request = ScanRequested(
             task_id=task_id,
@@ -133,22 +136,6 @@ class ScannerApplication:
         async with self._pool.acquire() as db, db.transaction():
             [task] = await self._intake.accept(db, [request])
         return _same_request(task, repo_id, image)
-
-    async def _digest_in_registry(self, access: RegistryAccess, name: RepositoryName, image: ImageQuery) -> Digest:
-        if image.tag:
-            parse_tag(image.tag)
-        elif not image.digest:
-            raise invalid("INVALID_IMAGE", "Neither tag nor digest is given.", field="tag")
-        seconds = allowed_seconds(_REGISTRY_SECONDS)  # the caller hears whose fault it is, while it still listens
-        try:
-            async with asyncio.timeout(seconds), self._open_source(access, name) as source:
-                return await find_digest(source, name, image.tag, image.digest)
-        except TimeoutError as error:
-            raise ScanFailure(
-                Reason.REGISTRY_TIMEOUT,
-                f"The registry {access.address} did not tell what {name.path} has, within {seconds:.0f} seconds.",
-                hint="Try again, or look at the registry.",
-            ) from error
 
     async def get_task(self, task_id: str) -> Task | Run:
         """Reads one task and its platforms, or one run."""
@@ -192,6 +179,48 @@ class ScannerApplication:
         await self._rules.registry_access(record.image.instance_id)  # refuses personal editions
         await self._control.rerun_task(record)
         return await self.get_task(found.task_id)
+
+    # waiting, and verdicts
+
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        """Waits for the newest task on what the tag is now, or for one task."""
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + seconds
+        subject = await self._subject(image, seconds)
+        task = await self._waiting.until_ended(subject, give_up - loop.time())
+        if task is None:
+            raise not_found(
+                "IMAGE_NOT_SCANNED",
+                f"Nobody has begun to scan {subject.digest} in the time allowed.",
+                hint="Check that a rule matches its tag, or start a task.",
+            )
+        return to_task(task)
+
+    async def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        """Tells how the image stands, until its newest task has ended."""
+        subject = await self._subject(image, _WATCH_SECONDS)
+        async for standing in self._waiting.changes(subject):
+            task = standing.task
+            told = to_task(task, tuple(map(_platform, standing.parts))) if task is not None else None
+            yield ImageStanding(digest=subject.digest, task=told)
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        """Gives the verdict on what the tag is now."""
+        gated = await self._gating.verdict(image, policy, platform)
+        task = gated.task
+        return GateAnswer(
+            verdict=gated.verdict,
+            digest=gated.digest,
+            task_id=task.task_id if task is not None else "",
+            engine=task.engine if task is not None else None,
+        )
+
+    async def _subject(self, image: ImageQuery, seconds: float) -> Subject:
+        if image.task_id:
+            task = await self._lookup.named(image)
+            return Subject(repo_id=task.image.repo_id, digest=task.image.digest, task_id=task.task_id)
+        image, digest = await self._present.pinned(image, seconds)
+        return Subject(repo_id=image.repo_id, digest=digest, engine=image.engine)
 
     # results
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
@@ -11,10 +12,22 @@ from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.scanner.api import FindingFilter, Findings, ImageQuery, Removal, Run, SeenTag, Task, TaskFilter
+from services.scanner.api import (
+    FindingFilter,
+    Findings,
+    ImageQuery,
+    ImageStanding,
+    Removal,
+    Run,
+    SeenTag,
+    Task,
+    TaskFilter,
+)
 from services.scanner.convert import from_finding, from_task, to_query, to_wanted
+from services.scanner.convert_gate import from_standing, from_verdict, to_policy
 from services.scanner.convert_runs import from_run, to_list_tasks
 from services.scanner.convert_sync import from_removal, from_seen_tag
+from services.scanner.gate.api import GateAnswer, GatePolicy
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.scanner.v1.scanner_inner_service_pb2_grpc import ScannerInnerServiceAsyncStub
@@ -22,6 +35,8 @@ if TYPE_CHECKING:  # the asynchronous stubs are types only
 
 SERVICE = "drydock.scanner.v1.ScannerInnerService"
 """What a peer must serve to be the scanner."""
+_WATCH_SECONDS = 3600.0
+_ANSWER_SECONDS = 0.5
 
 
 class ScannerClient:
@@ -37,6 +52,9 @@ class ScannerClient:
         self._list_tasks = peer.repeatable(scanner.ListScanTasks)
         self._cancel_task = peer.repeatable(scanner.CancelScanTask)
         self._rerun_task = peer.repeatable(scanner.RerunScanTask)
+        self._wait = peer.lasting(scanner.WaitScanVerdict)
+        self._peer, self._watch = peer, scanner.WatchScan
+        self._evaluate_gate = peer.repeatable(scanner.EvaluateGate)
         self._get_status = peer.repeatable(inner.GetStatus)
         self._read_findings = peer.repeatable_stream(inner.ReadFindings)
         self._read_report = peer.repeatable(inner.ReadReport)
@@ -83,6 +101,27 @@ class ScannerClient:
     async def rerun_task(self, task_id: str) -> Task | Run:
         """Tries a failed task again, or what failed in a run; see ScannerApi."""
         return _task_or_run(await self._rerun_task(pb.RerunScanTaskRequest(task_id=task_id)))
+
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        """Waits for the newest task on an image; scanners that go meanwhile are no harm."""
+        query = to_query(image)
+        request = pb.WaitScanVerdictRequest(image=query.image, task_id=query.task_id)
+        return from_task((await self._wait(request, seconds + _ANSWER_SECONDS)).task)
+
+    async def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        """Yields how an image stands; see ScannerApi. After a scanner that went another one goes on."""
+        query, told = to_query(image), None
+        request = pb.WatchScanRequest(image=query.image, task_id=query.task_id)
+        async for answer in self._peer.follow(self._watch, request, _WATCH_SECONDS):
+            standing = from_standing(answer)
+            if standing != told:
+                told = standing
+                yield standing
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        """Gives the verdict on what the tag is now."""
+        request = pb.EvaluateGateRequest(image=to_query(image).image, policy=to_policy(policy), platform=platform)
+        return from_verdict((await self._evaluate_gate(request)).verdict)
 
     async def image_status(self, image: ImageQuery) -> Task:
         """Returns the newest task of a tag or digest."""

@@ -95,8 +95,8 @@ def from_filter(request: service_pb.ListFindingsRequest) -> FindingFilter:
         ServiceError: INVALID_KIND, INVALID_SEVERITY.
     """
     return FindingFilter(
-        kinds=frozenset({_kind(request.kind)}) if request.kind else frozenset(),
-        severities=frozenset({_severity(request.severity)}) if request.severity else frozenset(),
+        kinds=frozenset({from_kind(request.kind)}) if request.kind else frozenset(),
+        severities=frozenset({from_severity(request.severity)}) if request.severity else frozenset(),
         id_contains=request.id_contains,
         platform=request.platform,
         descending=request.descending,
@@ -110,8 +110,8 @@ def from_wanted(said: inner_pb.ReadFindingsRequest) -> FindingFilter:
         ServiceError: INVALID_KIND, INVALID_SEVERITY.
     """
     return FindingFilter(
-        kinds=frozenset(map(_kind, said.kinds)),
-        severities=frozenset(map(_severity, said.severities)),
+        kinds=frozenset(map(from_kind, said.kinds)),
+        severities=frozenset(map(from_severity, said.severities)),
         id_contains=said.id_contains,
         platform=said.platform,
         descending=said.descending,
@@ -308,7 +308,8 @@ def from_package(said: pb.Package) -> Package:
     )
 
 
-def _kind(text: str) -> FindingKind:
+def from_kind(text: str) -> FindingKind:
+    """Reads a kind of finding. Raises INVALID_KIND."""
     try:
         return FindingKind(text)
     except ValueError:
@@ -320,7 +321,8 @@ def _kind(text: str) -> FindingKind:
         ) from None
 
 
-def _severity(text: str) -> Severity:
+def from_severity(text: str) -> Severity:
+    """Reads a severity. Raises INVALID_SEVERITY."""
     try:
         return Severity(text)
     except ValueError:

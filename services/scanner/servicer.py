@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 
 from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
@@ -11,6 +12,7 @@ from drydock.scanner.v1 import scanner_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.model.engine import parse_engines
 from services.kernel.model.page import bad_token, decode_token, encode_token, page_size
+from services.kernel.rpc import call_context
 from services.kernel.rpc.server import Service
 from services.scanner.api import Findings, ImageQuery, PlacedFinding, Run, ScannerApi
 from services.scanner.convert import (
@@ -21,10 +23,12 @@ from services.scanner.convert import (
     to_finding,
     to_task,
 )
+from services.scanner.convert_gate import from_policy, to_standing, to_verdict
 from services.scanner.convert_runs import from_task_filter, to_run
 from services.scanner.convert_sync import to_removal, to_seen_tag
 
 _MAX_DIGITS = 9
+_LONGEST_WAIT_SECONDS = 3600.0
 _PART = 500
 """Findings in one message of a stream."""
 
@@ -128,6 +132,26 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         )
         return pb.ListRemovalsResponse(removals=map(to_removal, page.items), next_page_token=page.next_token)
 
+    async def WaitScanVerdict(
+        self, request: pb.WaitScanVerdictRequest, context: object
+    ) -> pb.WaitScanVerdictResponse:
+        """Waits for the end of a task, until shortly before the call's own end."""
+        seconds = call_context.patience(_LONGEST_WAIT_SECONDS)
+        return pb.WaitScanVerdictResponse(task=to_task(await self._api.wait_for_end(_waited(request), seconds)))
+
+    async def WatchScan(
+        self, request: pb.WatchScanRequest, context: object
+    ) -> AsyncIterator[pb.WatchScanResponse]:
+        """Streams how an image stands."""
+        async for standing in self._api.watch(_waited(request)):
+            yield to_standing(standing)
+
+    async def EvaluateGate(self, request: pb.EvaluateGateRequest, context: object) -> pb.EvaluateGateResponse:
+        """Gives a verdict."""
+        image, policy = _named(from_image(request.image)), from_policy(request.policy)
+        answer = await self._api.evaluate_gate(image, policy, request.platform)
+        return pb.EvaluateGateResponse(verdict=to_verdict(answer))
+
 
 class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):
     """ScannerInnerService over ScannerApi: for peers, never behind the gateway's door."""
@@ -204,6 +228,12 @@ def _task_id(task_id: str) -> str:
     if not task_id:
         raise invalid("INVALID_TASK_ID", "The id of the task is missing.", field="task_id")
     return task_id
+
+
+def _waited(request: pb.WaitScanVerdictRequest | pb.WatchScanRequest) -> ImageQuery:
+    if request.task_id:
+        return dataclasses.replace(from_image(request.image), task_id=request.task_id)
+    return _named(from_image(request.image))
 
 
 def _named(image: ImageQuery) -> ImageQuery:

@@ -33,6 +33,10 @@ class ScannerSettings(BaseSettings):
     """Processes that read layers and match; one for each core. One more is kept for pushes and people."""
     worker_memory_bytes: int = Field(default=_BOUNDS.worker_memory_bytes, ge=512 << 20)
     """Address space of each worker process."""
+    most_waiters: int = Field(default=10_000, ge=1, le=100_000)
+    """Calls that may wait for scans, or watch them, in one process at once."""
+    wait_look_seconds: float = Field(default=30.0, gt=0, le=600)
+    """How often each of them looks by itself, in case a notification went missing."""
     lease_seconds: float = Field(default=30.0, ge=3)
     """How long a silent worker keeps a scan; heartbeats come three times as often."""
     scan_seconds: float = Field(default=1800.0, ge=1)

@@ -117,6 +117,15 @@ class ScannerStore:
         found = {row["place"]: row for row in rows}
         return [to_task(found[place]) if place in found else None for place in range(1, len(tags) + 1)]
 
+    async def tasks_of_digests(
+        self, db: Connection, images: Sequence[tuple[str, Digest, Engine | None]]
+    ) -> Sequence[TaskRecord | None]:
+        """Returns the newest task of each (repository id, digest, engine), under any tag or none."""
+        columns = zip(*((repo_id, digest, _word(engine)) for repo_id, digest, engine in images), strict=True)
+        rows = await db.fetch(_Q["tasks_of_digests"], *map(list, columns))
+        found = {row["place"]: row for row in rows}
+        return [to_task(found[place]) if place in found else None for place in range(1, len(images) + 1)]
+
     async def task_of_digest(
         self, db: Connection, repo_id: str, digest: Digest, engine: Engine | None = None
     ) -> TaskRecord | None:

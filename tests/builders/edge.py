@@ -78,13 +78,20 @@ class Edge:
 @asynccontextmanager
 async def acr_edge(database: str) -> AsyncIterator[Edge]:
     clock, scanner = ManualClock(), FakeScanner()
-    async with migrated_pool(database, ("rules", "services.rules")) as pool:
+    async with migrated_pool(database, ("rules", "services.rules"), ("gateway", "services.gateway")) as pool:
         rules = real_rules(pool, clock)
         instance = await rules.create_instance(
             NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False)
         )
         repository = await rules.see_repository(instance.instance_id, "team", "app")
-        servicer = ContainerRegistryServicer(rules=rules, scanner=scanner, editions=Editions(rules, clock))
+        servicer = ContainerRegistryServicer(
+            pool=pool,
+            rules=rules,
+            scanner=scanner,
+            editions=Editions(rules, clock),
+            clock=clock,
+            ids=RandomIds(),
+        )
         name = "drydock.acr.v20181201.ContainerRegistry"
         async with serving(
             name, lambda server: acr_rpc.add_ContainerRegistryServicer_to_server(servicer, server)

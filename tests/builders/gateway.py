@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from services.gateway.access_keys import AccessKeys
 from services.gateway.keys import Keys
 from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
 from services.kernel.db import Pool
 from services.kernel.errors import not_found
 from services.kernel.ids import RandomIds
+from services.kernel.secrets import SecretBox
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
@@ -29,6 +31,7 @@ class KeyRing:
     pool: Pool
     store: GatewayStore
     checker: TokenChecker
+    access_keys: AccessKeys
     keys: Keys
     clock: ManualClock
 
@@ -38,8 +41,17 @@ def key_ring(pool: Pool, clock: ManualClock | None = None) -> KeyRing:
     clock = clock or ManualClock()
     store = GatewayStore()
     checker = TokenChecker(pool, store, clock)
-    keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=RandomIds())
-    return KeyRing(pool=pool, store=store, checker=checker, keys=keys, clock=clock)
+    access_keys = AccessKeys(pool=pool, store=store, box=SecretBox(b"k" * 32), clock=clock)
+    keys = Keys(
+        pool=pool,
+        store=store,
+        checker=checker,
+        access_keys=access_keys,
+        find_instance=find_instance,
+        clock=clock,
+        ids=RandomIds(),
+    )
+    return KeyRing(pool=pool, store=store, checker=checker, access_keys=access_keys, keys=keys, clock=clock)
 
 
 @asynccontextmanager

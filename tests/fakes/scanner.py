@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from services.kernel.errors import Kind, ServiceError, not_found
@@ -16,6 +17,7 @@ from services.scanner.api import (
     FindingFilter,
     Findings,
     ImageQuery,
+    ImageStanding,
     PlacedFinding,
     Removal,
     Run,
@@ -24,6 +26,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
+from services.scanner.gate.api import GateAnswer, GatePolicy, undecided
 
 DIGEST = Digest("sha256:" + "d" * 64)
 
@@ -93,6 +96,9 @@ class FakeScanner:
     def __init__(self) -> None:
         self.task: Task | None = None
         self.result: tuple[Finding, ...] | None = None
+        self.tags: tuple[SeenTag, ...] = ()
+        self.older: tuple[Task, tuple[Finding, ...] | None] | None = None
+        """The newest task by another engine, and its result."""
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
 
@@ -137,14 +143,33 @@ class FakeScanner:
         if self.task is None:
             raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned.")
         if image.task_id and image.task_id != self.task.task_id:
-            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id}.")
+            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {image.task_id[:64]!r}.")
+        if image.engine not in (None, self.task.engine):
+            if self.older is None or self.older[0].engine is not image.engine:
+                raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned by that engine.")
+            return self.older[0]
         return self.task
+
+    async def wait_for_end(self, image: ImageQuery, seconds: float) -> Task:
+        del seconds
+        return await self.image_status(image)
+
+    async def watch(self, image: ImageQuery) -> AsyncIterator[ImageStanding]:
+        task = await self.image_status(image)
+        yield ImageStanding(digest=task.digest, task=task)
+
+    async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
+        del platform
+        self.policy = policy
+        task = await self.image_status(image)
+        return GateAnswer(verdict=undecided("SCAN_UNDER_WAY", "The scan is RUNNING."), task_id=task.task_id)
 
     async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
         task = await self.image_status(image)
-        if self.result is None:
+        result = self.older[1] if self.older is not None and task is self.older[0] else self.result
+        if result is None:
             raise ServiceError(Kind.FAILED_PRECONDITION, "SCAN_NOT_COMPLETE", "The scan is not complete yet.")
-        chosen = [finding for finding in self.result if _matches(finding, wanted)]
+        chosen = [finding for finding in result if _matches(finding, wanted)]
         chosen.sort(key=lambda finding: (finding.severity.rank, *finding.key), reverse=wanted.descending)
         placed = tuple(PlacedFinding(finding=finding, platforms=("linux/amd64",)) for finding in chosen)
         return Findings(task=task, findings=placed)
@@ -157,7 +182,7 @@ class FakeScanner:
     async def list_tags(
         self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
     ) -> Page[SeenTag]:
-        return Page(items=())
+        return Page(items=self.tags)
 
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         return Page(items=())

@@ -315,3 +315,39 @@ async def test_a_wrong_token_is_refused(shell: Shell) -> None:
     ran = await drydock("instance", "list", env={**shell._env, "DRYDOCK_TOKEN": "ddk_wrong"})
     assert ran.status == 1
     assert "UNAUTHENTICATED" in ran.stderr or "token" in ran.stderr
+
+
+async def test_a_gate_waits_for_the_scan_and_says_what_the_tag_holds(shell: Shell, registry: LabRegistry) -> None:
+    await create_lab(shell, registry)
+    early = await shell("gate", "lab", "team/app:1.0")
+    assert (early.status, early.json["decision"]) == (5, "UNDECIDED")
+    assert early.error["reason"] == "IMAGE_NOT_SCANNED"
+
+    task = (await shell("task", "create", "lab", "team/app:1.0")).json
+    failed = await shell("gate", "lab", "team/app:1.0", "--wait", "30s", "--fail-on", "medium")
+    assert (failed.status, failed.json["decision"]) == (1, "FAIL")
+    assert (failed.json["digest"], failed.json["task_id"]) == (task["digest"], task["task_id"])
+    assert "CVE-2019-10906" in {finding["id"] for finding in failed.json["failing"]}
+
+    # The sample of advisories is never enough to let anything pass.
+    undecided = await shell("gate", "lab", "team/app:1.0", "--fail-on", "critical", "--ignore-unknown")
+    assert (undecided.status, undecided.json["decision"]) == (5, "UNDECIDED")
+    assert "SAMPLE_ADVISORIES" in {reason["code"] for reason in undecided.json["reasons"]}
+
+    shown = await shell("gate", "lab", "team/app:1.0", "--fail-on", "medium", output="table")
+    assert "FAIL" in shown.stdout.splitlines()
+    assert "[GATE_FAILED]" in shown.stderr
+
+
+async def test_a_gate_on_what_is_not_there_is_no_verdict(shell: Shell, registry: LabRegistry) -> None:
+    await create_lab(shell, registry)
+    ran = await shell("gate", "lab", "team/app:2.0", "--wait", "30s")
+    assert (ran.status, ran.stdout, ran.error["reason"]) == (3, "", "TAG_NOT_EXIST")
+
+
+async def test_a_gate_on_an_image_that_could_not_be_scanned_says_so(shell: Shell, registry: LabRegistry) -> None:
+    await create_lab(shell, registry)
+    registry.faults.add("/v2/team/app/blobs/*", Status(code=403))
+    await shell("task", "create", "lab", "team/app:1.0", "--wait", "30s")
+    ran = await shell("gate", "lab", "team/app:1.0")
+    assert (ran.status, ran.json["decision"], ran.error["reason"]) == (3, "UNDECIDED", "SCAN_FAILED")

@@ -33,6 +33,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.monitoring import serve_monitoring
 from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.run import Process
+from services.kernel.secrets import SecretBox
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
 from tests.fakes.notifier import FakeNotifier
@@ -60,7 +61,14 @@ async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncItera
         rules = real_rules(ground.pool, ground.clock)
         async with (
             serve_monitoring(ground.process.readiness, ground.registry, settings.monitoring_listen) as monitoring,
-            server(ground, rules=rules, scanner=scanner, notifier=FakeNotifier(), settings=settings) as doors,
+            server(
+                ground,
+                rules=rules,
+                scanner=scanner,
+                notifier=FakeNotifier(),
+                box=SecretBox(b"k" * 32),
+                settings=settings,
+            ) as doors,
         ):
             await doors.keys.bootstrap_admin(token_file)
             admin = (await asyncio.to_thread(token_file.read_text)).strip()

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import pytest
 
-from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.ids import RandomIds
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.rpc import call_context
 from services.lab.faults import Delay
 from services.lab.push import push_image
-from services.registry.limits import SourceSettings
-from services.registry.open import open_repository
-from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
 from services.scanner.application import ScannerApplication
-from services.scanner.tags.account import Account
-from services.scanner.tags.reads import open_tag_reads
-from services.scanner.tags.store import SyncStore
-from services.scanner.tasks.lookup import Lookup
-from services.scanner.tasks.runs import Runs
-from tests.builders.edge import real_rules
+from tests.builders.application import scanner_stage
 from tests.builders.images import an_image
-from tests.builders.scanner import ScannerBench, a_control
-from tests.databases import migrated_pool
 from tests.registries import RunningRegistry, StartRegistry
 
 
@@ -55,29 +41,8 @@ class Desk:
 
 @pytest.fixture
 async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Desk]:
-    async with AsyncExitStack() as stack:
-        schemas = (("rules", "services.rules"), ("scanner", "services.scanner"))
-        pool = await stack.enter_async_context(migrated_pool(database, *schemas))
-        registry = await stack.enter_async_context(each_registry())
-        bench, rules = ScannerBench(pool, database), real_rules(pool, SystemClock())
-        tags = await stack.enter_async_context(open_tag_reads(database, bench.store))
-        address = registry.access.address
-        await rules.create_instance(NewInstance(name="lab", address=address, plain_http=True, default_rule=False))
-        runs = Runs(pool, bench.runs, rules)
-        application = ScannerApplication(
-            pool=pool,
-            store=bench.store,
-            lookup=Lookup(pool, bench.store, tags, rules),
-            intake=bench.intake,
-            runs=runs,
-            control=a_control(bench, runs, rules),
-            rules=rules,
-            open_source=functools.partial(open_repository, SourceSettings()),
-            clock=SystemClock(),
-            ids=RandomIds(),
-            account=Account(pool, SyncStore()),
-        )
-        desk = Desk(application, registry)
+    async with each_registry() as registry, scanner_stage(database, registry.access.address) as stage:
+        desk = Desk(stage.application, registry)
         await desk.push("1.0")
         yield desk
 

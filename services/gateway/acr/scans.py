@@ -64,7 +64,7 @@ class Scans:
     async def status(self, request: pb.GetRepoTagScanStatusRequest) -> tuple[str, str, str]:
         """Returns status, scan service, and the reason where the status has one."""
         scan_type = from_scan_type(request.scan_type)
-        image = await self._image(request)
+        image = await self.image(request)
         task = await _answered(self._scanner.image_status(image))
         return to_status(task, scan_type), to_scan_service(task.engine), task.reason
 
@@ -98,17 +98,30 @@ class Scans:
             vulnerabilities=[write(finding) for finding in ordered[window.begin : window.begin + window.size]],
         )
 
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        """Returns what the last complete scan found.
+
+        Raises:
+            BusinessFailure: there is none yet.
+        """
+        return await _answered(self._scanner.findings(image, wanted))
+
+    async def image(self, request: NamesImage) -> ImageQuery:
+        """Reads which image is meant, of an instance that may be asked about.
+
+        Raises:
+            ServiceError: INSTANCE_NOT_EXIST, EDITION_NOT_SUPPORTED, and what is wrong with the request.
+        """
+        image = from_image(request)
+        instance = await self._editions.enterprise(image.instance)
+        return dataclasses.replace(image, instance=instance.instance_id)
+
     async def _findings(self, request: NamesImage, wanted: FindingFilter) -> Findings:
-        found = await _answered(self._scanner.findings(await self._image(request), wanted))
+        found = await self.findings(await self.image(request), wanted)
         if found.task.coverage is Coverage.NONE:
             # The status says FAILED; zero vulnerabilities here would say "clean".
             raise BusinessFailure(found.task.reason or "NOTHING_JUDGED")
         return found
-
-    async def _image(self, request: NamesImage) -> ImageQuery:
-        image = from_image(request)
-        instance = await self._editions.enterprise(image.instance)
-        return dataclasses.replace(image, instance=instance.instance_id)
 
 
 def _projection(filter_value: str) -> Callable[[Finding], pb.Vulnerability]:

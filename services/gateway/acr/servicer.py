@@ -5,15 +5,25 @@ What the caller did wrong is a gRPC status; an image that was never scanned is a
 
 from __future__ import annotations
 
+from typing import Any
+
 import grpc
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from drydock.acr.v20181201 import container_registry_pb2_grpc as rpc
+from services.gateway.acr.catalog.servicer import CatalogActions
+from services.gateway.acr.chains.chains import Chains
+from services.gateway.acr.chains.servicer import ChainActions
+from services.gateway.acr.chains.store import ChainStore
+from services.gateway.acr.content import Contents, to_number
 from services.gateway.acr.requests import from_page
 from services.gateway.acr.rules import ScanRules
 from services.gateway.acr.scans import BusinessFailure, Scans
 from services.gateway.acr.translate import to_rule
 from services.gateway.editions import Editions
+from services.kernel.clock import Clock
+from services.kernel.db import Pool
+from services.kernel.ids import Ids
 from services.kernel.rpc.request_id import current
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
@@ -22,12 +32,18 @@ REASON_TRAILER = "x-drydock-reason"
 """Why a status is RETRYING, FAILED, or COMPLETE with limited coverage: the reference has no field for it."""
 
 
-class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
-    """Each action of the reference that concerns scanning."""
+class ContainerRegistryServicer(CatalogActions, ChainActions, rpc.ContainerRegistryServicer):
+    """Each action of the reference that Drydock has, for both doors."""
 
-    def __init__(self, *, rules: RulesApi, scanner: ScannerApi, editions: Editions) -> None:
+    def __init__(
+        self, *, pool: Pool, rules: RulesApi, scanner: ScannerApi, editions: Editions, clock: Clock, ids: Ids
+    ) -> None:
+        CatalogActions.__init__(self, pool=pool, rules=rules, scanner=scanner, clock=clock)
+        chains = Chains(pool=pool, store=ChainStore(), rules=rules, scanner=scanner, clock=clock, ids=ids)
+        ChainActions.__init__(self, chains)
         self._scans = Scans(scanner, editions)
-        self._rules = ScanRules(rules)
+        self._contents = Contents(self._scans)
+        self._scan_rules = ScanRules(rules)
 
     async def CreateRepoTagScanTask(
         self, request: pb.CreateRepoTagScanTaskRequest, context: object
@@ -47,7 +63,7 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
         except BusinessFailure as failure:
             return pb.GetRepoTagScanStatusResponse(code=failure.code, is_success=False, request_id=_request_id())
         if reason:
-            context.set_trailing_metadata((*(context.trailing_metadata() or ()), (REASON_TRAILER, reason)))
+            _tell(context, reason)
         return pb.GetRepoTagScanStatusResponse(
             code="success", is_success=True, request_id=_request_id(), status=status, scan_service=service
         )
@@ -70,16 +86,46 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
         except BusinessFailure as failure:
             return pb.ListRepoTagScanResultResponse(code=failure.code, is_success=False, request_id=_request_id())
 
+    async def ListScanBaselineByTask(
+        self,
+        request: pb.ListScanBaselineByTaskRequest,
+        context: grpc.aio.ServicerContext[pb.ListScanBaselineByTaskRequest, pb.ListScanBaselineByTaskResponse],
+    ) -> pb.ListScanBaselineByTaskResponse:
+        """Lists baseline risks."""
+        try:
+            return await self._contents.baselines(request, _request_id())
+        except BusinessFailure as failure:
+            _tell(context, failure.code)
+            return pb.ListScanBaselineByTaskResponse(
+                code=to_number(failure), is_success=False, request_id=_request_id()
+            )
+
+    async def ListScanMaliciousFileByTask(
+        self,
+        request: pb.ListScanMaliciousFileByTaskRequest,
+        context: grpc.aio.ServicerContext[
+            pb.ListScanMaliciousFileByTaskRequest, pb.ListScanMaliciousFileByTaskResponse
+        ],
+    ) -> pb.ListScanMaliciousFileByTaskResponse:
+        """Lists malicious files."""
+        try:
+            return await self._contents.malicious(request, _request_id())
+        except BusinessFailure as failure:
+            _tell(context, failure.code)
+            return pb.ListScanMaliciousFileByTaskResponse(
+                code=to_number(failure), is_success=False, request_id=_request_id()
+            )
+
     async def CreateScanRule(
         self, request: pb.CreateScanRuleRequest, context: object
     ) -> pb.CreateScanRuleResponse:
         """Saves a scan rule."""
-        rule = await self._rules.create(request)
+        rule = await self._scan_rules.create(request)
         return pb.CreateScanRuleResponse(code=0, request_id=_request_id(), scan_rule_id=rule.rule_id)
 
     async def GetScanRule(self, request: pb.GetScanRuleRequest, context: object) -> pb.GetScanRuleResponse:
         """Returns a scan rule."""
-        rule = await self._rules.get(request.instance_id, request.scan_rule_id)
+        rule = await self._scan_rules.get(request.instance_id, request.scan_rule_id)
         return pb.GetScanRuleResponse(
             code="success",
             is_success=True,
@@ -90,7 +136,7 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
     async def ListScanRule(self, request: pb.ListScanRuleRequest, context: object) -> pb.ListScanRuleResponse:
         """Lists scan rules."""
         window = from_page(request.page_no, request.page_size)
-        page = await self._rules.list_page(request.instance_id, request.scan_type, window)
+        page = await self._scan_rules.list_page(request.instance_id, request.scan_type, window)
         return pb.ListScanRuleResponse(
             code="success",
             is_success=True,
@@ -105,15 +151,19 @@ class ContainerRegistryServicer(rpc.ContainerRegistryServicer):
         self, request: pb.UpdateScanRuleRequest, context: object
     ) -> pb.UpdateScanRuleResponse:
         """Replaces a scan rule."""
-        rule = await self._rules.update(request)
+        rule = await self._scan_rules.update(request)
         return pb.UpdateScanRuleResponse(code=0, request_id=_request_id(), scan_rule_id=rule.rule_id)
 
     async def DeleteScanRule(
         self, request: pb.DeleteScanRuleRequest, context: object
     ) -> pb.DeleteScanRuleResponse:
         """Deletes a scan rule."""
-        await self._rules.delete(request.instance_id, request.scan_rule_id)
+        await self._scan_rules.delete(request.instance_id, request.scan_rule_id)
         return pb.DeleteScanRuleResponse(code="success", request_id=_request_id())
+
+
+def _tell(context: Any, reason: str) -> None:
+    context.set_trailing_metadata((*(context.trailing_metadata() or ()), (REASON_TRAILER, reason)))
 
 
 def _request_id() -> str:

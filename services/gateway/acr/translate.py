@@ -69,7 +69,7 @@ def to_rule(rule: ScanRule, *, with_instance: bool) -> pb.ScanRule:
     """Writes a rule; in lists the reference leaves the instance out."""
     return pb.ScanRule(
         scan_rule_id=rule.rule_id,
-        instance_id=rule.instance_id if with_instance else "",
+        instance_id=rule.instance_id if with_instance else None,
         rule_name=rule.name,
         scan_scope=rule.scope.value,
         scan_type=rule.scan_type.value,

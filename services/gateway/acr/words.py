@@ -36,6 +36,15 @@ _SEVERITIES = {
     Severity.HIGH: "High",
     Severity.CRITICAL: "High",  # the reference has no fifth word
 }
+_LEVELS = {
+    Severity.UNKNOWN: "low",
+    Severity.LOW: "low",
+    Severity.MEDIUM: "medium",
+    Severity.HIGH: "high",
+    Severity.CRITICAL: "high",
+}
+_THREATS = {"high": "serious", "medium": "suspicious", "low": "remind"}
+"""What levels are called where files are malicious."""
 _SCAN_TYPES = {kind.value: kind for kind in ScanType}
 _SCOPES = {scope.value: scope for scope in Scope}
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
@@ -82,6 +91,29 @@ def from_severity(text: str) -> frozenset[Severity]:
     if not severities:
         raise _unknown("severity", text, dict.fromkeys(_SEVERITIES.values()))
     return severities
+
+
+def to_level(severity: Severity) -> str:
+    """Names how bad a baseline risk is."""
+    return _LEVELS[severity]
+
+
+def to_threat(severity: Severity) -> str:
+    """Names how bad a malicious file is."""
+    return _THREATS[_LEVELS[severity]]
+
+
+def from_level(text: str, *, threats: bool) -> frozenset[Severity]:
+    """Reads a filter by level, in any case; empty for every one. The words for `threats` count only there."""
+    if not text:
+        return frozenset()
+    words = {level: level for level in _THREATS}
+    if threats:
+        words |= {threat: level for level, threat in _THREATS.items()}
+    level = words.get(text.lower())
+    if level is None:
+        raise _unknown("level", text, words)
+    return frozenset(severity for severity, word in _LEVELS.items() if word == level)
 
 
 def to_class(kind: FindingKind) -> str:

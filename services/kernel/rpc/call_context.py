@@ -13,6 +13,8 @@ from services.kernel.rpc import request_id
 
 _MARGIN_SECONDS = 0.05
 """So much before the caller's deadline an inner call is given up: time to answer with words of ours."""
+_LAST_WORD_SECONDS = 0.5
+"""So much before that whoever waits stops: time for a last look, on a busy machine and over two hops."""
 _deadline: ContextVar[float | None] = ContextVar("drydock_deadline", default=None)
 ACTOR = "drydock-actor"
 """Header with the name of the key for whose bearer a peer calls: believed inside, never from outside."""
@@ -31,6 +33,12 @@ def allowed_seconds(own: float) -> float:
     """
     deadline = _deadline.get()
     return own if deadline is None else min(own, deadline - time.monotonic() - _MARGIN_SECONDS)
+
+
+def patience(longest: float) -> float:
+    """Returns how long the current call may wait for something and still answer in time; `longest` at most."""
+    left = allowed_seconds(longest)
+    return max(left - min(_LAST_WORD_SECONDS, left / 10), 0.0)
 
 
 def act_for(actor: str) -> None:

@@ -18,6 +18,9 @@ from services.kernel.rpc.server import RunningServer, Service, serve
 
 log = structlog.get_logger()
 
+_STREAMS = 50_000
+"""Of a peer: behind its one connection all its callers wait, and those that ask for a moment must not queue."""
+
 
 class PeerGuard:
     """Admits whoever sends a service token; everybody, where certificates tell already or nothing can."""
@@ -82,4 +85,5 @@ def serve_inner(
         interceptors=[interceptor],
         grace_seconds=grace_seconds,
         credentials=identity.server_credentials(),
+        max_streams=_STREAMS,
     )

@@ -36,6 +36,7 @@ Stream: TypeAlias = grpc.aio.UnaryStreamMultiCallable[Q, A]
 Attempt: TypeAlias = Callable[[float], Awaitable[T]]
 
 _ATTEMPTS = 5
+_MANY = 1_000_000
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 CHANNEL_OPTIONS = (
@@ -124,6 +125,38 @@ class Peer:
         """Returns an idempotent streaming method as a function that collects all answers, or none."""
         return lambda request: self._call(self._collected(method, request), attempts=_ATTEMPTS)
 
+    def lasting(self, method: Unary[Q, A]) -> Callable[[Q, float], Awaitable[A]]:
+        """Returns an idempotent method that waits for something, as a function of request and seconds.
+
+        However long these are, what a peer out of reach did not answer is repeated until they are over.
+        """
+        return lambda request, seconds: self._call(self._unary(method, request), attempts=_MANY, seconds=seconds)
+
+    async def follow(self, method: Stream[Q, A], request: Q, seconds: float) -> AsyncIterator[A]:
+        """Yields what a method streams that tells at its begin how things stand; begins again after a lost peer.
+
+        Raises:
+            ServiceError: as `once`.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + call_context.allowed_seconds(seconds)
+        number = 0
+        while True:
+            try:
+                async for answer in method(request, timeout=end - loop.time(), metadata=self._metadata()):
+                    number = 0
+                    yield answer
+            except grpc.aio.AioRpcError as error:
+                failure = self._translated(error)
+                number = min(number + 1, _ATTEMPTS)
+                pause = self._pause(error, failure, number)
+                if pause is None or loop.time() + pause >= end:
+                    raise failure from error
+            else:
+                return
+            self._metrics.repeated(self.name)
+            await asyncio.sleep(pause)
+
     async def check(self, service: str) -> None:
         """Returns when the peer serves the gRPC service of that name.
 
@@ -149,10 +182,10 @@ class Peer:
     def _metadata(self) -> grpc.aio.Metadata:
         return grpc.aio.Metadata(*self._token, *call_context.passed_on())
 
-    async def _call(self, attempt: Attempt[T], *, attempts: int) -> T:
+    async def _call(self, attempt: Attempt[T], *, attempts: int, seconds: float = 0.0) -> T:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        end = began + call_context.allowed_seconds(self._call_seconds)
+        end = began + call_context.allowed_seconds(seconds or self._call_seconds)
         code = "OK"
         try:
             for left in reversed(range(attempts)):
@@ -178,7 +211,7 @@ class Peer:
         """Returns how long to wait before the next attempt; None when another one makes no sense."""
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             return None
-        longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** (number - 1), _LONGEST_PAUSE_SECONDS)
+        longest = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(number - 1, _ATTEMPTS), _LONGEST_PAUSE_SECONDS)
         asked = 0.0 if failure.reason == "PEER_UNAVAILABLE" else failure.retry_after or 0.0
         if asked > _LONGEST_PAUSE_SECONDS:
             return None

@@ -38,6 +38,20 @@ WHERE repo_id = $1 AND digest = $2 AND ($3 = '' OR engine = $3)
 ORDER BY created_at DESC, task_id DESC
 LIMIT 1
 
+-- name: tasks_of_digests
+-- Newest tasks of repositories on digests, under any tag or none, each with its place in the question; of one engine
+-- where one is named.
+SELECT asked.place, k.task_id, k.instance_id, k.repo_id, k.namespace, k.repository, k.tag, k.digest, k.engine,
+    k.scan_id, k.state, k.reason, k.message, k.coverage, k.findings, k.advisories_version, k.rule_ids, k.target_ids,
+    k.traceparent, k.run_id, k.created_at, k.ended_at
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS asked (repo_id, digest, engine, place)
+CROSS JOIN LATERAL (
+    SELECT t.* FROM scanner.task AS t
+    WHERE t.repo_id = asked.repo_id AND t.digest = asked.digest AND (asked.engine = '' OR t.engine = asked.engine)
+    ORDER BY t.created_at DESC, t.task_id DESC
+    LIMIT 1
+) AS k
+
 -- name: task_under_tag
 -- Newest task of a tag on a digest that it has or had, of one engine where one is named.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,

@@ -39,15 +39,26 @@ class Lookup:
         # Rules may be asked on the way, which needs a connection too: never while one is held here.
         instance_id = await self.instance_id(image.instance)
         if image.task_id:
-            async with self._pool.acquire() as db:
-                record = await self.task(db, image.task_id)
-            _check_agrees(image, instance_id, record)
-            return record
+            return await self._named(image, instance_id)
         repo_id = image.repo_id or _repo_id(instance_id, image)
         found = await self._look_up(repo_id, image)
         if found is None or found.image.instance_id != instance_id:
             raise await self._why_unknown(image)
         return found
+
+    async def named(self, image: ImageQuery) -> TaskRecord:
+        """Returns the task that the query names, with which all else that it says must agree.
+
+        Raises:
+            ServiceError: SCAN_TASK_NOT_EXIST, TASK_DOES_NOT_MATCH.
+        """
+        return await self._named(image, await self.instance_id(image.instance) if image.instance else "")
+
+    async def _named(self, image: ImageQuery, instance_id: str) -> TaskRecord:
+        async with self._pool.acquire() as db:
+            record = await self.task(db, image.task_id)
+        _check_agrees(image, instance_id, record)
+        return record
 
     async def _look_up(self, repo_id: str, image: ImageQuery) -> TaskRecord | None:
         if not image.digest and not image.tag:

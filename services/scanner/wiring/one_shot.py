@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from platform import machine
 
@@ -111,6 +112,11 @@ async def one_shot(
                 return await _both(ways, image, platform, progress)
             [way] = ways.values()
             return await _scanned(way, image, platform, progress)
+
+
+def advisory_age() -> timedelta:
+    """Returns how old the advisories of a verdict may be."""
+    return read_bounds().advisory_age
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

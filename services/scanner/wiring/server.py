@@ -45,7 +45,6 @@ from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.keeper import RunKeeper
-from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
@@ -54,6 +53,7 @@ from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.wiring.pipeline import make_pipeline
 from services.scanner.wiring.tags import start_tag_work
 from services.scanner.wiring.trivy import databases_of, trivy_scan
+from services.scanner.wiring.waiting import waiting_room
 from services.scanner.wiring.workers import server_workers
 from services.scanner.work.puller import Puller
 from services.scanner.work.worker import Worker
@@ -102,9 +102,19 @@ async def server(
     keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
     workers = server_workers(bounds, search.now.inspection)
     library = StoredAnalyses(pool, store, analysers_key)
+    opener = functools.partial(open_repository, bounds.source)
     async with (
         open_tag_reads(ground.url, store) as tags,
         LayerSpool(data / "spool", bounds.spool_bytes) as spool,
+        waiting_room(
+            ground,
+            store=store,
+            tags=tags,
+            rules=rules,
+            open_source=opener,
+            settings=settings,
+            age_limit=bounds.advisory_age,
+        ) as room,
     ):
         pipeline = make_pipeline(
             spool=spool,
@@ -115,7 +125,6 @@ async def server(
             bounds=bounds,
             clock=clock,
         )
-        opener = functools.partial(open_repository, bounds.source)
         puller = Puller(
             rules=rules,
             open_source=opener,
@@ -188,12 +197,14 @@ async def server(
         yield ScannerApplication(
             pool=pool,
             store=store,
-            lookup=Lookup(pool, store, tags, rules),
+            lookup=room.lookup,
             intake=intake,
             runs=runs,
             control=control,
             rules=rules,
-            open_source=opener,
+            present=room.present,
+            waiting=room.waiting,
+            gating=room.gating,
             clock=clock,
             ids=ground.ids,
             account=Account(pool, sync),

@@ -56,7 +56,7 @@ def test_why_the_registry_could_not_be_asked_is_told(capsys: pytest.CaptureFixtu
 async def test_waiting_ends_with_the_run() -> None:
     answers = iter([a_run("RUNNING"), a_run("COMPLETE_WITH_FAILURES")])
 
-    async def ask() -> pb.Run:
+    async def ask(_: float) -> pb.Run:
         return next(answers)
 
     run = await wait_for_run(ask, 60)

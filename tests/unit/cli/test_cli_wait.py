@@ -22,7 +22,7 @@ def nothing_judged() -> Task:
 async def test_waiting_ends_with_the_task() -> None:
     answers = iter([None, a_task(STATE_RUNNING), a_task(STATE_COMPLETE)])
 
-    async def ask() -> Task | None:
+    async def ask(_: float) -> Task | None:
         return next(answers)
 
     task = await wait_for_end(ask, 60)
@@ -31,7 +31,7 @@ async def test_waiting_ends_with_the_task() -> None:
 
 
 async def test_waiting_ends_when_the_time_is_up_with_the_last_answer() -> None:
-    async def ask() -> Task | None:
+    async def ask(_: float) -> Task | None:
         return a_task(STATE_RUNNING)
 
     task = await wait_for_end(ask, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -102,3 +103,23 @@ async def test_what_is_about_no_image_or_no_scan_is_left_alone() -> None:
     assert await scene.call(task_id="x") == "answered"
     assert await scene.call("/drydock.rules.v1.RulesService/GetInstance", image=image()) == "answered"
     assert scene.rules.asked == 0
+
+
+async def test_a_stream_about_an_image_of_a_personal_instance_is_refused_before_it_begins() -> None:
+    scene = Scene()
+
+    async def behaviour(request: Any, context: Any) -> AsyncIterator[str]:
+        yield "told"
+
+    async def continuation(details: Any) -> Any:
+        return grpc.unary_stream_rpc_method_handler(behaviour)
+
+    details: Any = SimpleNamespace(method="/drydock.scanner.v1.ScannerService/WatchScan")
+    handler: Any = await scene.interceptor.intercept_service(continuation, details)
+    request = SimpleNamespace(image=image())
+    assert [answer async for answer in handler.unary_stream(request, None)] == ["told"]
+    scene.clock.advance(5.1)
+    scene.rules.edition = Edition.PERSONAL
+    with pytest.raises(ServiceError) as caught:
+        [answer async for answer in handler.unary_stream(request, None)]
+    assert caught.value.reason == "EDITION_NOT_SUPPORTED"

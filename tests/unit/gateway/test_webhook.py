@@ -28,6 +28,7 @@ from services.kernel.wakeup import Wakeups
 from services.kernel.webserver import serve_http
 from services.rules.api import Edition, InstanceChange, NewInstance
 from services.rules.application import Rules
+from tests.builders.acr import acr_door
 from tests.builders.edge import real_rules
 from tests.builders.gateway import INSTANCE_ID, KeyRing, key_ring
 from tests.databases import migrated_pool
@@ -106,7 +107,9 @@ async def door(database: str) -> AsyncIterator[Door]:
             checker=ring.checker, editions=Editions(rules, ring.clock), publisher=publisher, deadline_seconds=0.5
         )
         issued = await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance=INSTANCE_ID)
-        async with serve_http(http_app(distribution=webhook, ids=RandomIds()), "127.0.0.1:0") as address:
+        async with serve_http(
+            http_app(acr=acr_door(ring), distribution=webhook, ids=RandomIds()), "127.0.0.1:0"
+        ) as address:
             yield Door(
                 ring=ring,
                 rules=rules,

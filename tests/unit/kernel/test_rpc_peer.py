@@ -294,6 +294,40 @@ async def test_a_stream_that_breaks_off_is_read_anew_or_not_at_all(error: Servic
     assert streams.calls == calls
 
 
+@pytest.mark.parametrize(("error", "calls"), [(away(), 2), (ServiceError(Kind.INTERNAL, "NO", "No."), 1)])
+async def test_a_stream_that_is_followed_goes_on_at_a_peer_that_is_back(error: ServiceError, calls: int) -> None:
+    streams = Streams(error)  # type: ignore[abstract] # the other methods are not called
+    inner = Service(
+        name="drydock.scanner.v1.ScannerInnerService",
+        add=lambda server: inner_rpc.add_ScannerInnerServiceServicer_to_server(streams, server),
+    )
+    told = 0
+    async with inner_door([inner]) as door, peer_at(door.address) as peer:
+        stub: inner_rpc.ScannerInnerServiceAsyncStub = inner_rpc.ScannerInnerServiceStub(peer.channel)
+        try:
+            async for _ in peer.follow(stub.ReadFindings, inner_pb.ReadFindingsRequest(), 5.0):
+                told += 1
+        except ServiceError as caught:
+            assert caught.reason == "NO"
+    # What was told before is told, and once more by whoever begins anew.
+    assert (streams.calls, told) == (calls, 3 if calls == 2 else 1)
+
+
+async def test_a_call_that_lasts_is_repeated_until_its_time_is_up_however_often_that_is() -> None:
+    flaky = Flaky(7, away())
+    async with inner_door([service(flaky)]) as door, peer_at(door.address, call_seconds=0.1) as peer:
+        stub: rpc.AdminServiceAsyncStub = rpc.AdminServiceStub(peer.channel)
+        await peer.lasting(stub.ListKeys)(pb.ListKeysRequest(), 30.0)
+        assert flaky.calls == 8
+        hopeless = Flaky(1000, away())
+    async with inner_door([service(hopeless)]) as door, peer_at(door.address) as peer:
+        stub = rpc.AdminServiceStub(peer.channel)
+        with pytest.raises(ServiceError) as caught:
+            await peer.lasting(stub.ListKeys)(pb.ListKeysRequest(), 1.0)
+        assert caught.value.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
+        assert hopeless.calls > 1
+
+
 @pytest.mark.parametrize(
     ("address", "target"),
     [
@@ -313,3 +347,18 @@ def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(ServiceError) as caught:
         to_target(address)
     assert caught.value.reason == "INVALID_PEER_ADDRESS"
+
+
+async def test_a_crowd_that_calls_at_one_moment_is_answered_whole() -> None:
+    go, under_way = asyncio.Event(), 0
+
+    async def wait(context: object) -> pb.ListKeysResponse:
+        nonlocal under_way
+        under_way += 1
+        if under_way == 3_500:
+            go.set()
+        await go.wait()
+        return pb.ListKeysResponse()
+
+    async with inner_door([service(wait)]) as door, peer_at(door.address, call_seconds=60.0) as peer:
+        await asyncio.gather(*(list_keys(peer, again=False) for _ in range(3_500)))

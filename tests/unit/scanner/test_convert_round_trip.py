@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drydock.scanner.v1 import scan_pb2
-from services.kernel.errors import ServiceError
+from drydock.scanner.v1 import gate_pb2, scan_pb2
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
-from services.scanner import convert, convert_runs, convert_sync
+from services.scanner import convert, convert_gate, convert_runs, convert_sync
 from services.scanner.api import (
     FindingFilter,
     ImageQuery,
+    ImageStanding,
     PlacedFinding,
     PlatformScan,
     ReasonCount,
@@ -24,6 +27,14 @@ from services.scanner.api import (
     State,
     Task,
     TaskFilter,
+)
+from services.scanner.gate.api import (
+    Excused,
+    Exemption,
+    GateAnswer,
+    GatePolicy,
+    GateReason,
+    GateVerdict,
 )
 from tests.builders.whole import whole
 
@@ -38,9 +49,12 @@ FINDINGS = whole(
 )
 
 
-@given(
-    whole(Task, digest=DIGESTS, findings=COUNTS, platforms=st.lists(whole(PlatformScan), max_size=3).map(tuple))
+TASKS = whole(
+    Task, digest=DIGESTS, findings=COUNTS, platforms=st.lists(whole(PlatformScan), max_size=3).map(tuple)
 )
+
+
+@given(TASKS)
 def test_tasks(task: Task) -> None:
     assert convert.from_task(convert.to_task(task)) == task
 
@@ -102,3 +116,69 @@ def test_a_word_of_a_newer_release_is_a_clear_error(field: str) -> None:
     with pytest.raises(ServiceError) as caught:
         convert.from_task(said)
     assert caught.value.reason == "NEWER_RELEASE"
+
+
+GATE_REASONS = st.lists(whole(GateReason, count=SMALL), max_size=3).map(tuple)
+PLACED = whole(PlacedFinding, finding=FINDINGS)
+MOMENTS = st.integers(0, 2**32).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+WORDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+
+
+@given(
+    whole(
+        GatePolicy,
+        allowed=COUNTS,
+        exemptions=st.lists(
+            whole(Exemption, finding_id=WORDS, reason=WORDS, expires_at=st.none() | MOMENTS), max_size=2
+        ).map(tuple),
+        vex=st.lists(st.binary(), max_size=2).map(tuple),
+        max_advisory_age=st.none() | st.integers(1, 10**8).map(lambda seconds: timedelta(seconds=seconds)),
+    )
+)
+def test_policies(policy: GatePolicy) -> None:
+    assert convert_gate.from_policy(convert_gate.to_policy(policy)) == policy
+
+
+@given(
+    whole(
+        GateAnswer,
+        digest=st.none() | DIGESTS,
+        verdict=whole(
+            GateVerdict,
+            reasons=GATE_REASONS,
+            notes=GATE_REASONS,
+            counts=COUNTS,
+            failing=st.lists(PLACED, max_size=2).map(tuple),
+            excused=st.lists(whole(Excused, placed=PLACED), max_size=2).map(tuple),
+        ),
+    )
+)
+def test_verdicts(answer: GateAnswer) -> None:
+    assert convert_gate.from_verdict(convert_gate.to_verdict(answer)) == answer
+
+
+@given(whole(ImageStanding, digest=DIGESTS, task=st.none() | TASKS))
+def test_standings(standing: ImageStanding) -> None:
+    assert convert_gate.from_standing(convert_gate.to_standing(standing)) == standing
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (gate_pb2.GatePolicy(fail_on="AWFUL"), "INVALID_SEVERITY"),
+        (gate_pb2.GatePolicy(allowed={"AWFUL": 1}), "INVALID_SEVERITY"),
+        (gate_pb2.GatePolicy(allowed={"HIGH": -1}), "INVALID_LIMIT"),
+        (gate_pb2.GatePolicy(kinds=["BUG"]), "INVALID_KIND"),
+        (gate_pb2.GatePolicy(exemptions=[gate_pb2.Exemption(finding_id="CVE-1")]), "INVALID_EXEMPTION"),
+        (gate_pb2.GatePolicy(exemptions=[gate_pb2.Exemption(reason="so")]), "INVALID_EXEMPTION"),
+        (
+            gate_pb2.GatePolicy(exemptions=[gate_pb2.Exemption(finding_id="CVE-1", reason="so")] * 5_001),
+            "INVALID_EXEMPTION",
+        ),
+        (gate_pb2.GatePolicy(max_advisory_age={"seconds": -1}), "INVALID_AGE"),  # type: ignore[arg-type]  # protobuf takes it
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(policy: gate_pb2.GatePolicy, reason: str) -> None:
+    with pytest.raises(ServiceError) as caught:
+        convert_gate.from_policy(policy)
+    assert (caught.value.kind, caught.value.reason) == (Kind.INVALID_ARGUMENT, reason)

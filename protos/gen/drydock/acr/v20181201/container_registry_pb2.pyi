@@ -330,7 +330,7 @@ Global___ListRepoTagScanResultRequest: _TypeAlias = ListRepoTagScanResultRequest
 
 @_typing.final
 class Vulnerability(_message.Message):
-    """Vulnerability is one item of the list."""
+    """Vulnerability is one item of the list. What is not set was not asked for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -376,25 +376,76 @@ class Vulnerability(_message.Message):
     def __init__(
         self,
         *,
-        cve_name: _builtins.str = ...,
-        alias_name: _builtins.str = ...,
-        cve_link: _builtins.str = ...,
-        cve_location: _builtins.str = ...,
-        severity: _builtins.str = ...,
-        scan_type: _builtins.str = ...,
-        feature: _builtins.str = ...,
-        version: _builtins.str = ...,
-        version_fixed: _builtins.str = ...,
-        version_format: _builtins.str = ...,
-        added_by: _builtins.str = ...,
-        fix_cmd: _builtins.str = ...,
-        description: _builtins.str = ...,
+        cve_name: _builtins.str | None = ...,
+        alias_name: _builtins.str | None = ...,
+        cve_link: _builtins.str | None = ...,
+        cve_location: _builtins.str | None = ...,
+        severity: _builtins.str | None = ...,
+        scan_type: _builtins.str | None = ...,
+        feature: _builtins.str | None = ...,
+        version: _builtins.str | None = ...,
+        version_fixed: _builtins.str | None = ...,
+        version_format: _builtins.str | None = ...,
+        added_by: _builtins.str | None = ...,
+        fix_cmd: _builtins.str | None = ...,
+        description: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_added_by", b"_added_by", "_alias_name", b"_alias_name", "_cve_link", b"_cve_link", "_cve_location", b"_cve_location", "_cve_name", b"_cve_name", "_description", b"_description", "_feature", b"_feature", "_fix_cmd", b"_fix_cmd", "_scan_type", b"_scan_type", "_severity", b"_severity", "_version", b"_version", "_version_fixed", b"_version_fixed", "_version_format", b"_version_format", "added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_added_by", b"_added_by", "_alias_name", b"_alias_name", "_cve_link", b"_cve_link", "_cve_location", b"_cve_location", "_cve_name", b"_cve_name", "_description", b"_description", "_feature", b"_feature", "_fix_cmd", b"_fix_cmd", "_scan_type", b"_scan_type", "_severity", b"_severity", "_version", b"_version", "_version_fixed", b"_version_fixed", "_version_format", b"_version_format", "added_by", b"added_by", "alias_name", b"alias_name", "cve_link", b"cve_link", "cve_location", b"cve_location", "cve_name", b"cve_name", "description", b"description", "feature", b"feature", "fix_cmd", b"fix_cmd", "scan_type", b"scan_type", "severity", b"severity", "version", b"version", "version_fixed", b"version_fixed", "version_format", b"version_format"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__added_by: _TypeAlias = _typing.Literal["added_by"]  # noqa: Y015
+    _WhichOneofArgType__added_by: _TypeAlias = _typing.Literal["_added_by", b"_added_by"]  # noqa: Y015
+    _WhichOneofReturnType__alias_name: _TypeAlias = _typing.Literal["alias_name"]  # noqa: Y015
+    _WhichOneofArgType__alias_name: _TypeAlias = _typing.Literal["_alias_name", b"_alias_name"]  # noqa: Y015
+    _WhichOneofReturnType__cve_link: _TypeAlias = _typing.Literal["cve_link"]  # noqa: Y015
+    _WhichOneofArgType__cve_link: _TypeAlias = _typing.Literal["_cve_link", b"_cve_link"]  # noqa: Y015
+    _WhichOneofReturnType__cve_location: _TypeAlias = _typing.Literal["cve_location"]  # noqa: Y015
+    _WhichOneofArgType__cve_location: _TypeAlias = _typing.Literal["_cve_location", b"_cve_location"]  # noqa: Y015
+    _WhichOneofReturnType__cve_name: _TypeAlias = _typing.Literal["cve_name"]  # noqa: Y015
+    _WhichOneofArgType__cve_name: _TypeAlias = _typing.Literal["_cve_name", b"_cve_name"]  # noqa: Y015
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    _WhichOneofReturnType__feature: _TypeAlias = _typing.Literal["feature"]  # noqa: Y015
+    _WhichOneofArgType__feature: _TypeAlias = _typing.Literal["_feature", b"_feature"]  # noqa: Y015
+    _WhichOneofReturnType__fix_cmd: _TypeAlias = _typing.Literal["fix_cmd"]  # noqa: Y015
+    _WhichOneofArgType__fix_cmd: _TypeAlias = _typing.Literal["_fix_cmd", b"_fix_cmd"]  # noqa: Y015
+    _WhichOneofReturnType__scan_type: _TypeAlias = _typing.Literal["scan_type"]  # noqa: Y015
+    _WhichOneofArgType__scan_type: _TypeAlias = _typing.Literal["_scan_type", b"_scan_type"]  # noqa: Y015
+    _WhichOneofReturnType__severity: _TypeAlias = _typing.Literal["severity"]  # noqa: Y015
+    _WhichOneofArgType__severity: _TypeAlias = _typing.Literal["_severity", b"_severity"]  # noqa: Y015
+    _WhichOneofReturnType__version: _TypeAlias = _typing.Literal["version"]  # noqa: Y015
+    _WhichOneofArgType__version: _TypeAlias = _typing.Literal["_version", b"_version"]  # noqa: Y015
+    _WhichOneofReturnType__version_fixed: _TypeAlias = _typing.Literal["version_fixed"]  # noqa: Y015
+    _WhichOneofArgType__version_fixed: _TypeAlias = _typing.Literal["_version_fixed", b"_version_fixed"]  # noqa: Y015
+    _WhichOneofReturnType__version_format: _TypeAlias = _typing.Literal["version_format"]  # noqa: Y015
+    _WhichOneofArgType__version_format: _TypeAlias = _typing.Literal["_version_format", b"_version_format"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__added_by) -> _WhichOneofReturnType__added_by | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alias_name) -> _WhichOneofReturnType__alias_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_link) -> _WhichOneofReturnType__cve_link | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_location) -> _WhichOneofReturnType__cve_location | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cve_name) -> _WhichOneofReturnType__cve_name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__feature) -> _WhichOneofReturnType__feature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fix_cmd) -> _WhichOneofReturnType__fix_cmd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scan_type) -> _WhichOneofReturnType__scan_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__severity) -> _WhichOneofReturnType__severity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version) -> _WhichOneofReturnType__version | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version_fixed) -> _WhichOneofReturnType__version_fixed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__version_format) -> _WhichOneofReturnType__version_format | None: ...
 
 Global___Vulnerability: _TypeAlias = Vulnerability  # noqa: Y015
 
@@ -578,7 +629,7 @@ class ScanRule(_message.Message):
     scan_rule_id: _builtins.str
     """`crscnr-…`."""
     instance_id: _builtins.str
-    """Instance; empty in lists, as there."""
+    """Instance; not set in lists, as there."""
     rule_name: _builtins.str
     """Name."""
     scan_scope: _builtins.str
@@ -605,7 +656,7 @@ class ScanRule(_message.Message):
         self,
         *,
         scan_rule_id: _builtins.str = ...,
-        instance_id: _builtins.str = ...,
+        instance_id: _builtins.str | None = ...,
         rule_name: _builtins.str = ...,
         scan_scope: _builtins.str = ...,
         scan_type: _builtins.str = ...,
@@ -616,11 +667,13 @@ class ScanRule(_message.Message):
         create_time: _builtins.int = ...,
         update_time: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id", "instance_id", b"instance_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "namespaces", b"namespaces", "repo_names", b"repo_names", "repo_tag_filter_pattern", b"repo_tag_filter_pattern", "rule_name", b"rule_name", "scan_rule_id", b"scan_rule_id", "scan_scope", b"scan_scope", "scan_type", b"scan_type", "trigger_type", b"trigger_type", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id", "create_time", b"create_time", "instance_id", b"instance_id", "namespaces", b"namespaces", "repo_names", b"repo_names", "repo_tag_filter_pattern", b"repo_tag_filter_pattern", "rule_name", b"rule_name", "scan_rule_id", b"scan_rule_id", "scan_scope", b"scan_scope", "scan_type", b"scan_type", "trigger_type", b"trigger_type", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__instance_id: _TypeAlias = _typing.Literal["instance_id"]  # noqa: Y015
+    _WhichOneofArgType__instance_id: _TypeAlias = _typing.Literal["_instance_id", b"_instance_id"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__instance_id) -> _WhichOneofReturnType__instance_id | None: ...
 
 Global___ScanRule: _TypeAlias = ScanRule  # noqa: Y015
 
@@ -881,3 +934,3106 @@ class DeleteScanRuleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteScanRuleResponse: _TypeAlias = DeleteScanRuleResponse  # noqa: Y015
+
+@_typing.final
+class ListScanBaselineByTaskRequest(_message.Message):
+    """ListScanBaselineByTaskRequest names the image or the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """Repository, `crr-…`."""
+    tag: _builtins.str
+    """Tag."""
+    scan_task_id: _builtins.str
+    """UUID of a task. OPTIONAL."""
+    digest: _builtins.str
+    """Digest, with or without `sha256:`. OPTIONAL."""
+    level: _builtins.str
+    """`High`, `Medium` or `Low`, in any case. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        scan_task_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        level: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance_id", b"instance_id", "level", b"level", "page_no", b"page_no", "page_size", b"page_size", "repo_id", b"repo_id", "scan_task_id", b"scan_task_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanBaselineByTaskRequest: _TypeAlias = ListScanBaselineByTaskRequest  # noqa: Y015
+
+@_typing.final
+class ScanBaseline(_message.Message):
+    """ScanBaseline is one risk, at one place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    BASELINE_CLASS_ALIAS_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_ALIAS_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_KEY_FIELD_NUMBER: _builtins.int
+    BASELINE_NAME_LEVEL_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_ADVICE_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_DESCRIPTION_FIELD_NUMBER: _builtins.int
+    BASELINE_DETAIL_PROMPT_FIELD_NUMBER: _builtins.int
+    BASELINE_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    HIGH_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    MIDDLE_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    LOW_RISK_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    scan_task_id: _builtins.str
+    """Task that found it."""
+    baseline_class_alias: _builtins.str
+    """What sort of risk it is, in words: the part of the rule's name before its first dash."""
+    baseline_name_alias: _builtins.str
+    """The rule in words."""
+    baseline_name_key: _builtins.str
+    """The rule's name, as in `aws-access-key-id`."""
+    baseline_name_level: _builtins.str
+    """`high`, `medium` or `low`: in small letters here."""
+    baseline_detail_advice: _builtins.str
+    """What to do about it."""
+    baseline_detail_description: _builtins.str
+    """What is wrong, and where to read on."""
+    baseline_detail_prompt: _builtins.str
+    """File, line and what was seen, every secret masked."""
+    baseline_item_count: _builtins.int
+    """1: each place is an item of its own."""
+    high_risk_item_count: _builtins.int
+    """1 when the level is `high`."""
+    middle_risk_item_count: _builtins.int
+    """1 when the level is `medium`; Middle, not Medium, in the reference."""
+    low_risk_item_count: _builtins.int
+    """1 when the level is `low`."""
+    create_time: _builtins.int
+    """When the scan was asked for: milliseconds since 1970."""
+    update_time: _builtins.int
+    """When the scan ended."""
+    first_scan_time: _builtins.int
+    """When the scan that found it was asked for: older ones are not searched."""
+    def __init__(
+        self,
+        *,
+        scan_task_id: _builtins.str = ...,
+        baseline_class_alias: _builtins.str = ...,
+        baseline_name_alias: _builtins.str = ...,
+        baseline_name_key: _builtins.str = ...,
+        baseline_name_level: _builtins.str = ...,
+        baseline_detail_advice: _builtins.str = ...,
+        baseline_detail_description: _builtins.str = ...,
+        baseline_detail_prompt: _builtins.str = ...,
+        baseline_item_count: _builtins.int = ...,
+        high_risk_item_count: _builtins.int = ...,
+        middle_risk_item_count: _builtins.int = ...,
+        low_risk_item_count: _builtins.int = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        first_scan_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_class_alias", b"baseline_class_alias", "baseline_detail_advice", b"baseline_detail_advice", "baseline_detail_description", b"baseline_detail_description", "baseline_detail_prompt", b"baseline_detail_prompt", "baseline_item_count", b"baseline_item_count", "baseline_name_alias", b"baseline_name_alias", "baseline_name_key", b"baseline_name_key", "baseline_name_level", b"baseline_name_level", "create_time", b"create_time", "first_scan_time", b"first_scan_time", "high_risk_item_count", b"high_risk_item_count", "low_risk_item_count", b"low_risk_item_count", "middle_risk_item_count", b"middle_risk_item_count", "scan_task_id", b"scan_task_id", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanBaseline: _TypeAlias = ScanBaseline  # noqa: Y015
+
+@_typing.final
+class ListScanBaselineByTaskResponse(_message.Message):
+    """ListScanBaselineByTaskResponse holds a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    SCAN_BASELINES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """0, or the number of a business failure: the reference has an integer here. Its word is in `x-drydock-reason`."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def scan_baselines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanBaseline]:
+        """Low, Medium, High, then by rule and path."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        scan_baselines: _abc.Iterable[Global___ScanBaseline] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "scan_baselines", b"scan_baselines", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListScanBaselineByTaskResponse: _TypeAlias = ListScanBaselineByTaskResponse  # noqa: Y015
+
+@_typing.final
+class ListScanMaliciousFileByTaskRequest(_message.Message):
+    """ListScanMaliciousFileByTaskRequest names the image or the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """Repository, `crr-…`."""
+    tag: _builtins.str
+    """Tag."""
+    scan_task_id: _builtins.str
+    """UUID of a task. OPTIONAL."""
+    digest: _builtins.str
+    """Digest, with or without `sha256:`. OPTIONAL."""
+    level: _builtins.str
+    """`serious`, `suspicious` or `remind`; `High`, `Medium` and `Low` mean the same. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        scan_task_id: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        level: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "instance_id", b"instance_id", "level", b"level", "page_no", b"page_no", "page_size", b"page_size", "repo_id", b"repo_id", "scan_task_id", b"scan_task_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListScanMaliciousFileByTaskRequest: _TypeAlias = ListScanMaliciousFileByTaskRequest  # noqa: Y015
+
+@_typing.final
+class ScanMaliciousFile(_message.Message):
+    """ScanMaliciousFile is one malicious file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_TASK_ID_FIELD_NUMBER: _builtins.int
+    FILE_PATH_FIELD_NUMBER: _builtins.int
+    MALICIOUS_NAME_FIELD_NUMBER: _builtins.int
+    MALICIOUS_MD5_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    FIRST_SCAN_TIME_FIELD_NUMBER: _builtins.int
+    scan_task_id: _builtins.str
+    """Task that found it."""
+    file_path: _builtins.str
+    """File; a member of an archive follows after `!`."""
+    malicious_name: _builtins.str
+    """What it is, by the rule that found it."""
+    malicious_md5: _builtins.str
+    """MD5 of the file."""
+    level: _builtins.str
+    """`serious`, `suspicious` or `remind`."""
+    create_time: _builtins.int
+    """When the scan was asked for: milliseconds since 1970."""
+    update_time: _builtins.int
+    """When the scan ended."""
+    first_scan_time: _builtins.int
+    """When the scan that found it was asked for: older ones are not searched."""
+    def __init__(
+        self,
+        *,
+        scan_task_id: _builtins.str = ...,
+        file_path: _builtins.str = ...,
+        malicious_name: _builtins.str = ...,
+        malicious_md5: _builtins.str = ...,
+        level: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+        first_scan_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "file_path", b"file_path", "first_scan_time", b"first_scan_time", "level", b"level", "malicious_md5", b"malicious_md5", "malicious_name", b"malicious_name", "scan_task_id", b"scan_task_id", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanMaliciousFile: _TypeAlias = ScanMaliciousFile  # noqa: Y015
+
+@_typing.final
+class ListScanMaliciousFileByTaskResponse(_message.Message):
+    """ListScanMaliciousFileByTaskResponse holds a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    SCAN_MALICIOUS_FILES_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """0, or the number of a business failure: the reference has an integer here. Its word is in `x-drydock-reason`."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def scan_malicious_files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanMaliciousFile]:
+        """Remind, suspicious, serious, then by rule and path."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        scan_malicious_files: _abc.Iterable[Global___ScanMaliciousFile] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "scan_malicious_files", b"scan_malicious_files", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListScanMaliciousFileByTaskResponse: _TypeAlias = ListScanMaliciousFileByTaskResponse  # noqa: Y015
+
+@_typing.final
+class Tag(_message.Message):
+    """Tag is a label of an instance; Drydock has none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_KEY_FIELD_NUMBER: _builtins.int
+    TAG_VALUE_FIELD_NUMBER: _builtins.int
+    tag_key: _builtins.str
+    """Key."""
+    tag_value: _builtins.str
+    """Value."""
+    def __init__(
+        self,
+        *,
+        tag_key: _builtins.str = ...,
+        tag_value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tag_key", b"tag_key", "tag_value", b"tag_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tag: _TypeAlias = Tag  # noqa: Y015
+
+@_typing.final
+class GetInstanceRequest(_message.Message):
+    """GetInstanceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetInstanceRequest: _TypeAlias = GetInstanceRequest  # noqa: Y015
+
+@_typing.final
+class GetInstanceResponse(_message.Message):
+    """GetInstanceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_NAME_FIELD_NUMBER: _builtins.int
+    INSTANCE_SPECIFICATION_FIELD_NUMBER: _builtins.int
+    INSTANCE_STATUS_FIELD_NUMBER: _builtins.int
+    INSTANCE_ISSUE_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    instance_id: _builtins.str
+    """Instance."""
+    instance_name: _builtins.str
+    """Name."""
+    instance_specification: _builtins.str
+    """`Enterprise_Advanced`; `Personal` for what may not be scanned."""
+    instance_status: _builtins.str
+    """`RUNNING`."""
+    instance_issue: _builtins.str
+    """Empty."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    create_time: _builtins.int
+    """Milliseconds since 1970."""
+    modified_time: _builtins.int
+    """Milliseconds since 1970."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
+        """None."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        instance_name: _builtins.str = ...,
+        instance_specification: _builtins.str = ...,
+        instance_status: _builtins.str = ...,
+        instance_issue: _builtins.str = ...,
+        resource_group_id: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        modified_time: _builtins.int = ...,
+        tags: _abc.Iterable[Global___Tag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "create_time", b"create_time", "instance_id", b"instance_id", "instance_issue", b"instance_issue", "instance_name", b"instance_name", "instance_specification", b"instance_specification", "instance_status", b"instance_status", "is_success", b"is_success", "modified_time", b"modified_time", "request_id", b"request_id", "resource_group_id", b"resource_group_id", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetInstanceResponse: _TypeAlias = GetInstanceResponse  # noqa: Y015
+
+@_typing.final
+class InstanceItem(_message.Message):
+    """InstanceItem is an instance in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_NAME_FIELD_NUMBER: _builtins.int
+    INSTANCE_SPECIFICATION_FIELD_NUMBER: _builtins.int
+    INSTANCE_STATUS_FIELD_NUMBER: _builtins.int
+    INSTANCE_ISSUE_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance."""
+    instance_name: _builtins.str
+    """Name."""
+    instance_specification: _builtins.str
+    """As in GetInstance."""
+    instance_status: _builtins.str
+    """`RUNNING`."""
+    instance_issue: _builtins.str
+    """Empty."""
+    region_id: _builtins.str
+    """Region."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    create_time: _builtins.str
+    """Milliseconds since 1970: a text here, as there."""
+    modified_time: _builtins.str
+    """Milliseconds since 1970: a text here, as there."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tag]:
+        """None."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        instance_name: _builtins.str = ...,
+        instance_specification: _builtins.str = ...,
+        instance_status: _builtins.str = ...,
+        instance_issue: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        resource_group_id: _builtins.str = ...,
+        create_time: _builtins.str = ...,
+        modified_time: _builtins.str = ...,
+        tags: _abc.Iterable[Global___Tag] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "instance_issue", b"instance_issue", "instance_name", b"instance_name", "instance_specification", b"instance_specification", "instance_status", b"instance_status", "modified_time", b"modified_time", "region_id", b"region_id", "resource_group_id", b"resource_group_id", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InstanceItem: _TypeAlias = InstanceItem  # noqa: Y015
+
+@_typing.final
+class ListInstanceRequest(_message.Message):
+    """ListInstanceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_NAME_FIELD_NUMBER: _builtins.int
+    INSTANCE_STATUS_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_name: _builtins.str
+    """Only the one of this name. OPTIONAL."""
+    instance_status: _builtins.str
+    """Only those of this status; all are `RUNNING`. OPTIONAL."""
+    resource_group_id: _builtins.str
+    """Only those of this group: there are none. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_name: _builtins.str = ...,
+        instance_status: _builtins.str = ...,
+        resource_group_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_name", b"instance_name", "instance_status", b"instance_status", "page_no", b"page_no", "page_size", b"page_size", "resource_group_id", b"resource_group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInstanceRequest: _TypeAlias = ListInstanceRequest  # noqa: Y015
+
+@_typing.final
+class ListInstanceResponse(_message.Message):
+    """ListInstanceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    INSTANCES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstanceItem]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        instances: _abc.Iterable[Global___InstanceItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "instances", b"instances", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListInstanceResponse: _TypeAlias = ListInstanceResponse  # noqa: Y015
+
+@_typing.final
+class EndpointDomain(_message.Message):
+    """EndpointDomain is a name that a registry is reached by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    domain: _builtins.str
+    """`HOST[:PORT]`."""
+    type: _builtins.str
+    """`SYSTEM`."""
+    def __init__(
+        self,
+        *,
+        domain: _builtins.str = ...,
+        type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointDomain: _TypeAlias = EndpointDomain  # noqa: Y015
+
+@_typing.final
+class EndpointAclEntry(_message.Message):
+    """EndpointAclEntry is a range of addresses that may come in; Drydock keeps none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    entry: _builtins.str
+    """Range."""
+    def __init__(
+        self,
+        *,
+        entry: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointAclEntry: _TypeAlias = EndpointAclEntry  # noqa: Y015
+
+@_typing.final
+class EndpointVpc(_message.Message):
+    """EndpointVpc is a network that is linked; Drydock keeps none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VPC_ID_FIELD_NUMBER: _builtins.int
+    vpc_id: _builtins.str
+    """Network."""
+    def __init__(
+        self,
+        *,
+        vpc_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["vpc_id", b"vpc_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointVpc: _TypeAlias = EndpointVpc  # noqa: Y015
+
+@_typing.final
+class Endpoint(_message.Message):
+    """Endpoint is a way to a registry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_TYPE_FIELD_NUMBER: _builtins.int
+    ENABLE_FIELD_NUMBER: _builtins.int
+    ACL_ENABLE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    DOMAINS_FIELD_NUMBER: _builtins.int
+    ACL_ENTRIES_FIELD_NUMBER: _builtins.int
+    LINKED_VPCS_FIELD_NUMBER: _builtins.int
+    endpoint_type: _builtins.str
+    """`internet` for the address, `vpc` for the private one."""
+    enable: _builtins.bool
+    """True."""
+    acl_enable: _builtins.bool
+    """False: who may come in, the registry decides."""
+    status: _builtins.str
+    """`RUNNING`."""
+    @_builtins.property
+    def domains(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointDomain]:
+        """Where it is."""
+
+    @_builtins.property
+    def acl_entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointAclEntry]:
+        """None."""
+
+    @_builtins.property
+    def linked_vpcs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointVpc]:
+        """None."""
+
+    def __init__(
+        self,
+        *,
+        endpoint_type: _builtins.str = ...,
+        enable: _builtins.bool = ...,
+        acl_enable: _builtins.bool = ...,
+        status: _builtins.str = ...,
+        domains: _abc.Iterable[Global___EndpointDomain] | None = ...,
+        acl_entries: _abc.Iterable[Global___EndpointAclEntry] | None = ...,
+        linked_vpcs: _abc.Iterable[Global___EndpointVpc] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acl_enable", b"acl_enable", "acl_entries", b"acl_entries", "domains", b"domains", "enable", b"enable", "endpoint_type", b"endpoint_type", "linked_vpcs", b"linked_vpcs", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
+
+@_typing.final
+class ListInstanceEndpointRequest(_message.Message):
+    """ListInstanceEndpointRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    MODULE_NAME_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    module_name: _builtins.str
+    """`Registry`, also when empty; of `Chart` there are none. OPTIONAL."""
+    summary: _builtins.bool
+    """Makes no difference. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        module_name: _builtins.str = ...,
+        summary: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "module_name", b"module_name", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListInstanceEndpointRequest: _TypeAlias = ListInstanceEndpointRequest  # noqa: Y015
+
+@_typing.final
+class ListInstanceEndpointResponse(_message.Message):
+    """ListInstanceEndpointResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]:
+        """The address, then the private one."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        endpoints: _abc.Iterable[Global___Endpoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "endpoints", b"endpoints", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListInstanceEndpointResponse: _TypeAlias = ListInstanceEndpointResponse  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationTokenRequest(_message.Message):
+    """GetAuthorizationTokenRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    EXPIRES_IN_HOURS_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    expires_in_hours: _builtins.int
+    """1 to 24. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        expires_in_hours: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_in_hours", b"expires_in_hours", "instance_id", b"instance_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuthorizationTokenRequest: _TypeAlias = GetAuthorizationTokenRequest  # noqa: Y015
+
+@_typing.final
+class GetAuthorizationTokenResponse(_message.Message):
+    """GetAuthorizationTokenResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TEMP_USERNAME_FIELD_NUMBER: _builtins.int
+    AUTHORIZATION_TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    temp_username: _builtins.str
+    """User."""
+    authorization_token: _builtins.str
+    """Password."""
+    expire_time: _builtins.int
+    """Milliseconds since 1970."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        temp_username: _builtins.str = ...,
+        authorization_token: _builtins.str = ...,
+        expire_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "authorization_token", b"authorization_token", "code", b"code", "expire_time", b"expire_time", "is_success", b"is_success", "request_id", b"request_id", "temp_username", b"temp_username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetAuthorizationTokenResponse: _TypeAlias = GetAuthorizationTokenResponse  # noqa: Y015
+
+@_typing.final
+class ArtifactBuildRuleParameters(_message.Message):
+    """ArtifactBuildRuleParameters is kept as it is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_INDEX_ONLY_FIELD_NUMBER: _builtins.int
+    image_index_only: _builtins.bool
+    """Whether only the index is built."""
+    def __init__(
+        self,
+        *,
+        image_index_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index_only", b"image_index_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ArtifactBuildRuleParameters: _TypeAlias = ArtifactBuildRuleParameters  # noqa: Y015
+
+@_typing.final
+class RepoConfiguration(_message.Message):
+    """RepoConfiguration is what new repositories of a namespace are like: kept as it is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPO_TYPE_FIELD_NUMBER: _builtins.int
+    TAG_IMMUTABILITY_FIELD_NUMBER: _builtins.int
+    ARTIFACT_BUILD_RULE_PARAMETERS_FIELD_NUMBER: _builtins.int
+    repo_type: _builtins.str
+    """`PUBLIC` or `PRIVATE`."""
+    tag_immutability: _builtins.bool
+    """Whether tags stay where they are. Refused when true: only the registry could hold it."""
+    @_builtins.property
+    def artifact_build_rule_parameters(self) -> Global___ArtifactBuildRuleParameters:
+        """Kept as it is given."""
+
+    def __init__(
+        self,
+        *,
+        repo_type: _builtins.str = ...,
+        tag_immutability: _builtins.bool = ...,
+        artifact_build_rule_parameters: Global___ArtifactBuildRuleParameters | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["artifact_build_rule_parameters", b"artifact_build_rule_parameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["artifact_build_rule_parameters", b"artifact_build_rule_parameters", "repo_type", b"repo_type", "tag_immutability", b"tag_immutability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepoConfiguration: _TypeAlias = RepoConfiguration  # noqa: Y015
+
+@_typing.final
+class CreateNamespaceRequest(_message.Message):
+    """CreateNamespaceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    AUTO_CREATE_REPO_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_TYPE_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_name: _builtins.str
+    """2 to 120 of [a-z0-9], with `_`, `-` and `.` inside. REQUIRED."""
+    auto_create_repo: _builtins.bool
+    """Whether a push creates a repository: kept as it is given; the registry decides. OPTIONAL."""
+    default_repo_type: _builtins.str
+    """`PUBLIC` or `PRIVATE`; kept as it is given. OPTIONAL."""
+    @_builtins.property
+    def default_repo_configuration(self) -> Global___RepoConfiguration:
+        """Kept as it is given. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        auto_create_repo: _builtins.bool | None = ...,
+        default_repo_type: _builtins.str = ...,
+        default_repo_configuration: Global___RepoConfiguration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo", "auto_create_repo", b"auto_create_repo", "default_repo_configuration", b"default_repo_configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo", "auto_create_repo", b"auto_create_repo", "default_repo_configuration", b"default_repo_configuration", "default_repo_type", b"default_repo_type", "instance_id", b"instance_id", "namespace_name", b"namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__auto_create_repo: _TypeAlias = _typing.Literal["auto_create_repo"]  # noqa: Y015
+    _WhichOneofArgType__auto_create_repo: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__auto_create_repo) -> _WhichOneofReturnType__auto_create_repo | None: ...
+
+Global___CreateNamespaceRequest: _TypeAlias = CreateNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class CreateNamespaceResponse(_message.Message):
+    """CreateNamespaceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___CreateNamespaceResponse: _TypeAlias = CreateNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class GetNamespaceRequest(_message.Message):
+    """GetNamespaceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_id: _builtins.str
+    """`crn-…`; or the name."""
+    namespace_name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "namespace_id", b"namespace_id", "namespace_name", b"namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNamespaceRequest: _TypeAlias = GetNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class GetNamespaceResponse(_message.Message):
+    """GetNamespaceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    NAMESPACE_STATUS_FIELD_NUMBER: _builtins.int
+    AUTO_CREATE_REPO_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_TYPE_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    instance_id: _builtins.str
+    """Instance."""
+    namespace_id: _builtins.str
+    """`crn-…`."""
+    namespace_name: _builtins.str
+    """Name; `_` where there is none."""
+    namespace_status: _builtins.str
+    """`NORMAL`."""
+    auto_create_repo: _builtins.bool
+    """As it was given; true when it was not."""
+    default_repo_type: _builtins.str
+    """As it was given; `PRIVATE` when it was not."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    @_builtins.property
+    def default_repo_configuration(self) -> Global___RepoConfiguration:
+        """As it was given."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        namespace_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        namespace_status: _builtins.str = ...,
+        auto_create_repo: _builtins.bool = ...,
+        default_repo_type: _builtins.str = ...,
+        resource_group_id: _builtins.str = ...,
+        default_repo_configuration: Global___RepoConfiguration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "default_repo_configuration", b"default_repo_configuration", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "auto_create_repo", b"auto_create_repo", "code", b"code", "default_repo_configuration", b"default_repo_configuration", "default_repo_type", b"default_repo_type", "instance_id", b"instance_id", "is_success", b"is_success", "namespace_id", b"namespace_id", "namespace_name", b"namespace_name", "namespace_status", b"namespace_status", "request_id", b"request_id", "resource_group_id", b"resource_group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetNamespaceResponse: _TypeAlias = GetNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class NamespaceItem(_message.Message):
+    """NamespaceItem is a namespace in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    NAMESPACE_STATUS_FIELD_NUMBER: _builtins.int
+    AUTO_CREATE_REPO_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_TYPE_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance."""
+    namespace_id: _builtins.str
+    """`crn-…`."""
+    namespace_name: _builtins.str
+    """Name; `_` where there is none."""
+    namespace_status: _builtins.str
+    """`NORMAL`."""
+    auto_create_repo: _builtins.bool
+    """As it was given; true when it was not."""
+    default_repo_type: _builtins.str
+    """As it was given; `PRIVATE` when it was not."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    @_builtins.property
+    def default_repo_configuration(self) -> Global___RepoConfiguration:
+        """As it was given."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        namespace_status: _builtins.str = ...,
+        auto_create_repo: _builtins.bool = ...,
+        default_repo_type: _builtins.str = ...,
+        resource_group_id: _builtins.str = ...,
+        default_repo_configuration: Global___RepoConfiguration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_repo_configuration", b"default_repo_configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_create_repo", b"auto_create_repo", "default_repo_configuration", b"default_repo_configuration", "default_repo_type", b"default_repo_type", "instance_id", b"instance_id", "namespace_id", b"namespace_id", "namespace_name", b"namespace_name", "namespace_status", b"namespace_status", "resource_group_id", b"resource_group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamespaceItem: _TypeAlias = NamespaceItem  # noqa: Y015
+
+@_typing.final
+class ListNamespaceRequest(_message.Message):
+    """ListNamespaceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    NAMESPACE_STATUS_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_name: _builtins.str
+    """Only those with this in their names. OPTIONAL."""
+    namespace_status: _builtins.str
+    """Only those of this status; all are `NORMAL`. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        namespace_status: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "namespace_name", b"namespace_name", "namespace_status", b"namespace_status", "page_no", b"page_no", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNamespaceRequest: _TypeAlias = ListNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class ListNamespaceResponse(_message.Message):
+    """ListNamespaceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    NAMESPACES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.str
+    """How many there are in all: a text here, as there."""
+    @_builtins.property
+    def namespaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamespaceItem]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.str = ...,
+        namespaces: _abc.Iterable[Global___NamespaceItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "namespaces", b"namespaces", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListNamespaceResponse: _TypeAlias = ListNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class UpdateNamespaceRequest(_message.Message):
+    """UpdateNamespaceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    AUTO_CREATE_REPO_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_TYPE_FIELD_NUMBER: _builtins.int
+    DEFAULT_REPO_CONFIGURATION_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_name: _builtins.str
+    """Name. REQUIRED."""
+    auto_create_repo: _builtins.bool
+    """Whether a push creates a repository: kept as it is given; the registry decides. OPTIONAL."""
+    default_repo_type: _builtins.str
+    """`PUBLIC` or `PRIVATE`; kept as it is given. OPTIONAL."""
+    @_builtins.property
+    def default_repo_configuration(self) -> Global___RepoConfiguration:
+        """Kept as it is given. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        auto_create_repo: _builtins.bool | None = ...,
+        default_repo_type: _builtins.str = ...,
+        default_repo_configuration: Global___RepoConfiguration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo", "auto_create_repo", b"auto_create_repo", "default_repo_configuration", b"default_repo_configuration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo", "auto_create_repo", b"auto_create_repo", "default_repo_configuration", b"default_repo_configuration", "default_repo_type", b"default_repo_type", "instance_id", b"instance_id", "namespace_name", b"namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__auto_create_repo: _TypeAlias = _typing.Literal["auto_create_repo"]  # noqa: Y015
+    _WhichOneofArgType__auto_create_repo: _TypeAlias = _typing.Literal["_auto_create_repo", b"_auto_create_repo"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__auto_create_repo) -> _WhichOneofReturnType__auto_create_repo | None: ...
+
+Global___UpdateNamespaceRequest: _TypeAlias = UpdateNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class UpdateNamespaceResponse(_message.Message):
+    """UpdateNamespaceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___UpdateNamespaceResponse: _TypeAlias = UpdateNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class DeleteNamespaceRequest(_message.Message):
+    """DeleteNamespaceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_name: _builtins.str
+    """Name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "namespace_name", b"namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteNamespaceRequest: _TypeAlias = DeleteNamespaceRequest  # noqa: Y015
+
+@_typing.final
+class DeleteNamespaceResponse(_message.Message):
+    """DeleteNamespaceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___DeleteNamespaceResponse: _TypeAlias = DeleteNamespaceResponse  # noqa: Y015
+
+@_typing.final
+class CreateRepositoryRequest(_message.Message):
+    """CreateRepositoryRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    REPO_TYPE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    TAG_IMMUTABILITY_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_namespace_name: _builtins.str
+    """Namespace. REQUIRED."""
+    repo_name: _builtins.str
+    """Name. REQUIRED."""
+    repo_type: _builtins.str
+    """`PUBLIC` or `PRIVATE`; kept as it is given. REQUIRED."""
+    summary: _builtins.str
+    """Text; kept as it is given. REQUIRED."""
+    detail: _builtins.str
+    """Text; kept as it is given. OPTIONAL."""
+    tag_immutability: _builtins.bool
+    """Refused when true: only the registry could hold it. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        repo_type: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        tag_immutability: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "instance_id", b"instance_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "repo_type", b"repo_type", "summary", b"summary", "tag_immutability", b"tag_immutability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRepositoryRequest: _TypeAlias = CreateRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class CreateRepositoryResponse(_message.Message):
+    """CreateRepositoryResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    repo_id: _builtins.str
+    """`crr-…`."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "repo_id", b"repo_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___CreateRepositoryResponse: _TypeAlias = CreateRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class GetRepositoryRequest(_message.Message):
+    """GetRepositoryRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`; or the names."""
+    repo_namespace_name: _builtins.str
+    """Namespace."""
+    repo_name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "repo_id", b"repo_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepositoryRequest: _TypeAlias = GetRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class GetRepositoryResponse(_message.Message):
+    """GetRepositoryResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    REPO_TYPE_FIELD_NUMBER: _builtins.int
+    REPO_STATUS_FIELD_NUMBER: _builtins.int
+    REPO_BUILD_TYPE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    TAG_IMMUTABILITY_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    instance_id: _builtins.str
+    """Instance."""
+    repo_id: _builtins.str
+    """`crr-…`."""
+    repo_namespace_name: _builtins.str
+    """Namespace; `_` where there is none."""
+    repo_name: _builtins.str
+    """Name."""
+    repo_type: _builtins.str
+    """As it was given; `PRIVATE` when it was not."""
+    repo_status: _builtins.str
+    """`NORMAL`."""
+    repo_build_type: _builtins.str
+    """`MANUAL`."""
+    summary: _builtins.str
+    """As it was given."""
+    tag_immutability: _builtins.bool
+    """False."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    create_time: _builtins.int
+    """Milliseconds since 1970."""
+    modified_time: _builtins.int
+    """Milliseconds since 1970."""
+    detail: _builtins.str
+    """As it was given."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        repo_type: _builtins.str = ...,
+        repo_status: _builtins.str = ...,
+        repo_build_type: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        tag_immutability: _builtins.bool = ...,
+        resource_group_id: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        modified_time: _builtins.int = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "create_time", b"create_time", "detail", b"detail", "instance_id", b"instance_id", "is_success", b"is_success", "modified_time", b"modified_time", "repo_build_type", b"repo_build_type", "repo_id", b"repo_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "repo_status", b"repo_status", "repo_type", b"repo_type", "request_id", b"request_id", "resource_group_id", b"resource_group_id", "summary", b"summary", "tag_immutability", b"tag_immutability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetRepositoryResponse: _TypeAlias = GetRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class RepositoryItem(_message.Message):
+    """RepositoryItem is a repository in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    REPO_TYPE_FIELD_NUMBER: _builtins.int
+    REPO_STATUS_FIELD_NUMBER: _builtins.int
+    REPO_BUILD_TYPE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    TAG_IMMUTABILITY_FIELD_NUMBER: _builtins.int
+    RESOURCE_GROUP_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance."""
+    repo_id: _builtins.str
+    """`crr-…`."""
+    repo_namespace_name: _builtins.str
+    """Namespace; `_` where there is none."""
+    repo_name: _builtins.str
+    """Name."""
+    repo_type: _builtins.str
+    """As it was given; `PRIVATE` when it was not."""
+    repo_status: _builtins.str
+    """`NORMAL`."""
+    repo_build_type: _builtins.str
+    """`MANUAL`."""
+    summary: _builtins.str
+    """As it was given."""
+    tag_immutability: _builtins.bool
+    """False."""
+    resource_group_id: _builtins.str
+    """Empty."""
+    create_time: _builtins.int
+    """Milliseconds since 1970."""
+    modified_time: _builtins.int
+    """Milliseconds since 1970."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        repo_type: _builtins.str = ...,
+        repo_status: _builtins.str = ...,
+        repo_build_type: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        tag_immutability: _builtins.bool = ...,
+        resource_group_id: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        modified_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "instance_id", b"instance_id", "modified_time", b"modified_time", "repo_build_type", b"repo_build_type", "repo_id", b"repo_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "repo_status", b"repo_status", "repo_type", b"repo_type", "resource_group_id", b"resource_group_id", "summary", b"summary", "tag_immutability", b"tag_immutability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepositoryItem: _TypeAlias = RepositoryItem  # noqa: Y015
+
+@_typing.final
+class ListRepositoryRequest(_message.Message):
+    """ListRepositoryRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    REPO_STATUS_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_TOKEN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_namespace_name: _builtins.str
+    """Only those of this namespace. OPTIONAL."""
+    repo_name: _builtins.str
+    """Only those with this in their names. OPTIONAL."""
+    repo_status: _builtins.str
+    """`NORMAL` or `ALL`; of others there are none. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    max_results: _builtins.int
+    """At most so many, 1 to 100, after the token: wins over the page. OPTIONAL."""
+    next_token: _builtins.str
+    """Where the last answer ended. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        repo_status: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        max_results: _builtins.int = ...,
+        next_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "max_results", b"max_results", "next_token", b"next_token", "page_no", b"page_no", "page_size", b"page_size", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "repo_status", b"repo_status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRepositoryRequest: _TypeAlias = ListRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class ListRepositoryResponse(_message.Message):
+    """ListRepositoryResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    REPOSITORIES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    max_results: _builtins.int
+    """As it was asked for."""
+    next_token: _builtins.str
+    """Where this answer ended; empty at the end."""
+    total_count: _builtins.str
+    """How many there are in all: a text here, as there."""
+    @_builtins.property
+    def repositories(self) -> _containers.RepeatedCompositeFieldContainer[Global___RepositoryItem]:
+        """By namespace and name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        max_results: _builtins.int = ...,
+        next_token: _builtins.str = ...,
+        total_count: _builtins.str = ...,
+        repositories: _abc.Iterable[Global___RepositoryItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "max_results", b"max_results", "next_token", b"next_token", "page_no", b"page_no", "page_size", b"page_size", "repositories", b"repositories", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListRepositoryResponse: _TypeAlias = ListRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class UpdateRepositoryRequest(_message.Message):
+    """UpdateRepositoryRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    REPO_TYPE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    TAG_IMMUTABILITY_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`; or the names."""
+    repo_namespace_name: _builtins.str
+    """Namespace."""
+    repo_name: _builtins.str
+    """Name."""
+    repo_type: _builtins.str
+    """`PUBLIC` or `PRIVATE`. REQUIRED."""
+    summary: _builtins.str
+    """Text. REQUIRED."""
+    detail: _builtins.str
+    """Text; kept as it is given. OPTIONAL."""
+    tag_immutability: _builtins.bool
+    """Refused when true: only the registry could hold it. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        repo_type: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        tag_immutability: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "instance_id", b"instance_id", "repo_id", b"repo_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "repo_type", b"repo_type", "summary", b"summary", "tag_immutability", b"tag_immutability"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateRepositoryRequest: _TypeAlias = UpdateRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class UpdateRepositoryResponse(_message.Message):
+    """UpdateRepositoryResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___UpdateRepositoryResponse: _TypeAlias = UpdateRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRepositoryRequest(_message.Message):
+    """DeleteRepositoryRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`; or the names."""
+    repo_namespace_name: _builtins.str
+    """Namespace."""
+    repo_name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "repo_id", b"repo_id", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRepositoryRequest: _TypeAlias = DeleteRepositoryRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRepositoryResponse(_message.Message):
+    """DeleteRepositoryResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___DeleteRepositoryResponse: _TypeAlias = DeleteRepositoryResponse  # noqa: Y015
+
+@_typing.final
+class ListRepoTagRequest(_message.Message):
+    """ListRepoTagRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_TOKEN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`. REQUIRED."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    max_results: _builtins.int
+    """At most so many, 1 to 100, after the token: wins over the page. OPTIONAL."""
+    next_token: _builtins.str
+    """Where the last answer ended. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        max_results: _builtins.int = ...,
+        next_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "max_results", b"max_results", "next_token", b"next_token", "page_no", b"page_no", "page_size", b"page_size", "repo_id", b"repo_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRepoTagRequest: _TypeAlias = ListRepoTagRequest  # noqa: Y015
+
+@_typing.final
+class ListRepoTagResponse(_message.Message):
+    """ListRepoTagResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    max_results: _builtins.int
+    """As it was asked for."""
+    next_token: _builtins.str
+    """Where this answer ended; empty at the end."""
+    total_count: _builtins.str
+    """How many there are in all: a text here, as there."""
+    @_builtins.property
+    def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___TagItem]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        max_results: _builtins.int = ...,
+        next_token: _builtins.str = ...,
+        total_count: _builtins.str = ...,
+        images: _abc.Iterable[Global___TagItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "images", b"images", "is_success", b"is_success", "max_results", b"max_results", "next_token", b"next_token", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListRepoTagResponse: _TypeAlias = ListRepoTagResponse  # noqa: Y015
+
+@_typing.final
+class TagItem(_message.Message):
+    """TagItem is a tag in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TAG_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_SIZE_FIELD_NUMBER: _builtins.int
+    IMAGE_CREATE_FIELD_NUMBER: _builtins.int
+    IMAGE_UPDATE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    tag: _builtins.str
+    """Name."""
+    digest: _builtins.str
+    """64 hexadecimal digits, without `sha256:`, as there."""
+    image_id: _builtins.str
+    """Not known."""
+    image_size: _builtins.int
+    """Not known."""
+    image_create: _builtins.str
+    """When it was last seen, milliseconds since 1970: a text here, as there."""
+    image_update: _builtins.str
+    """The same."""
+    status: _builtins.str
+    """`NORMAL`."""
+    def __init__(
+        self,
+        *,
+        tag: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        image_id: _builtins.str | None = ...,
+        image_size: _builtins.int | None = ...,
+        image_create: _builtins.str = ...,
+        image_update: _builtins.str = ...,
+        status: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image_id", b"_image_id", "_image_size", b"_image_size", "image_id", b"image_id", "image_size", b"image_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image_id", b"_image_id", "_image_size", b"_image_size", "digest", b"digest", "image_create", b"image_create", "image_id", b"image_id", "image_size", b"image_size", "image_update", b"image_update", "status", b"status", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__image_id: _TypeAlias = _typing.Literal["image_id"]  # noqa: Y015
+    _WhichOneofArgType__image_id: _TypeAlias = _typing.Literal["_image_id", b"_image_id"]  # noqa: Y015
+    _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
+    _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_id) -> _WhichOneofReturnType__image_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
+
+Global___TagItem: _TypeAlias = TagItem  # noqa: Y015
+
+@_typing.final
+class GetRepoTagRequest(_message.Message):
+    """GetRepoTagRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`. REQUIRED."""
+    tag: _builtins.str
+    """Name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "repo_id", b"repo_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRepoTagRequest: _TypeAlias = GetRepoTagRequest  # noqa: Y015
+
+@_typing.final
+class GetRepoTagResponse(_message.Message):
+    """GetRepoTagResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    IMAGE_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_SIZE_FIELD_NUMBER: _builtins.int
+    IMAGE_CREATE_FIELD_NUMBER: _builtins.int
+    IMAGE_UPDATE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    tag: _builtins.str
+    """Name."""
+    digest: _builtins.str
+    """64 hexadecimal digits, without `sha256:`, as there."""
+    image_id: _builtins.str
+    """Not known."""
+    image_size: _builtins.int
+    """Not known."""
+    image_create: _builtins.int
+    """When it was last seen, milliseconds since 1970."""
+    image_update: _builtins.int
+    """The same."""
+    status: _builtins.str
+    """`NORMAL`."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        image_id: _builtins.str | None = ...,
+        image_size: _builtins.int | None = ...,
+        image_create: _builtins.int = ...,
+        image_update: _builtins.int = ...,
+        status: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_image_id", b"_image_id", "_image_size", b"_image_size", "_is_success", b"_is_success", "image_id", b"image_id", "image_size", b"image_size", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_image_id", b"_image_id", "_image_size", b"_image_size", "_is_success", b"_is_success", "code", b"code", "digest", b"digest", "image_create", b"image_create", "image_id", b"image_id", "image_size", b"image_size", "image_update", b"image_update", "is_success", b"is_success", "request_id", b"request_id", "status", b"status", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__image_id: _TypeAlias = _typing.Literal["image_id"]  # noqa: Y015
+    _WhichOneofArgType__image_id: _TypeAlias = _typing.Literal["_image_id", b"_image_id"]  # noqa: Y015
+    _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
+    _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_id) -> _WhichOneofReturnType__image_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetRepoTagResponse: _TypeAlias = GetRepoTagResponse  # noqa: Y015
+
+@_typing.final
+class CreateRepoTagRequest(_message.Message):
+    """CreateRepoTagRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    FROM_TAG_FIELD_NUMBER: _builtins.int
+    TO_TAG_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    namespace_name: _builtins.str
+    """Namespace. REQUIRED."""
+    repo_name: _builtins.str
+    """Name. REQUIRED."""
+    from_tag: _builtins.str
+    """Tag that there is. REQUIRED."""
+    to_tag: _builtins.str
+    """Tag that there will be. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        from_tag: _builtins.str = ...,
+        to_tag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_tag", b"from_tag", "instance_id", b"instance_id", "namespace_name", b"namespace_name", "repo_name", b"repo_name", "to_tag", b"to_tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateRepoTagRequest: _TypeAlias = CreateRepoTagRequest  # noqa: Y015
+
+@_typing.final
+class CreateRepoTagResponse(_message.Message):
+    """CreateRepoTagResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___CreateRepoTagResponse: _TypeAlias = CreateRepoTagResponse  # noqa: Y015
+
+@_typing.final
+class DeleteRepoTagRequest(_message.Message):
+    """DeleteRepoTagRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_ID_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_id: _builtins.str
+    """`crr-…`. REQUIRED."""
+    tag: _builtins.str
+    """Name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_id: _builtins.str = ...,
+        tag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "repo_id", b"repo_id", "tag", b"tag"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRepoTagRequest: _TypeAlias = DeleteRepoTagRequest  # noqa: Y015
+
+@_typing.final
+class DeleteRepoTagResponse(_message.Message):
+    """DeleteRepoTagResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___DeleteRepoTagResponse: _TypeAlias = DeleteRepoTagResponse  # noqa: Y015
+
+@_typing.final
+class ChainDenyPolicy(_message.Message):
+    """ChainDenyPolicy says what a chain denies."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    LOGIC_FIELD_NUMBER: _builtins.int
+    ISSUE_LEVEL_FIELD_NUMBER: _builtins.int
+    ISSUE_COUNT_FIELD_NUMBER: _builtins.int
+    ISSUE_LIST_FIELD_NUMBER: _builtins.int
+    BASELINE_LIST_FIELD_NUMBER: _builtins.int
+    MALICIOUS_LIST_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """`BLOCK`."""
+    logic: _builtins.str
+    """`AND`: all that is named below must hold; `OR`, also when empty: one will do."""
+    issue_level: _builtins.str
+    """`HIGH`, `MEDIUM`, `LOW` or `UNKNOWN`: vulnerabilities of this level or worse count, and those whose level nobody
+    knows.
+    """
+    issue_count: _builtins.str
+    """So many of them are too many; 1 when empty. A text here, as there."""
+    issue_list: _builtins.str
+    """Names of vulnerabilities that are one too many, with commas between."""
+    baseline_list: _builtins.str
+    """Names of baseline rules."""
+    malicious_list: _builtins.str
+    """Names of malicious files."""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        logic: _builtins.str = ...,
+        issue_level: _builtins.str = ...,
+        issue_count: _builtins.str = ...,
+        issue_list: _builtins.str = ...,
+        baseline_list: _builtins.str = ...,
+        malicious_list: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "baseline_list", b"baseline_list", "issue_count", b"issue_count", "issue_level", b"issue_level", "issue_list", b"issue_list", "logic", b"logic", "malicious_list", b"malicious_list"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainDenyPolicy: _TypeAlias = ChainDenyPolicy  # noqa: Y015
+
+@_typing.final
+class ChainNodeConfig(_message.Message):
+    """ChainNodeConfig says how a node works."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ENGINE_FIELD_NUMBER: _builtins.int
+    RETRY_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    DENY_POLICY_FIELD_NUMBER: _builtins.int
+    scan_engine: _builtins.str
+    """`ACR_SCAN_SERVICE` or `SAS_SCAN_SERVICE`: only scans by it count; all when empty."""
+    retry: _builtins.int
+    """Kept as it is given: a scan has retries of its own."""
+    timeout: _builtins.int
+    """Kept as it is given."""
+    @_builtins.property
+    def deny_policy(self) -> Global___ChainDenyPolicy:
+        """What is denied."""
+
+    def __init__(
+        self,
+        *,
+        scan_engine: _builtins.str = ...,
+        retry: _builtins.int = ...,
+        timeout: _builtins.int = ...,
+        deny_policy: Global___ChainDenyPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deny_policy", b"deny_policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deny_policy", b"deny_policy", "retry", b"retry", "scan_engine", b"scan_engine", "timeout", b"timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainNodeConfig: _TypeAlias = ChainNodeConfig  # noqa: Y015
+
+@_typing.final
+class ChainNode(_message.Message):
+    """ChainNode is a stage of a chain. What Drydock does is `VULNERABILITY_SCANNING`; other nodes are kept as they are
+    given.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_NAME_FIELD_NUMBER: _builtins.int
+    ENABLE_FIELD_NUMBER: _builtins.int
+    NODE_CONFIG_FIELD_NUMBER: _builtins.int
+    node_name: _builtins.str
+    """Name."""
+    enable: _builtins.bool
+    """Whether it does anything."""
+    @_builtins.property
+    def node_config(self) -> Global___ChainNodeConfig:
+        """How it works."""
+
+    def __init__(
+        self,
+        *,
+        node_name: _builtins.str = ...,
+        enable: _builtins.bool = ...,
+        node_config: Global___ChainNodeConfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["node_config", b"node_config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enable", b"enable", "node_config", b"node_config", "node_name", b"node_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainNode: _TypeAlias = ChainNode  # noqa: Y015
+
+@_typing.final
+class ChainPoint(_message.Message):
+    """ChainPoint names a node."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_NAME_FIELD_NUMBER: _builtins.int
+    node_name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        node_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_name", b"node_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainPoint: _TypeAlias = ChainPoint  # noqa: Y015
+
+@_typing.final
+class ChainRouter(_message.Message):
+    """ChainRouter leads from node to node: kept as it is given."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def to(self) -> Global___ChainPoint:
+        """Node after."""
+
+    def __init__(
+        self,
+        *,
+        to: Global___ChainPoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainRouter: _TypeAlias = ChainRouter  # noqa: Y015
+
+@_typing.final
+class ChainConfig(_message.Message):
+    """ChainConfig is what a chain does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_CONFIG_ID_FIELD_NUMBER: _builtins.int
+    IS_ACTIVE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    ROUTERS_FIELD_NUMBER: _builtins.int
+    chain_config_id: _builtins.str
+    """`cci-…`."""
+    is_active: _builtins.bool
+    """Whether it judges."""
+    version: _builtins.str
+    """How often it was written, from 1: a text here, as there."""
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainNode]:
+        """Stages."""
+
+    @_builtins.property
+    def routers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainRouter]:
+        """Ways between them."""
+
+    def __init__(
+        self,
+        *,
+        chain_config_id: _builtins.str = ...,
+        is_active: _builtins.bool = ...,
+        version: _builtins.str = ...,
+        nodes: _abc.Iterable[Global___ChainNode] | None = ...,
+        routers: _abc.Iterable[Global___ChainRouter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_config_id", b"chain_config_id", "is_active", b"is_active", "nodes", b"nodes", "routers", b"routers", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainConfig: _TypeAlias = ChainConfig  # noqa: Y015
+
+@_typing.final
+class CreateChainRequest(_message.Message):
+    """CreateChainRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHAIN_CONFIG_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    SCOPE_EXCLUDE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    name: _builtins.str
+    """Name. REQUIRED."""
+    description: _builtins.str
+    """Text. OPTIONAL."""
+    chain_config: _builtins.str
+    """JSON of a ChainConfig, up to 64 KiB. OPTIONAL."""
+    repo_namespace_name: _builtins.str
+    """Namespace that it is for; the whole instance when empty. OPTIONAL."""
+    repo_name: _builtins.str
+    """Repository that it is for; the whole namespace when empty. OPTIONAL."""
+    @_builtins.property
+    def scope_exclude(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Repositories to leave out: `NAME` or `NAMESPACE/NAME`. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        chain_config: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        scope_exclude: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_config", b"chain_config", "description", b"description", "instance_id", b"instance_id", "name", b"name", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "scope_exclude", b"scope_exclude"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateChainRequest: _TypeAlias = CreateChainRequest  # noqa: Y015
+
+@_typing.final
+class CreateChainResponse(_message.Message):
+    """CreateChainResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    chain_id: _builtins.str
+    """`chi-…`."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "chain_id", b"chain_id", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___CreateChainResponse: _TypeAlias = CreateChainResponse  # noqa: Y015
+
+@_typing.final
+class GetChainRequest(_message.Message):
+    """GetChainRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    chain_id: _builtins.str
+    """`chi-…`. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "instance_id", b"instance_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetChainRequest: _TypeAlias = GetChainRequest  # noqa: Y015
+
+@_typing.final
+class GetChainResponse(_message.Message):
+    """GetChainResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_TYPE_FIELD_NUMBER: _builtins.int
+    SCOPE_EXCLUDE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    CHAIN_CONFIG_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    chain_id: _builtins.str
+    """`chi-…`."""
+    name: _builtins.str
+    """Name."""
+    description: _builtins.str
+    """Text."""
+    instance_id: _builtins.str
+    """Instance."""
+    scope_id: _builtins.str
+    """Id of the repository, the namespace or the instance."""
+    scope_type: _builtins.str
+    """`REPOSITORY`, `NAMESPACE` or `INSTANCE`."""
+    create_time: _builtins.int
+    """Milliseconds since 1970."""
+    modified_time: _builtins.int
+    """Milliseconds since 1970."""
+    @_builtins.property
+    def scope_exclude(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Repositories that it leaves out: `NAME` or `NAMESPACE/NAME`."""
+
+    @_builtins.property
+    def chain_config(self) -> Global___ChainConfig:
+        """What it does."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        scope_id: _builtins.str = ...,
+        scope_type: _builtins.str = ...,
+        scope_exclude: _abc.Iterable[_builtins.str] | None = ...,
+        create_time: _builtins.int = ...,
+        modified_time: _builtins.int = ...,
+        chain_config: Global___ChainConfig | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "chain_config", b"chain_config", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "chain_config", b"chain_config", "chain_id", b"chain_id", "code", b"code", "create_time", b"create_time", "description", b"description", "instance_id", b"instance_id", "is_success", b"is_success", "modified_time", b"modified_time", "name", b"name", "request_id", b"request_id", "scope_exclude", b"scope_exclude", "scope_id", b"scope_id", "scope_type", b"scope_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___GetChainResponse: _TypeAlias = GetChainResponse  # noqa: Y015
+
+@_typing.final
+class ChainItem(_message.Message):
+    """ChainItem is a chain in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_ID_FIELD_NUMBER: _builtins.int
+    SCOPE_TYPE_FIELD_NUMBER: _builtins.int
+    SCOPE_EXCLUDE_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    MODIFIED_TIME_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """`chi-…`."""
+    name: _builtins.str
+    """Name."""
+    description: _builtins.str
+    """Text."""
+    instance_id: _builtins.str
+    """Instance."""
+    scope_id: _builtins.str
+    """Id of the repository, the namespace or the instance."""
+    scope_type: _builtins.str
+    """`REPOSITORY`, `NAMESPACE` or `INSTANCE`."""
+    create_time: _builtins.int
+    """Milliseconds since 1970."""
+    modified_time: _builtins.int
+    """Milliseconds since 1970."""
+    @_builtins.property
+    def scope_exclude(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Repositories that it leaves out: `NAME` or `NAMESPACE/NAME`."""
+
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        scope_id: _builtins.str = ...,
+        scope_type: _builtins.str = ...,
+        scope_exclude: _abc.Iterable[_builtins.str] | None = ...,
+        create_time: _builtins.int = ...,
+        modified_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "create_time", b"create_time", "description", b"description", "instance_id", b"instance_id", "modified_time", b"modified_time", "name", b"name", "scope_exclude", b"scope_exclude", "scope_id", b"scope_id", "scope_type", b"scope_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainItem: _TypeAlias = ChainItem  # noqa: Y015
+
+@_typing.final
+class UpdateChainRequest(_message.Message):
+    """UpdateChainRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHAIN_CONFIG_FIELD_NUMBER: _builtins.int
+    SCOPE_EXCLUDE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    chain_id: _builtins.str
+    """`chi-…`. REQUIRED."""
+    name: _builtins.str
+    """Name. REQUIRED."""
+    description: _builtins.str
+    """Text. OPTIONAL."""
+    chain_config: _builtins.str
+    """JSON of a ChainConfig, up to 64 KiB. REQUIRED."""
+    @_builtins.property
+    def scope_exclude(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Repositories to leave out: `NAME` or `NAMESPACE/NAME`. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        description: _builtins.str = ...,
+        chain_config: _builtins.str = ...,
+        scope_exclude: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_config", b"chain_config", "chain_id", b"chain_id", "description", b"description", "instance_id", b"instance_id", "name", b"name", "scope_exclude", b"scope_exclude"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateChainRequest: _TypeAlias = UpdateChainRequest  # noqa: Y015
+
+@_typing.final
+class UpdateChainResponse(_message.Message):
+    """UpdateChainResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___UpdateChainResponse: _TypeAlias = UpdateChainResponse  # noqa: Y015
+
+@_typing.final
+class DeleteChainRequest(_message.Message):
+    """DeleteChainRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    chain_id: _builtins.str
+    """`chi-…`. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        chain_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "instance_id", b"instance_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteChainRequest: _TypeAlias = DeleteChainRequest  # noqa: Y015
+
+@_typing.final
+class DeleteChainResponse(_message.Message):
+    """DeleteChainResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___DeleteChainResponse: _TypeAlias = DeleteChainResponse  # noqa: Y015
+
+@_typing.final
+class ListChainRequest(_message.Message):
+    """ListChainRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_namespace_name: _builtins.str
+    """Only those for this namespace. OPTIONAL."""
+    repo_name: _builtins.str
+    """Only those for this repository. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "page_no", b"page_no", "page_size", b"page_size", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChainRequest: _TypeAlias = ListChainRequest  # noqa: Y015
+
+@_typing.final
+class ListChainResponse(_message.Message):
+    """ListChainResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    CHAINS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def chains(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainItem]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        chains: _abc.Iterable[Global___ChainItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "chains", b"chains", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListChainResponse: _TypeAlias = ListChainResponse  # noqa: Y015
+
+@_typing.final
+class ChainOfInstance(_message.Message):
+    """ChainOfInstance is the chain that judged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    chain_id: _builtins.str
+    """`chi-…`."""
+    chain_name: _builtins.str
+    """Name."""
+    version: _builtins.int
+    """How often the chain was written, from 1: a number here, as there."""
+    def __init__(
+        self,
+        *,
+        chain_id: _builtins.str = ...,
+        chain_name: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_id", b"chain_id", "chain_name", b"chain_name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ChainOfInstance: _TypeAlias = ChainOfInstance  # noqa: Y015
+
+@_typing.final
+class ChainInstance(_message.Message):
+    """ChainInstance is a scan held against a chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHAIN_INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    chain_instance_id: _builtins.str
+    """UUID."""
+    repo_namespace_name: _builtins.str
+    """Namespace."""
+    repo_name: _builtins.str
+    """Repository."""
+    start_time: _builtins.int
+    """When the scan was asked for, milliseconds since 1970."""
+    end_time: _builtins.int
+    """When it ended; not set before."""
+    status: _builtins.str
+    """`RUNNING`, `COMPLETE` or `CANCELED`."""
+    result: _builtins.str
+    """`SUCCESS`, `DENIED`, `CANCELED`, or `FAILED`: the scan failed, or nobody can tell; empty while it runs."""
+    @_builtins.property
+    def chain(self) -> Global___ChainOfInstance:
+        """Chain that judged."""
+
+    def __init__(
+        self,
+        *,
+        chain_instance_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        start_time: _builtins.int = ...,
+        end_time: _builtins.int | None = ...,
+        status: _builtins.str = ...,
+        result: _builtins.str = ...,
+        chain: Global___ChainOfInstance | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "chain", b"chain", "end_time", b"end_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_end_time", b"_end_time", "chain", b"chain", "chain_instance_id", b"chain_instance_id", "end_time", b"end_time", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "result", b"result", "start_time", b"start_time", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__end_time: _TypeAlias = _typing.Literal["end_time"]  # noqa: Y015
+    _WhichOneofArgType__end_time: _TypeAlias = _typing.Literal["_end_time", b"_end_time"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end_time) -> _WhichOneofReturnType__end_time | None: ...
+
+Global___ChainInstance: _TypeAlias = ChainInstance  # noqa: Y015
+
+@_typing.final
+class ListChainInstanceRequest(_message.Message):
+    """ListChainInstanceRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    repo_namespace_name: _builtins.str
+    """Only those for this namespace. OPTIONAL."""
+    repo_name: _builtins.str
+    """Only those for this repository. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "page_no", b"page_no", "page_size", b"page_size", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChainInstanceRequest: _TypeAlias = ListChainInstanceRequest  # noqa: Y015
+
+@_typing.final
+class ListChainInstanceResponse(_message.Message):
+    """ListChainInstanceResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    CHAIN_INSTANCES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    instance_id: _builtins.str
+    """Instance."""
+    @_builtins.property
+    def chain_instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChainInstance]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        instance_id: _builtins.str = ...,
+        chain_instances: _abc.Iterable[Global___ChainInstance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "chain_instances", b"chain_instances", "code", b"code", "instance_id", b"instance_id", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListChainInstanceResponse: _TypeAlias = ListChainInstanceResponse  # noqa: Y015

@@ -57,6 +57,16 @@ class ContainerRegistryStub:
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.SerializeToString,
                 response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.FromString,
                 _registered_method=True)
+        self.ListScanBaselineByTask = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListScanBaselineByTask',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.FromString,
+                _registered_method=True)
+        self.ListScanMaliciousFileByTask = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListScanMaliciousFileByTask',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.FromString,
+                _registered_method=True)
         self.CreateScanRule = channel.unary_unary(
                 '/drydock.acr.v20181201.ContainerRegistry/CreateScanRule',
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateScanRuleRequest.SerializeToString,
@@ -81,6 +91,126 @@ class ContainerRegistryStub:
                 '/drydock.acr.v20181201.ContainerRegistry/DeleteScanRule',
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleRequest.SerializeToString,
                 response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleResponse.FromString,
+                _registered_method=True)
+        self.GetInstance = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetInstance',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceResponse.FromString,
+                _registered_method=True)
+        self.ListInstance = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListInstance',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceResponse.FromString,
+                _registered_method=True)
+        self.ListInstanceEndpoint = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListInstanceEndpoint',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointResponse.FromString,
+                _registered_method=True)
+        self.GetAuthorizationToken = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetAuthorizationToken',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenResponse.FromString,
+                _registered_method=True)
+        self.CreateNamespace = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/CreateNamespace',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceResponse.FromString,
+                _registered_method=True)
+        self.GetNamespace = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetNamespace',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceResponse.FromString,
+                _registered_method=True)
+        self.ListNamespace = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListNamespace',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceResponse.FromString,
+                _registered_method=True)
+        self.UpdateNamespace = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/UpdateNamespace',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceResponse.FromString,
+                _registered_method=True)
+        self.DeleteNamespace = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/DeleteNamespace',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceResponse.FromString,
+                _registered_method=True)
+        self.CreateRepository = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/CreateRepository',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryResponse.FromString,
+                _registered_method=True)
+        self.GetRepository = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetRepository',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryResponse.FromString,
+                _registered_method=True)
+        self.ListRepository = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListRepository',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryResponse.FromString,
+                _registered_method=True)
+        self.UpdateRepository = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/UpdateRepository',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryResponse.FromString,
+                _registered_method=True)
+        self.DeleteRepository = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/DeleteRepository',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryResponse.FromString,
+                _registered_method=True)
+        self.ListRepoTag = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListRepoTag',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagResponse.FromString,
+                _registered_method=True)
+        self.GetRepoTag = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetRepoTag',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagResponse.FromString,
+                _registered_method=True)
+        self.CreateRepoTag = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/CreateRepoTag',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagResponse.FromString,
+                _registered_method=True)
+        self.DeleteRepoTag = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/DeleteRepoTag',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagResponse.FromString,
+                _registered_method=True)
+        self.CreateChain = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/CreateChain',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainResponse.FromString,
+                _registered_method=True)
+        self.GetChain = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/GetChain',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainResponse.FromString,
+                _registered_method=True)
+        self.UpdateChain = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/UpdateChain',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainResponse.FromString,
+                _registered_method=True)
+        self.DeleteChain = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/DeleteChain',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainResponse.FromString,
+                _registered_method=True)
+        self.ListChain = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListChain',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainResponse.FromString,
+                _registered_method=True)
+        self.ListChainInstance = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListChainInstance',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.FromString,
                 _registered_method=True)
 
 
@@ -114,6 +244,20 @@ class ContainerRegistryServicer:
 
     def ListRepoTagScanResult(self, request, context):
         """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScanBaselineByTask(self, request, context):
+        """Lists baseline risks, from a scan by SAS_SCAN_SERVICE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListScanMaliciousFileByTask(self, request, context):
+        """Lists malicious files, from a scan by SAS_SCAN_SERVICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +298,175 @@ class ContainerRegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetInstance(self, request, context):
+        """Returns an instance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInstance(self, request, context):
+        """Lists instances by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInstanceEndpoint(self, request, context):
+        """Lists the addresses of an instance.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuthorizationToken(self, request, context):
+        """Returns a temporary password for the registry. Refused: Drydock keeps the registry's credentials and gives none
+        away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateNamespace(self, request, context):
+        """Writes down a namespace. One that somebody pushes to is there without.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNamespace(self, request, context):
+        """Returns a namespace that was written down, or that a repository is in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNamespace(self, request, context):
+        """Lists namespaces by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateNamespace(self, request, context):
+        """Writes down anew what is not left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteNamespace(self, request, context):
+        """Forgets a namespace without repositories.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRepository(self, request, context):
+        """Makes a repository known, that it may be asked about before anybody has pushed to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRepository(self, request, context):
+        """Returns a repository.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRepository(self, request, context):
+        """Lists repositories by namespace and name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRepository(self, request, context):
+        """Writes down anew what is said of a repository.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRepository(self, request, context):
+        """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRepoTag(self, request, context):
+        """Lists the tags of a repository by name, as last seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRepoTag(self, request, context):
+        """Returns a tag as last seen.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateRepoTag(self, request, context):
+        """Refused: Drydock writes nothing to registries that nobody asked it to repair.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteRepoTag(self, request, context):
+        """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateChain(self, request, context):
+        """Saves a delivery chain: a gate that every scan in its scope is held against.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChain(self, request, context):
+        """Returns a chain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateChain(self, request, context):
+        """Writes a chain anew; its scope stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteChain(self, request, context):
+        """Deletes a chain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChain(self, request, context):
+        """Lists chains, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChainInstance(self, request, context):
+        """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContainerRegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -176,6 +489,16 @@ def add_ContainerRegistryServicer_to_server(servicer, server):
                     servicer.ListRepoTagScanResult,
                     request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.FromString,
                     response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.SerializeToString,
+            ),
+            'ListScanBaselineByTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScanBaselineByTask,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.SerializeToString,
+            ),
+            'ListScanMaliciousFileByTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListScanMaliciousFileByTask,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.SerializeToString,
             ),
             'CreateScanRule': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateScanRule,
@@ -201,6 +524,126 @@ def add_ContainerRegistryServicer_to_server(servicer, server):
                     servicer.DeleteScanRule,
                     request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleRequest.FromString,
                     response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleResponse.SerializeToString,
+            ),
+            'GetInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInstance,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceResponse.SerializeToString,
+            ),
+            'ListInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInstance,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceResponse.SerializeToString,
+            ),
+            'ListInstanceEndpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInstanceEndpoint,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointResponse.SerializeToString,
+            ),
+            'GetAuthorizationToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuthorizationToken,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenResponse.SerializeToString,
+            ),
+            'CreateNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateNamespace,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceResponse.SerializeToString,
+            ),
+            'GetNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNamespace,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceResponse.SerializeToString,
+            ),
+            'ListNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNamespace,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceResponse.SerializeToString,
+            ),
+            'UpdateNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateNamespace,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceResponse.SerializeToString,
+            ),
+            'DeleteNamespace': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteNamespace,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceResponse.SerializeToString,
+            ),
+            'CreateRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRepository,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryResponse.SerializeToString,
+            ),
+            'GetRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRepository,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryResponse.SerializeToString,
+            ),
+            'ListRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRepository,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryResponse.SerializeToString,
+            ),
+            'UpdateRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRepository,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryResponse.SerializeToString,
+            ),
+            'DeleteRepository': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRepository,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryResponse.SerializeToString,
+            ),
+            'ListRepoTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRepoTag,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagResponse.SerializeToString,
+            ),
+            'GetRepoTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRepoTag,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagResponse.SerializeToString,
+            ),
+            'CreateRepoTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateRepoTag,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagResponse.SerializeToString,
+            ),
+            'DeleteRepoTag': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteRepoTag,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagResponse.SerializeToString,
+            ),
+            'CreateChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateChain,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainResponse.SerializeToString,
+            ),
+            'GetChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChain,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainResponse.SerializeToString,
+            ),
+            'UpdateChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateChain,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainResponse.SerializeToString,
+            ),
+            'DeleteChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteChain,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainResponse.SerializeToString,
+            ),
+            'ListChain': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChain,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainResponse.SerializeToString,
+            ),
+            'ListChainInstance': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChainInstance,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +757,60 @@ class ContainerRegistry:
             '/drydock.acr.v20181201.ContainerRegistry/ListRepoTagScanResult',
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultRequest.SerializeToString,
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagScanResultResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScanBaselineByTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListScanBaselineByTask',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanBaselineByTaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListScanMaliciousFileByTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListScanMaliciousFileByTask',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListScanMaliciousFileByTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -449,6 +946,654 @@ class ContainerRegistry:
             '/drydock.acr.v20181201.ContainerRegistry/DeleteScanRule',
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleRequest.SerializeToString,
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteScanRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetInstance',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListInstance',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInstanceEndpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListInstanceEndpoint',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListInstanceEndpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuthorizationToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetAuthorizationToken',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetAuthorizationTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/CreateNamespace',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetNamespace',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListNamespace',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/UpdateNamespace',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteNamespace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/DeleteNamespace',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteNamespaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/CreateRepository',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetRepository',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListRepository',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/UpdateRepository',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRepository(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/DeleteRepository',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepositoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRepoTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListRepoTag',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListRepoTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRepoTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetRepoTag',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetRepoTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateRepoTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/CreateRepoTag',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateRepoTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteRepoTag(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/DeleteRepoTag',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteRepoTagResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/CreateChain',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.CreateChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/GetChain',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.GetChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/UpdateChain',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/DeleteChain',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListChain',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChainInstance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListChainInstance',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

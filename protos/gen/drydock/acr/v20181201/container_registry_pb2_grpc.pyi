@@ -46,6 +46,10 @@ class ContainerRegistryStub:
     """Counts the vulnerabilities of a tag by severity."""
     ListRepoTagScanResult: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagScanResultRequest, _container_registry_pb2.ListRepoTagScanResultResponse]
     """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
+    ListScanBaselineByTask: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanBaselineByTaskRequest, _container_registry_pb2.ListScanBaselineByTaskResponse]
+    """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+    ListScanMaliciousFileByTask: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanMaliciousFileByTaskRequest, _container_registry_pb2.ListScanMaliciousFileByTaskResponse]
+    """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
     CreateScanRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateScanRuleRequest, _container_registry_pb2.CreateScanRuleResponse]
     """Saves a scan rule."""
     GetScanRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetScanRuleRequest, _container_registry_pb2.GetScanRuleResponse]
@@ -56,6 +60,56 @@ class ContainerRegistryStub:
     """Replaces a scan rule; its scan type stays."""
     DeleteScanRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteScanRuleRequest, _container_registry_pb2.DeleteScanRuleResponse]
     """Deletes a scan rule."""
+    GetInstance: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetInstanceRequest, _container_registry_pb2.GetInstanceResponse]
+    """Returns an instance."""
+    ListInstance: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListInstanceRequest, _container_registry_pb2.ListInstanceResponse]
+    """Lists instances by name."""
+    ListInstanceEndpoint: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListInstanceEndpointRequest, _container_registry_pb2.ListInstanceEndpointResponse]
+    """Lists the addresses of an instance."""
+    GetAuthorizationToken: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetAuthorizationTokenRequest, _container_registry_pb2.GetAuthorizationTokenResponse]
+    """Returns a temporary password for the registry. Refused: Drydock keeps the registry's credentials and gives none
+    away.
+    """
+    CreateNamespace: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateNamespaceRequest, _container_registry_pb2.CreateNamespaceResponse]
+    """Writes down a namespace. One that somebody pushes to is there without."""
+    GetNamespace: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetNamespaceRequest, _container_registry_pb2.GetNamespaceResponse]
+    """Returns a namespace that was written down, or that a repository is in."""
+    ListNamespace: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListNamespaceRequest, _container_registry_pb2.ListNamespaceResponse]
+    """Lists namespaces by name."""
+    UpdateNamespace: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateNamespaceRequest, _container_registry_pb2.UpdateNamespaceResponse]
+    """Writes down anew what is not left out."""
+    DeleteNamespace: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteNamespaceRequest, _container_registry_pb2.DeleteNamespaceResponse]
+    """Forgets a namespace without repositories."""
+    CreateRepository: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateRepositoryRequest, _container_registry_pb2.CreateRepositoryResponse]
+    """Makes a repository known, that it may be asked about before anybody has pushed to it."""
+    GetRepository: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetRepositoryRequest, _container_registry_pb2.GetRepositoryResponse]
+    """Returns a repository."""
+    ListRepository: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepositoryRequest, _container_registry_pb2.ListRepositoryResponse]
+    """Lists repositories by namespace and name."""
+    UpdateRepository: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateRepositoryRequest, _container_registry_pb2.UpdateRepositoryResponse]
+    """Writes down anew what is said of a repository."""
+    DeleteRepository: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteRepositoryRequest, _container_registry_pb2.DeleteRepositoryResponse]
+    """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+    ListRepoTag: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagRequest, _container_registry_pb2.ListRepoTagResponse]
+    """Lists the tags of a repository by name, as last seen."""
+    GetRepoTag: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetRepoTagRequest, _container_registry_pb2.GetRepoTagResponse]
+    """Returns a tag as last seen."""
+    CreateRepoTag: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateRepoTagRequest, _container_registry_pb2.CreateRepoTagResponse]
+    """Refused: Drydock writes nothing to registries that nobody asked it to repair."""
+    DeleteRepoTag: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteRepoTagRequest, _container_registry_pb2.DeleteRepoTagResponse]
+    """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+    CreateChain: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.CreateChainRequest, _container_registry_pb2.CreateChainResponse]
+    """Saves a delivery chain: a gate that every scan in its scope is held against."""
+    GetChain: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.GetChainRequest, _container_registry_pb2.GetChainResponse]
+    """Returns a chain."""
+    UpdateChain: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateChainRequest, _container_registry_pb2.UpdateChainResponse]
+    """Writes a chain anew; its scope stays."""
+    DeleteChain: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteChainRequest, _container_registry_pb2.DeleteChainResponse]
+    """Deletes a chain."""
+    ListChain: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainRequest, _container_registry_pb2.ListChainResponse]
+    """Lists chains, oldest first."""
+    ListChainInstance: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainInstanceRequest, _container_registry_pb2.ListChainInstanceResponse]
+    """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
 
 @_typing.type_check_only
 class ContainerRegistryAsyncStub(ContainerRegistryStub):
@@ -75,6 +129,10 @@ class ContainerRegistryAsyncStub(ContainerRegistryStub):
     """Counts the vulnerabilities of a tag by severity."""
     ListRepoTagScanResult: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagScanResultRequest, _container_registry_pb2.ListRepoTagScanResultResponse]  # type: ignore[assignment]
     """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
+    ListScanBaselineByTask: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanBaselineByTaskRequest, _container_registry_pb2.ListScanBaselineByTaskResponse]  # type: ignore[assignment]
+    """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+    ListScanMaliciousFileByTask: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListScanMaliciousFileByTaskRequest, _container_registry_pb2.ListScanMaliciousFileByTaskResponse]  # type: ignore[assignment]
+    """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
     CreateScanRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateScanRuleRequest, _container_registry_pb2.CreateScanRuleResponse]  # type: ignore[assignment]
     """Saves a scan rule."""
     GetScanRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetScanRuleRequest, _container_registry_pb2.GetScanRuleResponse]  # type: ignore[assignment]
@@ -85,6 +143,56 @@ class ContainerRegistryAsyncStub(ContainerRegistryStub):
     """Replaces a scan rule; its scan type stays."""
     DeleteScanRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteScanRuleRequest, _container_registry_pb2.DeleteScanRuleResponse]  # type: ignore[assignment]
     """Deletes a scan rule."""
+    GetInstance: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetInstanceRequest, _container_registry_pb2.GetInstanceResponse]  # type: ignore[assignment]
+    """Returns an instance."""
+    ListInstance: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListInstanceRequest, _container_registry_pb2.ListInstanceResponse]  # type: ignore[assignment]
+    """Lists instances by name."""
+    ListInstanceEndpoint: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListInstanceEndpointRequest, _container_registry_pb2.ListInstanceEndpointResponse]  # type: ignore[assignment]
+    """Lists the addresses of an instance."""
+    GetAuthorizationToken: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetAuthorizationTokenRequest, _container_registry_pb2.GetAuthorizationTokenResponse]  # type: ignore[assignment]
+    """Returns a temporary password for the registry. Refused: Drydock keeps the registry's credentials and gives none
+    away.
+    """
+    CreateNamespace: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateNamespaceRequest, _container_registry_pb2.CreateNamespaceResponse]  # type: ignore[assignment]
+    """Writes down a namespace. One that somebody pushes to is there without."""
+    GetNamespace: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetNamespaceRequest, _container_registry_pb2.GetNamespaceResponse]  # type: ignore[assignment]
+    """Returns a namespace that was written down, or that a repository is in."""
+    ListNamespace: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListNamespaceRequest, _container_registry_pb2.ListNamespaceResponse]  # type: ignore[assignment]
+    """Lists namespaces by name."""
+    UpdateNamespace: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateNamespaceRequest, _container_registry_pb2.UpdateNamespaceResponse]  # type: ignore[assignment]
+    """Writes down anew what is not left out."""
+    DeleteNamespace: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteNamespaceRequest, _container_registry_pb2.DeleteNamespaceResponse]  # type: ignore[assignment]
+    """Forgets a namespace without repositories."""
+    CreateRepository: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateRepositoryRequest, _container_registry_pb2.CreateRepositoryResponse]  # type: ignore[assignment]
+    """Makes a repository known, that it may be asked about before anybody has pushed to it."""
+    GetRepository: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetRepositoryRequest, _container_registry_pb2.GetRepositoryResponse]  # type: ignore[assignment]
+    """Returns a repository."""
+    ListRepository: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepositoryRequest, _container_registry_pb2.ListRepositoryResponse]  # type: ignore[assignment]
+    """Lists repositories by namespace and name."""
+    UpdateRepository: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateRepositoryRequest, _container_registry_pb2.UpdateRepositoryResponse]  # type: ignore[assignment]
+    """Writes down anew what is said of a repository."""
+    DeleteRepository: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteRepositoryRequest, _container_registry_pb2.DeleteRepositoryResponse]  # type: ignore[assignment]
+    """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+    ListRepoTag: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListRepoTagRequest, _container_registry_pb2.ListRepoTagResponse]  # type: ignore[assignment]
+    """Lists the tags of a repository by name, as last seen."""
+    GetRepoTag: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetRepoTagRequest, _container_registry_pb2.GetRepoTagResponse]  # type: ignore[assignment]
+    """Returns a tag as last seen."""
+    CreateRepoTag: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateRepoTagRequest, _container_registry_pb2.CreateRepoTagResponse]  # type: ignore[assignment]
+    """Refused: Drydock writes nothing to registries that nobody asked it to repair."""
+    DeleteRepoTag: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteRepoTagRequest, _container_registry_pb2.DeleteRepoTagResponse]  # type: ignore[assignment]
+    """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+    CreateChain: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.CreateChainRequest, _container_registry_pb2.CreateChainResponse]  # type: ignore[assignment]
+    """Saves a delivery chain: a gate that every scan in its scope is held against."""
+    GetChain: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.GetChainRequest, _container_registry_pb2.GetChainResponse]  # type: ignore[assignment]
+    """Returns a chain."""
+    UpdateChain: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateChainRequest, _container_registry_pb2.UpdateChainResponse]  # type: ignore[assignment]
+    """Writes a chain anew; its scope stays."""
+    DeleteChain: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteChainRequest, _container_registry_pb2.DeleteChainResponse]  # type: ignore[assignment]
+    """Deletes a chain."""
+    ListChain: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainRequest, _container_registry_pb2.ListChainResponse]  # type: ignore[assignment]
+    """Lists chains, oldest first."""
+    ListChainInstance: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainInstanceRequest, _container_registry_pb2.ListChainInstanceResponse]  # type: ignore[assignment]
+    """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
 
 class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
     """ContainerRegistry answers like the reference product: field for field, in snake_case; the JSON names are the
@@ -127,6 +235,22 @@ class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
         """Lists the vulnerabilities of a tag: Unknown, Low, Medium, High, then by CVE name, package, version and path."""
 
     @_abc_1.abstractmethod
+    def ListScanBaselineByTask(
+        self,
+        request: _container_registry_pb2.ListScanBaselineByTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListScanBaselineByTaskResponse, _abc.Awaitable[_container_registry_pb2.ListScanBaselineByTaskResponse]]:
+        """Lists baseline risks, from a scan by SAS_SCAN_SERVICE."""
+
+    @_abc_1.abstractmethod
+    def ListScanMaliciousFileByTask(
+        self,
+        request: _container_registry_pb2.ListScanMaliciousFileByTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListScanMaliciousFileByTaskResponse, _abc.Awaitable[_container_registry_pb2.ListScanMaliciousFileByTaskResponse]]:
+        """Lists malicious files, from a scan by SAS_SCAN_SERVICE."""
+
+    @_abc_1.abstractmethod
     def CreateScanRule(
         self,
         request: _container_registry_pb2.CreateScanRuleRequest,
@@ -165,5 +289,199 @@ class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_container_registry_pb2.DeleteScanRuleResponse, _abc.Awaitable[_container_registry_pb2.DeleteScanRuleResponse]]:
         """Deletes a scan rule."""
+
+    @_abc_1.abstractmethod
+    def GetInstance(
+        self,
+        request: _container_registry_pb2.GetInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetInstanceResponse, _abc.Awaitable[_container_registry_pb2.GetInstanceResponse]]:
+        """Returns an instance."""
+
+    @_abc_1.abstractmethod
+    def ListInstance(
+        self,
+        request: _container_registry_pb2.ListInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListInstanceResponse, _abc.Awaitable[_container_registry_pb2.ListInstanceResponse]]:
+        """Lists instances by name."""
+
+    @_abc_1.abstractmethod
+    def ListInstanceEndpoint(
+        self,
+        request: _container_registry_pb2.ListInstanceEndpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListInstanceEndpointResponse, _abc.Awaitable[_container_registry_pb2.ListInstanceEndpointResponse]]:
+        """Lists the addresses of an instance."""
+
+    @_abc_1.abstractmethod
+    def GetAuthorizationToken(
+        self,
+        request: _container_registry_pb2.GetAuthorizationTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetAuthorizationTokenResponse, _abc.Awaitable[_container_registry_pb2.GetAuthorizationTokenResponse]]:
+        """Returns a temporary password for the registry. Refused: Drydock keeps the registry's credentials and gives none
+        away.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateNamespace(
+        self,
+        request: _container_registry_pb2.CreateNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.CreateNamespaceResponse, _abc.Awaitable[_container_registry_pb2.CreateNamespaceResponse]]:
+        """Writes down a namespace. One that somebody pushes to is there without."""
+
+    @_abc_1.abstractmethod
+    def GetNamespace(
+        self,
+        request: _container_registry_pb2.GetNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetNamespaceResponse, _abc.Awaitable[_container_registry_pb2.GetNamespaceResponse]]:
+        """Returns a namespace that was written down, or that a repository is in."""
+
+    @_abc_1.abstractmethod
+    def ListNamespace(
+        self,
+        request: _container_registry_pb2.ListNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListNamespaceResponse, _abc.Awaitable[_container_registry_pb2.ListNamespaceResponse]]:
+        """Lists namespaces by name."""
+
+    @_abc_1.abstractmethod
+    def UpdateNamespace(
+        self,
+        request: _container_registry_pb2.UpdateNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.UpdateNamespaceResponse, _abc.Awaitable[_container_registry_pb2.UpdateNamespaceResponse]]:
+        """Writes down anew what is not left out."""
+
+    @_abc_1.abstractmethod
+    def DeleteNamespace(
+        self,
+        request: _container_registry_pb2.DeleteNamespaceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.DeleteNamespaceResponse, _abc.Awaitable[_container_registry_pb2.DeleteNamespaceResponse]]:
+        """Forgets a namespace without repositories."""
+
+    @_abc_1.abstractmethod
+    def CreateRepository(
+        self,
+        request: _container_registry_pb2.CreateRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.CreateRepositoryResponse, _abc.Awaitable[_container_registry_pb2.CreateRepositoryResponse]]:
+        """Makes a repository known, that it may be asked about before anybody has pushed to it."""
+
+    @_abc_1.abstractmethod
+    def GetRepository(
+        self,
+        request: _container_registry_pb2.GetRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetRepositoryResponse, _abc.Awaitable[_container_registry_pb2.GetRepositoryResponse]]:
+        """Returns a repository."""
+
+    @_abc_1.abstractmethod
+    def ListRepository(
+        self,
+        request: _container_registry_pb2.ListRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListRepositoryResponse, _abc.Awaitable[_container_registry_pb2.ListRepositoryResponse]]:
+        """Lists repositories by namespace and name."""
+
+    @_abc_1.abstractmethod
+    def UpdateRepository(
+        self,
+        request: _container_registry_pb2.UpdateRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.UpdateRepositoryResponse, _abc.Awaitable[_container_registry_pb2.UpdateRepositoryResponse]]:
+        """Writes down anew what is said of a repository."""
+
+    @_abc_1.abstractmethod
+    def DeleteRepository(
+        self,
+        request: _container_registry_pb2.DeleteRepositoryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.DeleteRepositoryResponse, _abc.Awaitable[_container_registry_pb2.DeleteRepositoryResponse]]:
+        """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+
+    @_abc_1.abstractmethod
+    def ListRepoTag(
+        self,
+        request: _container_registry_pb2.ListRepoTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListRepoTagResponse, _abc.Awaitable[_container_registry_pb2.ListRepoTagResponse]]:
+        """Lists the tags of a repository by name, as last seen."""
+
+    @_abc_1.abstractmethod
+    def GetRepoTag(
+        self,
+        request: _container_registry_pb2.GetRepoTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetRepoTagResponse, _abc.Awaitable[_container_registry_pb2.GetRepoTagResponse]]:
+        """Returns a tag as last seen."""
+
+    @_abc_1.abstractmethod
+    def CreateRepoTag(
+        self,
+        request: _container_registry_pb2.CreateRepoTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.CreateRepoTagResponse, _abc.Awaitable[_container_registry_pb2.CreateRepoTagResponse]]:
+        """Refused: Drydock writes nothing to registries that nobody asked it to repair."""
+
+    @_abc_1.abstractmethod
+    def DeleteRepoTag(
+        self,
+        request: _container_registry_pb2.DeleteRepoTagRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.DeleteRepoTagResponse, _abc.Awaitable[_container_registry_pb2.DeleteRepoTagResponse]]:
+        """Refused: Drydock deletes nothing from registries. What a registry deletes, sync takes away here."""
+
+    @_abc_1.abstractmethod
+    def CreateChain(
+        self,
+        request: _container_registry_pb2.CreateChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.CreateChainResponse, _abc.Awaitable[_container_registry_pb2.CreateChainResponse]]:
+        """Saves a delivery chain: a gate that every scan in its scope is held against."""
+
+    @_abc_1.abstractmethod
+    def GetChain(
+        self,
+        request: _container_registry_pb2.GetChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.GetChainResponse, _abc.Awaitable[_container_registry_pb2.GetChainResponse]]:
+        """Returns a chain."""
+
+    @_abc_1.abstractmethod
+    def UpdateChain(
+        self,
+        request: _container_registry_pb2.UpdateChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.UpdateChainResponse, _abc.Awaitable[_container_registry_pb2.UpdateChainResponse]]:
+        """Writes a chain anew; its scope stays."""
+
+    @_abc_1.abstractmethod
+    def DeleteChain(
+        self,
+        request: _container_registry_pb2.DeleteChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.DeleteChainResponse, _abc.Awaitable[_container_registry_pb2.DeleteChainResponse]]:
+        """Deletes a chain."""
+
+    @_abc_1.abstractmethod
+    def ListChain(
+        self,
+        request: _container_registry_pb2.ListChainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListChainResponse, _abc.Awaitable[_container_registry_pb2.ListChainResponse]]:
+        """Lists chains, oldest first."""
+
+    @_abc_1.abstractmethod
+    def ListChainInstance(
+        self,
+        request: _container_registry_pb2.ListChainInstanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListChainInstanceResponse, _abc.Awaitable[_container_registry_pb2.ListChainInstanceResponse]]:
+        """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
 
 def add_ContainerRegistryServicer_to_server(servicer: ContainerRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

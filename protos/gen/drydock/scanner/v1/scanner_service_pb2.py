@@ -22,58 +22,71 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from drydock.scanner.v1 import gate_pb2 as drydock_dot_scanner_dot_v1_dot_gate__pb2
 from drydock.scanner.v1 import scan_pb2 as drydock_dot_scanner_dot_v1_dot_scan__pb2
 from drydock.scanner.v1 import sync_pb2 as drydock_dot_scanner_dot_v1_dot_sync__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(drydock/scanner/v1/scanner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/scan.proto\x1a\x1d\x64rydock/scanner/v1/sync.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x15\x43reateScanTaskRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16\x43reateScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"%\n\x12GetScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"c\n\x13GetScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\xa1\x02\n\x14ListScanTasksRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.drydock.scanner.v1.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x0f\n\x07rule_id\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x12\n\nrepository\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12)\n\x05since\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x15ListScanTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.drydock.scanner.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x15GetImageStatusRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\"@\n\x16GetImageStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xc4\x01\n\x13ListFindingsRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\x93\x01\n\x14ListFindingsResponse\x12-\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\"Q\n\x10GetReportRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x10\n\x08platform\x18\x02 \x01(\t\"#\n\x11GetReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"q\n\x0fListTagsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x10ListTagsResponse\x12)\n\x04tags\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.SeenTag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x13ListRemovalsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x14ListRemovalsResponse\x12-\n\x08removals\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Removal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x15\x43\x61ncelScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"f\n\x16\x43\x61ncelScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\'\n\x14RerunScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"e\n\x15RerunScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run2\xee\x07\n\x0eScannerService\x12g\n\x0e\x43reateScanTask\x12).drydock.scanner.v1.CreateScanTaskRequest\x1a*.drydock.scanner.v1.CreateScanTaskResponse\x12^\n\x0bGetScanTask\x12&.drydock.scanner.v1.GetScanTaskRequest\x1a\'.drydock.scanner.v1.GetScanTaskResponse\x12\x64\n\rListScanTasks\x12(.drydock.scanner.v1.ListScanTasksRequest\x1a).drydock.scanner.v1.ListScanTasksResponse\x12g\n\x0e\x43\x61ncelScanTask\x12).drydock.scanner.v1.CancelScanTaskRequest\x1a*.drydock.scanner.v1.CancelScanTaskResponse\x12\x64\n\rRerunScanTask\x12(.drydock.scanner.v1.RerunScanTaskRequest\x1a).drydock.scanner.v1.RerunScanTaskResponse\x12g\n\x0eGetImageStatus\x12).drydock.scanner.v1.GetImageStatusRequest\x1a*.drydock.scanner.v1.GetImageStatusResponse\x12\x61\n\x0cListFindings\x12\'.drydock.scanner.v1.ListFindingsRequest\x1a(.drydock.scanner.v1.ListFindingsResponse\x12X\n\tGetReport\x12$.drydock.scanner.v1.GetReportRequest\x1a%.drydock.scanner.v1.GetReportResponse\x12U\n\x08ListTags\x12#.drydock.scanner.v1.ListTagsRequest\x1a$.drydock.scanner.v1.ListTagsResponse\x12\x61\n\x0cListRemovals\x12\'.drydock.scanner.v1.ListRemovalsRequest\x1a(.drydock.scanner.v1.ListRemovalsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(drydock/scanner/v1/scanner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/gate.proto\x1a\x1d\x64rydock/scanner/v1/scan.proto\x1a\x1d\x64rydock/scanner/v1/sync.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"|\n\x15\x43reateScanTaskRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"@\n\x16\x43reateScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"%\n\x12GetScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"c\n\x13GetScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\xa1\x02\n\x14ListScanTasksRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.drydock.scanner.v1.State\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x0e\n\x06run_id\x18\x05 \x01(\t\x12\x0f\n\x07rule_id\x18\x06 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\x12\n\nrepository\x18\x08 \x01(\t\x12\x0b\n\x03tag\x18\t \x01(\t\x12)\n\x05since\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\x15ListScanTasksResponse\x12\'\n\x05tasks\x18\x01 \x03(\x0b\x32\x18.drydock.scanner.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"D\n\x15GetImageStatusRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\"@\n\x16GetImageStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xc4\x01\n\x13ListFindingsRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x10\n\x08severity\x18\x03 \x01(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"\x93\x01\n\x14ListFindingsResponse\x12-\n\x08\x66indings\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ntotal_size\x18\x03 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x0f\n\x07task_id\x18\x05 \x01(\t\"Q\n\x10GetReportRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x10\n\x08platform\x18\x02 \x01(\t\"#\n\x11GetReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"q\n\x0fListTagsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x12\n\nrepository\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x10ListTagsResponse\x12)\n\x04tags\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.SeenTag\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"N\n\x13ListRemovalsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x14ListRemovalsResponse\x12-\n\x08removals\x18\x01 \x03(\x0b\x32\x1b.drydock.scanner.v1.Removal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x15\x43\x61ncelScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"f\n\x16\x43\x61ncelScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"\'\n\x14RerunScanTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"e\n\x15RerunScanTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12$\n\x03run\x18\x02 \x01(\x0b\x32\x17.drydock.scanner.v1.Run\"V\n\x16WaitScanVerdictRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"A\n\x17WaitScanVerdictResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"P\n\x10WatchScanRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"o\n\x11WatchScanResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12&\n\x04task\x18\x02 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12\r\n\x05scans\x18\x03 \x01(\x05\x12\x13\n\x0b\x65nded_scans\x18\x04 \x01(\x05\"\x84\x01\n\x13\x45valuateGateRequest\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12.\n\x06policy\x18\x02 \x01(\x0b\x32\x1e.drydock.scanner.v1.GatePolicy\x12\x10\n\x08platform\x18\x03 \x01(\t\"H\n\x14\x45valuateGateResponse\x12\x30\n\x07verdict\x18\x01 \x01(\x0b\x32\x1f.drydock.scanner.v1.GateVerdict2\x99\n\n\x0eScannerService\x12g\n\x0e\x43reateScanTask\x12).drydock.scanner.v1.CreateScanTaskRequest\x1a*.drydock.scanner.v1.CreateScanTaskResponse\x12^\n\x0bGetScanTask\x12&.drydock.scanner.v1.GetScanTaskRequest\x1a\'.drydock.scanner.v1.GetScanTaskResponse\x12\x64\n\rListScanTasks\x12(.drydock.scanner.v1.ListScanTasksRequest\x1a).drydock.scanner.v1.ListScanTasksResponse\x12g\n\x0e\x43\x61ncelScanTask\x12).drydock.scanner.v1.CancelScanTaskRequest\x1a*.drydock.scanner.v1.CancelScanTaskResponse\x12\x64\n\rRerunScanTask\x12(.drydock.scanner.v1.RerunScanTaskRequest\x1a).drydock.scanner.v1.RerunScanTaskResponse\x12g\n\x0eGetImageStatus\x12).drydock.scanner.v1.GetImageStatusRequest\x1a*.drydock.scanner.v1.GetImageStatusResponse\x12\x61\n\x0cListFindings\x12\'.drydock.scanner.v1.ListFindingsRequest\x1a(.drydock.scanner.v1.ListFindingsResponse\x12X\n\tGetReport\x12$.drydock.scanner.v1.GetReportRequest\x1a%.drydock.scanner.v1.GetReportResponse\x12U\n\x08ListTags\x12#.drydock.scanner.v1.ListTagsRequest\x1a$.drydock.scanner.v1.ListTagsResponse\x12\x61\n\x0cListRemovals\x12\'.drydock.scanner.v1.ListRemovalsRequest\x1a(.drydock.scanner.v1.ListRemovalsResponse\x12j\n\x0fWaitScanVerdict\x12*.drydock.scanner.v1.WaitScanVerdictRequest\x1a+.drydock.scanner.v1.WaitScanVerdictResponse\x12Z\n\tWatchScan\x12$.drydock.scanner.v1.WatchScanRequest\x1a%.drydock.scanner.v1.WatchScanResponse0\x01\x12\x61\n\x0c\x45valuateGate\x12\'.drydock.scanner.v1.EvaluateGateRequest\x1a(.drydock.scanner.v1.EvaluateGateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.scanner.v1.scanner_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATESCANTASKREQUEST']._serialized_start=159
-  _globals['_CREATESCANTASKREQUEST']._serialized_end=283
-  _globals['_CREATESCANTASKRESPONSE']._serialized_start=285
-  _globals['_CREATESCANTASKRESPONSE']._serialized_end=349
-  _globals['_GETSCANTASKREQUEST']._serialized_start=351
-  _globals['_GETSCANTASKREQUEST']._serialized_end=388
-  _globals['_GETSCANTASKRESPONSE']._serialized_start=390
-  _globals['_GETSCANTASKRESPONSE']._serialized_end=489
-  _globals['_LISTSCANTASKSREQUEST']._serialized_start=492
-  _globals['_LISTSCANTASKSREQUEST']._serialized_end=781
-  _globals['_LISTSCANTASKSRESPONSE']._serialized_start=783
-  _globals['_LISTSCANTASKSRESPONSE']._serialized_end=872
-  _globals['_GETIMAGESTATUSREQUEST']._serialized_start=874
-  _globals['_GETIMAGESTATUSREQUEST']._serialized_end=942
-  _globals['_GETIMAGESTATUSRESPONSE']._serialized_start=944
-  _globals['_GETIMAGESTATUSRESPONSE']._serialized_end=1008
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=1011
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=1207
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=1210
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=1357
-  _globals['_GETREPORTREQUEST']._serialized_start=1359
-  _globals['_GETREPORTREQUEST']._serialized_end=1440
-  _globals['_GETREPORTRESPONSE']._serialized_start=1442
-  _globals['_GETREPORTRESPONSE']._serialized_end=1477
-  _globals['_LISTTAGSREQUEST']._serialized_start=1479
-  _globals['_LISTTAGSREQUEST']._serialized_end=1592
-  _globals['_LISTTAGSRESPONSE']._serialized_start=1594
-  _globals['_LISTTAGSRESPONSE']._serialized_end=1680
-  _globals['_LISTREMOVALSREQUEST']._serialized_start=1682
-  _globals['_LISTREMOVALSREQUEST']._serialized_end=1760
-  _globals['_LISTREMOVALSRESPONSE']._serialized_start=1762
-  _globals['_LISTREMOVALSRESPONSE']._serialized_end=1856
-  _globals['_CANCELSCANTASKREQUEST']._serialized_start=1858
-  _globals['_CANCELSCANTASKREQUEST']._serialized_end=1898
-  _globals['_CANCELSCANTASKRESPONSE']._serialized_start=1900
-  _globals['_CANCELSCANTASKRESPONSE']._serialized_end=2002
-  _globals['_RERUNSCANTASKREQUEST']._serialized_start=2004
-  _globals['_RERUNSCANTASKREQUEST']._serialized_end=2043
-  _globals['_RERUNSCANTASKRESPONSE']._serialized_start=2045
-  _globals['_RERUNSCANTASKRESPONSE']._serialized_end=2146
-  _globals['_SCANNERSERVICE']._serialized_start=2149
-  _globals['_SCANNERSERVICE']._serialized_end=3155
+  _globals['_CREATESCANTASKREQUEST']._serialized_start=190
+  _globals['_CREATESCANTASKREQUEST']._serialized_end=314
+  _globals['_CREATESCANTASKRESPONSE']._serialized_start=316
+  _globals['_CREATESCANTASKRESPONSE']._serialized_end=380
+  _globals['_GETSCANTASKREQUEST']._serialized_start=382
+  _globals['_GETSCANTASKREQUEST']._serialized_end=419
+  _globals['_GETSCANTASKRESPONSE']._serialized_start=421
+  _globals['_GETSCANTASKRESPONSE']._serialized_end=520
+  _globals['_LISTSCANTASKSREQUEST']._serialized_start=523
+  _globals['_LISTSCANTASKSREQUEST']._serialized_end=812
+  _globals['_LISTSCANTASKSRESPONSE']._serialized_start=814
+  _globals['_LISTSCANTASKSRESPONSE']._serialized_end=903
+  _globals['_GETIMAGESTATUSREQUEST']._serialized_start=905
+  _globals['_GETIMAGESTATUSREQUEST']._serialized_end=973
+  _globals['_GETIMAGESTATUSRESPONSE']._serialized_start=975
+  _globals['_GETIMAGESTATUSRESPONSE']._serialized_end=1039
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=1042
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=1238
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=1241
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=1388
+  _globals['_GETREPORTREQUEST']._serialized_start=1390
+  _globals['_GETREPORTREQUEST']._serialized_end=1471
+  _globals['_GETREPORTRESPONSE']._serialized_start=1473
+  _globals['_GETREPORTRESPONSE']._serialized_end=1508
+  _globals['_LISTTAGSREQUEST']._serialized_start=1510
+  _globals['_LISTTAGSREQUEST']._serialized_end=1623
+  _globals['_LISTTAGSRESPONSE']._serialized_start=1625
+  _globals['_LISTTAGSRESPONSE']._serialized_end=1711
+  _globals['_LISTREMOVALSREQUEST']._serialized_start=1713
+  _globals['_LISTREMOVALSREQUEST']._serialized_end=1791
+  _globals['_LISTREMOVALSRESPONSE']._serialized_start=1793
+  _globals['_LISTREMOVALSRESPONSE']._serialized_end=1887
+  _globals['_CANCELSCANTASKREQUEST']._serialized_start=1889
+  _globals['_CANCELSCANTASKREQUEST']._serialized_end=1929
+  _globals['_CANCELSCANTASKRESPONSE']._serialized_start=1931
+  _globals['_CANCELSCANTASKRESPONSE']._serialized_end=2033
+  _globals['_RERUNSCANTASKREQUEST']._serialized_start=2035
+  _globals['_RERUNSCANTASKREQUEST']._serialized_end=2074
+  _globals['_RERUNSCANTASKRESPONSE']._serialized_start=2076
+  _globals['_RERUNSCANTASKRESPONSE']._serialized_end=2177
+  _globals['_WAITSCANVERDICTREQUEST']._serialized_start=2179
+  _globals['_WAITSCANVERDICTREQUEST']._serialized_end=2265
+  _globals['_WAITSCANVERDICTRESPONSE']._serialized_start=2267
+  _globals['_WAITSCANVERDICTRESPONSE']._serialized_end=2332
+  _globals['_WATCHSCANREQUEST']._serialized_start=2334
+  _globals['_WATCHSCANREQUEST']._serialized_end=2414
+  _globals['_WATCHSCANRESPONSE']._serialized_start=2416
+  _globals['_WATCHSCANRESPONSE']._serialized_end=2527
+  _globals['_EVALUATEGATEREQUEST']._serialized_start=2530
+  _globals['_EVALUATEGATEREQUEST']._serialized_end=2662
+  _globals['_EVALUATEGATERESPONSE']._serialized_start=2664
+  _globals['_EVALUATEGATERESPONSE']._serialized_end=2736
+  _globals['_SCANNERSERVICE']._serialized_start=2739
+  _globals['_SCANNERSERVICE']._serialized_end=4044
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 Scan tasks, their states and their findings."""
 
 from collections import abc as _abc
+from drydock.scanner.v1 import gate_pb2 as _gate_pb2
 from drydock.scanner.v1 import scan_pb2 as _scan_pb2
 from drydock.scanner.v1 import sync_pb2 as _sync_pb2
 from google.protobuf import descriptor as _descriptor
@@ -648,3 +649,177 @@ class RerunScanTaskResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RerunScanTaskResponse: _TypeAlias = RerunScanTaskResponse  # noqa: Y015
+
+@_typing.final
+class WaitScanVerdictRequest(_message.Message):
+    """WaitScanVerdictRequest says what is waited for: an image, or one task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """UUID of a task: that one is waited for, and nobody asks the registry. OPTIONAL."""
+    @_builtins.property
+    def image(self) -> _scan_pb2.ImageRef:
+        """The image; REQUIRED unless a task is given."""
+
+    def __init__(
+        self,
+        *,
+        image: _scan_pb2.ImageRef | None = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitScanVerdictRequest: _TypeAlias = WaitScanVerdictRequest  # noqa: Y015
+
+@_typing.final
+class WaitScanVerdictResponse(_message.Message):
+    """WaitScanVerdictResponse holds the task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def task(self) -> _scan_pb2.Task:
+        """The newest task on the digest. Only when its state is COMPLETE or FAILED has it ended: else the time was up."""
+
+    def __init__(
+        self,
+        *,
+        task: _scan_pb2.Task | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WaitScanVerdictResponse: _TypeAlias = WaitScanVerdictResponse  # noqa: Y015
+
+@_typing.final
+class WatchScanRequest(_message.Message):
+    """WatchScanRequest says what is watched: an image, or one task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """UUID of a task. OPTIONAL."""
+    @_builtins.property
+    def image(self) -> _scan_pb2.ImageRef:
+        """The image; REQUIRED unless a task is given."""
+
+    def __init__(
+        self,
+        *,
+        image: _scan_pb2.ImageRef | None = ...,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchScanRequest: _TypeAlias = WatchScanRequest  # noqa: Y015
+
+@_typing.final
+class WatchScanResponse(_message.Message):
+    """WatchScanResponse tells how the image stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DIGEST_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    SCANS_FIELD_NUMBER: _builtins.int
+    ENDED_SCANS_FIELD_NUMBER: _builtins.int
+    digest: _builtins.str
+    """Digest that is watched."""
+    scans: _builtins.int
+    """How many scans the task has, one for each platform and engine, as far as they are known."""
+    ended_scans: _builtins.int
+    """How many of them have ended."""
+    @_builtins.property
+    def task(self) -> _scan_pb2.Task:
+        """Its newest task with its platforms; unset while there is none."""
+
+    def __init__(
+        self,
+        *,
+        digest: _builtins.str = ...,
+        task: _scan_pb2.Task | None = ...,
+        scans: _builtins.int = ...,
+        ended_scans: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["task", b"task"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "ended_scans", b"ended_scans", "scans", b"scans", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchScanResponse: _TypeAlias = WatchScanResponse  # noqa: Y015
+
+@_typing.final
+class EvaluateGateRequest(_message.Message):
+    """EvaluateGateRequest names an image and a policy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    platform: _builtins.str
+    """Only this platform, as in `linux/amd64`; all of them when empty. OPTIONAL."""
+    @_builtins.property
+    def image(self) -> _scan_pb2.ImageRef:
+        """The image; one that is named by its digest is not asked for in the registry. REQUIRED."""
+
+    @_builtins.property
+    def policy(self) -> _gate_pb2.GatePolicy:
+        """What may pass. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        image: _scan_pb2.ImageRef | None = ...,
+        policy: _gate_pb2.GatePolicy | None = ...,
+        platform: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image", b"image", "platform", b"platform", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateGateRequest: _TypeAlias = EvaluateGateRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateGateResponse(_message.Message):
+    """EvaluateGateResponse holds the verdict."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def verdict(self) -> _gate_pb2.GateVerdict:
+        """The verdict."""
+
+    def __init__(
+        self,
+        *,
+        verdict: _gate_pb2.GateVerdict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateGateResponse: _TypeAlias = EvaluateGateResponse  # noqa: Y015

@@ -85,6 +85,21 @@ class ScannerServiceStub:
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.SerializeToString,
                 response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.FromString,
                 _registered_method=True)
+        self.WaitScanVerdict = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/WaitScanVerdict',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictResponse.FromString,
+                _registered_method=True)
+        self.WatchScan = channel.unary_stream(
+                '/drydock.scanner.v1.ScannerService/WatchScan',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanResponse.FromString,
+                _registered_method=True)
+        self.EvaluateGate = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/EvaluateGate',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.FromString,
+                _registered_method=True)
 
 
 class ScannerServiceServicer:
@@ -164,6 +179,32 @@ class ScannerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WaitScanVerdict(self, request, context):
+        """Waits until the newest task on an image has ended, at most until shortly before the call's deadline (30 seconds
+        where it sets none), and returns it as it stands then. Asks the registry for the tag's digest first and speaks of
+        that alone; a task that is yet to come is waited for, too. Fails with IMAGE_NOT_SCANNED when none came.
+        Ask again after a lost connection: nothing is lost with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchScan(self, request, context):
+        """Streams how an image stands, at once and at every change, and ends with its newest task. Asks the registry for
+        the tag's digest first, as WaitScanVerdict does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateGate(self, request, context):
+        """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
+        nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScannerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -216,6 +257,21 @@ def add_ScannerServiceServicer_to_server(servicer, server):
                     servicer.ListRemovals,
                     request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.FromString,
                     response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.SerializeToString,
+            ),
+            'WaitScanVerdict': grpc.unary_unary_rpc_method_handler(
+                    servicer.WaitScanVerdict,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictResponse.SerializeToString,
+            ),
+            'WatchScan': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchScan,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanResponse.SerializeToString,
+            ),
+            'EvaluateGate': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateGate,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -489,6 +545,87 @@ class ScannerService:
             '/drydock.scanner.v1.ScannerService/ListRemovals',
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsRequest.SerializeToString,
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListRemovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WaitScanVerdict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/WaitScanVerdict',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WaitScanVerdictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchScan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/WatchScan',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.WatchScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateGate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/EvaluateGate',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,20 @@ class ScannerServiceStub:
     """Lists the tags of a repository as last seen, by name, with when they were last pulled."""
     ListRemovals: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ListRemovalsRequest, _scanner_service_pb2.ListRemovalsResponse]
     """Lists what went of an instance because its registry deleted it, newest first."""
+    WaitScanVerdict: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.WaitScanVerdictRequest, _scanner_service_pb2.WaitScanVerdictResponse]
+    """Waits until the newest task on an image has ended, at most until shortly before the call's deadline (30 seconds
+    where it sets none), and returns it as it stands then. Asks the registry for the tag's digest first and speaks of
+    that alone; a task that is yet to come is waited for, too. Fails with IMAGE_NOT_SCANNED when none came.
+    Ask again after a lost connection: nothing is lost with it.
+    """
+    WatchScan: _grpc.UnaryStreamMultiCallable[_scanner_service_pb2.WatchScanRequest, _scanner_service_pb2.WatchScanResponse]
+    """Streams how an image stands, at once and at every change, and ends with its newest task. Asks the registry for
+    the tag's digest first, as WaitScanVerdict does.
+    """
+    EvaluateGate: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.EvaluateGateRequest, _scanner_service_pb2.EvaluateGateResponse]
+    """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
+    nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
+    """
 
 @_typing.type_check_only
 class ScannerServiceAsyncStub(ScannerServiceStub):
@@ -91,6 +105,20 @@ class ScannerServiceAsyncStub(ScannerServiceStub):
     """Lists the tags of a repository as last seen, by name, with when they were last pulled."""
     ListRemovals: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ListRemovalsRequest, _scanner_service_pb2.ListRemovalsResponse]  # type: ignore[assignment]
     """Lists what went of an instance because its registry deleted it, newest first."""
+    WaitScanVerdict: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.WaitScanVerdictRequest, _scanner_service_pb2.WaitScanVerdictResponse]  # type: ignore[assignment]
+    """Waits until the newest task on an image has ended, at most until shortly before the call's deadline (30 seconds
+    where it sets none), and returns it as it stands then. Asks the registry for the tag's digest first and speaks of
+    that alone; a task that is yet to come is waited for, too. Fails with IMAGE_NOT_SCANNED when none came.
+    Ask again after a lost connection: nothing is lost with it.
+    """
+    WatchScan: _aio.UnaryStreamMultiCallable[_scanner_service_pb2.WatchScanRequest, _scanner_service_pb2.WatchScanResponse]  # type: ignore[assignment]
+    """Streams how an image stands, at once and at every change, and ends with its newest task. Asks the registry for
+    the tag's digest first, as WaitScanVerdict does.
+    """
+    EvaluateGate: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.EvaluateGateRequest, _scanner_service_pb2.EvaluateGateResponse]  # type: ignore[assignment]
+    """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
+    nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
+    """
 
 class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
     """ScannerService answers for what is in an image and what is wrong with it."""
@@ -180,5 +208,37 @@ class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scanner_service_pb2.ListRemovalsResponse, _abc.Awaitable[_scanner_service_pb2.ListRemovalsResponse]]:
         """Lists what went of an instance because its registry deleted it, newest first."""
+
+    @_abc_1.abstractmethod
+    def WaitScanVerdict(
+        self,
+        request: _scanner_service_pb2.WaitScanVerdictRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.WaitScanVerdictResponse, _abc.Awaitable[_scanner_service_pb2.WaitScanVerdictResponse]]:
+        """Waits until the newest task on an image has ended, at most until shortly before the call's deadline (30 seconds
+        where it sets none), and returns it as it stands then. Asks the registry for the tag's digest first and speaks of
+        that alone; a task that is yet to come is waited for, too. Fails with IMAGE_NOT_SCANNED when none came.
+        Ask again after a lost connection: nothing is lost with it.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchScan(
+        self,
+        request: _scanner_service_pb2.WatchScanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_scanner_service_pb2.WatchScanResponse], _abc.AsyncIterator[_scanner_service_pb2.WatchScanResponse]]:
+        """Streams how an image stands, at once and at every change, and ends with its newest task. Asks the registry for
+        the tag's digest first, as WaitScanVerdict does.
+        """
+
+    @_abc_1.abstractmethod
+    def EvaluateGate(
+        self,
+        request: _scanner_service_pb2.EvaluateGateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.EvaluateGateResponse, _abc.Awaitable[_scanner_service_pb2.EvaluateGateResponse]]:
+        """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
+        nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
+        """
 
 def add_ScannerServiceServicer_to_server(servicer: ScannerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

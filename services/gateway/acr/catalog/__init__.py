@@ -1,0 +1,1 @@
+"""What an instance has, in the words of the reference: namespaces, repositories, tags."""
