@@ -75,7 +75,7 @@ async def test_every_example_stands_on_a_line_of_its_own(command: tuple[str, ...
     ran = await drydock(*command, "--help", env={"COLUMNS": "60"})
     _, _, examples = ran.stdout.partition("Examples:\n")
     lines = [line for line in examples.splitlines() if line.strip()]
-    assert len(lines) == 2
+    assert len(lines) >= 2
     assert all(line.strip().startswith(f"drydock {' '.join(command)} ") for line in lines)
 
 
