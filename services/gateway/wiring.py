@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 
 from services.gateway.access_keys import AccessKeys
 from services.gateway.acr.caller import Callers
-from services.gateway.acr.door import SERVICE, AcrDoor
+from services.gateway.acr.door import MAX_HEAD_BYTES, SERVICE, AcrDoor
 from services.gateway.acr.nonces import Nonces
 from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.audit import AuditInterceptor, AuditLog
@@ -163,7 +163,9 @@ class _Plan:
 async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
     """Opens both doors and yields where: gRPC, HTTP."""
     listen, grace = plan.settings, plan.settings.grace_seconds
-    async with serve_http(plan.app, listen.http_listen, grace_seconds=grace) as http_address:
+    async with serve_http(
+        plan.app, listen.http_listen, grace_seconds=grace, max_head_bytes=MAX_HEAD_BYTES
+    ) as http_address:
         plan.webhooks.opened(http_address)  # before anybody can ask for it
         async with serve(
             listen.grpc_listen, plan.services, interceptors=plan.interceptors, grace_seconds=grace
