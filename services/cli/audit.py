@@ -24,7 +24,7 @@ def audit(
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Lists who changed what, newest first: every call for operators and administrators, refused ones too."""
+    """Lists who changed what, newest first: every call that does not only read, refused ones too."""
 
     async def fetch(client: Client, size: int, token: str) -> tuple[list[Record], str]:
         from drydock.gateway.v1.admin_service_pb2 import ListAuditRecordsRequest

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from services.cli import tls
 from services.cli.failure import UNREACHABLE, Exit, reported
 from services.cli.output import Output, Record, show_record, show_records
 from services.kernel.errors import Kind, ServiceError
@@ -150,7 +151,9 @@ async def _connected(work: Callable[[Client], Awaitable[T]], server: str, token:
 
     try:
         with translated_errors():
-            async with open_channel(server, token=token, deadline_seconds=CALL_SECONDS) as channel:
+            async with open_channel(
+                server, token=token, deadline_seconds=CALL_SECONDS, credentials=tls.credentials()
+            ) as channel:
                 return await work(Client(channel))
     except ServiceError as error:
         if error.reason in UNREACHABLE:
@@ -164,6 +167,7 @@ def _out_of_reach(error: ServiceError, server: str) -> ServiceError:
         error.kind,
         error.reason,
         f"The server at {server} cannot be reached or does not answer.",
-        hint="Start one with `drydock up`, or name another with --server or DRYDOCK_SERVER.",
+        hint="Start one with `drydock up`, or name another with --server or DRYDOCK_SERVER."
+        + ("" if tls.spoken() else " Where it speaks TLS, set DRYDOCK_TLS_CA."),
         metadata={"server": server},
     )

@@ -20,7 +20,8 @@ ServerOption = Annotated[
         "--server",
         envvar="DRYDOCK_SERVER",
         metavar="HOST:PORT",
-        help="The gateway. The token comes from DRYDOCK_TOKEN, else from DATA/admin.token.",
+        help="The gateway. The token comes from DRYDOCK_TOKEN, else from DATA/admin.token; "
+        "with DRYDOCK_TLS_CA (a PEM file, or system) it speaks TLS.",
     ),
 ]
 DataOption = Annotated[

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
 from services.kernel.bus.interface import Message, Place
@@ -33,6 +34,28 @@ class Key:
     instance_id: str
     """Instance that it is bound to; empty unless the role is WEBHOOK."""
     created_at: datetime
+    scopes: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=dict)
+    """Ids of the instances that it is limited to, each with its namespaces, none for all; empty for no limit."""
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """Within a minute or so; None when never."""
+    overlap_until: datetime | None = None
+    """Until when the token before the last rotation opens; None where there is none, or it opens no more."""
+
+    @property
+    def limits(self) -> Mapping[str, frozenset[str]]:
+        """As `scopes`, of a WEBHOOK key its instance."""
+        return MappingProxyType({self.instance_id: frozenset()}) if self.instance_id else self.scopes
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeyScope:
+    """What a new key is limited to, as a caller says it."""
+
+    instance: str
+    """Id or name."""
+    namespaces: tuple[str, ...] = ()
+    """None of them means the whole instance."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +68,7 @@ class AccessKey:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedKey:
-    """A new key with its token, and its access key where one was asked for: neither is ever seen again."""
+    """A key with a new token, and with an access key where it has one: neither is ever seen again."""
 
     key: Key
     token: str = dataclasses.field(repr=False)
@@ -56,9 +79,16 @@ class AdminApi(Protocol):
     """Access keys. Errors: KEY_NOT_EXIST, KEY_ALREADY_EXIST, INVALID_*."""
 
     async def create_key(
-        self, *, name: str, role: Role, instance: str = "", access_key: bool = False
+        self,
+        *,
+        name: str,
+        role: Role,
+        instance: str = "",
+        access_key: bool = False,
+        scopes: Sequence[KeyScope] = (),
+        lifetime: timedelta | None = None,
     ) -> IssuedKey:
-        """Makes a key; a WEBHOOK key needs an instance (id or name) and has no access key, the others refuse one.
+        """Makes a key; a WEBHOOK key needs an instance (id or name) and has no access key; an ADMIN key no limits.
 
         Raises:
             ServiceError: INSTANCE_NOT_EXIST.
@@ -67,6 +97,14 @@ class AdminApi(Protocol):
 
     async def list_keys(self, *, page_size: int = 0, page_token: str = "") -> Page[Key]:
         """Lists living keys, oldest first."""
+        ...
+
+    async def rotate_key(self, key: str, *, overlap: timedelta | None = None) -> IssuedKey:
+        """Gives a key, by id or name, another token; the one that it had opens as long as the overlap, or a day.
+
+        Raises:
+            ServiceError: KEY_OF_TOKEN_FILE for the administrator's, whose token comes from a file.
+        """
         ...
 
     async def revoke_key(self, key: str) -> None:

@@ -26,17 +26,18 @@ log = structlog.get_logger()
 if TYPE_CHECKING:
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
 
-_READS: Final = ("Get", "List", "Preview")
+_READS: Final = ("Get", "List", "Preview", "Wait", "Watch", "Evaluate")
 AUDITED: Final = frozenset(
     method
     for method, least in MINIMAL_ROLES.items()
-    if least in (Role.OPERATOR, Role.ADMIN) and not method.rpartition("/")[2].startswith(_READS)
+    if least in (Role.CLIENT, Role.OPERATOR, Role.ADMIN) and not method.rpartition("/")[2].startswith(_READS)
 )
-"""Methods that change something and are not for everybody."""
+"""Methods that change something: a viewer may call none of them."""
 _SUBJECT: Final = frozenset(
     {
         *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
-        *("target_id", "target", "key", "role", "topic", "address"),
+        *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id"),
+        *("repo_id", "namespace", "repository", "tag", "digest"),
     }
 )
 """Fields of requests that say what a call is about. Whatever could be a secret is not among them."""

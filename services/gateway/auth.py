@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from services.gateway.api import Key, Role
-from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
+from services.gateway import caller
+from services.gateway.api import Key
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
 from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.rpc import call_context
 from services.kernel.rpc.bearer import bearer_in
 from services.kernel.rpc.interceptors import Metadata
 
@@ -21,27 +21,32 @@ class BearerGuard:
         """Returns when the caller's key may call the method.
 
         Raises:
-            ServiceError: TOKEN_MISSING or TOKEN_UNKNOWN (UNAUTHENTICATED), ROLE_INSUFFICIENT (PERMISSION_DENIED).
+            ServiceError: TOKEN_MISSING or TOKEN_UNKNOWN (UNAUTHENTICATED), RATE_EXCEEDED, what `authorize` raises.
         """
-        if MINIMAL_ROLES.get(method) is Open.OPEN:
-            return
-        authorize(await self._checker.check(bearer_in(metadata)), method)
+        if MINIMAL_ROLES.get(method) is not Open.OPEN:
+            authorize(await self._checker.check(bearer_in(metadata)), method)
 
 
 def authorize(key: Key, method: str) -> None:
     """Returns when a key may call a method, and notes for whom the call is answered.
 
     Raises:
-        ServiceError: ROLE_INSUFFICIENT (PERMISSION_DENIED).
+        ServiceError: ROLE_INSUFFICIENT, KEY_LIMITED (PERMISSION_DENIED).
     """
     least = MINIMAL_ROLES.get(method)
-    if isinstance(least, Role) and suffices(key.role, least):
-        call_context.act_for(key.name)
-        return
-    needed = f"the role {least.value.lower()}" if isinstance(least, Role) else "a role that nobody has"
-    raise ServiceError(
-        Kind.PERMISSION_DENIED,
-        "ROLE_INSUFFICIENT",
-        f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
-        hint="Use a key with that role.",
-    )
+    if not isinstance(least, Open) and (least is None or not suffices(key.role, least)):
+        needed = f"the role {least.value.lower()}" if least is not None else "a role that nobody has"
+        raise ServiceError(
+            Kind.PERMISSION_DENIED,
+            "ROLE_INSUFFICIENT",
+            f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
+            hint="Use a key with that role.",
+        )
+    if method in UNLIMITED and key.limits:
+        raise ServiceError(
+            Kind.PERMISSION_DENIED,
+            "KEY_LIMITED",
+            f"The key {key.name!r} is limited to instances; this call is about more than those.",
+            hint="Use a key without limits.",
+        )
+    caller.enter(key)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from types import MappingProxyType
 
+from google.protobuf import duration_pb2
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from drydock.events.v1 import image_event_pb2, scan_event_pb2, scan_request_pb2
 from drydock.gateway.v1 import admin_service_pb2 as pb
-from services.gateway.api import AuditRecord, DeadLetter, Key, Role
+from services.gateway.api import AuditRecord, DeadLetter, Key, KeyScope, Role
 from services.kernel.bus.interface import BULK_REQUESTS, IMAGE_EVENTS, SCAN_EVENTS, SCAN_REQUESTS, Place
 from services.kernel.errors import invalid
 
@@ -57,9 +59,42 @@ def from_role(number: pb.Role.ValueType) -> Role:
 
 def to_key(key: Key) -> pb.Key:
     """Writes a key."""
-    message = pb.Key(key_id=key.key_id, name=key.name, role=_NUMBERS[key.role], instance_id=key.instance_id)
+    message = pb.Key(
+        key_id=key.key_id,
+        name=key.name,
+        role=_NUMBERS[key.role],
+        instance_id=key.instance_id,
+        scopes=[
+            pb.KeyScope(instance=instance, namespaces=sorted(names))
+            for instance, names in sorted(key.scopes.items())
+        ],
+    )
     message.create_time.FromDatetime(key.created_at)
+    for moment, field in (
+        (key.expires_at, message.expire_time),
+        (key.last_used_at, message.last_use_time),
+        (key.overlap_until, message.overlap_end_time),
+    ):
+        if moment is not None:
+            field.FromDatetime(moment)
     return message
+
+
+def from_scopes(scopes: Iterable[pb.KeyScope]) -> tuple[KeyScope, ...]:
+    """Reads what a key is to be limited to."""
+    return tuple(KeyScope(instance=scope.instance, namespaces=tuple(scope.namespaces)) for scope in scopes)
+
+
+def from_span(message: duration_pb2.Duration, field: str) -> timedelta:
+    """Reads a length of time.
+
+    Raises:
+        ServiceError: INVALID_LIFETIME, INVALID_OVERLAP: it is longer than anything is.
+    """
+    try:
+        return message.ToTimedelta()
+    except (OverflowError, ValueError) as error:
+        raise invalid(f"INVALID_{field.upper()}", f"The {field} is no length of time.", field=field) from error
 
 
 def to_audit_record(record: AuditRecord) -> pb.AuditRecord:

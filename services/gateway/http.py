@@ -8,11 +8,13 @@ from functools import partial
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.gateway.acr.door import AcrDoor
+from services.gateway.bodies import BodyLimit
 from services.gateway.problem import to_response
 from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
 from services.kernel import trace
@@ -21,6 +23,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import Ids
 from services.kernel.rpc import request_id
 from services.kernel.rpc.failures import internal
+from services.kernel.rpc.server import MAX_REQUEST_BYTES
 
 log = structlog.get_logger()
 
@@ -29,8 +32,10 @@ Refuse = Callable[[ServiceError, Request, str], Response]
 """Writes an error, of a call with this id."""
 
 
-def http_app(*, acr: AcrDoor, distribution: DistributionWebhook, ids: Ids) -> Starlette:
-    """Builds the application."""
+def http_app(
+    *, acr: AcrDoor, distribution: DistributionWebhook, ids: Ids, max_request_bytes: int = MAX_REQUEST_BYTES
+) -> Starlette:
+    """Builds the application; a longer body breaks off where it is read, with 413."""
     door = Door(ids)
     return Starlette(
         routes=[
@@ -38,6 +43,7 @@ def http_app(*, acr: AcrDoor, distribution: DistributionWebhook, ids: Ids) -> St
             Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
         ],
         exception_handlers={HTTPException: door.refuse},
+        middleware=[Middleware(BodyLimit, most=max_request_bytes)],
     )
 
 

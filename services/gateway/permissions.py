@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
 from services.gateway.api import Role
 
@@ -62,6 +63,7 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _ADMIN + "CreateKey": Role.ADMIN,
         _ADMIN + "ListKeys": Role.ADMIN,
         _ADMIN + "RevokeKey": Role.ADMIN,
+        _ADMIN + "RotateKey": Role.ADMIN,
         _ADMIN + "ListDeadLetters": Role.ADMIN,
         _ADMIN + "GetDeadLetter": Role.ADMIN,
         _ADMIN + "ReplayDeadLetter": Role.ADMIN,
@@ -108,6 +110,18 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
     }
 )
 """Full method name to the least role that may call it; what is not here may be called by nobody."""
+
+UNLIMITED: Final = frozenset(
+    {
+        _RULES + "CreateInstance",
+        # Targets belong to no instance.
+        _NOTIFIER + "CreateTarget",
+        _NOTIFIER + "ListTargets",
+        _NOTIFIER + "DeleteTarget",
+    }
+)
+"""Methods for keys that are not limited to instances. What a limited key names with the others, and what it is
+shown of their answers, is checked in `reach`; an administrator's key is never limited, and needs no line here."""
 
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 

@@ -8,6 +8,8 @@ from services.gateway.api import AdminApi, AuditApi, DeadLettersApi
 from services.gateway.convert import (
     from_letter_name,
     from_role,
+    from_scopes,
+    from_span,
     to_audit_record,
     to_key,
     to_letter,
@@ -31,6 +33,8 @@ class AdminServicer(rpc.AdminServiceServicer):
             name=request.name,
             role=from_role(request.role),
             instance=request.instance,
+            scopes=from_scopes(request.scopes),
+            lifetime=from_span(request.lifetime, "lifetime") if request.HasField("lifetime") else None,
             access_key=request.access_key,
         )
         access_key = issued.access_key
@@ -46,6 +50,18 @@ class AdminServicer(rpc.AdminServiceServicer):
         """Lists living keys."""
         page = await self._api.list_keys(page_size=request.page_size, page_token=request.page_token)
         return pb.ListKeysResponse(keys=[to_key(key) for key in page.items], next_page_token=page.next_token)
+
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: object) -> pb.RotateKeyResponse:
+        """Gives a key other secrets."""
+        overlap = from_span(request.overlap, "overlap") if request.HasField("overlap") else None
+        issued = await self._api.rotate_key(request.key, overlap=overlap)
+        access_key = issued.access_key
+        return pb.RotateKeyResponse(
+            key=to_key(issued.key),
+            token=issued.token,
+            access_key_id=access_key.access_key_id if access_key else "",
+            access_key_secret=access_key.secret if access_key else "",
+        )
 
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: object) -> pb.RevokeKeyResponse:
         """Revokes a key."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -26,5 +29,25 @@ class GatewaySettings(BaseSettings):
     """From the first byte of a webhook to its answer."""
     pull_seconds: float = Field(default=60.0, ge=0, le=86400)
     """Pulls of the same tag or digest within so long are told once: how exact last-pulled times are."""
+    tls_cert_file: Path | None = None
+    """Certificate of the doors, PEM, with those between it and its authority; plain text without one."""
+    tls_key_file: Path | None = None
+    """Its key, PEM, without a password."""
+    tls_client_ca_file: Path | None = None
+    """Authorities one of which the certificate of every caller must come from, PEM; callers need none without."""
+    tls_client_doors: Literal["both", "grpc", "http"] = "both"
+    """At which doors callers show a certificate: registries cannot, for their webhooks."""
+    calls_per_second: float = Field(default=0.0, ge=0)
+    """How many calls each key may make of one process, on average; 0 for no limit."""
+    calls_burst: int = Field(default=0, ge=0)
+    """How many it may make at once; a second's worth when less than that."""
+    audit_days: int = Field(default=400, ge=1)
+    """How long it is kept who asked for which change."""
+    cleanup_interval_seconds: float = Field(default=600.0, gt=0)
+    """How often what is too old is deleted."""
+    cleanup_batch: int = Field(default=5_000, ge=1)
+    """Rows deleted in one transaction."""
+    max_request_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
+    """The largest request that either door takes; over HTTP a route may take less."""
     grace_seconds: float = Field(default=10.0, gt=0, le=300)
     """How long calls under way may go on once the process stops."""

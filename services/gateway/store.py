@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,6 +12,17 @@ import msgspec
 from services.gateway.api import Act, AuditRecord, Key, Role
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FoundKey:
+    """A key, as a token or an access key opened it."""
+
+    key: Key
+    proof: bytes
+    """The token's hash as saved, or the access key's sealed secret."""
+    ends_at: datetime | None
+    """When it opens it no more; None for never."""
 
 
 class GatewayStore:
@@ -29,40 +41,55 @@ class GatewayStore:
             key.instance_id,
             token_sha256,
             key.created_at,
+            msgspec.json.encode({instance: sorted(names) for instance, names in key.scopes.items()}).decode(),
+            key.expires_at,
         )
         return saved is not None
 
-    async def find_living_key(self, conn: Connection, token_sha256: bytes) -> tuple[Key, bytes] | None:
-        """Returns the living key of a hash together with the hash as saved."""
-        row = await conn.fetchrow(self._queries["find_living_key"], token_sha256)
-        return (_to_key(row), row["token_sha256"]) if row is not None else None
+    async def find_living_key(self, conn: Connection, token_sha256: bytes, now: datetime) -> FoundKey | None:
+        """Returns the key that a hash opens now."""
+        row = await conn.fetchrow(self._queries["find_living_key"], token_sha256, now)
+        return FoundKey(key=_to_key(row), proof=row["matched"], ends_at=row["ends_at"]) if row else None
 
-    async def was_revoked(self, conn: Connection, token_sha256: bytes) -> bool:
-        """Tells whether a revoked key has this hash."""
-        return bool(await conn.fetchval(self._queries["was_revoked"], token_sha256))
+    async def was_spent(self, conn: Connection, token_sha256: bytes, now: datetime) -> bool:
+        """Tells whether a hash was that of a key, and opens it no more or not for long."""
+        return bool(await conn.fetchval(self._queries["was_spent"], token_sha256, now))
+
+    async def touch_key(self, conn: Connection, key_id: str, now: datetime, unless_after: datetime) -> None:
+        """Notes that a key is used, unless that was noted lately."""
+        await conn.execute(self._queries["touch_key"], key_id, now, unless_after)
 
     async def list_keys(self, conn: Connection, after: tuple[datetime, str], limit: int) -> tuple[Key, ...]:
         """Lists living keys after (creation, id), oldest first."""
         rows = await conn.fetch(self._queries["list_keys"], *after, limit)
         return tuple(_to_key(row) for row in rows)
 
-    async def revoke_key(self, conn: Connection, key: str, at: datetime) -> bytes | None:
-        """Revokes by id or name; returns the hash, None when no living key is called that."""
-        revoked: bytes | None = await conn.fetchval(self._queries["revoke_key"], key, at)
-        return revoked
+    async def rotate_key(
+        self, conn: Connection, key: str, token_sha256: bytes, now: datetime, until: datetime
+    ) -> tuple[Key, tuple[bytes, ...]] | None:
+        """Gives a key, by id or name, another hash; returns it and the hashes that it had, None for no key."""
+        row = await conn.fetchrow(self._queries["rotate_key"], key, token_sha256, now, until)
+        return (_to_key(row), _hashes(row["old_sha256"], row["older_sha256"])) if row else None
+
+    async def revoke_key(self, conn: Connection, key: str, at: datetime) -> tuple[bytes, ...]:
+        """Revokes by id or name; returns its hashes, none when no living key is called that."""
+        row = await conn.fetchrow(self._queries["revoke_key"], key, at)
+        return _hashes(row["token_sha256"], row["previous_sha256"]) if row else ()
 
     async def insert_access_key(
-        self, conn: Connection, access_key_id: str, key: Key, secret_sealed: bytes
+        self, conn: Connection, access_key_id: str, key: Key, secret_sealed: bytes, now: datetime
     ) -> None:
-        """Saves the access key of a key."""
-        await conn.execute(
-            self._queries["insert_access_key"], access_key_id, key.key_id, secret_sealed, key.created_at
-        )
+        """Saves an access key of a key."""
+        await conn.execute(self._queries["insert_access_key"], access_key_id, key.key_id, secret_sealed, now)
 
-    async def find_access_key(self, conn: Connection, access_key_id: str) -> tuple[Key, bytes] | None:
-        """Returns the living key of an access key together with the sealed secret."""
-        row = await conn.fetchrow(self._queries["find_access_key"], access_key_id)
-        return (_to_key(row), row["secret_sealed"]) if row is not None else None
+    async def find_access_key(self, conn: Connection, access_key_id: str, now: datetime) -> FoundKey | None:
+        """Returns the key that an access key opens now, with the sealed secret."""
+        row = await conn.fetchrow(self._queries["find_access_key"], access_key_id, now)
+        return FoundKey(key=_to_key(row), proof=row["secret_sealed"], ends_at=row["ends_at"]) if row else None
+
+    async def end_access_keys(self, conn: Connection, key_id: str, now: datetime, until: datetime) -> bool:
+        """Has the access key of a key end then, and one before it now; False where the key never had one."""
+        return bool(await conn.fetchval(self._queries["end_access_keys"], key_id, now, until))
 
     async def use_nonce(self, conn: Connection, nonce_sha256: bytes, forget_at: datetime) -> bool:
         """Notes that a nonce is used; False when it was before."""
@@ -122,4 +149,12 @@ def _to_key(row: asyncpg.Record) -> Key:
         role=Role(row["role"]),
         instance_id=row["instance_id"],
         created_at=row["created_at"],
+        scopes=msgspec.json.decode(row["scopes"], type=dict[str, frozenset[str]]),
+        expires_at=row["expires_at"],
+        last_used_at=row["last_used_at"],
+        overlap_until=row["previous_until"],
     )
+
+
+def _hashes(*known: bytes | None) -> tuple[bytes, ...]:
+    return tuple(each for each in known if each is not None)

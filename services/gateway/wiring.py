@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import grpc
 import structlog
@@ -22,8 +23,14 @@ from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
+from services.gateway.rates import Rates
+from services.gateway.reach.limits import Reach
+from services.gateway.reach.rules import RulesInReach
+from services.gateway.reach.scanner import ScannerInReach
+from services.gateway.retention import agings
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
+from services.gateway.tls import DoorTls, open_tls
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.address import WebhookAddress
 from services.gateway.webhooks.distribution import DistributionWebhook
@@ -31,7 +38,7 @@ from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.kernel.addresses import is_loopback
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
-from services.kernel.retention import every
+from services.kernel.retention import Retention, every
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.secrets import SecretBox
@@ -42,6 +49,9 @@ from services.scanner.api import ScannerApi
 
 log = structlog.get_logger()
 
+_PLAINTEXT_HINT = (
+    "Set DRYDOCK_GATEWAY_TLS_CERT_FILE and …_KEY_FILE; or put a TLS proxy in front, and listen on loopback."
+)
 _NONCES_SECONDS = 60.0
 """Between two looks at nonces that can be forgotten."""
 
@@ -69,15 +79,18 @@ async def server(
     """Opens the doors and yields where they are; they close as soon as the process is stopping.
 
     Raises:
-        ServiceError: ADDRESS_NOT_AVAILABLE.
+        ServiceError: ADDRESS_NOT_AVAILABLE; TLS_INCOMPLETE, TLS_FILE_UNREADABLE, TLS_FILE_INVALID.
     """
     process, pool, clock, ids = ground.process, ground.pool, ground.clock, ground.ids
 
+    everything = rules
+
     async def find_instance(instance: str) -> str:
-        return (await rules.get_instance(instance)).instance_id
+        return (await everything.get_instance(instance)).instance_id
 
     store = GatewayStore()
-    checker = TokenChecker(pool, store, clock)
+    rates = Rates(clock, per_second=settings.calls_per_second, burst=settings.calls_burst)
+    checker = TokenChecker(pool, store, clock, rates)
     access_keys = AccessKeys(pool=pool, store=store, box=box, clock=clock)
     keys = Keys(
         pool=pool,
@@ -96,9 +109,13 @@ async def server(
         metrics=WebhookMetrics(ground.registry),
         pull_seconds=settings.pull_seconds,
     )
+    # From here on nobody behind a door meets the services themselves, but what the caller's key reaches of them.
+    reach = Reach(everything)
+    rules = RulesInReach(everything, reach)
+    scanner = ScannerInReach(scanner, rules, reach)
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
-    audit = AuditLog(pool, store, rules, clock)
+    audit = AuditLog(pool, store, everything, clock)
     acr = ContainerRegistryServicer(
         pool=pool, rules=rules, scanner=scanner, editions=editions, clock=clock, ids=ids
     )
@@ -128,17 +145,32 @@ async def server(
             name: noted.noted(f"/{SERVICE.full_name}/{name}", getattr(acr, name))
             for name in SERVICE.methods_by_name
         },
-        Callers(access_keys=access_keys, checker=checker, nonces=nonces),
+        Callers(access_keys=access_keys, checker=checker, nonces=nonces, rates=rates),
         deadline_seconds=settings.call_deadline_seconds,
     )
-    app = http_app(acr=acr_door, distribution=webhook, ids=ids)
+    app = http_app(acr=acr_door, distribution=webhook, ids=ids, max_request_bytes=settings.max_request_bytes)
     plan = _Plan(
         settings=settings,
         services=services,
         interceptors=(interceptor, EditionInterceptor(editions, clock), noted),
         app=app,
         webhooks=webhooks,
+        tls=open_tls(settings),
     )
+    if plan.tls is not None:
+        process.start("gateway.certificates", plan.tls.watch(process.stopping))
+    retention = Retention(
+        "gateway",
+        agings(settings),
+        pool=pool,
+        clock=clock,
+        batch=settings.cleanup_batch,
+        registry=ground.registry,
+    )
+    cleaning = every(
+        settings.cleanup_interval_seconds, retention.clean, process.stopping, name="gateway.retention"
+    )
+    process.start("gateway.retention", cleaning)
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
     process.start("gateway.nonces", every(_NONCES_SECONDS, nonces.forget, process.stopping, name="gateway.nonces"))
     part = process.readiness.add("gateway")
@@ -157,25 +189,44 @@ class _Plan:
     """The outermost first."""
     app: Starlette
     webhooks: WebhookAddress
+    tls: DoorTls | None
 
 
 @asynccontextmanager
 async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
     """Opens both doors and yields where: gRPC, HTTP."""
     listen, grace = plan.settings, plan.settings.grace_seconds
+    tls = plan.tls
+    context = tls.http_context() if tls is not None else None
     async with serve_http(
-        plan.app, listen.http_listen, grace_seconds=grace, max_head_bytes=MAX_HEAD_BYTES
+        plan.app, listen.http_listen, grace_seconds=grace, max_head_bytes=MAX_HEAD_BYTES, tls=context
     ) as http_address:
-        plan.webhooks.opened(http_address)  # before anybody can ask for it
+        plan.webhooks.opened(http_address, tls=tls is not None)  # before anybody can ask for it
         async with serve(
-            listen.grpc_listen, plan.services, interceptors=plan.interceptors, grace_seconds=grace
+            listen.grpc_listen,
+            plan.services,
+            interceptors=plan.interceptors,
+            grace_seconds=grace,
+            credentials=tls.grpc_credentials() if tls is not None else None,
+            max_request_bytes=listen.max_request_bytes,
         ) as grpc_door:
-            _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
+            if tls is None:
+                _warn_of_plaintext(grpc=grpc_door.address, http=http_address)
             yield grpc_door.address, http_address
 
 
+def describe_doors(settings: GatewaySettings, now: datetime) -> str:
+    """Says where the doors would be, and what they would speak.
+
+    Raises:
+        ServiceError: what is wrong with the certificates.
+    """
+    tls = open_tls(settings)
+    return f"{settings.grpc_listen} and {settings.http_listen}, {tls.describe(now) if tls else 'plain text'}"
+
+
 def _warn_of_plaintext(**doors: str) -> None:
-    """Says once which doors take bearer tokens in clear from other machines; TLS is a proxy's work."""
+    """Says once which doors take bearer tokens in clear from other machines."""
     exposed = {name: at for name, at in doors.items() if not is_loopback(at.rpartition(":")[0])}
     if exposed:
-        log.warning("door.plaintext", **exposed, hint="Put a TLS proxy in front, and listen on loopback.")
+        log.warning("door.plaintext", **exposed, hint=_PLAINTEXT_HINT)

@@ -97,7 +97,12 @@ def with_files(said: dict[str, Any], *names: str, prefix: str) -> dict[str, Any]
     return {**said, **read}
 
 
-ELSEWHERE = frozenset({"DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"})
+ELSEWHERE = frozenset(
+    {
+        *("DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_TLS_CA", "DRYDOCK_TLS_CERT", "DRYDOCK_TLS_KEY"),
+        *("DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"),
+    }
+)
 """Variables of the client's side and of the tests, which no settings class has."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
@@ -23,12 +24,17 @@ _MAX_HEAD_BYTES = 16 * 1024
 
 @asynccontextmanager
 async def serve_http(
-    app: ASGIApp, address: str, *, grace_seconds: float = 10.0, max_head_bytes: int = _MAX_HEAD_BYTES
+    app: ASGIApp,
+    address: str,
+    *,
+    grace_seconds: float = 10.0,
+    max_head_bytes: int = _MAX_HEAD_BYTES,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    A request line and its headers may have `max_head_bytes` together. At exit it stops listening, answers what is
-    under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. At exit it
+    stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -40,6 +46,7 @@ async def serve_http(
         uvicorn.Config(
             app,
             http="h11",
+            ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from services.gateway.wiring import describe_doors
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.bus.kafka_topics import lacking_topics, with_graves
 from services.kernel.bus.open import embedded_not_here
@@ -103,6 +104,7 @@ async def checks_of(plan: Plan) -> tuple[Check, ...]:
         if (clamd := ClamdSettings().daemon) is not None:
             found.append(await _check("clamd", lambda: _clamd(clamd)))
     if plan.role is Role.GATEWAY:
+        found.append(await _check("doors", lambda: _doors(plan)))
         found.append(await _check("admin token file", lambda: _admin_token_file(plan)))
     return tuple(found)
 
@@ -219,6 +221,10 @@ async def _clamd(clamd: Clamd) -> str:
             f"clamd did not say its version: {failure}.",
             hint="Look at DRYDOCK_CLAMD: the path of its socket, which this user may write, or HOST:PORT.",
         ) from failure
+
+
+async def _doors(plan: Plan) -> str:
+    return await asyncio.to_thread(describe_doors, plan.gateway, SystemClock().now())
 
 
 async def _admin_token_file(plan: Plan) -> str:

@@ -8,6 +8,7 @@ from services.gateway.acr.nonces import Nonces
 from services.gateway.acr.signing import Call, read_signature
 from services.gateway.api import Key
 from services.gateway.auth import authorize
+from services.gateway.rates import NO_LIMIT, Rates
 from services.gateway.tokens import TokenChecker
 from services.kernel.rpc.bearer import bearer_of
 
@@ -15,16 +16,19 @@ from services.kernel.rpc.bearer import bearer_of
 class Callers:
     """Knows callers by the signature of an access key, or by a token as the other doors take it."""
 
-    def __init__(self, *, access_keys: AccessKeys, checker: TokenChecker, nonces: Nonces) -> None:
+    def __init__(
+        self, *, access_keys: AccessKeys, checker: TokenChecker, nonces: Nonces, rates: Rates = NO_LIMIT
+    ) -> None:
         self._access_keys = access_keys
         self._checker = checker
         self._nonces = nonces
+        self._rates = rates
 
     async def identify(self, call: Call) -> Key:
         """Returns the key that the call was made with.
 
         Raises:
-            ServiceError: what is wrong with the signature; TOKEN_UNKNOWN of a token.
+            ServiceError: what is wrong with the signature; TOKEN_UNKNOWN of a token; RATE_EXCEEDED.
         """
         token = call.header("x-acs-bearer-token") or bearer_of(call.header("authorization"))
         if token:
@@ -45,6 +49,7 @@ class Callers:
                 "The signature is not the one that this call has with the access key's secret.",
                 hint="Check the secret, and that no proxy changes the headers or the query on the way.",
             )
+        self._rates.take(key)
         await self._nonces.use(signature.access_key_id, signature.nonce, signature.signed_at)
         return key
 

@@ -20,7 +20,7 @@ class WebhookAddress:
         """`public_url` is what registries reach the HTTP door by, such as a proxy's; empty for the door's own."""
         self._base = public_url.rstrip("/")
 
-    def opened(self, door: str) -> None:
+    def opened(self, door: str, *, tls: bool = False) -> None:
         """Takes the `HOST:PORT` that the HTTP door was really bound to; what the operator says stays."""
         if self._base:
             return
@@ -29,7 +29,7 @@ class WebhookAddress:
             host = socket.gethostname()
             hint = "Set DRYDOCK_GATEWAY_PUBLIC_URL when registries reach it by another name."
             log.warning("webhooks.address_guessed", host=host, hint=hint)
-        self._base = f"http://{host}:{port}"
+        self._base = f"{'https' if tls else 'http'}://{host}:{port}"
 
     def of(self, instance_id: str) -> str:
         """Returns where the registry of an instance delivers; empty without an instance."""

@@ -24,14 +24,22 @@ _OPTIONS = (
 
 @asynccontextmanager
 async def open_channel(
-    address: str, *, token: str = "", deadline_seconds: float = 30.0
+    address: str,
+    *,
+    token: str = "",
+    deadline_seconds: float = 30.0,
+    credentials: grpc.ChannelCredentials | None = None,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel to `HOST:PORT` and closes it at exit; connecting happens with the first call.
 
-    Calls that name no timeout of their own get `deadline_seconds`.
+    Calls that name no timeout of their own get `deadline_seconds`; with `credentials` it speaks TLS.
     """
     interceptors = (_Dress(token, deadline_seconds),)
-    async with grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors) as channel:
+    if credentials is None:
+        channel = grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
+    else:
+        channel = grpc.aio.secure_channel(address, credentials, options=_OPTIONS, interceptors=interceptors)
+    async with channel:
         yield channel
 
 

@@ -96,8 +96,41 @@ def read_certificates(certificate: Path | None, key: Path | None, authority: Pat
             field=missing[0],
             hint="Set all three: certificate, key, and the authority's certificate.",
         )
-    read = Certificates(certificate=_read(certificate), key=_read(key), authority=_read(authority))
-    _check(read, certificate, key, authority)
+    own, secret = read_pair(certificate, key)
+    return Certificates(certificate=own, key=secret, authority=read_authority(authority))
+
+
+def read_pair(certificate: Path, key: Path) -> tuple[bytes, bytes]:
+    """Reads the PEM files of a certificate (with those between it and its authority) and of its key.
+
+    Raises:
+        ServiceError: TLS_FILE_UNREADABLE, TLS_FILE_INVALID, also for a key that is another certificate's.
+    """
+    own, secret = _read(certificate), _read(key)
+    try:
+        public = x509.load_pem_x509_certificate(own).public_key()
+    except ValueError as error:
+        raise _broken(f"{certificate} is no certificate in PEM.") from error
+    try:
+        private = load_pem_private_key(secret, password=None)
+    except (ValueError, TypeError) as error:
+        raise _broken(f"{key} is no private key in PEM without a password.") from error
+    if private.public_key() != public:
+        raise _broken(f"The key {key} is not that of the certificate {certificate}.")
+    return own, secret
+
+
+def read_authority(path: Path) -> bytes:
+    """Reads the PEM file of one authority or several.
+
+    Raises:
+        ServiceError: TLS_FILE_UNREADABLE, TLS_FILE_INVALID.
+    """
+    read = _read(path)
+    try:
+        x509.load_pem_x509_certificates(read)
+    except ValueError as error:
+        raise _broken(f"{path} is no certificate in PEM.") from error
     return read
 
 
@@ -114,24 +147,10 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _check(read: Certificates, certificate: Path, key: Path, authority: Path) -> None:
-    try:
-        own = x509.load_pem_x509_certificate(read.certificate)
-        x509.load_pem_x509_certificates(read.authority)
-    except ValueError as error:
-        raise _broken(f"{certificate} or {authority} is no certificate in PEM.") from error
-    try:
-        private = load_pem_private_key(read.key, password=None)
-    except (ValueError, TypeError) as error:
-        raise _broken(f"{key} is no private key in PEM without a password.") from error
-    if private.public_key() != own.public_key():
-        raise _broken(f"The key {key} is not that of the certificate {certificate}.")
-
-
 def _broken(message: str) -> ServiceError:
     return ServiceError(
         Kind.FAILED_PRECONDITION,
         "TLS_FILE_INVALID",
         message,
-        hint="Check what DRYDOCK_TLS_CERT_FILE, DRYDOCK_TLS_KEY_FILE and DRYDOCK_TLS_CA_FILE name.",
+        hint="Check what the variables of TLS name.",
     )

@@ -20,7 +20,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A report of a large image is tens of MiB of JSON."""
 
 _OPTIONS = (
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
     ("grpc.max_concurrent_streams", 1000),
     # Without this a second server on the same port would quietly take half of the calls.
@@ -57,6 +56,7 @@ async def serve(
     interceptors: Sequence[grpc.aio.ServerInterceptor],
     grace_seconds: float = 10.0,
     credentials: grpc.ServerCredentials | None = None,
+    max_request_bytes: int = MAX_REQUEST_BYTES,
 ) -> AsyncIterator[RunningServer]:
     """Listens on `HOST:PORT` (port 0: any free one) and serves until exit.
 
@@ -66,7 +66,8 @@ async def serve(
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
     """
-    server = grpc.aio.server(interceptors=tuple(interceptors), options=_OPTIONS)
+    options = (*_OPTIONS, ("grpc.max_receive_message_length", max_request_bytes))
+    server = grpc.aio.server(interceptors=tuple(interceptors), options=options)
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for service in services:

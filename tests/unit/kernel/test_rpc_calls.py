@@ -45,6 +45,9 @@ class Answers(rpc.AdminServiceServicer):
     async def CreateKey(self, request: pb.CreateKeyRequest, context: object) -> pb.CreateKeyResponse:
         raise AssertionError("not called")
 
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: object) -> pb.RotateKeyResponse:
+        raise AssertionError("not called")
+
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: object) -> pb.RevokeKeyResponse:
         raise AssertionError("not called")
 

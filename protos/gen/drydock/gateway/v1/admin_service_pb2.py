@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x01\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x12\n\naccess_key\x18\x04 \x01(\x08\"\x99\x01\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bwebhook_url\x18\x03 \x01(\t\x12\x15\n\raccess_key_id\x18\x04 \x01(\t\x12\x1e\n\x11\x61\x63\x63\x65ss_key_secret\x18\x05 \x01(\tB\x03\x80\x01\x01\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse\"D\n\x0e\x44\x65\x61\x64LetterName\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x10\n\x08position\x18\x03 \x01(\t\"\xb6\x01\n\nDeadLetter\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\x12-\n\tbury_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x0c\n\x04size\x18\x07 \x01(\x03\"N\n\x16ListDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x17ListDeadLettersResponse\x12/\n\x07letters\x18\x01 \x03(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x14GetDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\xdd\x01\n\x15GetDeadLetterResponse\x12.\n\x06letter\x18\x01 \x01(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12G\n\x07headers\x18\x02 \x03(\x0b\x32\x36.drydock.gateway.v1.GetDeadLetterResponse.HeadersEntry\x12\x0c\n\x04json\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x17ReplayDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\x1a\n\x18ReplayDeadLetterResponse\"\x96\x02\n\x0b\x41uditRecord\x12\x11\n\trecord_id\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x10\n\x08instance\x18\x05 \x01(\t\x12=\n\x07subject\x18\x06 \x03(\x0b\x32,.drydock.gateway.v1.AuditRecord.SubjectEntry\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x1a.\n\x0cSubjectEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x17ListAuditRecordsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x18ListAuditRecordsResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.drydock.gateway.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\xc9\x05\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponse\x12j\n\x0fListDeadLetters\x12*.drydock.gateway.v1.ListDeadLettersRequest\x1a+.drydock.gateway.v1.ListDeadLettersResponse\x12\x64\n\rGetDeadLetter\x12(.drydock.gateway.v1.GetDeadLetterRequest\x1a).drydock.gateway.v1.GetDeadLetterResponse\x12m\n\x10ReplayDeadLetter\x12+.drydock.gateway.v1.ReplayDeadLetterRequest\x1a,.drydock.gateway.v1.ReplayDeadLetterResponse\x12m\n\x10ListAuditRecords\x12+.drydock.gateway.v1.ListAuditRecordsRequest\x1a,.drydock.gateway.v1.ListAuditRecordsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&drydock/gateway/v1/admin_service.proto\x12\x12\x64rydock.gateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x02\n\x03Key\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12&\n\x04role\x18\x03 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x06scopes\x18\n \x03(\x0b\x32\x1c.drydock.gateway.v1.KeyScope\x12/\n\x0b\x65xpire_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rlast_use_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10overlap_end_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x08KeyScope\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x12\n\nnamespaces\x18\x02 \x03(\t\"\xc9\x01\n\x10\x43reateKeyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x04role\x18\x02 \x01(\x0e\x32\x18.drydock.gateway.v1.Role\x12\x10\n\x08instance\x18\x03 \x01(\t\x12\x12\n\naccess_key\x18\x04 \x01(\x08\x12,\n\x06scopes\x18\n \x03(\x0b\x32\x1c.drydock.gateway.v1.KeyScope\x12+\n\x08lifetime\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\"\x99\x01\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x13\n\x0bwebhook_url\x18\x03 \x01(\t\x12\x15\n\raccess_key_id\x18\x04 \x01(\t\x12\x1e\n\x11\x61\x63\x63\x65ss_key_secret\x18\x05 \x01(\tB\x03\x80\x01\x01\"8\n\x0fListKeysRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x10RevokeKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\"\x13\n\x11RevokeKeyResponse\"D\n\x0e\x44\x65\x61\x64LetterName\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x10\n\x08position\x18\x03 \x01(\t\"\xb6\x01\n\nDeadLetter\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\x12-\n\tbury_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05group\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x0c\n\x04size\x18\x07 \x01(\x03\"N\n\x16ListDeadLettersRequest\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"c\n\x17ListDeadLettersResponse\x12/\n\x07letters\x18\x01 \x03(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"H\n\x14GetDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\xdd\x01\n\x15GetDeadLetterResponse\x12.\n\x06letter\x18\x01 \x01(\x0b\x32\x1e.drydock.gateway.v1.DeadLetter\x12G\n\x07headers\x18\x02 \x03(\x0b\x32\x36.drydock.gateway.v1.GetDeadLetterResponse.HeadersEntry\x12\x0c\n\x04json\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x01(\x0c\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"K\n\x17ReplayDeadLetterRequest\x12\x30\n\x04name\x18\x01 \x01(\x0b\x32\".drydock.gateway.v1.DeadLetterName\"\x1a\n\x18ReplayDeadLetterResponse\"\x96\x02\n\x0b\x41uditRecord\x12\x11\n\trecord_id\x18\x01 \x01(\x03\x12/\n\x0brecord_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\t\x12\x10\n\x08instance\x18\x05 \x01(\t\x12=\n\x07subject\x18\x06 \x03(\x0b\x32,.drydock.gateway.v1.AuditRecord.SubjectEntry\x12\x0f\n\x07outcome\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x1a.\n\x0cSubjectEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"R\n\x17ListAuditRecordsRequest\x12\x10\n\x08instance\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x18ListAuditRecordsResponse\x12\x30\n\x07records\x18\x01 \x03(\x0b\x32\x1f.drydock.gateway.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"K\n\x10RotateKeyRequest\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x84\x01\n\x11RotateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.drydock.gateway.v1.Key\x12\x12\n\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01\x12\x15\n\raccess_key_id\x18\x03 \x01(\t\x12\x1e\n\x11\x61\x63\x63\x65ss_key_secret\x18\x04 \x01(\tB\x03\x80\x01\x01*s\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x0e\n\nROLE_ADMIN\x10\x01\x12\x11\n\rROLE_OPERATOR\x10\x02\x12\x0f\n\x0bROLE_CLIENT\x10\x03\x12\x0f\n\x0bROLE_VIEWER\x10\x04\x12\x10\n\x0cROLE_WEBHOOK\x10\x05\x32\xa3\x06\n\x0c\x41\x64minService\x12X\n\tCreateKey\x12$.drydock.gateway.v1.CreateKeyRequest\x1a%.drydock.gateway.v1.CreateKeyResponse\x12U\n\x08ListKeys\x12#.drydock.gateway.v1.ListKeysRequest\x1a$.drydock.gateway.v1.ListKeysResponse\x12X\n\tRevokeKey\x12$.drydock.gateway.v1.RevokeKeyRequest\x1a%.drydock.gateway.v1.RevokeKeyResponse\x12X\n\tRotateKey\x12$.drydock.gateway.v1.RotateKeyRequest\x1a%.drydock.gateway.v1.RotateKeyResponse\x12j\n\x0fListDeadLetters\x12*.drydock.gateway.v1.ListDeadLettersRequest\x1a+.drydock.gateway.v1.ListDeadLettersResponse\x12\x64\n\rGetDeadLetter\x12(.drydock.gateway.v1.GetDeadLetterRequest\x1a).drydock.gateway.v1.GetDeadLetterResponse\x12m\n\x10ReplayDeadLetter\x12+.drydock.gateway.v1.ReplayDeadLetterRequest\x1a,.drydock.gateway.v1.ReplayDeadLetterResponse\x12m\n\x10ListAuditRecords\x12+.drydock.gateway.v1.ListAuditRecordsRequest\x1a,.drydock.gateway.v1.ListAuditRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,48 +41,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_AUDITRECORD_SUBJECTENTRY']._loaded_options = None
   _globals['_AUDITRECORD_SUBJECTENTRY']._serialized_options = b'8\001'
-  _globals['_ROLE']._serialized_start=2014
-  _globals['_ROLE']._serialized_end=2129
-  _globals['_KEY']._serialized_start=96
-  _globals['_KEY']._serialized_end=241
-  _globals['_CREATEKEYREQUEST']._serialized_start=243
-  _globals['_CREATEKEYREQUEST']._serialized_end=353
-  _globals['_CREATEKEYRESPONSE']._serialized_start=356
-  _globals['_CREATEKEYRESPONSE']._serialized_end=509
-  _globals['_LISTKEYSREQUEST']._serialized_start=511
-  _globals['_LISTKEYSREQUEST']._serialized_end=567
-  _globals['_LISTKEYSRESPONSE']._serialized_start=569
-  _globals['_LISTKEYSRESPONSE']._serialized_end=651
-  _globals['_REVOKEKEYREQUEST']._serialized_start=653
-  _globals['_REVOKEKEYREQUEST']._serialized_end=684
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=686
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=705
-  _globals['_DEADLETTERNAME']._serialized_start=707
-  _globals['_DEADLETTERNAME']._serialized_end=775
-  _globals['_DEADLETTER']._serialized_start=778
-  _globals['_DEADLETTER']._serialized_end=960
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=962
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1040
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1042
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1141
-  _globals['_GETDEADLETTERREQUEST']._serialized_start=1143
-  _globals['_GETDEADLETTERREQUEST']._serialized_end=1215
-  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1218
-  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1439
-  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_start=1393
-  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_end=1439
-  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=1441
-  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=1516
-  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=1518
-  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=1544
-  _globals['_AUDITRECORD']._serialized_start=1547
-  _globals['_AUDITRECORD']._serialized_end=1825
-  _globals['_AUDITRECORD_SUBJECTENTRY']._serialized_start=1779
-  _globals['_AUDITRECORD_SUBJECTENTRY']._serialized_end=1825
-  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=1827
-  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=1909
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=1911
-  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=2012
-  _globals['_ADMINSERVICE']._serialized_start=2132
-  _globals['_ADMINSERVICE']._serialized_end=2845
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['token']._loaded_options = None
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['token']._serialized_options = b'\200\001\001'
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['access_key_secret']._loaded_options = None
+  _globals['_ROTATEKEYRESPONSE'].fields_by_name['access_key_secret']._serialized_options = b'\200\001\001'
+  _globals['_ROLE']._serialized_start=2600
+  _globals['_ROLE']._serialized_end=2715
+  _globals['_KEY']._serialized_start=128
+  _globals['_KEY']._serialized_end=473
+  _globals['_KEYSCOPE']._serialized_start=475
+  _globals['_KEYSCOPE']._serialized_end=523
+  _globals['_CREATEKEYREQUEST']._serialized_start=526
+  _globals['_CREATEKEYREQUEST']._serialized_end=727
+  _globals['_CREATEKEYRESPONSE']._serialized_start=730
+  _globals['_CREATEKEYRESPONSE']._serialized_end=883
+  _globals['_LISTKEYSREQUEST']._serialized_start=885
+  _globals['_LISTKEYSREQUEST']._serialized_end=941
+  _globals['_LISTKEYSRESPONSE']._serialized_start=943
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1025
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1027
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1058
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1060
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1079
+  _globals['_DEADLETTERNAME']._serialized_start=1081
+  _globals['_DEADLETTERNAME']._serialized_end=1149
+  _globals['_DEADLETTER']._serialized_start=1152
+  _globals['_DEADLETTER']._serialized_end=1334
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1336
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1414
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1416
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1515
+  _globals['_GETDEADLETTERREQUEST']._serialized_start=1517
+  _globals['_GETDEADLETTERREQUEST']._serialized_end=1589
+  _globals['_GETDEADLETTERRESPONSE']._serialized_start=1592
+  _globals['_GETDEADLETTERRESPONSE']._serialized_end=1813
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_start=1767
+  _globals['_GETDEADLETTERRESPONSE_HEADERSENTRY']._serialized_end=1813
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_start=1815
+  _globals['_REPLAYDEADLETTERREQUEST']._serialized_end=1890
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_start=1892
+  _globals['_REPLAYDEADLETTERRESPONSE']._serialized_end=1918
+  _globals['_AUDITRECORD']._serialized_start=1921
+  _globals['_AUDITRECORD']._serialized_end=2199
+  _globals['_AUDITRECORD_SUBJECTENTRY']._serialized_start=2153
+  _globals['_AUDITRECORD_SUBJECTENTRY']._serialized_end=2199
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=2201
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=2283
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=2285
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=2386
+  _globals['_ROTATEKEYREQUEST']._serialized_start=2388
+  _globals['_ROTATEKEYREQUEST']._serialized_end=2463
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=2466
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=2598
+  _globals['_ADMINSERVICE']._serialized_start=2718
+  _globals['_ADMINSERVICE']._serialized_end=3521
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,11 @@ class AdminServiceStub:
                 request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/drydock.gateway.v1.AdminService/RotateKey',
+                request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/drydock.gateway.v1.AdminService/ListDeadLetters',
                 request_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.ListDeadLettersRequest.SerializeToString,
@@ -97,6 +102,14 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKey(self, request, context):
+        """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+        be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`.
         """
@@ -120,8 +133,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditRecords(self, request, context):
-        """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-        read, whether it was refused or not.
+        """Lists who changed what, newest first: every call that does not only read, whether it was refused or not.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,6 +156,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.RevokeKey,
                     request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.FromString,
                     response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyRequest.FromString,
+                    response_serializer=drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
@@ -248,6 +265,33 @@ class AdminService:
             '/drydock.gateway.v1.AdminService/RevokeKey',
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyRequest.SerializeToString,
             drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.gateway.v1.AdminService/RotateKey',
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyRequest.SerializeToString,
+            drydock_dot_gateway_dot_v1_dot_admin__service__pb2.RotateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

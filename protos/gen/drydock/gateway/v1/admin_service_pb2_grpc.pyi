@@ -39,6 +39,10 @@ class AdminServiceStub:
     """Lists keys by creation, without their tokens."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]
     """Revokes a key for good; calls with it are refused within two seconds."""
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]
+    """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+    be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
+    """
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
     GetDeadLetter: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetDeadLetterRequest, _admin_service_pb2.GetDeadLetterResponse]
@@ -48,9 +52,7 @@ class AdminServiceStub:
     have handled it already know it by the id inside. The letter itself stays until its topic's retention ends.
     """
     ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]
-    """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-    read, whether it was refused or not.
-    """
+    """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -63,6 +65,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists keys by creation, without their tokens."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeKeyRequest, _admin_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Revokes a key for good; calls with it are refused within two seconds."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateKeyRequest, _admin_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+    be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
+    """
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListDeadLettersRequest, _admin_service_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists dead letters: messages of the bus that a consumer refused, as they lie in `<topic>.dead`."""
     GetDeadLetter: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetDeadLetterRequest, _admin_service_pb2.GetDeadLetterResponse]  # type: ignore[assignment]
@@ -72,9 +78,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     have handled it already know it by the id inside. The letter itself stays until its topic's retention ends.
     """
     ListAuditRecords: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAuditRecordsRequest, _admin_service_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
-    """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-    read, whether it was refused or not.
-    """
+    """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """AdminService answers for who may call, for who did what, and for dead letters."""
@@ -102,6 +106,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RevokeKeyResponse, _abc.Awaitable[_admin_service_pb2.RevokeKeyResponse]]:
         """Revokes a key for good; calls with it are refused within two seconds."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _admin_service_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RotateKeyResponse, _abc.Awaitable[_admin_service_pb2.RotateKeyResponse]]:
+        """Gives a key another token, and another access key where it has one, and returns them, the only time that they can
+        be seen. Those that it had open until the overlap is over; what was left of an earlier rotation ends at once.
+        """
 
     @_abc_1.abstractmethod
     def ListDeadLetters(
@@ -135,8 +149,6 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListAuditRecordsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListAuditRecordsResponse, _abc.Awaitable[_admin_service_pb2.ListAuditRecordsResponse]]:
-        """Lists who changed what, newest first: every call that needs an operator or an administrator and does not only
-        read, whether it was refused or not.
-        """
+        """Lists who changed what, newest first: every call that does not only read, whether it was refused or not."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

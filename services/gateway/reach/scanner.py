@@ -1,0 +1,173 @@
+"""The scanner as the caller may see it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from services.gateway.reach.limits import Part, Reach, namespace_of, out_of_reach
+from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.model.engine import Engine
+from services.kernel.model.page import Page
+from services.rules.api import RulesApi
+from services.scanner.api import (
+    FindingFilter,
+    Findings,
+    ImageQuery,
+    Removal,
+    Run,
+    ScannerApi,
+    SeenTag,
+    Task,
+    TaskFilter,
+)
+
+
+class ScannerInReach:
+    """ScannerApi for a key with limits, and the scanner's own for every other one.
+
+    Tasks out of reach do not exist; lists leave them out, so that a page may be short and not be the last.
+    """
+
+    def __init__(self, scanner: ScannerApi, rules: RulesApi, reach: Reach) -> None:
+        """`rules` is what the caller may see of it."""
+        self._scanner = scanner
+        self._rules = rules
+        self._reach = reach
+
+    async def create_task(
+        self,
+        image: ImageQuery,
+        *,
+        engine: Engine | None = None,
+        target_ids: tuple[str, ...] = (),
+        request_id: str = "",
+    ) -> Task:
+        """Saves a task; see ScannerApi."""
+        await self.check(image)
+        task = await self._scanner.create_task(image, engine=engine, target_ids=target_ids, request_id=request_id)
+        return self._shown(task)  # a request id may be that of another one's task
+
+    async def get_task(self, task_id: str) -> Task | Run:
+        """Returns one task, or one run of a rule."""
+        if not self._reach.limited():
+            return await self._scanner.get_task(task_id)
+        try:
+            found = await self._scanner.get_task(task_id)
+            if isinstance(found, Run):
+                await self._rules.get_rule(found.rule_id)
+                return found
+            return self._shown(found)
+        except ServiceError as error:
+            if error.kind is not Kind.NOT_FOUND:
+                raise
+            raise _no_task(task_id) from error
+
+    async def list_tasks(
+        self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> Page[Task]:
+        """Lists tasks, newest first; of one instance, where the caller is limited to some."""
+        if not self._reach.limited():
+            return await self._scanner.list_tasks(wanted, page_size=page_size, page_token=page_token)
+        wanted, part = await self._narrowed(wanted or TaskFilter())
+        page = await self._scanner.list_tasks(wanted, page_size=page_size, page_token=page_token)
+        return dataclasses.replace(page, items=tuple(task for task in page.items if part.has(task.namespace)))
+
+    async def cancel_task(self, task_id: str) -> Task | Run:
+        """Calls off a task, or a run."""
+        if self._reach.limited():
+            await self.get_task(task_id)
+        return await self._scanner.cancel_task(task_id)
+
+    async def rerun_task(self, task_id: str) -> Task | Run:
+        """Tries again what failed."""
+        if self._reach.limited():
+            await self.get_task(task_id)
+        return await self._scanner.rerun_task(task_id)
+
+    async def image_status(self, image: ImageQuery) -> Task:
+        """Returns the newest task of an image."""
+        await self.check(image)
+        return self._shown(await self._scanner.image_status(image))
+
+    async def findings(self, image: ImageQuery, wanted: FindingFilter) -> Findings:
+        """Returns the findings of an image."""
+        await self.check(image)
+        found = await self._scanner.findings(image, wanted)
+        self._shown(found.task)
+        return found
+
+    async def report(self, image: ImageQuery, platform: str = "") -> bytes:
+        """Returns one platform's report."""
+        await self.check(image)
+        if image.task_id and self._reach.limited():
+            await self.get_task(image.task_id)
+        return await self._scanner.report(image, platform)
+
+    async def list_tags(
+        self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
+    ) -> Page[SeenTag]:
+        """Lists the tags of a repository."""
+        if self._reach.limited():
+            await self._reach.named(instance, namespace, repository)
+        return await self._scanner.list_tags(
+            instance=instance,
+            namespace=namespace,
+            repository=repository,
+            page_size=page_size,
+            page_token=page_token,
+        )
+
+    async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
+        """Lists what went of an instance."""
+        part = await self._reach.into(instance) if self._reach.limited() else None
+        page = await self._scanner.list_removals(instance=instance, page_size=page_size, page_token=page_token)
+        if part is None or part.whole:
+            return page
+        return dataclasses.replace(page, items=tuple(one for one in page.items if part.has(one.namespace)))
+
+    async def check(self, image: ImageQuery) -> None:
+        """Returns when the caller may call about the image that is named.
+
+        One that is named by a task alone is known by the answer: `_shown`.
+
+        Raises:
+            ServiceError: OUT_OF_REACH, REPO_NOT_EXIST.
+        """
+        if not self._reach.limited():
+            return
+        if image.repo_id:
+            await self._reach.repository(image.instance, image.repo_id)
+        if image.repository:
+            await self._reach.named(image.instance, image.namespace, image.repository)
+        if not image.repo_id and not image.repository:
+            await (self._reach.into if image.task_id else self._reach.whole)(image.instance)
+
+    def _shown(self, task: Task) -> Task:
+        if self._reach.limited():
+            part = self._reach.part_of(task.instance_id)
+            if part is None or not part.has(task.namespace):
+                raise _no_task(task.task_id)
+        return task
+
+    async def _narrowed(self, wanted: TaskFilter) -> tuple[TaskFilter, Part]:
+        """Returns the filter for one instance, and the part of it that the caller reaches."""
+        parts = self._reach.parts()
+        if not wanted.instance and len(parts) == 1:
+            wanted = dataclasses.replace(wanted, instance=parts[0].instance_id)
+        if not wanted.instance:
+            raise ServiceError(
+                Kind.PERMISSION_DENIED,
+                "OUT_OF_REACH",
+                "A key that is limited to several instances lists the tasks of one at a time.",
+                hint="Name the instance.",
+                field="instance",
+            )
+        part = await self._reach.into(wanted.instance)
+        namespace = namespace_of("", wanted.repository)
+        if wanted.repository and not part.has(namespace):
+            raise out_of_reach(f"the namespace {namespace[:80]!r}")
+        return wanted, part
+
+
+def _no_task(task_id: str) -> ServiceError:
+    return not_found("SCAN_TASK_NOT_EXIST", f"There is no scan task {task_id[:64]!r}.")

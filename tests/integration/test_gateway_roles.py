@@ -1,0 +1,262 @@
+"""Each role by each call, and keys with limits by each call, against the gateway as wired."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from drydock.acr.v20181201 import container_registry_pb2 as acr
+from drydock.gateway.v1 import admin_service_pb2 as pb
+from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
+from drydock.rules.v1 import instance_pb2, rules_service_pb2, scan_rule_pb2
+from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
+from drydock.scanner.v1 import scan_pb2, scanner_service_pb2
+from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
+from services.gateway.api import Role
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
+from services.kernel.errors import Kind, ServiceError
+from services.kernel.rpc.client import open_channel, translated_errors
+from tests.builders.methods import METHODS, answer_of, filled
+from tests.fakes.scanner import a_task
+from tests.integration.test_gateway_doors import Gateway, gateway
+
+REFUSED = {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED}
+NAMING = {"instance", "instance_id", "rule_id", "scan_rule_id", "task_id"}
+"""Fields by which a request names something of an instance."""
+LISTS = {
+    "/drydock.rules.v1.RulesService/ListInstances",
+    "/drydock.rules.v1.RulesService/ListRegions",
+}
+"""Methods whose requests need not name any instance: their answers are filtered."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """Two instances with a rule each, and a client of each key that is asked for."""
+
+    gateway: Gateway
+    admin: grpc.aio.Channel
+    mine: str
+    other: str
+    rules: dict[str, str]
+
+    async def key(self, name: str, role: Role, **said: object) -> str:
+        request = pb.CreateKeyRequest(name=name, role=pb.Role.Value(f"ROLE_{role.value}"), **said)  # type: ignore[arg-type] # its fields
+        return (await AdminServiceStub(self.admin).CreateKey(request)).token
+
+    async def limited(self, *namespaces: str, role: Role = Role.OPERATOR) -> str:
+        return await self.key("limited", role, scopes=[pb.KeyScope(instance="mine", namespaces=namespaces)])
+
+
+@pytest.fixture
+async def house(database: str, tmp_path: Path) -> AsyncIterator[House]:
+    async with (
+        gateway(database, tmp_path / "admin.token") as running,
+        open_channel(running.doors.grpc, token=running.admin) as admin,
+    ):
+        stub, ids, rules = RulesServiceStub(admin), {}, {}
+        for name in ("mine", "other"):
+            new = instance_pb2.Instance(name=name, address=f"{name}.example", region=name)
+            created = await stub.CreateInstance(
+                rules_service_pb2.CreateInstanceRequest(instance=new, engine="security-center")
+            )
+            ids[name] = created.instance.instance_id
+            listed = await stub.ListScanRules(rules_service_pb2.ListScanRulesRequest(instance=name))
+            rules[name] = listed.rules[0].rule_id
+        yield House(gateway=running, admin=admin, mine=ids["mine"], other=ids["other"], rules=rules)
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_each_role_may_make_each_call_that_the_table_says_and_no_other(house: House, role: Role) -> None:
+    token = await house.key("k", role, **({"instance": "mine"} if role is Role.WEBHOOK else {}))
+    async with grpc.aio.insecure_channel(house.gateway.doors.grpc) as channel:
+        for name, least in MINIMAL_ROLES.items():
+            code, details, _ = await answer_of(channel, name, token=token)
+            allowed = isinstance(least, Open) or suffices(role, least)
+            assert (code not in REFUSED) is allowed, (name, code, details)
+            assert code not in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN), (name, details)
+            assert token not in details
+
+
+async def test_a_limited_key_learns_nothing_of_another_instance_by_any_call(house: House) -> None:
+    house.gateway.scanner.task = a_task(instance_id=house.other)
+    foreign = {
+        **{"instance": house.other, "instance_id": house.other, "namespace": "team", "repository": "app"},
+        **{"rule_id": house.rules["other"], "scan_rule_id": house.rules["other"], "tag": "1.0", "name": "n"},
+        **{"task_id": house.gateway.scanner.task.task_id, "tag_pattern": ".*", "repo_id": "crr-x"},
+        **{"rule_name": "n", "scan_scope": "INSTANCE", "repo_tag_filter_pattern": ".*", "trigger_type": "AUTO"},
+        **{"engine": "trivy", "field": "region"},
+    }
+    token = await house.limited()
+    async with grpc.aio.insecure_channel(house.gateway.doors.grpc) as channel:
+        for name, least in MINIMAL_ROLES.items():
+            if not name.startswith("/drydock.") or least is Role.ADMIN or name in LISTS:
+                continue
+            request, named = filled(METHODS[name], foreign)
+            assert named & NAMING or name in UNLIMITED, f"{name}: say what a limited key may do with it"
+            code, details, _ = await answer_of(channel, name, request.SerializeToString(), token=token)
+            assert code in (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND), (name, code, details)
+
+
+async def test_another_instance_by_its_name_or_none_at_all_look_the_same(house: House) -> None:
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited()) as channel:
+        told = set()
+        for instance in ("other", house.other, "none", "cri-none", "\0"):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await RulesServiceStub(channel).GetInstance(
+                    rules_service_pb2.GetInstanceRequest(instance=instance)
+                )
+            told.add((caught.value.kind, caught.value.reason, caught.value.message.replace(repr(instance), "X")))
+    assert told == {
+        (Kind.PERMISSION_DENIED, "OUT_OF_REACH", "The key 'limited' may not call about the instance X.")
+    }
+
+
+async def test_a_limited_key_does_all_that_its_role_may_within_its_instance(house: House) -> None:
+    house.gateway.scanner.task = a_task(instance_id=house.mine)
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited()) as channel:
+        rules, scanner = RulesServiceStub(channel), ScannerServiceStub(channel)
+        listed = await rules.ListInstances(rules_service_pb2.ListInstancesRequest())
+        regions = await rules.ListRegions(rules_service_pb2.ListRegionsRequest())
+        assert [one.name for one in listed.instances] == ["mine"]
+        assert [(one.region, one.instances) for one in regions.regions] == [("mine", 1)]
+        change = rules_service_pb2.UpdateInstanceRequest(instance=instance_pb2.Instance(instance_id=house.mine))
+        change.update_mask.paths.append("region")
+        await rules.UpdateInstance(change)
+        image = scan_pb2.ImageRef(instance="mine", namespace="team", repository="app", tag="1.0")
+        await scanner.CreateScanTask(scanner_service_pb2.CreateScanTaskRequest(image=image))
+        await scanner.GetImageStatus(scanner_service_pb2.GetImageStatusRequest(image=image))
+        tasks = await scanner.ListScanTasks(scanner_service_pb2.ListScanTasksRequest())
+        assert [task.instance_id for task in tasks.tasks] == [house.mine]
+
+
+async def test_what_has_an_id_of_its_own_and_is_out_of_reach_does_not_exist(house: House) -> None:
+    house.gateway.scanner.task = a_task(instance_id=house.other)
+    task_id = house.gateway.scanner.task.task_id
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited()) as channel:
+        rules, scanner = RulesServiceStub(channel), ScannerServiceStub(channel)
+        for call, reason in (
+            (
+                rules.GetScanRule(rules_service_pb2.GetScanRuleRequest(rule_id=house.rules["other"])),
+                "SCAN_RULE_NOT_EXIST",
+            ),
+            (
+                rules.DeleteScanRule(rules_service_pb2.DeleteScanRuleRequest(rule_id=house.rules["other"])),
+                "SCAN_RULE_NOT_EXIST",
+            ),
+            (
+                rules.RunScanRule(rules_service_pb2.RunScanRuleRequest(rule_id=house.rules["other"])),
+                "SCAN_RULE_NOT_EXIST",
+            ),
+            (scanner.GetScanTask(scanner_service_pb2.GetScanTaskRequest(task_id=task_id)), "SCAN_TASK_NOT_EXIST"),
+            (
+                scanner.CancelScanTask(scanner_service_pb2.CancelScanTaskRequest(task_id=task_id)),
+                "SCAN_TASK_NOT_EXIST",
+            ),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await call
+            assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, reason)
+    assert house.gateway.scanner.task.reason == ""
+    await RulesServiceStub(house.admin).GetScanRule(
+        rules_service_pb2.GetScanRuleRequest(rule_id=house.rules["other"])
+    )
+
+
+OUTSIDE = [
+    ("other", "app"),
+    ("", "other/app"),
+    ("_", "other/app"),
+    ("team", "tools/app"),
+    ("", "app"),
+    ("", "/other/app"),
+]
+"""A repository of another namespace, however its path is divided."""
+
+
+@pytest.mark.parametrize(("namespace", "repository"), OUTSIDE)
+async def test_a_key_of_a_namespace_reaches_no_other_one(house: House, namespace: str, repository: str) -> None:
+    house.gateway.scanner.task = a_task(instance_id=house.mine, namespace="other")
+    image = scan_pb2.ImageRef(instance=house.mine, namespace=namespace, repository=repository, tag="1.0")
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited("team")) as channel:
+        scanner = ScannerServiceStub(channel)
+        for call in (
+            scanner.CreateScanTask(scanner_service_pb2.CreateScanTaskRequest(image=image)),
+            scanner.GetImageStatus(scanner_service_pb2.GetImageStatusRequest(image=image)),
+            scanner.ListFindings(scanner_service_pb2.ListFindingsRequest(image=image)),
+            scanner.GetReport(scanner_service_pb2.GetReportRequest(image=image)),
+            scanner.ListTags(
+                scanner_service_pb2.ListTagsRequest(
+                    instance=house.mine, namespace=namespace, repository=repository
+                )
+            ),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await call
+            assert caught.value.reason == "OUT_OF_REACH"
+    assert not house.gateway.scanner.created
+    assert not house.gateway.scanner.asked
+
+
+async def test_a_key_of_a_namespace_sees_and_makes_rules_of_that_one_alone(house: House) -> None:
+    def rule(
+        *namespaces: str, scope: scan_rule_pb2.Scope.ValueType = scan_rule_pb2.SCOPE_NAMESPACE
+    ) -> rules_service_pb2.CreateScanRuleRequest:
+        return rules_service_pb2.CreateScanRuleRequest(
+            rule=scan_rule_pb2.ScanRule(
+                instance_id=house.mine, name=f"r{namespaces}", scope=scope, namespaces=namespaces, tag_pattern=".*"
+            )
+        )
+
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited("team")) as channel:
+        rules = RulesServiceStub(channel)
+        for refused in (rule("other"), rule("team", "other"), rule(scope=scan_rule_pb2.SCOPE_INSTANCE)):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await rules.CreateScanRule(refused)
+            assert caught.value.reason == "OUT_OF_REACH"
+        made = (await rules.CreateScanRule(rule("team"))).rule
+        listed = await rules.ListScanRules(rules_service_pb2.ListScanRulesRequest(instance="mine", page_size=1))
+        assert ([one.rule_id for one in listed.rules], listed.total_size) == ([made.rule_id], 1)
+        assert not listed.next_page_token
+        with pytest.raises(ServiceError) as caught, translated_errors():
+            await rules.GetScanRule(rules_service_pb2.GetScanRuleRequest(rule_id=house.rules["mine"]))
+        assert caught.value.reason == "SCAN_RULE_NOT_EXIST"
+        for whole in (
+            rules.SetSync(rules_service_pb2.SetSyncRequest(instance="mine", on=True)),
+            rules.DeleteInstance(rules_service_pb2.DeleteInstanceRequest(instance="mine")),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await whole
+            assert caught.value.reason == "OUT_OF_REACH"
+
+
+async def test_a_task_that_is_named_by_its_id_alone_is_held_against_the_namespace(house: House) -> None:
+    task = house.gateway.scanner.task = a_task(instance_id=house.mine, namespace="other")
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited("team")) as channel:
+        status = channel.unary_unary(
+            "/drydock.acr.v20181201.ContainerRegistry/GetRepoTagScanStatus",
+            request_serializer=acr.GetRepoTagScanStatusRequest.SerializeToString,
+            response_deserializer=acr.GetRepoTagScanStatusResponse.FromString,
+        )
+        with pytest.raises(ServiceError) as caught, translated_errors():
+            await status(acr.GetRepoTagScanStatusRequest(instance_id=house.mine, scan_task_id=task.task_id))
+    assert caught.value.reason == "SCAN_TASK_NOT_EXIST"
+
+
+async def test_a_rotated_key_keeps_its_limits_and_the_log_names_who_rotated_it(house: House) -> None:
+    old = await house.limited()
+    admin = AdminServiceStub(house.admin)
+    rotated = await admin.RotateKey(pb.RotateKeyRequest(key="limited"))
+    assert list(rotated.key.scopes) == [pb.KeyScope(instance=house.mine)]
+    for token in (old, rotated.token):
+        async with open_channel(house.gateway.doors.grpc, token=token) as channel:
+            listed = await RulesServiceStub(channel).ListInstances(rules_service_pb2.ListInstancesRequest())
+            assert [one.name for one in listed.instances] == ["mine"]
+    records = (await admin.ListAuditRecords(pb.ListAuditRecordsRequest())).records
+    assert (records[0].action, dict(records[0].subject)) == ("AdminService/RotateKey", {"key": "limited"})
+    assert old not in str(records)
+    assert rotated.token not in str(records)
