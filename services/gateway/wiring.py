@@ -117,7 +117,13 @@ async def server(
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, everything, clock)
     acr = ContainerRegistryServicer(
-        pool=pool, rules=rules, scanner=scanner, editions=editions, clock=clock, ids=ids
+        pool=pool,
+        rules=rules,
+        scanner=scanner,
+        editions=editions,
+        in_reach=reach.has,
+        clock=clock,
+        ids=ids,
     )
     services = public_services(
         acr=acr,
