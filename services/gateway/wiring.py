@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from services.gateway.access_keys import AccessKeys
 from services.gateway.acr.caller import Callers
-from services.gateway.acr.door import SERVICE, AcrDoor
+from services.gateway.acr.door import MAX_HEAD_BYTES, SERVICE, AcrDoor
 from services.gateway.acr.nonces import Nonces
 from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.audit import AuditInterceptor, AuditLog
@@ -117,7 +117,13 @@ async def server(
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, everything, clock)
     acr = ContainerRegistryServicer(
-        pool=pool, rules=rules, scanner=scanner, editions=editions, clock=clock, ids=ids
+        pool=pool,
+        rules=rules,
+        scanner=scanner,
+        editions=editions,
+        in_reach=reach.has,
+        clock=clock,
+        ids=ids,
     )
     services = public_services(
         acr=acr,
@@ -198,7 +204,9 @@ async def _doors(plan: _Plan) -> AsyncIterator[tuple[str, str]]:
     listen, grace = plan.settings, plan.settings.grace_seconds
     tls = plan.tls
     context = tls.http_context() if tls is not None else None
-    async with serve_http(plan.app, listen.http_listen, grace_seconds=grace, tls=context) as http_address:
+    async with serve_http(
+        plan.app, listen.http_listen, grace_seconds=grace, max_head_bytes=MAX_HEAD_BYTES, tls=context
+    ) as http_address:
         plan.webhooks.opened(http_address, tls=tls is not None)  # before anybody can ask for it
         async with serve(
             listen.grpc_listen,

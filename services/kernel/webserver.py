@@ -24,12 +24,17 @@ _MAX_HEAD_BYTES = 16 * 1024
 
 @asynccontextmanager
 async def serve_http(
-    app: ASGIApp, address: str, *, grace_seconds: float = 10.0, tls: ssl.SSLContext | None = None
+    app: ASGIApp,
+    address: str,
+    *,
+    grace_seconds: float = 10.0,
+    max_head_bytes: int = _MAX_HEAD_BYTES,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    With `tls` it speaks HTTPS only. At exit it stops listening, answers what is under way for at most
-    `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. At exit it
+    stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -49,7 +54,7 @@ async def serve_http(
             server_header=False,
             proxy_headers=False,
             limit_concurrency=_MAX_CONNECTIONS,
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+            h11_max_incomplete_event_size=max_head_bytes,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
         )

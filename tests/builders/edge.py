@@ -89,6 +89,7 @@ async def acr_edge(database: str) -> AsyncIterator[Edge]:
             rules=rules,
             scanner=scanner,
             editions=Editions(rules, clock),
+            in_reach=lambda *_: True,
             clock=clock,
             ids=RandomIds(),
         )

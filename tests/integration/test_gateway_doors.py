@@ -335,3 +335,11 @@ async def test_doors_that_other_machines_reach_in_clear_are_warned_of_once(datab
     assert warning["log_level"] == "warning"
     assert warning["grpc"].startswith("0.0.0.0:")
     assert "http" not in warning
+
+
+async def test_what_sdks_of_acr_send_in_the_query_may_be_long(running: Gateway) -> None:
+    headers = {"authorization": f"Bearer {running.admin}", "x-acs-version": "2018-12-01"}
+    query = {"Action": "ListInstance", "InstanceName": "x" * 100_000}
+    async with aiohttp.ClientSession() as session:
+        answer = await session.get(f"http://{running.doors.http}/", params=query, headers=headers)
+        assert (answer.status, (await answer.json())["TotalCount"]) == (200, 0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr
+from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryStub
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from drydock.rules.v1 import instance_pb2, rules_service_pb2, scan_rule_pb2
@@ -285,3 +287,36 @@ async def test_a_rotated_key_keeps_its_limits_and_the_log_names_who_rotated_it(h
     assert (records[0].action, dict(records[0].subject)) == ("AdminService/RotateKey", {"key": "limited"})
     assert old not in str(records)
     assert rotated.token not in str(records)
+
+
+async def test_a_key_of_a_namespace_reaches_no_other_one_as_acr_calls_it(house: House) -> None:
+    everywhere = ContainerRegistryStub(house.admin)
+    instance: dict[str, Any] = {"instance_id": house.mine}
+    for namespace in ("team", "other"):
+        await everywhere.CreateNamespace(acr.CreateNamespaceRequest(**instance, namespace_name=namespace))
+        await everywhere.CreateChain(
+            acr.CreateChainRequest(**instance, name=namespace, repo_namespace_name=namespace)
+        )
+    whole = await everywhere.CreateChain(acr.CreateChainRequest(**instance, name="whole"))
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited("team")) as channel:
+        mine = ContainerRegistryStub(channel)
+        spaces = await mine.ListNamespace(acr.ListNamespaceRequest(**instance))
+        chains = await mine.ListChain(acr.ListChainRequest(**instance))
+        instances = await mine.ListInstance(acr.ListInstanceRequest())
+        for call in (
+            mine.GetNamespace(acr.GetNamespaceRequest(**instance, namespace_name="other")),
+            mine.CreateNamespace(acr.CreateNamespaceRequest(**instance, namespace_name="third")),
+            mine.UpdateNamespace(acr.UpdateNamespaceRequest(**instance, namespace_name="other")),
+            mine.DeleteNamespace(acr.DeleteNamespaceRequest(**instance, namespace_name="other")),
+            mine.CreateChain(acr.CreateChainRequest(**instance, name="a")),
+            mine.CreateChain(acr.CreateChainRequest(**instance, name="b", repo_namespace_name="other")),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await call
+            assert caught.value.reason == "OUT_OF_REACH"
+        with pytest.raises(ServiceError) as caught, translated_errors():
+            await mine.DeleteChain(acr.DeleteChainRequest(**instance, chain_id=whole.chain_id))
+        assert caught.value.reason == "CHAIN_NOT_EXIST"
+    assert [each.namespace_name for each in spaces.namespaces] == ["team"]
+    assert [each.name for each in chains.chains] == ["team"]
+    assert [each.instance_id for each in instances.instances] == [house.mine]

@@ -23,6 +23,8 @@ from services.kernel.rpc import call_context
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["ContainerRegistry"]
 VERSION: Final = "2018-12-01"
 MAX_BODY_BYTES: Final = 1024 * 1024
+MAX_HEAD_BYTES: Final = 128 * 1024
+"""The SDKs send every parameter in the query, long lists and the JSON of a chain with them."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
 Behaviour = Callable[[Any, Any], Awaitable[Message]]

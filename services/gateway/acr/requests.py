@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Protocol
 
 from services.kernel.errors import ServiceError, invalid
@@ -12,6 +13,10 @@ from services.scanner.api import ImageQuery
 
 _DEFAULT_SIZE = 30
 _MAX_SIZE = 100
+
+
+InReach = Callable[[str, str], bool]
+"""Tells whether the caller's key reaches a namespace of an instance, by its id; all of it for no namespace."""
 
 
 class NamesImage(Protocol):

@@ -16,7 +16,7 @@ from services.gateway.acr.chains.chains import Chains
 from services.gateway.acr.chains.servicer import ChainActions
 from services.gateway.acr.chains.store import ChainStore
 from services.gateway.acr.content import Contents, to_number
-from services.gateway.acr.requests import from_page
+from services.gateway.acr.requests import InReach, from_page
 from services.gateway.acr.rules import ScanRules
 from services.gateway.acr.scans import BusinessFailure, Scans
 from services.gateway.acr.translate import to_rule
@@ -36,10 +36,27 @@ class ContainerRegistryServicer(CatalogActions, ChainActions, rpc.ContainerRegis
     """Each action of the reference that Drydock has, for both doors."""
 
     def __init__(
-        self, *, pool: Pool, rules: RulesApi, scanner: ScannerApi, editions: Editions, clock: Clock, ids: Ids
+        self,
+        *,
+        pool: Pool,
+        rules: RulesApi,
+        scanner: ScannerApi,
+        editions: Editions,
+        in_reach: InReach,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
-        CatalogActions.__init__(self, pool=pool, rules=rules, scanner=scanner, clock=clock)
-        chains = Chains(pool=pool, store=ChainStore(), rules=rules, scanner=scanner, clock=clock, ids=ids)
+        """`rules` and `scanner` show what the caller's key reaches; `in_reach` is for what is kept here."""
+        CatalogActions.__init__(self, pool=pool, rules=rules, scanner=scanner, clock=clock, in_reach=in_reach)
+        chains = Chains(
+            pool=pool,
+            store=ChainStore(),
+            rules=rules,
+            scanner=scanner,
+            in_reach=in_reach,
+            clock=clock,
+            ids=ids,
+        )
         ChainActions.__init__(self, chains)
         self._scans = Scans(scanner, editions)
         self._contents = Contents(self._scans)

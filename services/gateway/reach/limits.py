@@ -53,6 +53,13 @@ class Reach:
         names = caller.current().limits.get(instance_id)
         return Part(instance_id=instance_id, namespaces=names) if names is not None else None
 
+    def has(self, instance_id: str, namespace: str) -> bool:
+        """Tells whether the caller's key reaches a namespace of an instance; all of it where none is named."""
+        if not self.limited():
+            return True
+        part = self.part_of(instance_id)
+        return part is not None and (part.whole or (bool(namespace) and part.has(namespace)))
+
     async def into(self, instance: str) -> Part:
         """Returns what a limited key reaches of an instance that the call names by id or name.
 

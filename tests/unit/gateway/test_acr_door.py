@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
-from services.gateway.acr.door import MAX_BODY_BYTES, Behaviour
+from services.gateway.acr.door import MAX_BODY_BYTES, MAX_HEAD_BYTES, Behaviour
 from services.gateway.acr.nonces import Nonces
 from services.gateway.api import Role
 from services.gateway.http import Door
@@ -64,7 +64,9 @@ async def open_door(stack: AsyncExitStack, ring: KeyRing, actions: Actions) -> s
     behaviours: dict[str, Behaviour] = {"GetRepoTagScanStatus": actions.status, "CreateScanRule": actions.rule}
     door = acr_door(ring, behaviours)
     route = Route("/", Door(RandomIds()).guarded(door.answer, door.refuse), methods=["GET", "POST"])
-    return await stack.enter_async_context(serve_http(Starlette(routes=[route]), "127.0.0.1:0"))
+    return await stack.enter_async_context(
+        serve_http(Starlette(routes=[route]), "127.0.0.1:0", max_head_bytes=MAX_HEAD_BYTES)
+    )
 
 
 @pytest.fixture
@@ -326,3 +328,12 @@ async def test_a_body_has_its_bounds(scene: Scene) -> None:
 
     assert (answer.status, answer.body["Code"]) == (413, "RequestBodyTooLarge")
     assert not scene.actions.asked
+
+
+async def test_a_long_list_fits_into_the_query(scene: Scene) -> None:
+    names = [f"a-repository-with-a-long-name-{number}" for number in range(1000)]
+
+    answer = await scene.caller.call("CreateScanRule", {"RepoNames": json.dumps(names)})
+
+    assert answer.status == 200
+    assert list(scene.actions.asked[0].repo_names) == names

@@ -10,6 +10,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.door import SERVICE
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.client import translated_errors
@@ -83,11 +84,10 @@ async def test_no_field_breaks_an_action(edge: Edge, method: Any) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 async def test_no_default_of_a_namespace_breaks_it(edge: Edge, text: str) -> None:
-    method = SERVICE.methods_by_name["CreateNamespace"]
-    request = GetMessageClass(method.input_type)(
+    request = pb.CreateNamespaceRequest(
         instance_id=edge.instance.instance_id,
         namespace_name="shop",
-        default_repo_configuration={"repo_type": text},
+        default_repo_configuration=pb.RepoConfiguration(repo_type=text),
     )
     with pytest.raises(ServiceError) as caught, translated_errors():
         await edge.acr.CreateNamespace(request)  # type: ignore[arg-type] # of the class that the descriptor makes

@@ -56,6 +56,7 @@ class InstanceActions:
         self, request: pb.ListInstanceEndpointRequest, request_id: str
     ) -> pb.ListInstanceEndpointResponse:
         """Lists the addresses of an instance's registry."""
+        instance = await self._rules.get_instance(required("instance_id", request.instance_id))
         if request.module_name not in (*_MODULES, "Chart"):
             raise invalid(
                 "INVALID_MODULE_NAME",
@@ -63,7 +64,6 @@ class InstanceActions:
                 field="module_name",
                 hint="One of Registry, Chart.",
             )
-        instance = await self._rules.get_instance(required("instance_id", request.instance_id))
         there = (("internet", instance.address), ("vpc", instance.private_address))
         return pb.ListInstanceEndpointResponse(
             code="success",

@@ -13,7 +13,8 @@ from google.protobuf import json_format
 from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.catalog.repositories import Shelf, checked_type, refuse_immutability
 from services.gateway.acr.catalog.store import NamespaceNote, NoteStore
-from services.gateway.acr.requests import from_page, missing, required
+from services.gateway.acr.requests import InReach, from_page, missing, required
+from services.gateway.reach.limits import out_of_reach
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.rules.api import RulesApi
@@ -31,11 +32,12 @@ def namespace_id(instance_id: str, name: str) -> str:
 class NamespaceActions:
     """Namespaces in the reference's words."""
 
-    def __init__(self, *, pool: Pool, notes: NoteStore, rules: RulesApi, shelf: Shelf) -> None:
+    def __init__(self, *, pool: Pool, notes: NoteStore, rules: RulesApi, shelf: Shelf, in_reach: InReach) -> None:
         self._pool = pool
         self._notes = notes
         self._rules = rules
         self._shelf = shelf
+        self._in_reach = in_reach
 
     async def create(self, request: pb.CreateNamespaceRequest) -> None:
         """Writes a namespace down.
@@ -43,6 +45,7 @@ class NamespaceActions:
         Raises:
             ServiceError: NAMESPACE_ALREADY_EXIST when somebody has before.
         """
+        instance = await self._instance(request.instance_id)
         name = required("namespace_name", request.namespace_name)
         if not _NAME.fullmatch(name):
             raise invalid(
@@ -52,7 +55,7 @@ class NamespaceActions:
                 hint="2 to 120 of [a-z0-9], with _, - and . inside.",
             )
         note = _said(request, NamespaceNote())
-        instance = await self._instance(request.instance_id)
+        self._check_reach(instance, name)
         async with self._pool.acquire() as conn:
             if not await self._notes.insert_namespace(conn, instance, name, note):
                 raise ServiceError(
@@ -61,11 +64,11 @@ class NamespaceActions:
 
     async def get(self, request: pb.GetNamespaceRequest, request_id: str) -> pb.GetNamespaceResponse:
         """Returns a namespace by name or id."""
+        instance = await self._instance(request.instance_id)
         if not request.namespace_name and not request.namespace_id:
             raise missing(
                 "namespace_name", "The field namespace_name is missing.", hint="Send it, or namespace_id."
             )
-        instance = await self._instance(request.instance_id)
         if request.namespace_name:
             name, note = request.namespace_name, await self._find(instance, request.namespace_name)
             if request.namespace_id not in ("", namespace_id(instance, name)):
@@ -118,8 +121,8 @@ class NamespaceActions:
 
     async def update(self, request: pb.UpdateNamespaceRequest) -> None:
         """Writes down anew what is not left out."""
-        name = required("namespace_name", request.namespace_name)
         instance = await self._instance(request.instance_id)
+        name = required("namespace_name", request.namespace_name)
         note = _said(request, await self._find(instance, name))
         async with self._pool.acquire() as conn:
             await self._notes.put_namespace(conn, instance, name, note)
@@ -130,8 +133,8 @@ class NamespaceActions:
         Raises:
             ServiceError: NAMESPACE_NOT_EXIST; NAMESPACE_NOT_EMPTY while it has repositories.
         """
-        name = required("namespace_name", request.namespace_name)
         instance = await self._instance(request.instance_id)
+        name = required("namespace_name", request.namespace_name)
         await self._find(instance, name)
         if await self._has_repositories(instance, name):
             raise ServiceError(
@@ -147,6 +150,7 @@ class NamespaceActions:
         return (await self._rules.get_instance(required("instance_id", instance_id))).instance_id
 
     async def _find(self, instance: str, name: str) -> NamespaceNote:
+        self._check_reach(instance, name)
         if "\0" in name:  # no text of the database has it
             raise _none(name)
         async with self._pool.acquire() as conn:
@@ -162,7 +166,12 @@ class NamespaceActions:
         async with self._pool.acquire() as conn:
             noted = await self._notes.namespaces(conn, instance)
         seen = {each.namespace for each in await self._shelf.all(instance)}
-        return {**{name: NamespaceNote() for name in seen}, **noted}
+        known = {**{name: NamespaceNote() for name in seen}, **noted}
+        return {name: note for name, note in known.items() if self._in_reach(instance, name)}
+
+    def _check_reach(self, instance: str, name: str) -> None:
+        if not self._in_reach(instance, name):
+            raise out_of_reach(f"the namespace {name[:80]!r}")
 
 
 def _said(request: pb.CreateNamespaceRequest | pb.UpdateNamespaceRequest, old: NamespaceNote) -> NamespaceNote:

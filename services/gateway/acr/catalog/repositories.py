@@ -84,8 +84,8 @@ class RepositoryActions:
         Raises:
             ServiceError: REPO_ALREADY_EXIST when it is known.
         """
+        instance = await self._instance(request.instance_id)
         refuse_immutability(wanted=request.tag_immutability)
-        instance = required("instance_id", request.instance_id)
         namespace = required("repo_namespace_name", request.repo_namespace_name)
         name = required("repo_name", request.repo_name)
         note = self._said(request)
@@ -107,7 +107,7 @@ class RepositoryActions:
         self, request: pb.GetRepositoryRequest | pb.UpdateRepositoryRequest | pb.DeleteRepositoryRequest
     ) -> Repository:
         """Returns a repository by its id, or by its names."""
-        instance = required("instance_id", request.instance_id)
+        instance = await self._instance(request.instance_id)
         if request.repo_id:
             return await self._rules.get_repository(instance, request.repo_id)
         if not request.repo_namespace_name or not request.repo_name:
@@ -144,7 +144,7 @@ class RepositoryActions:
     async def list_page(self, request: pb.ListRepositoryRequest, request_id: str) -> pb.ListRepositoryResponse:
         """Lists a part of the repositories, by namespace and name."""
         window = from_page(request.page_no, request.page_size)
-        instance = (await self._rules.get_instance(required("instance_id", request.instance_id))).instance_id
+        instance = await self._instance(request.instance_id)
         known = []
         if request.repo_status in ("", "ALL", _NORMAL):
             known = await self._shelf.all(instance, request.repo_namespace_name)
@@ -169,11 +169,15 @@ class RepositoryActions:
 
     async def update(self, request: pb.UpdateRepositoryRequest) -> None:
         """Writes down anew what is said of a repository."""
+        repository = await self.find(request)
         refuse_immutability(wanted=request.tag_immutability)
         note = self._said(request)
-        repository = await self.find(request)
         async with self._pool.acquire() as conn:
             await self._notes.put_repository(conn, repository.repo_id, note)
+
+    async def _instance(self, instance_id: str) -> str:
+        """Returns the instance's id. It comes first: whoever may not call about it learns nothing else."""
+        return (await self._rules.get_instance(required("instance_id", instance_id))).instance_id
 
     def _said(self, request: pb.CreateRepositoryRequest | pb.UpdateRepositoryRequest) -> RepositoryNote:
         for field, text in (("summary", request.summary), ("detail", request.detail)):

@@ -10,7 +10,7 @@ from services.gateway.acr.catalog.namespaces import NamespaceActions
 from services.gateway.acr.catalog.repositories import RepositoryActions, Shelf
 from services.gateway.acr.catalog.store import NoteStore
 from services.gateway.acr.catalog.tags import TagActions
-from services.gateway.acr.requests import required
+from services.gateway.acr.requests import InReach, required
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError
@@ -22,11 +22,13 @@ from services.scanner.api import ScannerApi
 class CatalogActions:
     """A part of ContainerRegistry."""
 
-    def __init__(self, *, pool: Pool, rules: RulesApi, scanner: ScannerApi, clock: Clock) -> None:
+    def __init__(
+        self, *, pool: Pool, rules: RulesApi, scanner: ScannerApi, clock: Clock, in_reach: InReach
+    ) -> None:
         notes, shelf = NoteStore(), Shelf(rules)
         self._rules = rules
         self._instances = InstanceActions(rules)
-        self._namespaces = NamespaceActions(pool=pool, notes=notes, rules=rules, shelf=shelf)
+        self._namespaces = NamespaceActions(pool=pool, notes=notes, rules=rules, shelf=shelf, in_reach=in_reach)
         self._repositories = RepositoryActions(pool=pool, notes=notes, rules=rules, shelf=shelf, clock=clock)
         self._tags = TagActions(rules=rules, scanner=scanner)
 

@@ -30,9 +30,8 @@ class TagActions:
         Raises:
             ServiceError: TAG_NOT_EXIST when nobody has seen it.
         """
-        instance, wanted = required("instance_id", request.instance_id), required("tag", request.tag)
-        tag = parse_tag(wanted)
-        repository = await self._rules.get_repository(instance, required("repo_id", request.repo_id))
+        repository = await self._repository(request)
+        tag = parse_tag(required("tag", request.tag))
         found = next((each for each in await self._all(repository) if each.tag == tag), None)
         if found is None:
             raise not_found(
@@ -54,8 +53,7 @@ class TagActions:
     async def list_page(self, request: pb.ListRepoTagRequest, request_id: str) -> pb.ListRepoTagResponse:
         """Lists a part of a repository's tags, by name."""
         window = from_page(request.page_no, request.page_size)
-        instance = required("instance_id", request.instance_id)
-        repository = await self._rules.get_repository(instance, required("repo_id", request.repo_id))
+        repository = await self._repository(request)
         known = await self._all(repository)
         keys = [(each.tag,) for each in known]
         part = cut(window, request.max_results, request.next_token, keys, "acr.tags", repository.repo_id)
@@ -70,6 +68,10 @@ class TagActions:
             total_count=str(len(known)),
             images=map(_to_item, known[part.begin : part.end]),
         )
+
+    async def _repository(self, request: pb.GetRepoTagRequest | pb.ListRepoTagRequest) -> Repository:
+        instance = await self._rules.get_instance(required("instance_id", request.instance_id))
+        return await self._rules.get_repository(instance.instance_id, required("repo_id", request.repo_id))
 
     async def _all(self, repository: Repository) -> list[SeenTag]:
         found: list[SeenTag] = []

@@ -13,8 +13,9 @@ from drydock.acr.v20181201 import container_registry_pb2 as pb
 from services.gateway.acr.catalog.namespaces import namespace_id
 from services.gateway.acr.chains.policy import Policy, Result, checked_config, judge, policy_of
 from services.gateway.acr.chains.store import Chain, ChainStore
-from services.gateway.acr.requests import Window, required
+from services.gateway.acr.requests import InReach, Window, required
 from services.gateway.acr.translate import to_milliseconds
+from services.gateway.reach.limits import out_of_reach
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
@@ -42,12 +43,21 @@ class Chains:
     """Chains of instances, and scans held against them."""
 
     def __init__(
-        self, *, pool: Pool, store: ChainStore, rules: RulesApi, scanner: ScannerApi, clock: Clock, ids: Ids
+        self,
+        *,
+        pool: Pool,
+        store: ChainStore,
+        rules: RulesApi,
+        scanner: ScannerApi,
+        in_reach: InReach,
+        clock: Clock,
+        ids: Ids,
     ) -> None:
         self._pool = pool
         self._store = store
         self._rules = rules
         self._scanner = scanner
+        self._in_reach = in_reach
         self._clock = clock
         self._ids = ids
 
@@ -57,12 +67,14 @@ class Chains:
         Raises:
             ServiceError: CHAIN_ALREADY_EXIST; REPO_NOT_EXIST of the repository that it is for.
         """
+        instance = await self._instance(request.instance_id)
         name, excluded = _checked(request)
         config = checked_config(request.chain_config)
-        instance = await self._instance(request.instance_id)
         namespace, repository = request.repo_namespace_name, request.repo_name
         if namespace and not is_repository(RepositoryName(namespace=namespace, name="x").path):
             raise invalid("INVALID_NAMESPACE", "That is no namespace.", field="repo_namespace_name")
+        if not self._in_reach(instance, namespace):
+            raise out_of_reach(f"the namespace {namespace[:80]!r}" if namespace else "the whole instance")
         if repository:
             await self._rules.find_repository(instance, required("repo_namespace_name", namespace), repository)
         now = self._clock.now()
@@ -90,10 +102,8 @@ class Chains:
         Raises:
             ServiceError: CHAIN_NOT_EXIST.
         """
+        known = await self.of(instance_id, "", "")
         chain_id = required("chain_id", chain_id)
-        instance = await self._instance(instance_id)
-        async with self._pool.acquire() as conn:
-            known = await self._store.of_instance(conn, instance)
         found = next((each for each in known if each.chain_id == chain_id), None)
         if found is None:
             raise _none(chain_id)
@@ -101,9 +111,9 @@ class Chains:
 
     async def update(self, request: pb.UpdateChainRequest) -> None:
         """Writes a chain anew."""
+        old = await self.get(request.instance_id, request.chain_id)
         name, excluded = _checked(request)
         config = checked_config(required("chain_config", request.chain_config))
-        old = await self.get(request.instance_id, request.chain_id)
         new = dataclasses.replace(
             old,
             name=name,
@@ -121,15 +131,17 @@ class Chains:
 
     async def delete(self, instance_id: str, chain_id: str) -> None:
         """Deletes a chain."""
-        chain_id = required("chain_id", chain_id)
-        instance = await self._instance(instance_id)
+        chain = await self.get(instance_id, chain_id)
         async with self._pool.acquire() as conn:
-            deleted = "\0" not in chain_id and await self._store.delete(conn, instance, chain_id)
-        if not deleted:
-            raise _none(chain_id)
+            if not await self._store.delete(conn, chain.instance_id, chain.chain_id):
+                raise _none(chain_id)
 
     async def of(self, instance_id: str, namespace: str, repository: str) -> Sequence[Chain]:
-        """Returns the chains that are for this repository or namespace, or all; oldest first."""
+        """Returns the chains for this repository or namespace, or all, as far as the caller's key reaches."""
+        known = await self._all(instance_id, namespace, repository)
+        return [each for each in known if self._in_reach(each.instance_id, each.namespace)]
+
+    async def _all(self, instance_id: str, namespace: str, repository: str) -> Sequence[Chain]:
         instance = await self._instance(instance_id)
         async with self._pool.acquire() as conn:
             known = await self._store.of_instance(conn, instance)
@@ -141,10 +153,13 @@ class Chains:
         ]
 
     async def judged(self, instance_id: str, namespace: str, repository: str) -> Sequence[Judged]:
-        """Returns the newest tasks that chains judge, newest first, each once for every such chain."""
+        """Returns the newest tasks that chains judge, newest first, each once for every such chain.
+
+        Of tasks that the caller's key reaches, chains for the whole instance speak, too: a denial is never hidden.
+        """
         chains = [
             (chain, policy)
-            for chain in await self.of(instance_id, namespace, repository)
+            for chain in await self._all(instance_id, namespace, repository)
             if (policy := policy_of(from_saved(chain))) is not None
         ]
         if not chains:
