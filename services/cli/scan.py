@@ -14,12 +14,12 @@ import msgspec
 import typer
 
 from services.cli.failure import Exit, reported, tell
-from services.cli.formats.show import Format, show
 from services.cli.kind import KindWord
 from services.cli.options import DEFAULT_DATA, DataOption, PasswordOption, ScanEngineOption
 from services.cli.output import console_for, styled
 from services.cli.password import check_pair, read_password
 from services.cli.severity import SeverityWord, parse_severities
+from services.cli.show import Format, show
 from services.kernel.errors import Kind, ServiceError, invalid
 
 if TYPE_CHECKING:
