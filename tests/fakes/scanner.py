@@ -6,6 +6,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind, FixState, Package
@@ -95,6 +96,7 @@ class FakeScanner:
         self.result: tuple[Finding, ...] | None = None
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
+        self.lent: list[RegistryAccess | None] = []
 
     async def create_task(
         self,
@@ -103,8 +105,10 @@ class FakeScanner:
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
         del target_ids, request_id
+        self.lent.append(access)
         if image.tag == "none":
             raise not_found("TAG_NOT_EXIST", "The registry has no tag 'none'.")
         self.created.append((image, engine))

@@ -25,7 +25,7 @@ from services.scanner.tasks.lookup import Lookup
 from services.scanner.tasks.runs import Runs
 from tests.builders.edge import real_rules
 from tests.builders.images import an_image
-from tests.builders.scanner import ScannerBench, a_control
+from tests.builders.scanner import LOANS, ScannerBench, a_control
 from tests.databases import migrated_pool
 from tests.registries import RunningRegistry, StartRegistry
 
@@ -73,6 +73,7 @@ async def desk(database: str, each_registry: StartRegistry) -> AsyncIterator[Des
             clock=SystemClock(),
             ids=RandomIds(),
             account=Account(pool, SyncStore()),
+            loans=LOANS,
         )
         desk = Desk(application, registry)
         await desk.push("1.0")
