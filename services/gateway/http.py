@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import structlog
 from starlette.applications import Starlette
@@ -23,14 +24,33 @@ from services.kernel.rpc.failures import internal
 log = structlog.get_logger()
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+Write = Callable[[ServiceError, str], Response]
+"""Writes a failure for a caller, under the id of the request."""
 
 
-def http_app(*, distribution: DistributionWebhook, ids: Ids) -> Starlette:
-    """Builds the application."""
+class Guard(Protocol):
+    """Wraps an endpoint so that its failures become answers."""
+
+    def __call__(self, endpoint: Endpoint, write: Write | None = None) -> Endpoint:
+        """Returns the wrapped endpoint."""
+        ...
+
+
+class Part(Protocol):
+    """A part of the door with routes of its own."""
+
+    def routes(self, guarded: Guard) -> Sequence[Route]:
+        """Returns the routes."""
+        ...
+
+
+def http_app(*, distribution: DistributionWebhook, ids: Ids, parts: Sequence[Part] = ()) -> Starlette:
+    """Builds the application; what else it is made of brings its own routes."""
     door = _Door(ids)
     return Starlette(
         routes=[
             Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
+            *(route for part in parts for route in part.routes(door.guarded)),
         ],
         exception_handlers={HTTPException: door.refuse},
     )
@@ -42,21 +62,24 @@ class _Door:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
 
-    def guarded(self, endpoint: Endpoint) -> Endpoint:
-        """Wraps an endpoint; no exception leaves it, no exception text reaches the caller."""
+    def guarded(self, endpoint: Endpoint, write: Write | None = None) -> Endpoint:
+        """Wraps an endpoint; no exception leaves it, no exception text reaches the caller.
+
+        `write` puts failures into another shape than that of `problem`.
+        """
 
         async def answer(request: Request) -> Response:
             chosen = self._enter(request)
             try:
                 response = await endpoint(request)
             except ServiceError as error:
-                return _refused(error, chosen)
+                return _refused(error, chosen, write)
             except Exception as error:
                 if is_outage(error):
                     log.warning("http.database_away", exc_info=error)
-                    return _refused(unavailable(), chosen)
+                    return _refused(unavailable(), chosen, write)
                 log.exception("http.failed")
-                return _refused(internal(chosen), chosen)
+                return _refused(internal(chosen), chosen, write)
             response.headers[request_id.HEADER] = chosen
             return response
 
@@ -82,9 +105,13 @@ class _Door:
         return chosen
 
 
-def _refused(error: ServiceError, chosen: str) -> Response:
+def _refused(error: ServiceError, chosen: str, write: Write | None) -> Response:
     log.info("http.refused", reason=error.reason)
-    response = to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+    response = (write or _problem)(error, chosen)
     # The body may be unread: whoever goes on sending it must not hold the connection.
     response.headers["connection"] = "close"
     return response
+
+
+def _problem(error: ServiceError, chosen: str) -> Response:
+    return to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)

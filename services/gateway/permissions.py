@@ -83,6 +83,11 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
 )
 """Full method name to the least role that may call it; what is not here may be called by nobody."""
 
+HARBOR_ROLES: Mapping[str, Role] = MappingProxyType(
+    {"metadata": Role.VIEWER, "scan": Role.CLIENT, "report": Role.VIEWER}
+)
+"""Calls of Harbor's scanner adapter to the least role that may make them."""
+
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 
 

@@ -15,6 +15,8 @@ from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
 from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
+from services.gateway.harbor.adapter import HarborAdapter
+from services.gateway.harbor.registries import Registries
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
 from services.gateway.settings import GatewaySettings
@@ -93,7 +95,15 @@ async def server(
     webhook = DistributionWebhook(
         checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
     )
-    app = http_app(distribution=webhook, ids=ids)
+    harbor = HarborAdapter(
+        checker=checker,
+        editions=editions,
+        scanner=scanner,
+        registries=Registries(settings.harbor_registries),
+        clock=clock,
+        deadline_seconds=settings.harbor_deadline_seconds,
+    )
+    app = http_app(distribution=webhook, ids=ids, parts=[harbor])
     plan = _Plan(
         settings=settings,
         services=services,

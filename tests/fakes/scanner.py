@@ -97,6 +97,7 @@ class FakeScanner:
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
         self.lent: list[RegistryAccess | None] = []
+        self.reported = b"{}"
 
     async def create_task(
         self,
@@ -156,7 +157,7 @@ class FakeScanner:
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
         del platform
         await self.image_status(image)
-        return b"{}"
+        return self.reported
 
     async def list_tags(
         self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
