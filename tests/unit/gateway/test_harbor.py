@@ -282,11 +282,7 @@ async def test_a_scan_that_failed_or_judged_nothing_is_never_a_report(door: Door
     answer = await door.report(SBOM, "?sbom_media_type=application/spdx%2Bjson", coverage=None, **failed)
     assert answer.status == 500
 
-    nothing: dict[str, Any] = {
-        "coverage": Coverage.NONE,
-        "reason": "NO_ADVISORIES",
-        "message": "Nobody speaks of them.",
-    }
+    nothing: dict[str, Any] = {"coverage": Coverage.NONE, "reason": "NO_ADVISORIES", "message": "None speaks."}
     door.scanner.reported = msgspec.json.encode(a_report((), coverage=Coverage.NONE))
     answer = await door.report(**nothing)
     assert answer.status == 500
