@@ -95,7 +95,7 @@ def _subject(finding: Finding) -> tuple[str, str]:
 
 def _attributes(finding: Finding, group: Sequence[Finding]) -> Json:
     places = dict.fromkeys((each.path, each.layer) for each in group if each.path)
-    return {
+    said = {
         "kind": finding.kind.value,
         "aliases": finding.aliases,
         "purl": finding.package.purl if finding.package is not None else "",
@@ -106,6 +106,7 @@ def _attributes(finding: Finding, group: Sequence[Finding]) -> Json:
         "deleted": all(each.deleted for each in group),
         "places": [{"path": path, "layer": layer} for path, layer in list(places)[:_MOST_PLACES]],
     }
+    return {word: value for word, value in said.items() if value}
 
 
 def _notices(report: Report) -> Iterator[Json]:
