@@ -98,6 +98,7 @@ async def server(
     harbor = HarborAdapter(
         checker=checker,
         editions=editions,
+        rules=rules,
         scanner=scanner,
         registries=Registries(settings.harbor_registries),
         clock=clock,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -31,6 +32,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import is_outage
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.model.report import Coverage, Report
+from services.rules.api import RulesApi
 from services.scanner.api import ImageQuery, ScannerApi, State, Task
 
 log = structlog.get_logger()
@@ -55,6 +57,7 @@ class HarborAdapter:
         *,
         checker: TokenChecker,
         editions: Editions,
+        rules: RulesApi,
         scanner: ScannerApi,
         registries: Registries,
         clock: Clock,
@@ -62,6 +65,7 @@ class HarborAdapter:
     ) -> None:
         self._checker = checker
         self._editions = editions
+        self._rules = rules
         self._scanner = scanner
         self._registries = registries
         self._clock = clock
@@ -83,8 +87,9 @@ class HarborAdapter:
         """Tells what we can do."""
         async with _within(self._deadline_seconds):
             await self._admit(request, "metadata")
+            said = metadata(await self._database_at())
         newer = media.accepts(request.headers.get("accept", ""), media.METADATA)
-        return _answer(metadata(), media.METADATA if newer else media.METADATA_1_0)
+        return _answer(said, media.METADATA if newer else media.METADATA_1_0)
 
     async def scan(self, request: Request) -> Response:
         """Saves a task, and answers 202 with its id.
@@ -149,6 +154,19 @@ class HarborAdapter:
         content = await self._scanner.report(ImageQuery(instance=task.instance_id, task_id=task.task_id))
         body = await asyncio.to_thread(_written, write, task, content)
         return Response(body, 200, media_type=media_type)
+
+    async def _database_at(self) -> datetime | None:
+        """Of when the advisories are that the listed instances are judged by: the oldest ones'.
+
+        What cannot be asked is left out: a scanner without metadata is one that Harbor takes for broken.
+        """
+        moments = []
+        for instance in self._registries.instances:
+            try:
+                moments.append((await self._rules.engine_status(instance)).database_at)
+            except ServiceError as error:
+                log.info("harbor.database_unknown", instance=instance, reason=error.reason)
+        return min((moment for moment in moments if moment is not None), default=None)
 
     async def _admit(self, request: Request, call: str) -> None:
         await admit(self._checker, request, HARBOR_ROLES[call])

@@ -40,6 +40,11 @@ class Registries:
                 address=parse_host(split.netloc), plain_http=split.scheme == "http", instance=instance
             )
 
+    @property
+    def instances(self) -> frozenset[str]:
+        """Names or ids of the instances."""
+        return frozenset(registry.instance for registry in self._known.values())
+
     def find(self, url: str) -> Registry:
         """Returns the registry of a URL: same scheme, host and port.
 

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from services.kernel.model.report import Coverage
 from services.kernel.webserver import serve_http
 from services.rules.api import Edition, InstanceChange, NewInstance
 from services.rules.application import Rules
+from services.rules.engines.api import Part, PartHealth, ScannerReport
 from services.scanner.api import ImageQuery, State, Task
 from tests.builders.edge import real_rules
 from tests.builders.gateway import KeyRing, key_ring
@@ -81,6 +82,7 @@ async def door(database: str) -> AsyncIterator[Door]:
         adapter = HarborAdapter(
             checker=ring.checker,
             editions=editions,
+            rules=rules,
             scanner=scanner,
             registries=Registries(LISTED),
             clock=ring.clock,
@@ -355,3 +357,12 @@ async def test_metadata_has_the_version_that_was_asked_for(door: Door) -> None:
     said = await door.harbor.metadata()
     forms = said["capabilities"][1]["additional_attributes"]["sbom_media_types"]
     assert forms == ["application/spdx+json", "application/vnd.cyclonedx+json"]
+
+
+async def test_metadata_tells_of_when_the_oldest_advisories_are(door: Door) -> None:
+    updated = "harbor.scanner-adapter/vulnerability-database-updated-at"
+    assert updated not in (await door.harbor.metadata())["properties"]
+    for node, day in (("one", 3), ("two", 2)):
+        part = PartHealth(part=Part.ADVISORIES, ready=True, database_at=datetime(2026, 11, day, 4, 5, tzinfo=UTC))
+        await door.rules.report_scanner(ScannerReport(node_id=node, valid_seconds=60, parts=(part,)))
+    assert (await door.harbor.metadata())["properties"][updated] == "2026-11-02T04:05:00Z"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from drydock.scanner.v1 import scan_pb2
 from services.kernel.errors import ServiceError
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
@@ -25,6 +27,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
+from tests.builders.scanner import LOANS
 from tests.builders.whole import whole
 
 DIGESTS = st.binary().map(digest_of)
@@ -43,6 +46,19 @@ FINDINGS = whole(
 )
 def test_tasks(task: Task) -> None:
     assert convert.from_task(convert.to_task(task)) == task
+
+
+@given(
+    whole(
+        RegistryAccess,
+        address=st.sampled_from(["core:8080", "harbor.example.com", "[::1]:5000"]),
+        password=st.text().map(SecretStr),
+        token=st.text().map(SecretStr),
+    )
+)
+def test_accesses_that_are_lent(access: RegistryAccess) -> None:
+    assert convert.from_lent(convert.to_lent(access)) == access
+    assert LOANS.open("a task", LOANS.seal("a task", access)) == access
 
 
 @given(whole(Removal, tasks=st.integers(0, 2**31 - 1), reports=st.integers(0, 2**31 - 1)))
