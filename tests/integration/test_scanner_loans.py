@@ -134,6 +134,21 @@ async def test_each_loan_speaks_for_itself(scanner: ScannerBench) -> None:
     assert [user for _, user, _ in registry.asked] == ["worse", "bad", "good"]
 
 
+async def test_a_loan_serves_every_attempt(scanner: ScannerBench) -> None:
+    lent = await scanner.lend(image(), robot("robot"))
+    registry = Registry("robot")
+
+    async def work(scan: ScanRecord) -> ScannedImage | ImageIndex:
+        found = await registry(scan)
+        if len(registry.asked) < scanner.settings.attempts:
+            raise ScanFailure(Reason.REGISTRY_TIMEOUT, "It takes too long.")
+        return found
+
+    [task] = await scanner.work_until(work, lent.task_id)
+    assert task.outcome.state.value == "COMPLETE"
+    assert registry.asked == [("lent.example", "robot", SECRET)] * scanner.settings.attempts
+
+
 async def test_platforms_are_pulled_with_the_loan_of_their_index(scanner: ScannerBench) -> None:
     child = Descriptor(media_type="m", digest=digest_of(b"amd64"), size=1)
     platform = Platform(os="linux", architecture="amd64")
