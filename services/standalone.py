@@ -103,7 +103,9 @@ async def compose(
         start = stack.enter_async_context
         notifier_api = await start(notifier.server(ground, box=box, settings=NotifierSettings()))
         rules_api = await start(rules.server(ground, notifier=notifier_api, box=box, settings=RulesSettings()))
-        scanner_api = await start(scanner.server(ground, rules=rules_api, data=data, settings=ScannerSettings()))
+        scanner_api = await start(
+            scanner.server(ground, rules=rules_api, box=box, data=data, settings=ScannerSettings())
+        )
         doors = await start(
             gateway.server(
                 ground,

@@ -10,7 +10,6 @@ import typer
 
 from services.cli.connect import Client, call
 from services.cli.failure import reported
-from services.cli.formats.show import Format, show
 from services.cli.image import to_image_ref
 from services.cli.options import (
     DEFAULT_DATA,
@@ -22,6 +21,7 @@ from services.cli.options import (
     ServerOption,
     examples,
 )
+from services.cli.show import Format, show
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

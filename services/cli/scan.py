@@ -9,7 +9,6 @@ import msgspec
 import typer
 
 from services.cli.failure import Exit, reported
-from services.cli.formats.show import Format, show
 from services.cli.kind import KindWord
 from services.cli.local import Access, scan_here
 from services.cli.options import (
@@ -24,6 +23,7 @@ from services.cli.options import (
 )
 from services.cli.output import console_for, styled
 from services.cli.severity import SeverityWord, parse_severities
+from services.cli.show import Format, show
 
 if TYPE_CHECKING:
     from services.cli.output import Output

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import structlog
 from starlette.applications import Starlette
@@ -32,15 +33,40 @@ Refuse = Callable[[ServiceError, Request, str], Response]
 """Writes an error, of a call with this id."""
 
 
+class Guard(Protocol):
+    """Wraps an endpoint so that its failures become answers."""
+
+    def __call__(self, endpoint: Endpoint, refuse: Refuse | None = None) -> Endpoint:
+        """Returns the wrapped endpoint."""
+        ...
+
+
+class Part(Protocol):
+    """A part of the door with routes of its own."""
+
+    def routes(self, guarded: Guard) -> Sequence[Route]:
+        """Returns the routes."""
+        ...
+
+
 def http_app(
-    *, acr: AcrDoor, distribution: DistributionWebhook, ids: Ids, max_request_bytes: int = MAX_REQUEST_BYTES
+    *,
+    acr: AcrDoor,
+    distribution: DistributionWebhook,
+    ids: Ids,
+    parts: Sequence[Part] = (),
+    max_request_bytes: int = MAX_REQUEST_BYTES,
 ) -> Starlette:
-    """Builds the application; a longer body breaks off where it is read, with 413."""
+    """Builds the application; what else it is made of brings its own routes.
+
+    A body that is longer breaks off where it is read, with 413.
+    """
     door = Door(ids)
     return Starlette(
         routes=[
             Route("/", door.guarded(acr.answer, acr.refuse), methods=["GET", "POST"]),
             Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
+            *(route for part in parts for route in part.routes(door.guarded)),
         ],
         exception_handlers={HTTPException: door.refuse},
         middleware=[Middleware(BodyLimit, most=max_request_bytes)],

@@ -136,6 +136,11 @@ WHOLE: Final = frozenset(
 )
 """Methods for keys that are not limited to namespaces: what they are about is kept for whole instances."""
 
+HARBOR_ROLES: Mapping[str, Role] = MappingProxyType(
+    {"metadata": Role.VIEWER, "scan": Role.CLIENT, "report": Role.VIEWER}
+)
+"""Calls of Harbor's scanner adapter to the least role that may make them."""
+
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 
 

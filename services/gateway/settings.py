@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.gateway.harbor.registries import Registries
+from services.kernel.errors import ServiceError
 
 
 class GatewaySettings(BaseSettings):
@@ -49,5 +53,29 @@ class GatewaySettings(BaseSettings):
     """Rows deleted in one transaction."""
     max_request_bytes: int = Field(default=4 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)
     """The largest request that either door takes; over HTTP a route may take less."""
+    harbor_registries: Annotated[Mapping[str, str], NoDecode] = Field(default_factory=dict)
+    """Registries that Harbor may have scanned (`docs/harbor.md`): `http(s)://HOST[:PORT]=INSTANCE`, separated by
+    commas or white space; plain HTTP only where it says so."""
+    harbor_deadline_seconds: float = Field(default=4.0, gt=0, le=60)
+    """For an answer to Harbor, which waits five seconds in some of its releases."""
     grace_seconds: float = Field(default=10.0, gt=0, le=300)
     """How long calls under way may go on once the process stops."""
+
+    @field_validator("harbor_registries", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [entry.rpartition("=") for entry in value.replace(",", " ").split()]
+        if not all(url and instance for url, _, instance in pairs):
+            raise ValueError("it is http(s)://HOST[:PORT]=INSTANCE, several with commas between")
+        return {url: instance for url, _, instance in pairs}
+
+    @field_validator("harbor_registries")
+    @classmethod
+    def _are_registries(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        try:
+            Registries(value)
+        except ServiceError as error:
+            raise ValueError(error.sentence()) from error
+        return value

@@ -21,6 +21,8 @@ from services.gateway.auth import BearerGuard
 from services.gateway.dead_letters import DeadLetters
 from services.gateway.editions import EditionInterceptor, Editions
 from services.gateway.grpc import public_services
+from services.gateway.harbor.adapter import HarborAdapter
+from services.gateway.harbor.registries import Registries
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
 from services.gateway.rates import Rates
@@ -154,7 +156,22 @@ async def server(
         Callers(access_keys=access_keys, checker=checker, nonces=nonces, rates=rates),
         deadline_seconds=settings.call_deadline_seconds,
     )
-    app = http_app(acr=acr_door, distribution=webhook, ids=ids, max_request_bytes=settings.max_request_bytes)
+    harbor = HarborAdapter(
+        checker=checker,
+        editions=editions,
+        rules=rules,
+        scanner=scanner,
+        registries=Registries(settings.harbor_registries),
+        clock=clock,
+        deadline_seconds=settings.harbor_deadline_seconds,
+    )
+    app = http_app(
+        acr=acr_door,
+        distribution=webhook,
+        ids=ids,
+        parts=[harbor],
+        max_request_bytes=settings.max_request_bytes,
+    )
     plan = _Plan(
         settings=settings,
         services=services,

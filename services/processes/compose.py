@@ -90,10 +90,14 @@ async def _rules(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[
 
 
 async def _scanner(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
-    data = plan.kernel.data_dir
-    data.mkdir(parents=True, exist_ok=True)
     api = await stack.enter_async_context(
-        scanner.server(ground, rules=RulesClient(peers[Role.RULES]), data=data, settings=ScannerSettings())
+        scanner.server(
+            ground,
+            rules=RulesClient(peers[Role.RULES]),
+            box=_box(plan),
+            data=plan.kernel.data_dir,
+            settings=ScannerSettings(),
+        )
     )
     return await _open_inner(ground, plan, scanner_door.inner_services(api))
 

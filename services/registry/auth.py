@@ -52,6 +52,26 @@ class Authorization(ABC):
         """
 
 
+class Presented(Authorization):
+    """Shows a token that somebody else got; when the registry does not take it, there is no other to be had."""
+
+    def __init__(self, access: RegistryAccess) -> None:
+        self._host = access.address
+        self._token = access.token
+
+    async def header(self) -> str | None:
+        """Returns the token."""
+        return f"Bearer {self._token.get_secret_value()}"
+
+    async def challenged(self, refusal: Refusal) -> None:
+        """Gives up."""
+        raise ScanFailure(
+            Reason.REGISTRY_UNAUTHORIZED,
+            f"The registry {self._host} does not take the token that it was to be asked with for {refusal.what}.",
+            hint="It may have run out, or allow something else: ask again with a new one.",
+        )
+
+
 class Negotiated(Authorization):
     """Proves who we are in the way that the registry asks for: with tokens, or with user name and password.
 

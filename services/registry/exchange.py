@@ -13,7 +13,7 @@ from services.kernel.clock import Clock
 from services.kernel.model.access import RegistryAccess
 from services.registry import redirects
 from services.registry.answers import Asked, failure_of, failure_of_error, read_code
-from services.registry.auth import Authorization, Negotiated, Refusal
+from services.registry.auth import Authorization, Negotiated, Presented, Refusal
 from services.registry.limits import SourceSettings
 from services.registry.tokens import TokenScope
 from services.registry.wire import Wire
@@ -134,5 +134,9 @@ def connect(
     """Returns the way to one repository of a registry, or to its catalogue; nothing is sent yet."""
     root = URL(f"{'http' if access.plain_http else 'https'}://{access.address}/v2/")
     wire = Wire(session, settings.timeouts)
-    who = Negotiated(wire, clock, root, access, scope, token_hosts=settings.token_hosts)
+    who: Authorization
+    if access.token.get_secret_value():
+        who = Presented(access)
+    else:
+        who = Negotiated(wire, clock, root, access, scope, token_hosts=settings.token_hosts)
     return Exchange(wire, root, access.address, who, clock, hops=settings.redirects)

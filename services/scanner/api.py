@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
@@ -254,8 +255,12 @@ class ScannerApi(Protocol):
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
         """Asks the registry for the tag's digest, saves a task on it and returns at once.
+
+        With an access of the caller's own the scan alone asks the registry, in that way, for this task only; the
+        image is named by its digest then, and by no tag. Nothing of it is kept once the task has ended.
 
         A scan of the same content that runs or is finished is shared. Idempotent by `request_id` (a UUID).
 

@@ -12,6 +12,8 @@ from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
+from services.kernel.model.access import RegistryAccess
+from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_repository
@@ -41,6 +43,7 @@ from services.scanner.tags.account import Account
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.gating import Gating
 from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.loans import Loans
 from services.scanner.tasks.lookup import Lookup, as_uuid
 from services.scanner.tasks.platforms import merge_findings, platform_reports
 from services.scanner.tasks.present import PresentDigests
@@ -69,6 +72,7 @@ class ScannerApplication:
         clock: Clock,
         ids: Ids,
         account: Account,
+        loans: Loans,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -83,6 +87,7 @@ class ScannerApplication:
         self._clock = clock
         self._ids = ids
         self._account = account
+        self._loans = loans
 
     # tasks
 
@@ -93,11 +98,12 @@ class ScannerApplication:
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
-        """Begins a task on what the registry has under the tag right now."""
+        """Begins a task on what the registry has under the tag now, or on a digest that the caller can pull."""
         task_id = _task_id(request_id) if request_id else self._ids.uuid()
         instance = await self._rules.get_instance(image.instance)
-        access = await self._rules.registry_access(instance.instance_id)
+        own = await self._rules.registry_access(instance.instance_id)
         chosen = engine or image.engine or instance.engine
         if chosen is not instance.engine:
             for member in chosen.members:
@@ -112,7 +118,10 @@ class ScannerApplication:
             return _same_request(begun, repo_id, image)
         await self._rules.check_targets(target_ids)
         asked_at = self._clock.now()
-        digest = await self._present.ask(access, name, image)
+        if access is None:
+            digest = await self._present.ask(own, name, image)
+        else:
+            digest = _digest_alone(image)
         await self._rules.see_repository(instance.instance_id, name.namespace, name.name)
         request = ScanRequested(
             task_id=task_id,
@@ -132,6 +141,7 @@ class ScannerApplication:
             asked_at=asked_at,
             traceparent=trace.current(),
             lane=LANE_PERSON,
+            loan=self._loans.seal(task_id, access) if access is not None else b"",
         )
         async with self._pool.acquire() as db, db.transaction():
             [task] = await self._intake.accept(db, [request])
@@ -353,6 +363,17 @@ def _same_request(begun: TaskRecord, repo_id: str, image: ImageQuery) -> Task:
 def _name_of(image: ImageAddress) -> str:
     path = RepositoryName(namespace=image.namespace, name=image.repository).path
     return f"{path}:{image.tag}@{image.digest}" if image.tag else f"{path}@{image.digest}"
+
+
+def _digest_alone(image: ImageQuery) -> Digest:
+    """Returns the digest that a caller names who brings an access of their own.
+
+    Raises:
+        ServiceError: INVALID_IMAGE; a tag would be believed without the registry having been asked for it.
+    """
+    if image.digest is None or image.tag:
+        raise invalid("INVALID_IMAGE", "With an access of its own an image has a digest alone.", field="digest")
+    return image.digest
 
 
 def _task_id(request_id: str) -> str:

@@ -9,6 +9,7 @@ from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
 from drydock.scanner.v1 import scanner_service_pb2 as pb
 from drydock.scanner.v1.scanner_inner_service_pb2_grpc import ScannerInnerServiceStub
 from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
@@ -23,7 +24,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
-from services.scanner.convert import from_finding, from_task, to_query, to_wanted
+from services.scanner.convert import from_finding, from_task, to_lent, to_query, to_wanted
 from services.scanner.convert_gate import from_standing, from_verdict, to_policy
 from services.scanner.convert_runs import from_run, to_list_tasks
 from services.scanner.convert_sync import from_removal, from_seen_tag
@@ -68,6 +69,7 @@ class ScannerClient:
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
         """Saves a task on what the registry has now; see ScannerApi."""
         send = self._create_task if request_id else self._create_task_once
@@ -77,6 +79,7 @@ class ScannerClient:
                 engine=engine.value if engine is not None else "",
                 target_ids=target_ids,
                 request_id=request_id,
+                access=to_lent(access) if access is not None else None,
             )
         )
         return from_task(answer.task)

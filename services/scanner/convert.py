@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 from datetime import UTC
 
+from pydantic import SecretStr
+
 from drydock.scanner.v1 import scan_pb2 as pb
 from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
 from drydock.scanner.v1 import scanner_service_pb2 as service_pb
 from services.kernel.errors import invalid
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import parse_digest
 from services.kernel.model.engine import parse_engines
 from services.kernel.model.finding import Disagreement, Finding, FindingKind, FixState, Package, SourcePackage
+from services.kernel.model.reference import parse_host
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.kernel.rpc.answers import answer_of
@@ -66,6 +70,28 @@ def to_query(image: ImageQuery) -> inner_pb.ImageQuery:
             engine=image.engine.value if image.engine is not None else "",
         ),
         task_id=image.task_id,
+    )
+
+
+def to_lent(access: RegistryAccess) -> inner_pb.LentAccess:
+    """Writes an access, its secrets in clear."""
+    return inner_pb.LentAccess(
+        address=access.address,
+        plain_http=access.plain_http,
+        username=access.username,
+        password=access.password.get_secret_value(),
+        token=access.token.get_secret_value(),
+    )
+
+
+def from_lent(said: inner_pb.LentAccess) -> RegistryAccess:
+    """Reads an access that a caller lends. Raises INVALID_ADDRESS."""
+    return RegistryAccess(
+        address=parse_host(said.address, field="access.address"),
+        plain_http=said.plain_http,
+        username=said.username,
+        password=SecretStr(said.password),
+        token=SecretStr(said.token),
     )
 
 

@@ -75,3 +75,5 @@ class ScanRequested:
     """Trace of whoever asks; empty where none is known."""
     lane: int = LANE_PUSH
     """One of `LANES`."""
+    loan: bytes = dataclasses.field(default=b"", repr=False)
+    """Sealed credentials of whoever asks (`tasks/loans.py`); never over the bus."""

@@ -103,6 +103,10 @@ class ScanRecord:
     """Empty until known, and for an index."""
     begun: int
     """Turn at which the last attempt began: it asked for all tasks that joined before."""
+    lender: str
+    """Task whose loan the last attempt pulled with, and which alone it asked for; empty: as the instance says."""
+    loan: bytes = dataclasses.field(repr=False)
+    """The lender's sealed credentials, of an attempt that begins; empty in every scan that was read."""
     outcome: Outcome
 
 
@@ -134,6 +138,8 @@ class TaskRecord:
     """Trace of the request; empty where none is known."""
     run_id: str = ""
     """Run of a rule that it belongs to; empty for none."""
+    loan: bytes = dataclasses.field(default=b"", repr=False)
+    """Sealed credentials of whoever asks for a new task; empty for none, and in every task that was read."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,8 @@ def to_scan(row: asyncpg.Record) -> ScanRecord:
         repository=row["repository"],
         platform=row["platform"],
         begun=row["begun"],
+        lender=str(row["lender"] or ""),
+        loan=b"",
         outcome=to_outcome(row),
     )
 

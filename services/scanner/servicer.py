@@ -18,6 +18,7 @@ from services.scanner.api import Findings, ImageQuery, PlacedFinding, Run, Scann
 from services.scanner.convert import (
     from_filter,
     from_image,
+    from_lent,
     from_query,
     from_wanted,
     to_finding,
@@ -168,6 +169,7 @@ class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):
             engine=parse_engines(request.engine) if request.engine else None,
             target_ids=tuple(request.target_ids),
             request_id=request.request_id,
+            access=from_lent(request.access) if request.HasField("access") else None,
         )
         return inner_pb.CreateTaskResponse(task=to_task(task))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from services.kernel.db import Connection
@@ -193,11 +193,13 @@ class ScannerStore:
     async def end_asked_tasks(
         self, db: Connection, scan_id: str, asked: ScanRecord, outcome: Outcome, ended_at: datetime
     ) -> Sequence[TaskRecord]:
-        """Ends the open tasks of a scan that an attempt asked its repository for; returns them as they are now.
+        """Ends the open tasks of a scan that an attempt asked for; returns them as they are now.
+
+        It asked its repository, for its lender, or for all who lend nothing.
 
         The scan is the attempt's own, or an index that the latter is a part of.
         """
-        place = (asked.namespace, asked.repository, asked.begun)
+        place = (asked.namespace, asked.repository, asked.begun, asked.lender or None)
         rows = await db.fetch(_Q["end_asked_tasks"], scan_id, *_outcome_columns(outcome), ended_at, *place)
         return [to_task(row) for row in rows]
 
@@ -247,9 +249,10 @@ class ScannerStore:
         """Makes a scan pending again, to be read from that repository."""
         await db.execute(_Q["restart_scan"], key.scan_id, namespace, repository, key.advisories_version)
 
-    async def begin_scan(self, db: Connection, scan_id: str) -> None:
-        """Marks a scan as running, from this turn on."""
-        await db.execute(_Q["begin_scan"], scan_id)
+    async def begin_scan(self, db: Connection, scan_id: str, indexes: Collection[str]) -> tuple[str, bytes]:
+        """Marks a scan, a part of these indexes, as running from this turn on; returns its lender and the loan."""
+        row = await db.fetchrow(_Q["begin_scan"], scan_id, [scan_id, *indexes])
+        return (str(row["lender"]), row["loan"]) if row and row["lender"] else ("", b"")
 
     async def change_scan(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
         """Moves a scan to a passing state."""
@@ -375,6 +378,7 @@ def _task_columns(task: TaskRecord) -> tuple[object, ...]:
         task.traceparent,
         task.created_at,
         task.run_id or None,
+        task.loan or None,
     )
 
 

@@ -23,7 +23,7 @@ from services.scanner.tasks.waiting import Waiting
 from services.scanner.wiring.waiting import waiting_room
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
-from tests.builders.scanner import ScannerBench, a_control
+from tests.builders.scanner import LOANS, ScannerBench, a_control
 
 SETTINGS = ScannerSettings()
 FROM_A_REGISTRY: OpenSource = functools.partial(open_repository, SourceSettings())
@@ -84,6 +84,7 @@ async def scanner_stage(
             clock=ground.clock,
             ids=ground.ids,
             account=Account(pool, SyncStore()),
+            loans=LOANS,
         )
         yield Stage(
             application=application,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +16,7 @@ from drydock.events.v1.scan_event_pb2 import ScanEvent
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool
 from services.kernel.ids import RandomIds
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import (
@@ -30,6 +32,7 @@ from services.kernel.model.report import (
 )
 from services.kernel.model.severity import Severity
 from services.kernel.outbox import Outbox
+from services.kernel.secrets import SecretBox
 from services.kernel.wakeup import Wakeups
 from services.registry.interface import ImageIndex
 from services.rules.api import RunsApi
@@ -43,6 +46,7 @@ from services.scanner.settings import ScannerSettings
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
+from services.scanner.tasks.loans import Loans
 from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
@@ -50,6 +54,7 @@ from services.scanner.tasks.tell import TaskTeller
 from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool
 
+LOANS = Loans(SecretBox(b"k" * 32))
 Script = Callable[[ScanRecord], Awaitable[ScannedImage | ImageIndex]]
 
 
@@ -94,6 +99,7 @@ class ScannerBench:
         engine: Engine = Engine.SECURITY_CENTER,
         run_id: str = "",
         task_id: str = "",
+        loan: bytes = b"",
     ) -> ScanRequested:
         return ScanRequested(
             task_id=task_id or str(uuid.uuid4()),
@@ -106,6 +112,7 @@ class ScannerBench:
             asked_at=datetime.now(UTC) if lane == LANE_PERSON or run_id else None,
             lane=LANE_BULK if run_id else lane,
             run_id=run_id,
+            loan=loan,
         )
 
     async def ask(
@@ -119,6 +126,16 @@ class ScannerBench:
         task_id: str = "",
     ) -> TaskRecord:
         request = self.request(image, revision=revision, lane=lane, engine=engine, run_id=run_id, task_id=task_id)
+        return await self.take(request)
+
+    async def lend(self, image: ImageAddress, access: RegistryAccess) -> TaskRecord:
+        """Asks for a scan with credentials of one's own."""
+        task_id = str(uuid.uuid4())
+        image = dataclasses.replace(image, tag="")
+        loan = LOANS.seal(task_id, access)
+        return await self.take(self.request(image, task_id=task_id, loan=loan))
+
+    async def take(self, request: ScanRequested) -> TaskRecord:
         async with self.pool.acquire() as db, db.transaction():
             [task] = await self.intake.accept(db, [request])
         return task

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import SecretStr
 
+from services.kernel.model.access import RegistryAccess
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import CutOff, Delay, Status
 from services.lab.image import build_image
-from services.lab.tokens import serve_tokens
+from services.lab.tokens import Access, serve_tokens
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from tests.builders.images import (
     REPOSITORY,
@@ -205,3 +206,29 @@ async def test_cancelled_renewal_leaves_the_others_going(stage: Stage) -> None:
         assert (await second).digest == build_image([LAYER]).digest
 
     assert first.cancelled()
+
+
+async def test_token_that_somebody_else_got_is_shown_as_it_is_and_no_other_is_asked_for(
+    each_registry: StartRegistry,
+) -> None:
+    async with (
+        serve_tokens(users={USERNAME: PASSWORD}) as tokens,
+        each_registry(tokens=tokens) as running,
+    ):
+        await push_with_token(running, tokens, REPOSITORY, "1.0")
+        pull = Access(type="repository", name=REPOSITORY, actions=("pull",))
+        given = RegistryAccess(
+            address=running.access.address,
+            plain_http=True,
+            token=SecretStr(tokens.authority.sign(USERNAME, (pull,))),
+        )
+        async with registry_source(given) as source:
+            assert await read_blob(source, LAYER_DESCRIPTOR) == LAYER.content
+        async with registry_source(given, repository="public/app") as source:
+            with pytest.raises(ScanFailure) as caught:
+                await source.head("1.0")
+
+    assert caught.value.why is Reason.REGISTRY_UNAUTHORIZED
+    assert "does not take the token" in caught.value.message
+    assert given.token.get_secret_value() not in repr(given) + caught.value.sentence()
+    assert not tokens.seen

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.model.digest import digest_of
+from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import Coverage, Report
@@ -31,6 +32,7 @@ from tests.acceptance.test_push_to_verdict import ARM64, an_image
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
 from tests.builders.peers import inner_door, peer_at
+from tests.builders.rules import BOX
 from tests.registries import lab_registry
 
 SCHEMAS = (("rules", "services.rules"), ("scanner", "services.scanner"))
@@ -52,11 +54,16 @@ class Scene:
     async def scanned(self) -> Task:
         """Scans the image and returns its task."""
         task = await self.api.create_task(self.image())
+        ended = await self.ended(task.task_id)
+        assert ended.state is State.COMPLETE, ended
+        return ended
+
+    async def ended(self, task_id: str) -> Task:
+        """Waits for the end of a task."""
         async with asyncio.timeout(60):
-            while not (ended := await self.api.get_task(task.task_id)).state.ended:
+            while not (ended := await self.api.get_task(task_id)).state.ended:
                 await asyncio.sleep(0.05)
         assert isinstance(ended, Task)
-        assert ended.state is State.COMPLETE, ended
         return ended
 
 
@@ -69,7 +76,7 @@ async def scene(request: pytest.FixtureRequest, database: str, tmp_path: Path) -
         instance = await rules.create_instance(
             NewInstance(name="lab", address=registry.access.address, plain_http=True)
         )
-        async with server(ground, rules=rules, data=tmp_path, settings=ScannerSettings()) as application:
+        async with server(ground, rules=rules, box=BOX, data=tmp_path, settings=ScannerSettings()) as application:
             if request.param == "application":
                 yield Scene(api=application, instance_id=instance.instance_id, digest=digest)
             else:
@@ -189,3 +196,24 @@ def test_the_client_has_every_method_of_the_interface() -> None:
     for name, method in inspect.getmembers(ScannerApi, inspect.isfunction):
         if not name.startswith("_"):
             assert inspect.signature(getattr(ScannerClient, name)) == inspect.signature(method), name
+
+
+@pytest.mark.slow
+async def test_an_image_is_scanned_by_an_access_that_the_caller_brings(scene: Scene) -> None:
+    async with lab_registry(basic_auth=True) as other:
+        one = an_image(salt="lent")
+        digest = Digest(await push_image(other.access, "team/app", "1.0", one))
+        image = scene.image(tag="", digest=digest)
+        both = scene.api.create_task(scene.image(digest=digest), access=other.access)
+        assert await refusal(both) == (Kind.INVALID_ARGUMENT, "INVALID_IMAGE")
+        wrong = dataclasses.replace(other.access, password=SecretStr("wr0ng"))
+        ends = []
+        for access in (wrong, other.access):  # one after the other: they would share a scan
+            asked = await scene.api.create_task(image, access=access)
+            assert asked.digest == digest
+            ends.append(await scene.ended(asked.task_id))
+        refused, found = ends
+
+    assert (refused.state, refused.reason) == (State.FAILED, "REGISTRY_UNAUTHORIZED")
+    assert "wr0ng" not in refused.message
+    assert found.state is State.COMPLETE, found

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind, FixState, Package
@@ -101,6 +102,8 @@ class FakeScanner:
         """The newest task by another engine, and its result."""
         self.asked: list[ImageQuery] = []
         self.created: list[tuple[ImageQuery, Engine | None]] = []
+        self.lent: list[RegistryAccess | None] = []
+        self.reported = b"{}"
 
     async def create_task(
         self,
@@ -109,8 +112,10 @@ class FakeScanner:
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
         del target_ids, request_id
+        self.lent.append(access)
         if image.tag == "none":
             raise not_found("TAG_NOT_EXIST", "The registry has no tag 'none'.")
         self.created.append((image, engine))
@@ -177,7 +182,7 @@ class FakeScanner:
     async def report(self, image: ImageQuery, platform: str = "") -> bytes:
         del platform
         await self.image_status(image)
-        return b"{}"
+        return self.reported
 
     async def list_tags(
         self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""

@@ -31,6 +31,7 @@ from services.scanner.wiring.server import server
 from tests.acceptance.test_push_to_verdict import an_image
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
+from tests.builders.rules import BOX
 from tests.buses import SessionBroker
 from tests.registries import lab_registry
 
@@ -59,7 +60,7 @@ async def test_a_scan_longer_than_the_poll_interval_moves_no_partition_and_ends_
         request = a_request(instance.instance_id, digest)
         with capture_logs() as logs:
             on_kafka = dataclasses.replace(ground, bus=bus)
-            async with server(on_kafka, rules=rules, data=tmp_path, settings=ScannerSettings()) as api:
+            async with server(on_kafka, rules=rules, box=BOX, data=tmp_path, settings=ScannerSettings()) as api:
                 await bus.publish([to_message(request)])
                 async with asyncio.timeout(60):
                     while await ended(ground.pool, request.task_id) is None:

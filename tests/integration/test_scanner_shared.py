@@ -22,7 +22,7 @@ from services.scanner.lanes import LANES
 from services.scanner.pipeline.record import LeaseLost
 from services.scanner.records import ImageAddress, Lease, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.work.puller import Puller
-from tests.builders.scanner import ScannerBench, image, scanned_digest, scanner_bench
+from tests.builders.scanner import LOANS, ScannerBench, image, scanned_digest, scanner_bench
 
 
 @pytest.fixture
@@ -66,6 +66,7 @@ class Work:
     def __init__(self, registry: Registry) -> None:
         self._puller = Puller(
             rules=registry,  # type: ignore[arg-type]  # the part it uses
+            loans=LOANS,
             open_source=registry.open,  # type: ignore[arg-type]  # the part it uses
             pipeline=registry,  # type: ignore[arg-type]  # the part it uses
             trivy=registry,  # type: ignore[arg-type]  # nobody asks it

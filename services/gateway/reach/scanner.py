@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 from services.gateway.reach.limits import Part, Reach, namespace_of, out_of_reach
 from services.kernel.errors import Kind, ServiceError, not_found
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.rules.api import RulesApi
@@ -44,10 +45,13 @@ class ScannerInReach:
         engine: Engine | None = None,
         target_ids: tuple[str, ...] = (),
         request_id: str = "",
+        access: RegistryAccess | None = None,
     ) -> Task:
         """Saves a task; see ScannerApi."""
         await self.check(image)
-        task = await self._scanner.create_task(image, engine=engine, target_ids=target_ids, request_id=request_id)
+        task = await self._scanner.create_task(
+            image, engine=engine, target_ids=target_ids, request_id=request_id, access=access
+        )
         return self._shown(task)  # a request id may be that of another one's task
 
     async def get_task(self, task_id: str) -> Task | Run:

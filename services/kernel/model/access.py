@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # who scans a folder has no password, and no use for what it 
     from pydantic import SecretStr
 
 
-def _no_password() -> SecretStr:
+def _nothing() -> SecretStr:
     from pydantic import SecretStr  # noqa: PLC0415
 
     return SecretStr("")
@@ -21,11 +21,14 @@ USER_AGENT = "drydock"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAccess:
-    """Address and credentials of one registry; neither `repr` nor `str` shows the password."""
+    """Address and credentials of one registry; neither `repr` nor `str` shows the password or the token."""
 
     address: str
     """`HOST` or `HOST:PORT`, checked by `parse_host`."""
     plain_http: bool = False
     username: str = ""
     """Empty for anonymous access; then the password is not looked at."""
-    password: SecretStr = dataclasses.field(default_factory=_no_password)
+    password: SecretStr = dataclasses.field(default_factory=_nothing)
+    token: SecretStr = dataclasses.field(default_factory=_nothing)
+    """Bearer token that is shown to the registry as it stands, and to nobody else; where it is set, user name and
+    password are not looked at."""

@@ -63,6 +63,9 @@ class EngineStatus:
     authorized_by: str = ""
     """The name of a key; empty where nobody has authorized it."""
     authorized_at: datetime | None = None
+    database_at: datetime | None = None
+    """Moment of the youngest fact of the advisories that it judges by; of several scanners' the oldest. None where
+    no scanner says."""
 
     @property
     def active(self) -> bool:

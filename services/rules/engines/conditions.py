@@ -36,6 +36,9 @@ PARTS: Final[Mapping[Part, ConditionType]] = MappingProxyType(
         Part.TRIVY: ConditionType.TRIVY_READY,
     }
 )
+_JUDGES: Final[Mapping[Engine, Part]] = MappingProxyType(
+    {Engine.SECURITY_CENTER: Part.ADVISORIES, Engine.TRIVY: Part.TRIVY}
+)
 PULLED: Final = "PULLED"
 _UNTOLD: Final[Mapping[Part, str]] = MappingProxyType(
     {
@@ -120,8 +123,18 @@ def settled(before: Condition | None, verdict: Verdict | None, type_: ConditionT
     return Condition(type=type_, status=status, reason=reason, message=message, changed_at=since)
 
 
+def facts_of(engine: Engine, said: Iterable[tuple[str, PartHealth]]) -> datetime | None:
+    """Returns of when the advisories are that scanners have for an engine: the oldest ones'."""
+    part = _JUDGES[engine]
+    return min((each.database_at for _, each in said if each.part is part and each.database_at), default=None)
+
+
 def status_of(
-    instance: Instance, engine: Engine, found: Mapping[ConditionType, Condition], given: Authorization | None
+    instance: Instance,
+    engine: Engine,
+    found: Mapping[ConditionType, Condition],
+    given: Authorization | None,
+    database_at: datetime | None,
 ) -> EngineStatus:
     """Puts an engine's conditions together."""
     return EngineStatus(
@@ -131,6 +144,7 @@ def status_of(
         conditions=tuple(found[type_] for type_ in NEEDS[engine]),
         authorized_by=given.actor if given else "",
         authorized_at=given.at if given else None,
+        database_at=database_at,
     )
 
 

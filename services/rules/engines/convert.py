@@ -40,6 +40,7 @@ def to_engine(status: EngineStatus) -> engine_pb2.ScanEngine:
         conditions=[_to_condition(condition) for condition in status.conditions],
         authorized_by=status.authorized_by,
         authorize_time=_timestamp(status.authorized_at),
+        database_time=_timestamp(status.database_at),
     )
 
 
@@ -57,6 +58,7 @@ def from_engine(said: engine_pb2.ScanEngine) -> EngineStatus:
         conditions=tuple(_from_condition(condition) for condition in said.conditions),
         authorized_by=said.authorized_by,
         authorized_at=_moment(said.authorize_time) if said.HasField("authorize_time") else None,
+        database_at=_moment(said.database_time) if said.HasField("database_time") else None,
     )
 
 

@@ -24,6 +24,7 @@ from services.rules.engines.api import (
     ConditionType,
     EngineStatus,
     Part,
+    PartHealth,
     Region,
     ScannerReport,
     Status,
@@ -33,6 +34,7 @@ from services.rules.engines.conditions import (
     PARTS,
     PULLED,
     Verdict,
+    facts_of,
     of_authorization,
     of_part,
     of_trial,
@@ -239,7 +241,8 @@ class Engines:
         now = self._clock.now()
         before = await self._store.conditions(conn, instance.instance_id)
         given = await self._store.authorizations(conn, instance.instance_id)
-        verdicts = await self._verdicts(conn, instance, given) | dict(seen)
+        said = await self._store.live_parts(conn, now)
+        verdicts = await self._verdicts(conn, instance, given, said) | dict(seen)
         found = {type_: settled(before.get(type_), verdicts.get(type_), type_, now) for type_ in ConditionType}
         changed = [condition for condition in found.values() if condition != before.get(condition.type)]
         if changed:
@@ -257,13 +260,19 @@ class Engines:
                     status=condition.status.value,
                     reason=condition.reason,
                 )
-        return {engine: status_of(instance, engine, found, given.get(engine)) for engine in NEEDS}
+        return {
+            engine: status_of(instance, engine, found, given.get(engine), facts_of(engine, said))
+            for engine in NEEDS
+        }
 
     async def _verdicts(
-        self, conn: Connection, instance: Instance, given: Mapping[Engine, Authorization]
+        self,
+        conn: Connection,
+        instance: Instance,
+        given: Mapping[Engine, Authorization],
+        said: Sequence[tuple[str, PartHealth]],
     ) -> dict[ConditionType, Verdict]:
         """Judges all but the registry."""
-        said = await self._store.live_parts(conn, self._clock.now())
         ours = given.get(Engine.SECURITY_CENTER)
         earlier = ours.earlier if ours else await self._store.count_authorized(conn, Engine.SECURITY_CENTER)
         return {

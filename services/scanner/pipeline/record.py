@@ -6,6 +6,7 @@ Nothing is written without the lease: a worker that lost it finds that its fence
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -45,12 +46,14 @@ class Recorder:
         async with self._pool.acquire() as db, db.transaction():
             ids = sorted(lease.scan_id for lease in leases)
             scans = {scan_id: await self._store.lock_scan(db, scan_id) for scan_id in ids}
-            indexes = {index for scan_id in ids for index in await self._store.indexes_of(db, scan_id)}
+            indexes = {scan_id: await self._store.indexes_of(db, scan_id) for scan_id in ids}
             for scan_id in ids:
-                await self._store.begin_scan(db, scan_id)
-            for scan_id in sorted(indexes):
+                lender, loan = await self._store.begin_scan(db, scan_id, indexes[scan_id])
+                scans[scan_id] = dataclasses.replace(scans[scan_id], lender=lender, loan=loan)
+            whole = sorted({index for found in indexes.values() for index in found})
+            for scan_id in whole:
                 await self._store.change_scan(db, scan_id, running)
-            await self._store.change_tasks(db, [*ids, *sorted(indexes)], running)
+            await self._store.change_tasks(db, [*ids, *whole], running)
         return scans
 
     async def complete(self, lease: Lease, platform: str, report: bytes, outcome: Outcome) -> None:
@@ -74,7 +77,7 @@ class Recorder:
             await self._end(db, lease.scan_id, _failed(failure))
 
     async def fail_in_repository(self, lease: Lease, failure: ScanFailure) -> None:
-        """Ends the tasks of the repository that was asked; where others wait, the scan goes on in theirs.
+        """Ends the tasks that the repository was asked for; where others wait, the scan goes on for them.
 
         Decided under the scan's lock: whoever joins before is seen, whoever joins after finds the scan put to work
         or ended. An index whose platform nobody waits for any more ends with it.

@@ -104,7 +104,7 @@ SELECT scan_id FROM scanner.scan WHERE scan_id = ANY($1::uuid[]) ORDER BY scan_i
 -- name: cancel_tasks
 -- Ends open tasks that were called off.
 UPDATE scanner.task
-SET state = 'FAILED', reason = $2, message = $3, ended_at = $4
+SET state = 'FAILED', reason = $2, message = $3, ended_at = $4, loan = NULL
 WHERE task_id = ANY($1::uuid[]) AND ended_at IS NULL
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at

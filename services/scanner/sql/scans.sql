@@ -8,14 +8,14 @@ ON CONFLICT (scan_id) DO UPDATE SET state = s.state WHERE false
 -- name: scans
 -- Scans, which the caller holds.
 SELECT scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, begun, state, reason,
-    message, coverage, findings, advisories_version
+    message, coverage, findings, advisories_version, lender
 FROM scanner.scan
 WHERE scan_id = ANY($1::uuid[])
 
 -- name: lock_scan
 -- One scan, locked against everyone who would change its state.
 SELECT scan_id, instance_id, namespace, repository, digest, platform, engine, engine_version, begun, state, reason,
-    message, coverage, findings, advisories_version
+    message, coverage, findings, advisories_version, lender
 FROM scanner.scan
 WHERE scan_id = $1
 FOR UPDATE
@@ -28,8 +28,20 @@ SET state = 'PENDING', reason = '', message = '', ended_at = NULL, namespace = $
 WHERE scan_id = $1
 
 -- name: begin_scan
--- An attempt begins. The caller holds the locks of the scan and of its indexes, so that no task joins meanwhile.
-UPDATE scanner.scan SET state = 'RUNNING', reason = '', message = '', begun = nextval('scanner.turn') WHERE scan_id = $1
+-- An attempt begins, with the access of the instance where anybody who waits for it in its repository has no other, else
+-- with the loan that came last. Returns that loan. The caller holds the locks of the scan and of its indexes ($2, itself
+-- among them), so that no task joins meanwhile.
+UPDATE scanner.scan AS s
+SET state = 'RUNNING', reason = '', message = '', begun = nextval('scanner.turn'), lender = (
+    SELECT CASE WHEN t.loan IS NOT NULL THEN t.task_id END
+    FROM scanner.task AS t
+    WHERE t.scan_id = ANY($2::uuid[]) AND t.ended_at IS NULL
+        AND (t.namespace, t.repository) = (s.namespace, s.repository)
+    ORDER BY t.loan IS NOT NULL, t.joined DESC
+    LIMIT 1
+)
+WHERE s.scan_id = $1
+RETURNING s.lender, (SELECT loan FROM scanner.task WHERE task_id = s.lender) AS loan
 
 -- name: change_scan
 -- Moves a scan to a state that is not an end.

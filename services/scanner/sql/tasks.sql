@@ -2,8 +2,8 @@
 -- Saves a task once: the same id again changes nothing. The caller holds the lock of its scan.
 INSERT INTO scanner.task
     (task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, rule_ids,
-     target_ids, traceparent, created_at, run_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+     target_ids, traceparent, created_at, run_id, loan)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 ON CONFLICT (task_id) DO NOTHING
 
 -- name: tasks_by_id
@@ -116,16 +116,20 @@ RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, eng
 -- name: end_tasks
 -- Ends the open tasks of a scan with what became of it.
 UPDATE scanner.task
-SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
+SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8,
+    loan = NULL
 WHERE scan_id = $1 AND ended_at IS NULL
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 
 -- name: end_asked_tasks
--- Ends the open tasks of a scan that one repository was asked for: its own, and no later than the question.
+-- Ends the open tasks of a scan that one repository was asked for: its own, and no later than the question; and of these
+-- the lender's, where it was asked with a loan, else those without one.
 UPDATE scanner.task
-SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8
+SET state = $2, reason = $3, message = $4, coverage = $5, findings = $6, advisories_version = $7, ended_at = $8,
+    loan = NULL
 WHERE scan_id = $1 AND ended_at IS NULL AND (namespace, repository) = ($9, $10) AND joined < $11
+    AND CASE WHEN $12::uuid IS NULL THEN loan IS NULL ELSE task_id = $12 END
 RETURNING task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 

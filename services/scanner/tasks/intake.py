@@ -179,4 +179,5 @@ def _task(request: ScanRequested, scan_id: str, state: State) -> TaskRecord:
         ended_at=None,
         traceparent=request.traceparent,
         run_id=request.run_id,
+        loan=request.loan,
     )

@@ -16,6 +16,7 @@ from services.kernel.ground import Ground
 from services.kernel.model.finding import FindingKind
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.retention import Retention, every
+from services.kernel.secrets import SecretBox
 from services.registry.open import open_repository
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
@@ -45,6 +46,7 @@ from services.scanner.tags.store import SyncStore
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.intake import Intake
 from services.scanner.tasks.keeper import RunKeeper
+from services.scanner.tasks.loans import Loans
 from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
@@ -61,7 +63,7 @@ from services.scanner.work.worker import Worker
 
 @asynccontextmanager
 async def server(
-    ground: Ground, *, rules: RulesApi, data: Path, settings: ScannerSettings
+    ground: Ground, *, rules: RulesApi, box: SecretBox, data: Path, settings: ScannerSettings
 ) -> AsyncIterator[ScannerApi]:
     """Starts consumers, relay and workers on the process, and yields the scanner's interface.
 
@@ -86,7 +88,7 @@ async def server(
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     run_store = RunStore()
     intake = Intake(pool=pool, store=store, runs=run_store, scheduler=scheduler, teller=teller, clock=clock)
-    sync = SyncStore()
+    sync, loans = SyncStore(), Loans(box)
     hearsay = Hearsay(pool=pool, store=sync, clock=clock, settings=settings)
     runs = Runs(pool, run_store, rules)
     control = Control(
@@ -127,6 +129,7 @@ async def server(
         )
         puller = Puller(
             rules=rules,
+            loans=loans,
             open_source=opener,
             pipeline=pipeline,
             trivy=trivy_scan(
@@ -208,4 +211,5 @@ async def server(
             clock=clock,
             ids=ground.ids,
             account=Account(pool, sync),
+            loans=loans,
         )

@@ -12,6 +12,7 @@ from services.rules.api import RulesApi
 from services.scanner.pipeline.resolve import resolve
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage, ScanRecord
+from services.scanner.tasks.loans import Loans
 from services.scanner.trivy.scan import TrivyScan
 
 
@@ -22,12 +23,14 @@ class Puller:
         self,
         *,
         rules: RulesApi,
+        loans: Loans,
         open_source: OpenSource,
         pipeline: ScanPipeline,
         trivy: TrivyScan,
         limits: ImageLimits,
     ) -> None:
         self._rules = rules
+        self._loans = loans
         self._open_source = open_source
         self._pipeline = pipeline
         self._trivy = trivy
@@ -36,13 +39,16 @@ class Puller:
     async def scan(self, lease: Lease, scan: ScanRecord) -> ScannedImage | ImageIndex:
         """Scans under a lease. Whether another repository is asked after a failure is decided where it is noted.
 
-        Credentials are asked for now, not when the scan was queued: they may have changed since.
+        Credentials are asked for now, not when the scan was queued: they may have changed since. Where a loan is
+        used in their place, rules still says whether the instance may be scanned at all.
 
         Raises:
             ScanFailure: the scan cannot be done.
             ServiceError: the instance cannot be asked for, or may not be scanned.
         """
         access = await self._rules.registry_access(scan.key.instance_id)
+        if scan.lender:
+            access = self._loans.open(scan.lender, scan.loan)
         digest, name = scan.key.digest, RepositoryName(namespace=scan.namespace, name=scan.repository)
         async with self._open_source(access, name) as source:
             match scan.key.engine:

@@ -7,10 +7,10 @@ import json
 import msgspec
 import pytest
 
-from services.cli.formats.cyclonedx import to_cyclonedx
-from services.cli.formats.sarif import to_sarif
-from services.cli.formats.spdx import to_spdx
 from services.cli.report_table import print_report
+from services.formats.cyclonedx import to_cyclonedx
+from services.formats.sarif import to_sarif
+from services.formats.spdx import to_spdx
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo, Report
 from services.kernel.model.severity import Severity

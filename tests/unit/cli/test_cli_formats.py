@@ -20,10 +20,10 @@ from spdx_tools.spdx.model.document import Document
 from spdx_tools.spdx.parser.jsonlikedict.json_like_dict_parser import JsonLikeDictParser
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-from services.cli.formats.cyclonedx import to_cyclonedx
-from services.cli.formats.sarif import to_sarif
-from services.cli.formats.show import Format, show
-from services.cli.formats.spdx import to_spdx
+from services.cli.show import Format, show
+from services.formats.cyclonedx import to_cyclonedx
+from services.formats.sarif import to_sarif
+from services.formats.spdx import to_spdx
 from services.kernel.model.finding import Finding, Package
 from services.kernel.model.report import Coverage, Report, ReportWarning
 from services.kernel.model.severity import Severity

@@ -90,6 +90,6 @@ async def test_no_default_of_a_namespace_breaks_it(edge: Edge, text: str) -> Non
         default_repo_configuration=pb.RepoConfiguration(repo_type=text),
     )
     with pytest.raises(ServiceError) as caught, translated_errors():
-        await edge.acr.CreateNamespace(request)  # type: ignore[arg-type] # of the class that the descriptor makes
+        await edge.acr.CreateNamespace(request)
 
     assert caught.value.reason == "INVALID_REPO_TYPE"

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from drydock.scanner.v1 import gate_pb2, scan_pb2
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
 from services.kernel.model.finding import Finding, Package, SourcePackage
 from services.kernel.model.severity import Severity
@@ -36,6 +38,7 @@ from services.scanner.gate.api import (
     GateReason,
     GateVerdict,
 )
+from tests.builders.scanner import LOANS
 from tests.builders.whole import whole
 
 DIGESTS = st.binary().map(digest_of)
@@ -57,6 +60,19 @@ TASKS = whole(
 @given(TASKS)
 def test_tasks(task: Task) -> None:
     assert convert.from_task(convert.to_task(task)) == task
+
+
+@given(
+    whole(
+        RegistryAccess,
+        address=st.sampled_from(["core:8080", "harbor.example.com", "[::1]:5000"]),
+        password=st.text().map(SecretStr),
+        token=st.text().map(SecretStr),
+    )
+)
+def test_accesses_that_are_lent(access: RegistryAccess) -> None:
+    assert convert.from_lent(convert.to_lent(access)) == access
+    assert LOANS.open("a task", LOANS.seal("a task", access)) == access
 
 
 @given(whole(Removal, tasks=st.integers(0, 2**31 - 1), reports=st.integers(0, 2**31 - 1)))

@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64rydock/rules/v1/engine.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x01\n\tCondition\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32!.drydock.rules.v1.ConditionStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x38\n\x14last_transition_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xeb\x01\n\nScanEngine\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0e\n\x06in_use\x18\x03 \x01(\x08\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.drydock.rules.v1.EngineState\x12/\n\nconditions\x18\x05 \x03(\x0b\x32\x1b.drydock.rules.v1.Condition\x12\x15\n\rauthorized_by\x18\x06 \x01(\t\x12\x32\n\x0e\x61uthorize_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x06Region\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tinstances\x18\x02 \x01(\x05\"\xa9\x01\n\x0bScannerPart\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x18\n\x10\x64\x61tabase_version\x18\x04 \x01(\t\x12\x31\n\rdatabase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"e\n\rScannerReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\rvalid_seconds\x18\x02 \x01(\x01\x12,\n\x05parts\x18\x03 \x03(\x0b\x32\x1d.drydock.rules.v1.ScannerPart*\x88\x01\n\x0f\x43onditionStatus\x12 \n\x1c\x43ONDITION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONDITION_STATUS_TRUE\x10\x01\x12\x1a\n\x16\x43ONDITION_STATUS_FALSE\x10\x02\x12\x1c\n\x18\x43ONDITION_STATUS_UNKNOWN\x10\x03*_\n\x0b\x45ngineState\x12\x1c\n\x18\x45NGINE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NGINE_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x45NGINE_STATE_INACTIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x64rydock/rules/v1/engine.proto\x12\x10\x64rydock.rules.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x01\n\tCondition\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32!.drydock.rules.v1.ConditionStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x38\n\x14last_transition_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9e\x02\n\nScanEngine\x12\x13\n\x0binstance_id\x18\x01 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x0e\n\x06in_use\x18\x03 \x01(\x08\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.drydock.rules.v1.EngineState\x12/\n\nconditions\x18\x05 \x03(\x0b\x32\x1b.drydock.rules.v1.Condition\x12\x15\n\rauthorized_by\x18\x06 \x01(\t\x12\x32\n\x0e\x61uthorize_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rdatabase_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"+\n\x06Region\x12\x0e\n\x06region\x18\x01 \x01(\t\x12\x11\n\tinstances\x18\x02 \x01(\x05\"\xa9\x01\n\x0bScannerPart\x12\x0c\n\x04part\x18\x01 \x01(\t\x12\r\n\x05ready\x18\x02 \x01(\x08\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x18\n\x10\x64\x61tabase_version\x18\x04 \x01(\t\x12\x31\n\rdatabase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\"e\n\rScannerReport\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\rvalid_seconds\x18\x02 \x01(\x01\x12,\n\x05parts\x18\x03 \x03(\x0b\x32\x1d.drydock.rules.v1.ScannerPart*\x88\x01\n\x0f\x43onditionStatus\x12 \n\x1c\x43ONDITION_STATUS_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONDITION_STATUS_TRUE\x10\x01\x12\x1a\n\x16\x43ONDITION_STATUS_FALSE\x10\x02\x12\x1c\n\x18\x43ONDITION_STATUS_UNKNOWN\x10\x03*_\n\x0b\x45ngineState\x12\x1c\n\x18\x45NGINE_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45NGINE_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x45NGINE_STATE_INACTIVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.rules.v1.engine_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONDITIONSTATUS']._serialized_start=813
-  _globals['_CONDITIONSTATUS']._serialized_end=949
-  _globals['_ENGINESTATE']._serialized_start=951
-  _globals['_ENGINESTATE']._serialized_end=1046
+  _globals['_CONDITIONSTATUS']._serialized_start=864
+  _globals['_CONDITIONSTATUS']._serialized_end=1000
+  _globals['_ENGINESTATE']._serialized_start=1002
+  _globals['_ENGINESTATE']._serialized_end=1097
   _globals['_CONDITION']._serialized_start=85
   _globals['_CONDITION']._serialized_end=252
   _globals['_SCANENGINE']._serialized_start=255
-  _globals['_SCANENGINE']._serialized_end=490
-  _globals['_REGION']._serialized_start=492
-  _globals['_REGION']._serialized_end=535
-  _globals['_SCANNERPART']._serialized_start=538
-  _globals['_SCANNERPART']._serialized_end=707
-  _globals['_SCANNERREPORT']._serialized_start=709
-  _globals['_SCANNERREPORT']._serialized_end=810
+  _globals['_SCANENGINE']._serialized_end=541
+  _globals['_REGION']._serialized_start=543
+  _globals['_REGION']._serialized_end=586
+  _globals['_SCANNERPART']._serialized_start=589
+  _globals['_SCANNERPART']._serialized_end=758
+  _globals['_SCANNERREPORT']._serialized_start=760
+  _globals['_SCANNERREPORT']._serialized_end=861
 # @@protoc_insertion_point(module_scope)

@@ -127,6 +127,7 @@ class ScanEngine(_message.Message):
     CONDITIONS_FIELD_NUMBER: _builtins.int
     AUTHORIZED_BY_FIELD_NUMBER: _builtins.int
     AUTHORIZE_TIME_FIELD_NUMBER: _builtins.int
+    DATABASE_TIME_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Instance."""
     engine: _builtins.str
@@ -145,6 +146,12 @@ class ScanEngine(_message.Message):
     def authorize_time(self) -> _timestamp_pb2.Timestamp:
         """When that was."""
 
+    @_builtins.property
+    def database_time(self) -> _timestamp_pb2.Timestamp:
+        """Moment of the youngest fact of the advisories that it judges by; of several scanners' the oldest. Not set where no
+        scanner says.
+        """
+
     def __init__(
         self,
         *,
@@ -155,10 +162,11 @@ class ScanEngine(_message.Message):
         conditions: _abc.Iterable[Global___Condition] | None = ...,
         authorized_by: _builtins.str = ...,
         authorize_time: _timestamp_pb2.Timestamp | None = ...,
+        database_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize_time", b"authorize_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize_time", b"authorize_time", "database_time", b"database_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize_time", b"authorize_time", "authorized_by", b"authorized_by", "conditions", b"conditions", "engine", b"engine", "in_use", b"in_use", "instance_id", b"instance_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize_time", b"authorize_time", "authorized_by", b"authorized_by", "conditions", b"conditions", "database_time", b"database_time", "engine", b"engine", "in_use", b"in_use", "instance_id", b"instance_id", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,31 +25,37 @@ _sym_db = _symbol_database.Default()
 from drydock.scanner.v1 import scan_pb2 as drydock_dot_scanner_dot_v1_dot_scan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.drydock/scanner/v1/scanner_inner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/scan.proto\"J\n\nImageQuery\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"z\n\x11\x43reateTaskRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"<\n\x12\x43reateTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"A\n\x10GetStatusRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\";\n\x11GetStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xa2\x01\n\x13ReadFindingsRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\r\n\x05kinds\x18\x02 \x03(\t\x12\x12\n\nseverities\x18\x03 \x03(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\"m\n\x14ReadFindingsResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\"T\n\x11ReadReportRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\x10\n\x08platform\x18\x02 \x01(\t\"$\n\x12ReadReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\x32\x8e\x03\n\x13ScannerInnerService\x12[\n\nCreateTask\x12%.drydock.scanner.v1.CreateTaskRequest\x1a&.drydock.scanner.v1.CreateTaskResponse\x12X\n\tGetStatus\x12$.drydock.scanner.v1.GetStatusRequest\x1a%.drydock.scanner.v1.GetStatusResponse\x12\x63\n\x0cReadFindings\x12\'.drydock.scanner.v1.ReadFindingsRequest\x1a(.drydock.scanner.v1.ReadFindingsResponse0\x01\x12[\n\nReadReport\x12%.drydock.scanner.v1.ReadReportRequest\x1a&.drydock.scanner.v1.ReadReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.drydock/scanner/v1/scanner_inner_service.proto\x12\x12\x64rydock.scanner.v1\x1a\x1d\x64rydock/scanner/v1/scan.proto\"J\n\nImageQuery\x12+\n\x05image\x18\x01 \x01(\x0b\x32\x1c.drydock.scanner.v1.ImageRef\x12\x0f\n\x07task_id\x18\x02 \x01(\t\"\xaa\x01\n\x11\x43reateTaskRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\x0e\n\x06\x65ngine\x18\x02 \x01(\t\x12\x12\n\ntarget_ids\x18\x03 \x03(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12.\n\x06\x61\x63\x63\x65ss\x18\x05 \x01(\x0b\x32\x1e.drydock.scanner.v1.LentAccess\"<\n\x12\x43reateTaskResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"A\n\x10GetStatusRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\";\n\x11GetStatusResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\"\xa2\x01\n\x13ReadFindingsRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\r\n\x05kinds\x18\x02 \x03(\t\x12\x12\n\nseverities\x18\x03 \x03(\t\x12\x13\n\x0bid_contains\x18\x04 \x01(\t\x12\x10\n\x08platform\x18\x05 \x01(\t\x12\x12\n\ndescending\x18\x06 \x01(\x08\"m\n\x14ReadFindingsResponse\x12&\n\x04task\x18\x01 \x01(\x0b\x32\x18.drydock.scanner.v1.Task\x12-\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x1b.drydock.scanner.v1.Finding\"T\n\x11ReadReportRequest\x12-\n\x05image\x18\x01 \x01(\x0b\x32\x1e.drydock.scanner.v1.ImageQuery\x12\x10\n\x08platform\x18\x02 \x01(\t\"$\n\x12ReadReportResponse\x12\x0e\n\x06report\x18\x01 \x01(\x0c\"n\n\nLentAccess\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x12\n\nplain_http\x18\x02 \x01(\x08\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x15\n\x08password\x18\x04 \x01(\tB\x03\x80\x01\x01\x12\x12\n\x05token\x18\x05 \x01(\tB\x03\x80\x01\x01\x32\x8e\x03\n\x13ScannerInnerService\x12[\n\nCreateTask\x12%.drydock.scanner.v1.CreateTaskRequest\x1a&.drydock.scanner.v1.CreateTaskResponse\x12X\n\tGetStatus\x12$.drydock.scanner.v1.GetStatusRequest\x1a%.drydock.scanner.v1.GetStatusResponse\x12\x63\n\x0cReadFindings\x12\'.drydock.scanner.v1.ReadFindingsRequest\x1a(.drydock.scanner.v1.ReadFindingsResponse0\x01\x12[\n\nReadReport\x12%.drydock.scanner.v1.ReadReportRequest\x1a&.drydock.scanner.v1.ReadReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drydock.scanner.v1.scanner_inner_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LENTACCESS'].fields_by_name['password']._loaded_options = None
+  _globals['_LENTACCESS'].fields_by_name['password']._serialized_options = b'\200\001\001'
+  _globals['_LENTACCESS'].fields_by_name['token']._loaded_options = None
+  _globals['_LENTACCESS'].fields_by_name['token']._serialized_options = b'\200\001\001'
   _globals['_IMAGEQUERY']._serialized_start=101
   _globals['_IMAGEQUERY']._serialized_end=175
-  _globals['_CREATETASKREQUEST']._serialized_start=177
-  _globals['_CREATETASKREQUEST']._serialized_end=299
-  _globals['_CREATETASKRESPONSE']._serialized_start=301
-  _globals['_CREATETASKRESPONSE']._serialized_end=361
-  _globals['_GETSTATUSREQUEST']._serialized_start=363
-  _globals['_GETSTATUSREQUEST']._serialized_end=428
-  _globals['_GETSTATUSRESPONSE']._serialized_start=430
-  _globals['_GETSTATUSRESPONSE']._serialized_end=489
-  _globals['_READFINDINGSREQUEST']._serialized_start=492
-  _globals['_READFINDINGSREQUEST']._serialized_end=654
-  _globals['_READFINDINGSRESPONSE']._serialized_start=656
-  _globals['_READFINDINGSRESPONSE']._serialized_end=765
-  _globals['_READREPORTREQUEST']._serialized_start=767
-  _globals['_READREPORTREQUEST']._serialized_end=851
-  _globals['_READREPORTRESPONSE']._serialized_start=853
-  _globals['_READREPORTRESPONSE']._serialized_end=889
-  _globals['_SCANNERINNERSERVICE']._serialized_start=892
-  _globals['_SCANNERINNERSERVICE']._serialized_end=1290
+  _globals['_CREATETASKREQUEST']._serialized_start=178
+  _globals['_CREATETASKREQUEST']._serialized_end=348
+  _globals['_CREATETASKRESPONSE']._serialized_start=350
+  _globals['_CREATETASKRESPONSE']._serialized_end=410
+  _globals['_GETSTATUSREQUEST']._serialized_start=412
+  _globals['_GETSTATUSREQUEST']._serialized_end=477
+  _globals['_GETSTATUSRESPONSE']._serialized_start=479
+  _globals['_GETSTATUSRESPONSE']._serialized_end=538
+  _globals['_READFINDINGSREQUEST']._serialized_start=541
+  _globals['_READFINDINGSREQUEST']._serialized_end=703
+  _globals['_READFINDINGSRESPONSE']._serialized_start=705
+  _globals['_READFINDINGSRESPONSE']._serialized_end=814
+  _globals['_READREPORTREQUEST']._serialized_start=816
+  _globals['_READREPORTREQUEST']._serialized_end=900
+  _globals['_READREPORTRESPONSE']._serialized_start=902
+  _globals['_READREPORTRESPONSE']._serialized_end=938
+  _globals['_LENTACCESS']._serialized_start=940
+  _globals['_LENTACCESS']._serialized_end=1050
+  _globals['_SCANNERINNERSERVICE']._serialized_start=1053
+  _globals['_SCANNERINNERSERVICE']._serialized_end=1451
 # @@protoc_insertion_point(module_scope)

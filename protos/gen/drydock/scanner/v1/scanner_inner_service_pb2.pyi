@@ -57,6 +57,7 @@ class CreateTaskRequest(_message.Message):
     ENGINE_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCESS_FIELD_NUMBER: _builtins.int
     engine: _builtins.str
     """Engine; the instance's own when empty."""
     request_id: _builtins.str
@@ -69,6 +70,10 @@ class CreateTaskRequest(_message.Message):
     def target_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Targets that are told about the end."""
 
+    @_builtins.property
+    def access(self) -> Global___LentAccess:
+        """How to pull the image, for this task alone; as the instance says when not set."""
+
     def __init__(
         self,
         *,
@@ -76,10 +81,11 @@ class CreateTaskRequest(_message.Message):
         engine: _builtins.str = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        access: Global___LentAccess | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "image", b"image"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "image", b"image", "request_id", b"request_id", "target_ids", b"target_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "engine", b"engine", "image", b"image", "request_id", b"request_id", "target_ids", b"target_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,3 +290,41 @@ class ReadReportResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadReportResponse: _TypeAlias = ReadReportResponse  # noqa: Y015
+
+@_typing.final
+class LentAccess(_message.Message):
+    """LentAccess is how a caller reaches a registry, in clear: to be kept nowhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    PLAIN_HTTP_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """`HOST[:PORT]`."""
+    plain_http: _builtins.bool
+    """Whether it is spoken to over plain HTTP."""
+    username: _builtins.str
+    """Empty for anonymous access, and with a token."""
+    password: _builtins.str
+    """The user's."""
+    token: _builtins.str
+    """Bearer token that is shown to the registry as it stands."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        plain_http: _builtins.bool = ...,
+        username: _builtins.str = ...,
+        password: _builtins.str = ...,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "password", b"password", "plain_http", b"plain_http", "token", b"token", "username", b"username"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LentAccess: _TypeAlias = LentAccess  # noqa: Y015

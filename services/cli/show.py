@@ -38,15 +38,15 @@ def show(form: Format, report: Report) -> None:
 
 def _document(form: Format, report: Report) -> object:
     if form is Format.SARIF:
-        from services.cli.formats.sarif import to_sarif
+        from services.formats.sarif import to_sarif
 
         return to_sarif(report)
     if form is Format.CYCLONEDX:
-        from services.cli.formats.cyclonedx import to_cyclonedx
+        from services.formats.cyclonedx import to_cyclonedx
 
         return to_cyclonedx(report)
     if form is Format.SPDX:
-        from services.cli.formats.spdx import to_spdx
+        from services.formats.spdx import to_spdx
 
         return to_spdx(report)
     return report

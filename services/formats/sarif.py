@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-from services.cli.formats.identity import Json, moment_of, repository_of, shortfall, tool_of
+from services.formats.identity import Json, moment_of, repository_of, shortfall, tool_of
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage, Report, ReportWarning
 from services.kernel.model.severity import Severity

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from services.cli.formats.identity import (
+from services.formats.identity import (
     Json,
     distribution_of,
     document_id,

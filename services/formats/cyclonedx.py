@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from services.cli.formats.identity import (
+from services.formats.identity import (
     TOOL,
     Json,
     distribution_of,

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
 import msgspec
+from packageurl import PackageURL
 
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, Package
@@ -64,8 +65,6 @@ def purl_of_image(report: Report) -> str:
     reference = report.image.reference
     if reference.startswith(_FILES):
         return ""
-    from packageurl import PackageURL
-
     repository = repository_of(reference)
     host, _, rest = repository.partition("/")
     tag = reference.partition("@")[0].removeprefix(repository).removeprefix(":")
