@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import structlog
 from starlette.applications import Starlette
@@ -11,8 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.gateway.problem import to_response
-from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
+from services.gateway.problem import Refusal, to_response
+from services.gateway.webhooks.cloudevents import CloudEvents
+from services.gateway.webhooks.door import WebhookDoor
+from services.gateway.webhooks.envelope import Distribution
+from services.gateway.webhooks.harbor import Harbor
+from services.gateway.webhooks.language import Language
 from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
@@ -25,15 +31,29 @@ log = structlog.get_logger()
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def http_app(*, distribution: DistributionWebhook, ids: Ids) -> Starlette:
+WEBHOOKS: Mapping[str, Language] = MappingProxyType(
+    {"distribution": Distribution(), "harbor": Harbor(), "cloudevents": CloudEvents()}
+)
+"""The languages of senders, each by its part of the path."""
+
+
+def http_app(*, webhooks: WebhookDoor, ids: Ids) -> Starlette:
     """Builds the application."""
     door = _Door(ids)
     return Starlette(
         routes=[
-            Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
+            *(
+                Route(f"/webhooks/{name}/{{instance_id}}", door.guarded(endpoint), methods=["POST"])
+                for name, endpoint in _webhooks(webhooks)
+            ),
         ],
         exception_handlers={HTTPException: door.refuse},
     )
+
+
+def _webhooks(door: WebhookDoor) -> Iterator[tuple[str, Endpoint]]:
+    for name, language in WEBHOOKS.items():
+        yield name, functools.partial(door.receive, language)
 
 
 class _Door:

@@ -21,8 +21,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.address import WebhookAddress
-from services.gateway.webhooks.distribution import DistributionWebhook
-from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
+from services.gateway.webhooks.open import open_webhooks
 from services.kernel.addresses import is_loopback
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
@@ -63,14 +62,6 @@ async def server(
     store = GatewayStore()
     checker = TokenChecker(pool, store, clock)
     keys = Keys(pool=pool, store=store, checker=checker, find_instance=find_instance, clock=clock, ids=ids)
-    publisher = EventPublisher(
-        pool=pool,
-        store=store,
-        bus=ground.bus,
-        clock=clock,
-        metrics=WebhookMetrics(ground.registry),
-        pull_seconds=settings.pull_seconds,
-    )
     editions = Editions(rules, clock)
     webhooks = WebhookAddress(settings.public_url)
     audit = AuditLog(pool, store, rules, clock)
@@ -90,22 +81,21 @@ async def server(
         metrics=RpcMetrics(ground.registry),
         default_deadline_seconds=settings.call_deadline_seconds,
     )
-    webhook = DistributionWebhook(
-        checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
-    )
-    app = http_app(distribution=webhook, ids=ids)
-    plan = _Plan(
-        settings=settings,
-        services=services,
-        interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
-        app=app,
-        webhooks=webhooks,
-    )
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
-    part = process.readiness.add("gateway")
-    grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
-    part.set(True)
-    yield Doors(grpc=grpc_address, http=http_address, keys=keys)
+    async with open_webhooks(
+        ground, store=store, checker=checker, editions=editions, settings=settings
+    ) as webhook_door:
+        plan = _Plan(
+            settings=settings,
+            services=services,
+            interceptors=(interceptor, EditionInterceptor(editions, clock), AuditInterceptor(audit)),
+            app=http_app(webhooks=webhook_door, ids=ids),
+            webhooks=webhooks,
+        )
+        part = process.readiness.add("gateway")
+        grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
+        part.set(True)
+        yield Doors(grpc=grpc_address, http=http_address, keys=keys)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
