@@ -7,6 +7,7 @@ come while one convoy is under way share the next. Nobody is told that an event 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -35,12 +36,10 @@ class _Brought:
 class Convoys:
     """Publishes; see `open_convoys`. For use on one event loop."""
 
-    def __init__(self, *, pool: Pool, store: GatewayStore, bus: Bus, tasks: asyncio.TaskGroup) -> None:
-        """`tasks` outlives callers: a convoy goes on when those who brought its events have given up."""
+    def __init__(self, *, pool: Pool, store: GatewayStore, bus: Bus) -> None:
         self._pool = pool
         self._store = store
         self._bus = bus
-        self._tasks = tasks
         self._waiting: list[_Brought] = []
         self._events = 0
         self._moving: asyncio.Task[None] | None = None
@@ -59,13 +58,17 @@ class Convoys:
         self._waiting.append(brought)
         self._events += len(drafts)
         if self._moving is None:
-            self._moving = self._tasks.create_task(self._move(), name="gateway webhook convoys")
+            # No caller's, by its context too: it goes on when those who brought its events have given up.
+            self._moving = asyncio.create_task(
+                self._move(), name="gateway webhook convoys", context=contextvars.Context()
+            )
         await brought.gone
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Lets go of what is under way: whoever brought it has been answered, or cancelled."""
         if self._moving is not None:
             self._moving.cancel()
+            await asyncio.wait([self._moving])
 
     async def _move(self) -> None:
         """Publishes what waits, until nothing does."""
@@ -109,12 +112,12 @@ class Convoys:
 @asynccontextmanager
 async def open_convoys(*, pool: Pool, store: GatewayStore, bus: Bus) -> AsyncIterator[Convoys]:
     """Opens the way to the bus; all who use it have ended before it is left."""
-    async with asyncio.TaskGroup() as tasks:
-        convoys = Convoys(pool=pool, store=store, bus=bus, tasks=tasks)
-        try:
-            yield convoys
-        finally:
-            convoys.stop()
+    # No TaskGroup: it would wrap what the caller's own block raises.
+    convoys = Convoys(pool=pool, store=store, bus=bus)
+    try:
+        yield convoys
+    finally:
+        await convoys.stop()
 
 
 def _busy() -> ServiceError:
