@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from services.standalone import Running
@@ -60,9 +61,11 @@ async def drydock(
 
 
 @asynccontextmanager
-async def drydock_up(data: Path, database_url: str, *arguments: str) -> AsyncIterator[Running]:
+async def drydock_up(
+    data: Path, database_url: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Running]:
     """Runs `drydock up` on free ports until the end of the block; its log lies beside the data."""
-    env = _environment({"DRYDOCK_DATABASE_URL": database_url})
+    env = _environment({"DRYDOCK_DATABASE_URL": database_url, **environment})
     doors = [word for door in ("--grpc", "--http", "--monitoring") for word in (door, _LOOPBACK)]
     command = (str(PROGRAM), "up", "--data", str(data), *doors, *arguments)
     log = data.with_name(f"{data.name}.log")

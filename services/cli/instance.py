@@ -90,7 +90,8 @@ def create(
 ) -> None:
     """Registers a registry; prints its id, and the URL and token for its webhook.
 
-    The token is shown this once.
+    The token is shown this once. The URL is for the distribution registry: for Harbor and for CloudEvents it has
+    `harbor` or `cloudevents` in that place.
     """
 
     async def work(client: Client) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.gateway.webhooks.distribution import Refusal
+from services.gateway.problem import Refusal
 
 
 class BodyLimit:

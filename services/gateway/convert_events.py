@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from datetime import datetime
 
 from drydock.events.v1 import image_event_pb2 as pb
-from services.gateway.webhooks.envelope import Action, Notice
+from services.gateway.webhooks.notice import Action, Notice
 from services.kernel import trace
 from services.kernel.bus.interface import IMAGE_EVENTS, Message
 
@@ -16,8 +18,24 @@ _ACTIONS = {
 }
 
 
-def to_message(instance_id: str, notice: Notice, *, revision: int, now: datetime) -> Message:
-    """Writes an image event; `now` stands for a time that the registry did not tell."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Draft:
+    """An image event that lacks only its revision."""
+
+    event: pb.ImageEvent
+    key: bytes
+    headers: Mapping[str, str]
+
+    def numbered(self, revision: int) -> Message:
+        """Writes the message, once."""
+        self.event.revision = revision
+        return Message(
+            topic=IMAGE_EVENTS, key=self.key, value=self.event.SerializeToString(), headers=self.headers
+        )
+
+
+def to_draft(instance_id: str, notice: Notice, now: datetime) -> Draft:
+    """Writes an image event of the current trace; `now` stands for a time that the registry did not tell."""
     event = pb.ImageEvent(
         event_id=notice.event_id,
         instance_id=instance_id,
@@ -27,13 +45,7 @@ def to_message(instance_id: str, notice: Notice, *, revision: int, now: datetime
         tag=notice.tag,
         digest=notice.digest,
         media_type=notice.media_type,
-        revision=revision,
         actor=notice.actor,
     )
     event.occurred_at.FromDatetime(notice.occurred_at or now)
-    return Message(
-        topic=IMAGE_EVENTS,
-        key=f"{instance_id}/{notice.repository.path}".encode(),
-        value=event.SerializeToString(),
-        headers=trace.headers_after(trace.current()),
-    )
+    return Draft(event, f"{instance_id}/{notice.repository.path}".encode(), trace.headers_after(trace.current()))

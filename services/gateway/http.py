@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Protocol
 
 import structlog
@@ -16,8 +17,12 @@ from starlette.routing import Route
 
 from services.gateway.acr.door import AcrDoor
 from services.gateway.bodies import BodyLimit
-from services.gateway.problem import to_response
-from services.gateway.webhooks.distribution import DistributionWebhook, Refusal
+from services.gateway.problem import Refusal, to_response
+from services.gateway.webhooks.cloudevents import CloudEvents
+from services.gateway.webhooks.door import WebhookDoor
+from services.gateway.webhooks.envelope import Distribution
+from services.gateway.webhooks.harbor import Harbor
+from services.gateway.webhooks.language import Language
 from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
 from services.kernel.errors import Kind, ServiceError
@@ -31,6 +36,12 @@ log = structlog.get_logger()
 Endpoint = Callable[[Request], Awaitable[Response]]
 Refuse = Callable[[ServiceError, Request, str], Response]
 """Writes an error, of a call with this id."""
+
+
+WEBHOOKS: Mapping[str, Language] = MappingProxyType(
+    {"distribution": Distribution(), "harbor": Harbor(), "cloudevents": CloudEvents()}
+)
+"""The languages of senders, each by its part of the path."""
 
 
 class Guard(Protocol):
@@ -52,7 +63,7 @@ class Part(Protocol):
 def http_app(
     *,
     acr: AcrDoor,
-    distribution: DistributionWebhook,
+    webhooks: WebhookDoor,
     ids: Ids,
     parts: Sequence[Part] = (),
     max_request_bytes: int = MAX_REQUEST_BYTES,
@@ -65,12 +76,20 @@ def http_app(
     return Starlette(
         routes=[
             Route("/", door.guarded(acr.answer, acr.refuse), methods=["GET", "POST"]),
-            Route("/webhooks/distribution/{instance_id}", door.guarded(distribution.receive), methods=["POST"]),
+            *(
+                Route(f"/webhooks/{name}/{{instance_id}}", door.guarded(endpoint), methods=["POST"])
+                for name, endpoint in _webhooks(webhooks)
+            ),
             *(route for part in parts for route in part.routes(door.guarded)),
         ],
         exception_handlers={HTTPException: door.refuse},
         middleware=[Middleware(BodyLimit, most=max_request_bytes)],
     )
+
+
+def _webhooks(door: WebhookDoor) -> Iterator[tuple[str, Endpoint]]:
+    for name, language in WEBHOOKS.items():
+        yield name, partial(door.receive, language)
 
 
 class Door:

@@ -30,6 +30,14 @@ HTTP_STATUSES: Mapping[Kind, int] = MappingProxyType(
 """The one HTTP status of each kind; a door may say a narrower one, such as 413."""
 
 
+class Refusal(ServiceError):
+    """A refusal whose HTTP status is narrower than that of its kind."""
+
+    def __init__(self, status: int, reason: str, message: str, *, hint: str = "") -> None:
+        super().__init__(Kind.INVALID_ARGUMENT, reason, message, hint=hint)
+        self.status = status
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The body of a failed call."""
 

@@ -31,6 +31,8 @@ class GatewaySettings(BaseSettings):
     """For callers that set no deadline of their own."""
     webhook_deadline_seconds: float = Field(default=5.0, gt=0, le=60)
     """From the first byte of a webhook to its answer."""
+    webhook_events_per_second: float = Field(default=5000.0, gt=0, le=1_000_000)
+    """What the senders of one instance may bring, of every kind of event; in each gateway process."""
     pull_seconds: float = Field(default=60.0, ge=0, le=86400)
     """Pulls of the same tag or digest within so long are told once: how exact last-pulled times are."""
     tls_cert_file: Path | None = None

@@ -35,8 +35,7 @@ from services.gateway.store import GatewayStore
 from services.gateway.tls import DoorTls, open_tls
 from services.gateway.tokens import TokenChecker
 from services.gateway.webhooks.address import WebhookAddress
-from services.gateway.webhooks.distribution import DistributionWebhook
-from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
+from services.gateway.webhooks.open import open_webhooks
 from services.kernel.addresses import is_loopback
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
@@ -103,14 +102,6 @@ async def server(
         clock=clock,
         ids=ids,
     )
-    publisher = EventPublisher(
-        pool=pool,
-        store=store,
-        bus=ground.bus,
-        clock=clock,
-        metrics=WebhookMetrics(ground.registry),
-        pull_seconds=settings.pull_seconds,
-    )
     # From here on nobody behind a door meets the services themselves, but what the caller's key reaches of them.
     reach = Reach(everything)
     rules = RulesInReach(everything, reach)
@@ -143,9 +134,6 @@ async def server(
         metrics=RpcMetrics(ground.registry),
         default_deadline_seconds=settings.call_deadline_seconds,
     )
-    webhook = DistributionWebhook(
-        checker=checker, editions=editions, publisher=publisher, deadline_seconds=settings.webhook_deadline_seconds
-    )
     nonces = Nonces(pool, store, clock)
     noted = AuditInterceptor(audit)
     acr_door = AcrDoor(
@@ -165,23 +153,6 @@ async def server(
         clock=clock,
         deadline_seconds=settings.harbor_deadline_seconds,
     )
-    app = http_app(
-        acr=acr_door,
-        distribution=webhook,
-        ids=ids,
-        parts=[harbor],
-        max_request_bytes=settings.max_request_bytes,
-    )
-    plan = _Plan(
-        settings=settings,
-        services=services,
-        interceptors=(interceptor, EditionInterceptor(editions, clock), noted),
-        app=app,
-        webhooks=webhooks,
-        tls=open_tls(settings),
-    )
-    if plan.tls is not None:
-        process.start("gateway.certificates", plan.tls.watch(process.stopping))
     retention = Retention(
         "gateway",
         agings(settings),
@@ -196,10 +167,29 @@ async def server(
     process.start("gateway.retention", cleaning)
     process.start("gateway.disk_use", DiskUse("gateway", pool, ground.registry).run(process.stopping))
     process.start("gateway.nonces", every(_NONCES_SECONDS, nonces.forget, process.stopping, name="gateway.nonces"))
-    part = process.readiness.add("gateway")
-    grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
-    part.set(True)
-    yield Doors(grpc=grpc_address, http=http_address, keys=keys)
+    async with open_webhooks(
+        ground, store=store, checker=checker, editions=editions, settings=settings
+    ) as webhook_door:
+        plan = _Plan(
+            settings=settings,
+            services=services,
+            interceptors=(interceptor, EditionInterceptor(editions, clock), noted),
+            app=http_app(
+                acr=acr_door,
+                webhooks=webhook_door,
+                ids=ids,
+                parts=[harbor],
+                max_request_bytes=settings.max_request_bytes,
+            ),
+            webhooks=webhooks,
+            tls=open_tls(settings),
+        )
+        if plan.tls is not None:
+            process.start("gateway.certificates", plan.tls.watch(process.stopping))
+        part = process.readiness.add("gateway")
+        grpc_address, http_address = await process.hold("gateway.doors", _doors(plan))
+        part.set(True)
+        yield Doors(grpc=grpc_address, http=http_address, keys=keys)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

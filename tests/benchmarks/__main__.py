@@ -26,6 +26,7 @@ from tests.benchmarks import (
     rule_matching,
     rule_runs,
     status_rpc,
+    webhook_intake,
     webhook_to_scanning,
 )
 from tests.benchmarks.figures import Figure, Measure, Result
@@ -35,6 +36,7 @@ BENCHMARKS: Mapping[str, Measure] = MappingProxyType(
     {
         "status-rpc": status_rpc.measure,
         "webhook-to-scanning": webhook_to_scanning.measure,
+        "webhook-intake": webhook_intake.measure,
         "complete-to-told": complete_to_told.measure,
         "known-layers": known_layers.measure,
         "push-beside-bulk": push_beside_bulk.measure,

@@ -52,7 +52,7 @@ class Pushes:
 
     async def tell(self, tag: str, digest: str) -> None:
         """Sends the envelope of a push; returns once Drydock has answered that it took it."""
-        body = json.dumps(_envelope(tag, digest))
+        body = json.dumps(an_envelope(tag, digest))
         headers = {"content-type": "application/vnd.docker.distribution.events.v1+json", **self.endpoint.headers}
         async with self.http.post(self.endpoint.url, data=body, headers=headers) as response:
             assert (response.status, (await response.json())["accepted"]) == (202, 1)
@@ -77,9 +77,10 @@ async def pushes_from(stage: Stage, access: RegistryAccess, *, default_rule: boo
         yield Pushes(instance_id=instance_id, access=access, endpoint=endpoint, http=http)
 
 
-def _envelope(tag: str, digest: str) -> Any:
+def an_envelope(tag: str, digest: str, repository: str = REPOSITORY) -> Any:
+    """Returns the recorded envelope, with these names in it."""
     envelope = json.loads(_ENVELOPE.read_text())
     [event] = envelope["events"]
     event["id"] = f"{tag}-{digest}"
-    event["target"] |= {"repository": REPOSITORY, "tag": tag, "digest": digest}
+    event["target"] |= {"repository": repository, "tag": tag, "digest": digest}
     return envelope

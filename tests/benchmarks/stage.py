@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from services.kernel.embedded.postgres import embedded_postgres
 from services.standalone import Running
@@ -36,13 +37,15 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def whole_drydock(bus: BusChoice = BUSES[0]) -> AsyncIterator[Stage]:
-    """Runs `drydock up` on this bus until the end of the block."""
+async def whole_drydock(
+    bus: BusChoice = BUSES[0], *, environment: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Stage]:
+    """Runs `drydock up` on this bus, with these settings, until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="drydock-bench-") as folder:
         root = Path(folder)
         async with (
             embedded_postgres(root / "postgres") as database_url,
-            drydock_up(root / "data", database_url, *bus.arguments) as running,
+            drydock_up(root / "data", database_url, *bus.arguments, environment=environment) as running,
             client_of(running) as client,
         ):
             yield Stage(client=client, running=running, database_url=database_url)

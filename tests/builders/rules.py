@@ -14,7 +14,8 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry
 
 from drydock.events.v1 import image_event_pb2
-from services.gateway.webhooks.envelope import Notice, open_envelope, read_event
+from services.gateway.webhooks.envelope import open_envelope, read_event
+from services.gateway.webhooks.notice import Notice
 from services.kernel.bus.interface import IMAGE_EVENTS, Message, Record
 from services.kernel.clock import Clock
 from services.kernel.db import Pool

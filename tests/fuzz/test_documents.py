@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.gateway.webhooks.cloudevents import CloudEvents
 from services.gateway.webhooks.envelope import open_envelope, read_event
+from services.gateway.webhooks.harbor import Harbor
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.reasons import ScanFailure
@@ -25,10 +27,12 @@ from services.scanner.advisories.merge import merge
 from services.scanner.advisories.sources import read_source
 from services.scanner.images.config import parse_config
 from tests.builders.images import a_layer
+from tests.builders.senders import an_instance
 from tests.fuzz.damage import damaged
 
 IMAGE = build_image([a_layer("base"), a_layer("app")])
-EVENTS = sorted((Path(__file__).parents[1] / "fixtures" / "events").glob("*_event.json"))
+EVENTS_FOLDER = Path(__file__).parents[1] / "fixtures" / "events"
+EVENTS = sorted(EVENTS_FOLDER.glob("*_event.json"))
 RECORD = (
     b'{"id":"GHSA-aaaa-bbbb-cccc","modified":"2025-06-01T00:00:00Z","aliases":["CVE-2024-1"],'
     b'"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:L/A:N"}],'
@@ -70,6 +74,24 @@ def test_a_registry_s_event(event: Path, data: st.DataObject) -> None:
     else:
         for each in events:
             read_event("cri-1", each)
+
+
+@given(data=st.data())
+def test_a_payload_of_harbor(data: st.DataObject) -> None:
+    body = data.draw(damaged((EVENTS_FOLDER / "harbor_push_artifact.json").read_bytes()))
+    try:
+        Harbor().read(an_instance(), {}, body)
+    except ServiceError as error:
+        assert error.reason == "WEBHOOK_MALFORMED"
+
+
+@given(data=st.data())
+def test_a_cloud_event(data: st.DataObject) -> None:
+    body = data.draw(damaged((EVENTS_FOLDER / "harbor_pull_cloudevent.json").read_bytes()))
+    try:
+        CloudEvents().read(an_instance(), {"content-type": "application/cloudevents+json"}, body)
+    except ServiceError as error:
+        assert error.reason == "WEBHOOK_MALFORMED"
 
 
 @given(data=st.data())

@@ -1,78 +1,32 @@
 """The envelopes of the distribution registry, read with care.
 
-Format: CNCF Distribution, "Work with notifications", sections "Envelope" and "Event format". Everything in one is
-the sender's claim: names are checked against the kernel's grammar, addresses are never looked at.
+Format: CNCF Distribution, "Work with notifications", sections "Envelope" and "Event format". Version 1 is what
+distribution 2 sends, version 2 what distribution 3 sends; what is read here is the same in both.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import uuid
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
 
-from services.kernel.errors import ServiceError, invalid
-from services.kernel.model import media
+from services.gateway.webhooks.language import Language
+from services.gateway.webhooks.notice import Action, Claim, Ignored, Notice, check, read_time
+from services.kernel.errors import invalid
 from services.kernel.model.access import USER_AGENT
-from services.kernel.model.digest import parse_digest
-from services.kernel.model.reference import RepositoryName, parse_repository, parse_tag
+from services.rules.api import Instance
 
 MAX_EVENTS = 1000
-_SCANNED = media.MANIFEST_TYPES | media.INDEX_TYPES
-_NAMESPACE = uuid.UUID("5b1d4f9e-3c0a-5d6b-9a55-1f6a0c2d7e10")
-_MAX_ACTOR = 255
+_MEDIA_TYPES = frozenset(
+    {
+        "application/vnd.docker.distribution.events.v1+json",
+        "application/vnd.docker.distribution.events.v2+json",
+        "application/json",
+    }
+)
 _SCANNERS = (USER_AGENT, "trivy/")
 """How the names begin by which we and the Trivy engine pull; whoever lies here is a pull short."""
-
-
-class Action(enum.Enum):
-    """What happened to a manifest, in the registry's words."""
-
-    PUSH = "push"
-    DELETE = "delete"
-    PULL = "pull"
-
-
-class Ignored(enum.Enum):
-    """Why an event starts nothing; a closed set, for metrics and for the sender."""
-
-    MALFORMED = "malformed"
-    """It cannot be read, or names no repository, tag or digest that can be one."""
-    ACTION = "action"
-    """It is no push, deletion or pull."""
-    MEDIA_TYPE = "media_type"
-    """It is about a layer, a configuration or another thing that is no image."""
-    UNTAGGED = "untagged"
-    """It is a push without a tag: a platform's manifest, whose index follows with the tag."""
-    LOOK = "look"
-    """It is called a pull, and only asked what is there."""
-    SCANNER = "scanner"
-    """It is a pull by a scanner, such as ourselves: nobody uses the image for it."""
-    SYNC_OFF = "sync_off"
-    """It is a pull from an instance that is not kept in step with its registry."""
-    REPEATED = "repeated"
-    """It is a pull of what was pulled a moment ago."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """One event about one manifest, or about a repository that was deleted, checked."""
-
-    event_id: str
-    """UUID; the same for every delivery of the same event."""
-    action: Action
-    repository: RepositoryName
-    tag: str
-    """Empty where the event names none."""
-    digest: str
-    """With its algorithm; empty when a tag alone was deleted, or, without a tag, a whole repository."""
-    media_type: str
-    occurred_at: datetime | None
-    """None when the sender's clock cannot be read."""
-    actor: str
 
 
 class _Target(msgspec.Struct):
@@ -106,6 +60,23 @@ class _Envelope(msgspec.Struct):
 
 _envelopes = msgspec.json.Decoder(_Envelope)
 _events = msgspec.json.Decoder(_Event)
+_ACTIONS = {action.value: action for action in Action}
+
+
+class Distribution(Language):
+    """What the distribution registry sends."""
+
+    sends = "application/vnd.docker.distribution.events.v2+json or application/json"
+
+    def accepts(self, media_type: str, headers: Mapping[str, str]) -> bool:
+        """Takes both versions of the envelope, by their own name or as plain JSON."""
+        del headers
+        return media_type in _MEDIA_TYPES
+
+    def read(self, instance: Instance, headers: Mapping[str, str], body: bytes) -> Sequence[Notice | Ignored]:
+        """Reads an envelope, each event by itself."""
+        del headers
+        return [read_event(instance.instance_id, event) for event in open_envelope(body)]
 
 
 def open_envelope(body: bytes) -> tuple[bytes, ...]:
@@ -133,49 +104,34 @@ def read_event(instance_id: str, event: bytes) -> Notice | Ignored:
     """Checks one event. Nothing in it can make this raise."""
     try:
         decoded = _events.decode(event)
-        action = Action(decoded.action) if decoded.action in _ACTIONS else None
-        if action is None:
-            return Ignored.ACTION
-        return _read(instance_id, action, decoded)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ServiceError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Ignored.MALFORMED
-
-
-_ACTIONS = frozenset(action.value for action in Action)
-
-
-def _read(instance_id: str, action: Action, event: _Event) -> Notice | Ignored:
-    target = event.target
+    action = _ACTIONS.get(decoded.action)
+    if action is None:
+        return Ignored.ACTION
+    target = decoded.target
     # A deletion names no media type; of a layer it does no harm, since no scan knows such a digest.
-    if target.media_type not in _SCANNED and (target.media_type or action is not Action.DELETE):
+    if not target.media_type and action is not Action.DELETE:
         return Ignored.MEDIA_TYPE
-    if action is Action.PUSH and not target.tag:
-        return Ignored.UNTAGGED
-    if action is Action.PULL and event.request.method == "HEAD":
-        return Ignored.LOOK
-    if action is Action.PULL and event.request.useragent.startswith(_SCANNERS):
-        return Ignored.SCANNER
-    if not target.digest and action is not Action.DELETE:
-        return Ignored.MALFORMED
-    repository = parse_repository(target.repository)
-    tag = parse_tag(target.tag) if target.tag else ""
-    digest = parse_digest(target.digest) if target.digest else ""
-    identity = [instance_id, event.id, action.value, repository.path, digest, tag]
-    return Notice(
-        event_id=str(uuid.uuid5(_NAMESPACE, msgspec.json.encode(identity).decode())),
-        action=action,
-        repository=repository,
-        tag=tag,
-        digest=digest,
-        media_type=target.media_type,
-        occurred_at=_read_time(event.timestamp),
-        actor=event.actor.name[:_MAX_ACTOR],
+    checked = check(
+        instance_id,
+        Claim(
+            identity=(decoded.id,),
+            action=action,
+            repository=target.repository,
+            tag=target.tag,
+            digest=target.digest,
+            media_type=target.media_type,
+            occurred_at=read_time(decoded.timestamp),
+            actor=decoded.actor.name,
+        ),
     )
+    if action is Action.PULL and isinstance(checked, Notice):
+        return _why_no_use(decoded.request) or checked
+    return checked
 
 
-def _read_time(text: str) -> datetime | None:
-    try:
-        moment = msgspec.convert(text, datetime)
-        return moment.astimezone(UTC) if moment.tzinfo is not None else None
-    except (msgspec.ValidationError, OverflowError):
-        return None
+def _why_no_use(request: _Request) -> Ignored | None:
+    if request.method == "HEAD":
+        return Ignored.LOOK
+    return Ignored.SCANNER if request.useragent.startswith(_SCANNERS) else None

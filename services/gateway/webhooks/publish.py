@@ -10,13 +10,11 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as CounterMetric
 
-from services.gateway.convert_events import to_message
-from services.gateway.store import GatewayStore
-from services.gateway.webhooks.envelope import Action, Ignored, Notice
+from services.gateway.convert_events import to_draft
+from services.gateway.webhooks.convoy import Convoys
+from services.gateway.webhooks.notice import Action, Ignored, Notice
 from services.gateway.webhooks.pulls import PullSieve
-from services.kernel.bus.interface import Bus
 from services.kernel.clock import Clock
-from services.kernel.db import Pool
 
 log = structlog.get_logger()
 
@@ -51,19 +49,10 @@ class EventPublisher:
     """Publishes what a webhook brought."""
 
     def __init__(
-        self,
-        *,
-        pool: Pool,
-        store: GatewayStore,
-        bus: Bus,
-        clock: Clock,
-        metrics: WebhookMetrics,
-        pull_seconds: float = 60.0,
+        self, *, convoys: Convoys, clock: Clock, metrics: WebhookMetrics, pull_seconds: float = 60.0
     ) -> None:
         """Pulls of the same within `pull_seconds` are told once."""
-        self._pool = pool
-        self._store = store
-        self._bus = bus
+        self._convoys = convoys
         self._clock = clock
         self._metrics = metrics
         self._pulls = PullSieve(clock, pull_seconds)
@@ -74,21 +63,14 @@ class EventPublisher:
         Pulls are left out of an instance that is not synced, and where the same was pulled a moment ago.
 
         Raises:
-            ServiceError: BUS_UNAVAILABLE; errors of the database as they come.
+            ServiceError: BUS_UNAVAILABLE, WEBHOOK_BUSY; errors of the database as they come.
         """
         kept = self._pulls.sift(instance_id, read, sync=sync)
         notices = [entry for entry in kept if isinstance(entry, Notice)]
         ignored = Counter(entry for entry in kept if isinstance(entry, Ignored))
         if notices:
-            async with self._pool.acquire() as conn:
-                revisions = await self._store.next_revisions(conn, len(notices))
             now = self._clock.now()
-            await self._bus.publish(
-                [
-                    to_message(instance_id, notice, revision=revision, now=now)
-                    for notice, revision in zip(notices, revisions, strict=True)
-                ]
-            )
+            await self._convoys.publish([to_draft(instance_id, notice, now) for notice in notices])
             self._pulls.told(instance_id, notices)
         receipt = Receipt(
             accepted=len(notices), ignored={why.value: ignored[why] for why in Ignored if ignored[why]}

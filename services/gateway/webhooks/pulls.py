@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from services.gateway.webhooks.envelope import Action, Ignored, Notice
+from services.gateway.webhooks.notice import Action, Ignored, Notice
 from services.kernel.clock import Clock
 
 _MOST = 50_000

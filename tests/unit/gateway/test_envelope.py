@@ -13,14 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.webhooks.envelope import (
-    MAX_EVENTS,
-    Action,
-    Ignored,
-    Notice,
-    open_envelope,
-    read_event,
-)
+from services.gateway.webhooks.envelope import MAX_EVENTS, open_envelope, read_event
+from services.gateway.webhooks.notice import Action, Ignored, Notice
 from services.kernel.errors import ServiceError
 from services.kernel.model import media
 from tests.builders.gateway import INSTANCE_ID

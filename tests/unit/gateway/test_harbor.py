@@ -19,7 +19,8 @@ from services.gateway.harbor.adapter import HarborAdapter
 from services.gateway.harbor.registries import Registries
 from services.gateway.harbor.requests import MAX_BODY_BYTES
 from services.gateway.http import http_app
-from services.gateway.webhooks.distribution import DistributionWebhook
+from services.gateway.webhooks.door import WebhookDoor
+from services.gateway.webhooks.rate import InstanceRates
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.model.access import RegistryAccess
@@ -89,14 +90,15 @@ async def door(database: str) -> AsyncIterator[Door]:
             clock=ring.clock,
             deadline_seconds=5.0,
         )
-        webhook = DistributionWebhook(
+        webhooks = WebhookDoor(
             checker=ring.checker,
             editions=editions,
+            rates=InstanceRates(ring.clock, 1.0),
             publisher=None,  # type: ignore[arg-type]  # nobody sends webhooks here
             deadline_seconds=1.0,
         )
         issued = await ring.keys.create_key(name="harbor", role=Role.CLIENT)
-        app = http_app(acr=acr_door(ring), distribution=webhook, ids=RandomIds(), parts=[adapter])
+        app = http_app(acr=acr_door(ring), webhooks=webhooks, ids=RandomIds(), parts=[adapter])
         async with serve_http(app, "127.0.0.1:0") as address:
             bearer = {"Authorization": f"Bearer {issued.token}"}
             yield Door(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from services.gateway.webhooks.envelope import Ignored, Notice, read_event
+from services.gateway.webhooks.envelope import read_event
+from services.gateway.webhooks.notice import Ignored, Notice
 from services.gateway.webhooks.pulls import PullSieve
 from services.kernel.model import media
 from tests.fakes.clock import ManualClock

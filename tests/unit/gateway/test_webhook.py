@@ -20,8 +20,10 @@ from drydock.events.v1 import image_event_pb2 as pb
 from services.gateway.api import Role
 from services.gateway.editions import Editions
 from services.gateway.http import http_app
-from services.gateway.webhooks.distribution import MAX_BODY_BYTES, DistributionWebhook
+from services.gateway.webhooks.convoy import open_convoys
+from services.gateway.webhooks.door import MAX_BODY_BYTES, WebhookDoor
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
+from services.gateway.webhooks.rate import InstanceRates
 from services.kernel.bus.postgres import PostgresBus
 from services.kernel.ids import RandomIds
 from services.kernel.wakeup import Wakeups
@@ -31,12 +33,14 @@ from services.rules.application import Rules
 from tests.builders.acr import acr_door
 from tests.builders.edge import real_rules
 from tests.builders.gateway import INSTANCE_ID, KeyRing, key_ring
+from tests.builders.senders import cloud_event, harbor_push, sent
 from tests.databases import migrated_pool
 from tests.fakes.bus import UnreliableBus
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "events"
 PUSH = json.loads((FIXTURES / "registry_push_event.json").read_bytes())
 BLOB = json.loads((FIXTURES / "registry_push_blob_event.json").read_bytes())
+EVENTS_PER_SECOND = 50.0
 DOCKER_TYPE = "application/vnd.docker.distribution.events.v1+json"
 
 
@@ -68,6 +72,7 @@ class Door:
         self,
         body: bytes | object,
         *,
+        sender: str = "distribution",
         instance_id: str = INSTANCE_ID,
         token: str | None = None,
         content_type: str = DOCKER_TYPE,
@@ -78,7 +83,7 @@ class Door:
         sent = {"content-type": content_type, **headers}
         if bearer:
             sent["authorization"] = f"Bearer {bearer}"
-        url = f"{self.url}/webhooks/distribution/{instance_id}"
+        url = f"{self.url}/webhooks/{sender}/{instance_id}"
         async with aiohttp.ClientSession() as session, session.post(url, data=raw, headers=sent) as response:
             return Answer(
                 status=response.status,
@@ -98,27 +103,28 @@ async def door(database: str) -> AsyncIterator[Door]:
         ring = key_ring(pool)
         bus = UnreliableBus(PostgresBus(pool, database, Wakeups(database), RandomIds()))
         registry = CollectorRegistry()
-        publisher = EventPublisher(
-            pool=pool, store=ring.store, bus=bus, clock=ring.clock, metrics=WebhookMetrics(registry)
-        )
         rules = real_rules(pool, ring.clock, OneInstance())
         await rules.create_instance(NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False))
-        webhook = DistributionWebhook(
-            checker=ring.checker, editions=Editions(rules, ring.clock), publisher=publisher, deadline_seconds=0.5
-        )
         issued = await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance=INSTANCE_ID)
-        async with serve_http(
-            http_app(acr=acr_door(ring), distribution=webhook, ids=RandomIds()), "127.0.0.1:0"
-        ) as address:
-            yield Door(
-                ring=ring,
-                rules=rules,
-                bus=bus,
-                url=f"http://{address}",
-                address=address,
-                token=issued.token,
-                registry=registry,
+        async with open_convoys(pool=pool, store=ring.store, bus=bus) as convoys:
+            webhooks = WebhookDoor(
+                checker=ring.checker,
+                editions=Editions(rules, ring.clock),
+                rates=InstanceRates(ring.clock, EVENTS_PER_SECOND),
+                publisher=EventPublisher(convoys=convoys, clock=ring.clock, metrics=WebhookMetrics(registry)),
+                deadline_seconds=0.5,
             )
+            app = http_app(acr=acr_door(ring), webhooks=webhooks, ids=RandomIds())
+            async with serve_http(app, "127.0.0.1:0") as address:
+                yield Door(
+                    ring=ring,
+                    rules=rules,
+                    bus=bus,
+                    url=f"http://{address}",
+                    address=address,
+                    token=issued.token,
+                    registry=registry,
+                )
 
 
 async def test_a_push_is_on_the_bus_before_the_answer(door: Door) -> None:
@@ -134,6 +140,80 @@ async def test_a_push_is_on_the_bus_before_the_answer(door: Door) -> None:
     )
     assert event.action == pb.ImageEvent.ACTION_PUSH
     assert event.occurred_at.ToJsonString() == "2026-11-23T03:51:21.209362Z"
+
+
+async def test_a_push_to_harbor_is_on_the_bus_before_the_answer(door: Door) -> None:
+    answer = await door.post(harbor_push(), sender="harbor", content_type="application/json")
+
+    assert (answer.status, answer.body) == (202, {"accepted": 1, "ignored": 0, "ignored_by_reason": {}})
+    [event] = await door.events()
+    assert (event.namespace, event.repository, event.tag, event.media_type) == ("library", "busybox", "1.36", "")
+    assert event.occurred_at.ToJsonString() == "2023-03-06T05:58:23Z"
+
+
+@pytest.mark.parametrize("binary", [False, True])
+async def test_a_cloud_event_is_on_the_bus_before_the_answer(door: Door, binary: bool) -> None:
+    message = sent(cloud_event("harbor.artifact.pushed", harbor_push()["event_data"]), binary=binary)
+    headers = dict(message.headers)
+
+    answer = await door.post(
+        message.body, sender="cloudevents", content_type=headers.pop("content-type"), **headers
+    )
+
+    assert (answer.status, answer.body["accepted"]) == (202, 1)
+    [event] = await door.events()
+    assert (event.repository, event.tag) == ("busybox", "1.36")
+
+
+@pytest.mark.parametrize(
+    ("sender", "content_type"),
+    [
+        ("harbor", DOCKER_TYPE),
+        ("harbor", "application/cloudevents+json"),
+        ("cloudevents", "application/json"),
+        ("cloudevents", "application/cloudevents-batch+json"),
+        ("distribution", "application/cloudevents+json"),
+    ],
+)
+async def test_another_senders_type_is_refused_with_what_is_taken(
+    door: Door, sender: str, content_type: str
+) -> None:
+    answer = await door.post({}, sender=sender, content_type=content_type)
+
+    assert (answer.status, answer.body["code"]) == (415, "WEBHOOK_MEDIA_TYPE")
+    assert "application/" in answer.body["hint"]
+
+
+@pytest.mark.parametrize("sender", ["distribution", "harbor", "cloudevents"])
+async def test_every_sender_needs_the_key_of_its_instance(door: Door, sender: str) -> None:
+    assert (await door.post({}, sender=sender, token="")).status == 401
+    assert (await door.post({}, sender=sender, instance_id="cri-other")).status == 403
+
+
+async def test_an_instance_that_brings_too_much_is_told_to_wait(door: Door) -> None:
+    [push] = PUSH["events"]
+    full = {"events": [push | {"id": f"e-{number}"} for number in range(int(EVENTS_PER_SECOND) + 5)]}
+    assert (await door.post(full)).status == 202
+
+    answer = await door.post(PUSH)
+    assert (answer.status, answer.body["code"]) == (429, "WEBHOOK_RATE")
+    assert int(answer.headers["retry-after"]) >= 1
+    door.ring.clock.advance(1)
+    assert (await door.post(PUSH)).status == 202
+
+
+async def test_strangers_use_up_nobodys_rate(door: Door) -> None:
+    for _ in range(int(EVENTS_PER_SECOND) + 1):
+        assert (await door.post(PUSH, token="ddk_" + "a" * 43)).status == 401
+
+    assert (await door.post(PUSH)).status == 202
+
+
+async def test_broken_bodies_use_up_the_rate_as_others_do(door: Door) -> None:
+    for _ in range(int(EVENTS_PER_SECOND)):
+        assert (await door.post(b"{")).status == 400
+
+    assert (await door.post(b"{")).status == 429
 
 
 async def test_the_key_on_the_bus_is_instance_and_repository(door: Door) -> None:

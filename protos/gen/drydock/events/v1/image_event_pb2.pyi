@@ -92,7 +92,7 @@ class ImageEvent(_message.Message):
     digest: _builtins.str
     """Digest of the manifest or index, with its algorithm; empty when a tag or more was deleted, and when listed."""
     media_type: _builtins.str
-    """Media type of the manifest or index; empty when deleted."""
+    """Media type of the manifest or index; empty when deleted, and where the sender does not tell."""
     revision: _builtins.int
     """Grows with every event that any gateway accepts: of two events about one tag the greater one arrived later. A push
     that is the newer one by this and the older one by `occurred_at`, or the other way round, moves no tag: the

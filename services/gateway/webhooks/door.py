@@ -1,12 +1,13 @@
-"""The webhook of the distribution registry: `POST /webhooks/distribution/{instance_id}`.
+"""The door for webhooks: `POST /webhooks/LANGUAGE/{instance_id}`, the same for every sender's language.
 
-The registry keeps its queue in memory and repeats an envelope until it gets a 2xx, so the answer comes fast, and
+Registries keep their queue in memory, and repeat what was not answered with 2xx: so the answer comes fast, and
 only once the bus holds every event.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -14,43 +15,38 @@ from starlette.responses import Response
 
 from services.gateway.api import Role
 from services.gateway.editions import Editions
+from services.gateway.problem import Refusal
 from services.gateway.tokens import TokenChecker
-from services.gateway.webhooks.envelope import open_envelope, read_event
+from services.gateway.webhooks.language import Language
 from services.gateway.webhooks.publish import EventPublisher
+from services.gateway.webhooks.rate import InstanceRates
 from services.kernel.errors import Kind, ServiceError, invalid
+from services.kernel.model.media import bare
 from services.kernel.rpc.bearer import bearer_of
 
 MAX_BODY_BYTES = 1024 * 1024
-_MEDIA_TYPES = frozenset(
-    {
-        "application/vnd.docker.distribution.events.v1+json",
-        "application/vnd.docker.distribution.events.v2+json",
-        "application/json",
-    }
-)
 _RETRY_SECONDS = 2.0
 
 
-class Refusal(ServiceError):
-    """A refusal whose HTTP status is narrower than that of its kind."""
-
-    def __init__(self, status: int, reason: str, message: str, *, hint: str = "") -> None:
-        super().__init__(Kind.INVALID_ARGUMENT, reason, message, hint=hint)
-        self.status = status
-
-
-class DistributionWebhook:
-    """Receives envelopes for the instance that the sender's key is bound to."""
+class WebhookDoor:
+    """Receives deliveries for the instance that the sender's key is bound to."""
 
     def __init__(
-        self, *, checker: TokenChecker, editions: Editions, publisher: EventPublisher, deadline_seconds: float
+        self,
+        *,
+        checker: TokenChecker,
+        editions: Editions,
+        rates: InstanceRates,
+        publisher: EventPublisher,
+        deadline_seconds: float,
     ) -> None:
         self._checker = checker
         self._editions = editions
+        self._rates = rates
         self._publisher = publisher
         self._deadline_seconds = deadline_seconds
 
-    async def receive(self, request: Request) -> Response:
+    async def receive(self, language: Language, request: Request) -> Response:
         """Answers 202 once every event is durable, with counts, and those of what was ignored by reason.
 
         Raises:
@@ -59,7 +55,7 @@ class DistributionWebhook:
         deadline = asyncio.timeout(self._deadline_seconds)
         try:
             async with deadline:
-                return await self._receive(request)
+                return await self._receive(language, request)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
@@ -71,14 +67,15 @@ class DistributionWebhook:
                 retry_after=_RETRY_SECONDS,
             ) from error
 
-    async def _receive(self, request: Request) -> Response:
+    async def _receive(self, language: Language, request: Request) -> Response:
         instance_id = str(request.path_params["instance_id"])
         await self._authenticate(request, instance_id)
+        self._rates.enter(instance_id)
         # A key outlives its instance; what it brings then is nobody's.
         instance = await self._editions.enterprise(instance_id)
-        _check_headers(request)
-        events = open_envelope(await _read_body(request))
-        read = [read_event(instance_id, event) for event in events]
+        _check_headers(language, request.headers)
+        read = language.read(instance, request.headers, await _read_body(request))
+        self._rates.count(instance_id, len(read) - 1)
         receipt = await self._publisher.take(instance_id, read, sync=instance.sync)
         ignored = sum(receipt.ignored.values())
         body = {"accepted": receipt.accepted, "ignored": ignored, "ignored_by_reason": receipt.ignored}
@@ -95,18 +92,17 @@ class DistributionWebhook:
             )
 
 
-def _check_headers(request: Request) -> None:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in _MEDIA_TYPES:
+def _check_headers(language: Language, headers: Mapping[str, str]) -> None:
+    if not language.accepts(bare(headers.get("content-type", "")), headers):
         raise Refusal(
             415,
             "WEBHOOK_MEDIA_TYPE",
-            "The body is not of a type that registries send.",
-            hint="Send application/vnd.docker.distribution.events.v2+json or application/json.",
+            "The body is not of a type that senders of this webhook use.",
+            hint=f"Send {language.sends}.",
         )
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refusal(415, "WEBHOOK_ENCODED", "The body must not be compressed.")
-    length = request.headers.get("content-length", "0")
+    length = headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
         raise _too_large()
 
