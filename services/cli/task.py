@@ -84,7 +84,7 @@ def create(
     """
 
     async def work(client: Client) -> Task | None:
-        from drydock.scanner.v1.scanner_service_pb2 import CreateScanTaskRequest, WaitScanVerdictRequest
+        from drydock.scanner.v1.scanner_service_pb2 import CreateScanTaskRequest
 
         request = CreateScanTaskRequest(
             image=to_image_ref(instance, image), engine=engine, request_id=str(uuid.uuid4())
@@ -92,7 +92,7 @@ def create(
         task = (await client.scanner.CreateScanTask(request)).task
         if wait is None:
             return task
-        return await wait_for_end(ServerWait(client, WaitScanVerdictRequest(task_id=task.task_id)), wait)
+        return await _ended(client, task.task_id, wait)
 
     task = call(work, server=server, data=data, output=output, otherwise=Exit.NOT_SCANNED)
     show_outcome(output, task, waited=wait is not None)
@@ -224,7 +224,6 @@ def rerun(
         from drydock.scanner.v1.scanner_service_pb2 import (
             GetScanTaskRequest,
             RerunScanTaskRequest,
-            WaitScanVerdictRequest,
         )
 
         begun = await client.scanner.RerunScanTask(RerunScanTaskRequest(task_id=task_id))
@@ -236,7 +235,7 @@ def rerun(
             return begun.run if wait is None else await wait_for_run(ask_run, wait)
         if wait is None:
             return begun.task
-        return await wait_for_end(ServerWait(client, WaitScanVerdictRequest(task_id=task_id)), wait)
+        return await _ended(client, task_id, wait)
 
     from drydock.scanner.v1.scan_pb2 import Run
 
@@ -246,6 +245,15 @@ def rerun(
         show_run(output, found, waited=wait is not None)
     else:
         show_outcome(output, found, waited=wait is not None)
+
+
+async def _ended(client: Client, task_id: str, seconds: float) -> Task | None:
+    """Waits for a task, and reads it with its platforms, of which nobody who waits is told."""
+    from drydock.scanner.v1.scanner_service_pb2 import GetScanTaskRequest, WaitScanVerdictRequest
+
+    if await wait_for_end(ServerWait(client, WaitScanVerdictRequest(task_id=task_id)), seconds) is None:
+        return None
+    return (await client.scanner.GetScanTask(GetScanTaskRequest(task_id=task_id))).task
 
 
 def _record(answer: GetScanTaskResponse | CancelScanTaskResponse) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.gateway import caller
 from services.gateway.api import Key
-from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, WHOLE, Open, suffices
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
 from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.bearer import bearer_in
@@ -42,11 +42,11 @@ def authorize(key: Key, method: str) -> None:
             f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
             hint="Use a key with that role.",
         )
-    if (method in UNLIMITED and key.limits) or (method in WHOLE and any(key.limits.values())):
+    if method in UNLIMITED and key.limits:
         raise ServiceError(
             Kind.PERMISSION_DENIED,
             "KEY_LIMITED",
             f"The key {key.name!r} is limited; this call is about more than what it is limited to.",
-            hint="Use a key without limits, or one that is limited to whole instances.",
+            hint="Use a key without limits.",
         )
     caller.enter(key)

@@ -127,15 +127,6 @@ UNLIMITED: Final = frozenset(
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is
 shown of their answers, is checked in `reach`; an administrator's key is never limited, and needs no line here."""
 
-WHOLE: Final = frozenset(
-    {
-        *(_ACR + verb + "Namespace" for verb in ("Create", "Get", "List", "Update", "Delete")),
-        *(_ACR + verb + "Chain" for verb in ("Create", "Get", "List", "Update", "Delete")),
-        _ACR + "ListChainInstance",
-    }
-)
-"""Methods for keys that are not limited to namespaces: what they are about is kept for whole instances."""
-
 HARBOR_ROLES: Mapping[str, Role] = MappingProxyType(
     {"metadata": Role.VIEWER, "scan": Role.CLIENT, "report": Role.VIEWER}
 )

@@ -19,7 +19,7 @@ from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceStub
 from drydock.scanner.v1 import scan_pb2, scanner_service_pb2
 from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 from services.gateway.api import Role
-from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, WHOLE, Open, suffices
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.client import open_channel, translated_errors
 from tests.builders.methods import METHODS, answer_of, filled
@@ -247,18 +247,6 @@ async def test_a_key_of_a_namespace_sees_and_makes_rules_of_that_one_alone(house
             with pytest.raises(ServiceError) as caught, translated_errors():
                 await whole
             assert caught.value.reason == "OUT_OF_REACH"
-
-
-@pytest.mark.parametrize("namespaces", [(), ("team",)])
-async def test_what_is_about_whole_instances_is_not_for_keys_of_namespaces(
-    house: House, namespaces: tuple[str, ...]
-) -> None:
-    token = await house.limited(*namespaces)
-    async with grpc.aio.insecure_channel(house.gateway.doors.grpc) as channel:
-        for name in WHOLE:
-            request, _ = filled(METHODS[name], {"instance_id": house.mine})
-            code, _, _ = await answer_of(channel, name, request.SerializeToString(), token=token)
-            assert (code is grpc.StatusCode.PERMISSION_DENIED) is bool(namespaces), name
 
 
 async def test_a_task_that_is_named_by_its_id_alone_is_held_against_the_namespace(house: House) -> None:
