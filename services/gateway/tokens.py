@@ -10,7 +10,7 @@ from collections import OrderedDict
 from datetime import datetime, timedelta
 
 from services.gateway import caller
-from services.gateway.api import Key
+from services.gateway.api import Key, Role
 from services.gateway.rates import NO_LIMIT, Rates
 from services.gateway.store import FoundKey, GatewayStore
 from services.kernel.clock import Clock
@@ -69,7 +69,8 @@ class TokenChecker:
             key = remembered[0]
         else:
             key = await self._find(digest)
-        self._rates.take(key)
+        if key.role is not Role.WEBHOOK:  # its instance has a rate of its own
+            self._rates.take(key)
         caller.enter(key)
         return key
 

@@ -122,9 +122,10 @@ class FakeScanner:
         return self.task or a_task(state=State.PENDING, coverage=None)
 
     async def get_task(self, task_id: str) -> Task:
-        if self.task is None or self.task.task_id != task_id:
-            raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {task_id}.")
-        return self.task
+        for task in (self.task, self.older[0] if self.older else None):
+            if task is not None and task.task_id == task_id:
+                return task
+        raise not_found("SCAN_TASK_NOT_EXIST", f"There is no task {task_id}.")
 
     async def list_tasks(
         self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""

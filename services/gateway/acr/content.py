@@ -13,7 +13,7 @@ from services.gateway.acr.words import from_level, to_level, to_threat
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.severity import Severity
-from services.scanner.api import FindingFilter, Task
+from services.scanner.api import FindingFilter, State, Task
 
 _SEARCHERS = (Engine.SECURITY_CENTER, Engine.ALL)
 """Engines that look into files, or are a pair of which one does."""
@@ -72,7 +72,7 @@ class Contents:
         wanted = FindingFilter(kinds=frozenset({kind}), severities=severities)
         image = await self._scans.image(request)
         newest = await self._scans.findings(image, wanted)
-        if newest.task.engine in _SEARCHERS:
+        if await self._searched(newest.task):
             return newest.task, in_order(placed.finding for placed in newest.findings)
         if image.task_id:
             raise BusinessFailure(_NOT_SEARCHED)
@@ -86,8 +86,17 @@ class Contents:
                 if failure.code != "IMAGE_NOT_SCANNED":
                     reason = failure.code
             else:
+                if not await self._searched(found.task):
+                    continue
                 return found.task, in_order(placed.finding for placed in found.findings)
         raise BusinessFailure(reason)
+
+    async def _searched(self, task: Task) -> bool:
+        """Tells whether files were looked into: of two engines, the one that does may have failed."""
+        if task.engine is not Engine.ALL:
+            return task.engine in _SEARCHERS
+        ends = [part.state for part in await self._scans.parts(task) if part.engine is Engine.SECURITY_CENTER]
+        return bool(ends) and all(end is State.COMPLETE for end in ends)
 
 
 def to_number(failure: BusinessFailure) -> int:

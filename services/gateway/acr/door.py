@@ -16,7 +16,7 @@ from services.gateway.acr.answers import to_json
 from services.gateway.acr.caller import Callers
 from services.gateway.acr.failures import Code, refusal, to_failure
 from services.gateway.acr.parameters import merge, parse_pairs, to_request
-from services.gateway.acr.signing import Call
+from services.gateway.acr.signing import Call, signs_parameters_alone
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.rpc import call_context
 
@@ -44,6 +44,11 @@ class Context:
     def set_trailing_metadata(self, trailers: Sequence[tuple[str, str]]) -> None:
         """Says it; over HTTP these are headers of the answer."""
         self._trailers = tuple(trailers)
+
+
+def _nothing(header: str) -> str:
+    del header
+    return ""
 
 
 class AcrDoor:
@@ -87,8 +92,9 @@ class AcrDoor:
     async def _answer(self, request: Request) -> Response:
         call = await _read_call(request)
         parameters = merge(call.query, call.form)
-        action = call.header("x-acs-action") or parameters.get("Action", "")
-        version = call.header("x-acs-version") or parameters.get("Version", "")
+        said = _nothing if signs_parameters_alone(call) else call.header
+        action = said("x-acs-action") or parameters.get("Action", "")
+        version = said("x-acs-version") or parameters.get("Version", "")
         for name, value in (("Action", action), ("Version", version)):
             if not value:
                 raise refusal(Code.MISSING_PARAMETER, f"The parameter {name} is missing.")

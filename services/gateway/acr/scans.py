@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from drydock.acr.v20181201 import container_registry_pb2 as pb
@@ -23,7 +23,7 @@ from services.kernel.model.digest import parse_digest
 from services.kernel.model.finding import VULNERABILITIES, Finding
 from services.kernel.model.reference import parse_tag
 from services.kernel.model.report import Coverage
-from services.scanner.api import FindingFilter, Findings, ImageQuery, ScannerApi, Task
+from services.scanner.api import FindingFilter, Findings, ImageQuery, PlatformScan, ScannerApi, Task
 
 T = TypeVar("T")
 _BUSINESS_FAILURES = frozenset({"IMAGE_NOT_SCANNED", "SCAN_NOT_COMPLETE"})
@@ -60,6 +60,11 @@ class Scans:
         return await self._scanner.create_task(
             dataclasses.replace(image, instance=instance.instance_id), engine=engine
         )
+
+    async def parts(self, task: Task) -> Sequence[PlatformScan]:
+        """Returns the scans that a task consists of, by platform and engine."""
+        whole = await self._scanner.get_task(task.task_id)
+        return whole.platforms if isinstance(whole, Task) else ()
 
     async def status(self, request: pb.GetRepoTagScanStatusRequest) -> tuple[str, str, str]:
         """Returns status, scan service, and the reason where the status has one."""

@@ -74,6 +74,11 @@ class Signature:
         return hmac.compare_digest(wanted.encode(), self.given.encode())
 
 
+def signs_parameters_alone(call: Call) -> bool:
+    """Tells whether the signature of a call, of the form 1.0, leaves its headers open to whoever passes it on."""
+    return not call.header("authorization") and bool(call.parameter("Signature"))
+
+
 def read_signature(call: Call) -> Signature:
     """Reads the signature of a call, in either form.
 

@@ -16,10 +16,13 @@ API_KEY = "x-scanneradapter-api-key"
 
 
 async def admit(checker: TokenChecker, request: Request, least: Role) -> Key:
-    """Returns the caller's key when its role suffices.
+    """Returns the caller's key when its role suffices, and it is not limited to namespaces.
+
+    Which repository an image is of, Harbor says, and no registry is asked: with a digest that lies elsewhere, such
+    a key would read what it may not.
 
     Raises:
-        ServiceError: TOKEN_MISSING, TOKEN_UNKNOWN, ROLE_INSUFFICIENT.
+        ServiceError: TOKEN_MISSING, TOKEN_UNKNOWN, ROLE_INSUFFICIENT, KEY_LIMITED.
     """
     key = await checker.check(token_of(request))
     if not suffices(key.role, least):
@@ -28,6 +31,13 @@ async def admit(checker: TokenChecker, request: Request, least: Role) -> Key:
             "ROLE_INSUFFICIENT",
             f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {least.value.lower()}.",
             hint="Register the scanner with a key of that role.",
+        )
+    if any(key.limits.values()):
+        raise ServiceError(
+            Kind.PERMISSION_DENIED,
+            "KEY_LIMITED",
+            f"The key {key.name!r} is limited to namespaces; Harbor's scanner looks into all of an instance.",
+            hint="Register the scanner with a key of the whole instance.",
         )
     call_context.act_for(key.name)
     return key

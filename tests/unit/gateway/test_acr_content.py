@@ -15,7 +15,7 @@ from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.kernel.rpc.client import translated_errors
-from services.scanner.api import State
+from services.scanner.api import PlatformScan, State
 from tests.builders.edge import Edge, acr_edge
 from tests.fakes.scanner import a_finding, a_task
 
@@ -122,7 +122,8 @@ async def test_who_looked_only_at_packages_says_nothing_of_files(edge: Edge) -> 
 @pytest.mark.parametrize("engine", [Engine.SECURITY_CENTER, Engine.ALL])
 async def test_of_files_the_newest_scan_that_looked_at_them_speaks(edge: Edge, engine: Engine) -> None:
     edge.scanner.task, edge.scanner.result = a_task(engine=Engine.TRIVY), ()
-    older = a_task(engine=engine, task_id="0f7b6ee6-5d39-4a0b-8d4b-c0d7d5f4a1aa")
+    whole = by_both(State.COMPLETE)
+    older = a_task(engine=engine, task_id="0f7b6ee6-5d39-4a0b-8d4b-c0d7d5f4a1aa", platforms=whole)
     edge.scanner.older = (older, FOUND)
 
     status = await edge.acr.GetRepoTagScanStatus(pb.GetRepoTagScanStatusRequest(**image(edge)))
@@ -161,3 +162,31 @@ async def test_a_named_task_that_did_not_look_at_files_is_not_answered_from_anot
     )
 
     assert (answer.is_success, answer.code) == (False, 404)
+
+
+@pytest.mark.parametrize("older", [True, False])
+async def test_of_two_engines_the_one_that_looks_into_files_must_have_ended_well(edge: Edge, older: bool) -> None:
+    edge.scanner.task = a_task(engine=Engine.ALL, coverage=Coverage.PARTIAL, platforms=by_both(State.FAILED))
+    edge.scanner.result = ()
+    if older:
+        edge.scanner.older = (a_task(task_id="0f7b6ee6-5d39-4a0b-8d4b-c0d7d5f4a1aa"), FOUND)
+
+    answer = await edge.acr.ListScanMaliciousFileByTask(pb.ListScanMaliciousFileByTaskRequest(**image(edge)))
+
+    assert (answer.is_success, answer.total_count) == ((True, 1) if older else (False, 0))
+
+
+def by_both(files: State) -> tuple[PlatformScan, ...]:
+    """Both engines on one platform: the one that looks into files, which ended so, and the other one."""
+    return tuple(
+        PlatformScan(
+            scan_id=engine.value,
+            platform="linux/amd64",
+            digest="",
+            state=state,
+            reason="",
+            message="",
+            engine=engine,
+        )
+        for engine, state in ((Engine.SECURITY_CENTER, files), (Engine.TRIVY, State.COMPLETE))
+    )

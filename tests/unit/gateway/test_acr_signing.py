@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import hmac
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.acr.parameters import parse_pairs
-from services.gateway.acr.signing import Call, percent_encode, read_signature
+from services.gateway.acr.signing import Call, percent_encode, read_signature, signs_parameters_alone
 from services.kernel.errors import ServiceError
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -154,3 +155,10 @@ def test_everything_is_encoded_but_what_never_is(text: str) -> None:
     except UnicodeEncodeError:
         return  # half a character: no query can carry one
     assert set(encoded) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~%")
+
+
+def test_of_the_older_form_no_header_counts_that_it_does_not_sign() -> None:
+    named = (("x-acs-action", "DeleteScanRule"),)
+
+    assert signs_parameters_alone(dataclasses.replace(v1(), headers=named))
+    assert not signs_parameters_alone(v3())

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateway.api import Role
+from services.gateway.api import KeyScope, Role
 from services.gateway.editions import Editions
 from services.gateway.harbor.adapter import HarborAdapter
 from services.gateway.harbor.registries import Registries
@@ -32,7 +32,7 @@ from services.rules.engines.api import Part, PartHealth, ScannerReport
 from services.scanner.api import ImageQuery, State, Task
 from tests.builders.acr import acr_door
 from tests.builders.edge import real_rules
-from tests.builders.gateway import KeyRing, key_ring
+from tests.builders.gateway import INSTANCE_ID, KeyRing, key_ring
 from tests.builders.reports import a_report
 from tests.databases import migrated_pool
 from tests.fakes.scanner import DIGEST, FakeScanner, a_task
@@ -255,6 +255,19 @@ async def test_an_authorization_that_is_none_is_refused_and_never_shown(door: Do
     assert answer.status == 422
     assert "(INVALID_AUTHORIZATION)" in answer.message
     assert "s3cret" not in answer.message + repr(logs)
+    assert not door.scanner.created
+
+
+async def test_a_key_of_a_namespace_is_refused_whatever_it_says_that_an_image_is_of(door: Door) -> None:
+    scopes = [KeyScope(instance=INSTANCE_ID, namespaces=("team",))]
+    limited = await door.ring.keys.create_key(name="team", role=Role.CLIENT, scopes=scopes)
+    theirs = dataclasses.replace(
+        door, harbor=JobService(door.harbor.url, {"Authorization": f"Bearer {limited.token}"})
+    )
+
+    answers = [await theirs.post(a_request()), await theirs.report(state=State.COMPLETE)]
+
+    assert [answer.status for answer in answers] == [403, 403]
     assert not door.scanner.created
 
 

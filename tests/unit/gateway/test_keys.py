@@ -394,6 +394,13 @@ async def test_each_key_has_a_rate_of_its_own_and_is_told_when_to_come_back(ring
         await checker.check(ci)
 
 
+async def test_a_webhook_key_has_the_rate_of_its_instance_and_no_other(ring: KeyRing) -> None:
+    checker = TokenChecker(ring.pool, ring.store, ring.clock, Rates(ring.clock, per_second=1.0, burst=1))
+    hook = (await ring.keys.create_key(name="hook", role=Role.WEBHOOK, instance=INSTANCE_ID)).token
+    for _ in range(5):
+        assert (await checker.check(hook)).role is Role.WEBHOOK
+
+
 async def test_an_access_key_is_rotated_with_its_key_and_both_open_until_the_overlap_is_over(
     ring: KeyRing,
 ) -> None:
