@@ -18,7 +18,8 @@ from services.gateway.api import Role
 from tests.acr_stage import Stage, acr_stage
 from tests.commandline import drydock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+"""A user's first program in Go compiles gRPC: minutes, once."""
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "callers.md").read_text()
