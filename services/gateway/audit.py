@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -38,6 +39,7 @@ _SUBJECT: Final = frozenset(
         *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
         *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id"),
         *("repo_id", "namespace", "repository", "tag", "digest"),
+        *("namespace_name", "repo_namespace_name", "repo_name", "chain_id"),
     }
 )
 """Fields of requests that say what a call is about. Whatever could be a secret is not among them."""
@@ -59,6 +61,20 @@ class AuditLog:
         """Notes an act that is about to be tried, and returns the record's id."""
         async with self._pool.acquire() as conn:
             return await self._store.insert_audit(conn, act, self._clock.now())
+
+    @asynccontextmanager
+    async def noted(self, act: Act) -> AsyncIterator[None]:
+        """Notes an act before the block that does it, and how the block ended."""
+        record_id = await self.begin(act)
+        try:
+            yield
+        except ServiceError as error:
+            await self.end(record_id, error.reason)
+            raise
+        except Exception:
+            await self.end(record_id, "INTERNAL")
+            raise
+        await self.end(record_id, "OK")
 
     async def end(self, record_id: int, outcome: str) -> None:
         """Notes how it ended. The act is done or refused by now: a database that is away only leaves it open."""
@@ -124,17 +140,8 @@ class AuditInterceptor(grpc.aio.ServerInterceptor):
             return behaviour
 
         async def call(request: Any, context: Any) -> Any:
-            record_id = await self._audit.begin(_act(method, request))
-            try:
-                answer = await behaviour(request, context)
-            except ServiceError as error:
-                await self._audit.end(record_id, error.reason)
-                raise
-            except Exception:
-                await self._audit.end(record_id, "INTERNAL")
-                raise
-            await self._audit.end(record_id, "OK")
-            return answer
+            async with self._audit.noted(_act(method, request)):
+                return await behaviour(request, context)
 
         return call
 

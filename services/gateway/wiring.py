@@ -150,6 +150,7 @@ async def server(
         rules=rules,
         scanner=scanner,
         registries=Registries(settings.harbor_registries),
+        audit=audit,
         clock=clock,
         deadline_seconds=settings.harbor_deadline_seconds,
     )

@@ -6,7 +6,21 @@ import secrets
 import uuid
 from typing import Protocol
 
+from services.kernel.errors import invalid
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def checked_request_id(said: str) -> str:
+    """Returns the id that a caller gives a request, by which it may be repeated, as a lower-case UUID.
+
+    Raises:
+        ServiceError: INVALID_REQUEST_ID.
+    """
+    try:
+        return str(uuid.UUID(said))
+    except ValueError:
+        raise invalid("INVALID_REQUEST_ID", "The request id is no UUID.", field="request_id") from None
 
 
 class Ids(Protocol):

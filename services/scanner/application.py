@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
-from services.kernel.ids import Ids
+from services.kernel.ids import Ids, checked_request_id
 from services.kernel.model import page
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
@@ -101,7 +100,7 @@ class ScannerApplication:
         access: RegistryAccess | None = None,
     ) -> Task:
         """Begins a task on what the registry has under the tag now, or on a digest that the caller can pull."""
-        task_id = _task_id(request_id) if request_id else self._ids.uuid()
+        task_id = checked_request_id(request_id) if request_id else self._ids.uuid()
         instance = await self._rules.get_instance(image.instance)
         own = await self._rules.registry_access(instance.instance_id)
         chosen = engine or image.engine or instance.engine
@@ -374,10 +373,3 @@ def _digest_alone(image: ImageQuery) -> Digest:
     if image.digest is None or image.tag:
         raise invalid("INVALID_IMAGE", "With an access of its own an image has a digest alone.", field="digest")
     return image.digest
-
-
-def _task_id(request_id: str) -> str:
-    try:
-        return str(uuid.UUID(request_id))
-    except ValueError:
-        raise invalid("INVALID_REQUEST_ID", "The request id is no UUID.", field="request_id") from None

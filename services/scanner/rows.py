@@ -1,8 +1,6 @@
-"""Turns rows of the scanner's tables into records, and outcomes into columns."""
+"""Turns rows of the scanner's tables into records."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import asyncpg
 import msgspec
@@ -92,8 +90,3 @@ def to_outcome(row: asyncpg.Record) -> Outcome:
         findings={Severity(word): count for word, count in counts.items()},
         advisories_version=row["advisories_version"],
     )
-
-
-def counts_column(counts: Mapping[Severity, int]) -> str:
-    """Writes counts as the column has them."""
-    return msgspec.json.encode({severity.value: count for severity, count in counts.items()}).decode()

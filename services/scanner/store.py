@@ -11,6 +11,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName, parse_repository
 from services.kernel.sql import load_queries
 from services.scanner.api import TaskFilter
+from services.scanner.columns import message_column, outcome_columns, tag_columns, task_columns, word_column
 from services.scanner.records import (
     DoubtedTag,
     ImageAddress,
@@ -21,10 +22,9 @@ from services.scanner.records import (
     ScanRecord,
     TaskRecord,
 )
-from services.scanner.rows import counts_column, to_doubted_tag, to_part, to_scan, to_task
+from services.scanner.rows import to_doubted_tag, to_part, to_scan, to_task
 
 _Q = load_queries("services.scanner")
-_LONGEST_MESSAGE = 2000
 
 
 class ScannerStore:
@@ -43,22 +43,22 @@ class ScannerStore:
 
     async def see_tag(self, db: Connection, image: ImageAddress, revision: int, pushed_at: datetime) -> bool:
         """Moves a tag, which the caller has locked, to a pushed digest, or not; returns whether it is in doubt."""
-        return bool(await db.fetchval(_Q["see_tag"], *_tag_columns(image), revision, pushed_at))
+        return bool(await db.fetchval(_Q["see_tag"], *tag_columns(image), revision, pushed_at))
 
     async def point_tag(
         self, db: Connection, image: ImageAddress, revision: int, task_id: str, asked_at: datetime
     ) -> None:
         """Moves a tag to what the registry said and its task, unless a push came in since that revision."""
-        await db.execute(_Q["point_tag"], *_tag_columns(image), revision, task_id, asked_at)
+        await db.execute(_Q["point_tag"], *tag_columns(image), revision, task_id, asked_at)
 
     async def attach_tasks(self, db: Connection, tags: Sequence[tuple[ImageAddress, int]]) -> None:
         """Gives tags, which the caller has locked, the newest task on their digest, if that is the image's."""
-        rows = [(*_tag_columns(image), revision) for image, revision in tags]
+        rows = [(*tag_columns(image), revision) for image, revision in tags]
         await db.executemany(_Q["attach_task"], rows)
 
     async def meet_tag(self, db: Connection, image: ImageAddress, asked_at: datetime) -> bool:
         """Gives a locked tag the newest task on its digest, if it has that; returns whether it is in doubt."""
-        return bool(await db.fetchval(_Q["meet_tag"], *_tag_columns(image), 0, asked_at))
+        return bool(await db.fetchval(_Q["meet_tag"], *tag_columns(image), 0, asked_at))
 
     async def announce_doubts(self, db: Connection) -> None:
         """Wakes those who ask registries at the end of the transaction."""
@@ -99,7 +99,7 @@ class ScannerStore:
 
     async def insert_tasks(self, db: Connection, tasks: Sequence[TaskRecord]) -> None:
         """Saves open tasks whose scans the caller holds; an id that exists is left as it is."""
-        await db.executemany(_Q["insert_task"], [_task_columns(task) for task in tasks])
+        await db.executemany(_Q["insert_task"], [task_columns(task) for task in tasks])
 
     async def tasks_by_id(self, db: Connection, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
         """Returns those of the tasks that are there, by id."""
@@ -121,7 +121,7 @@ class ScannerStore:
         self, db: Connection, images: Sequence[tuple[str, Digest, Engine | None]]
     ) -> Sequence[TaskRecord | None]:
         """Returns the newest task of each (repository id, digest, engine), under any tag or none."""
-        columns = zip(*((repo_id, digest, _word(engine)) for repo_id, digest, engine in images), strict=True)
+        columns = zip(*((repo_id, digest, word_column(engine)) for repo_id, digest, engine in images), strict=True)
         rows = await db.fetch(_Q["tasks_of_digests"], *map(list, columns))
         found = {row["place"]: row for row in rows}
         return [to_task(found[place]) if place in found else None for place in range(1, len(images) + 1)]
@@ -130,21 +130,21 @@ class ScannerStore:
         self, db: Connection, repo_id: str, digest: Digest, engine: Engine | None = None
     ) -> TaskRecord | None:
         """Returns the newest task of a repository on a digest, under any tag or none."""
-        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest, _word(engine))
+        row = await db.fetchrow(_Q["task_of_digest"], repo_id, digest, word_column(engine))
         return to_task(row) if row else None
 
     async def task_under_tag(
         self, db: Connection, repo_id: str, tag: str, digest: Digest, engine: Engine | None = None
     ) -> TaskRecord | None:
         """Returns the newest task of a tag on a digest that it has or had."""
-        row = await db.fetchrow(_Q["task_under_tag"], repo_id, tag, digest, _word(engine))
+        row = await db.fetchrow(_Q["task_under_tag"], repo_id, tag, digest, word_column(engine))
         return to_task(row) if row else None
 
     async def complete_task_of_digest(
         self, db: Connection, repo_id: str, digest: Digest, tag: str, engine: Engine | None = None
     ) -> TaskRecord | None:
         """Returns the last complete task of a repository on a digest, of one tag unless it is empty."""
-        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag, _word(engine))
+        row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag, word_column(engine))
         return to_task(row) if row else None
 
     async def tasks(
@@ -178,7 +178,7 @@ class ScannerStore:
         self, db: Connection, scan_ids: Sequence[str], outcome: Outcome, of: RepositoryName | None = None
     ) -> Sequence[TaskRecord]:
         """Moves the open tasks of scans, or one repository's alone, to a passing state; returns them so."""
-        state, message = outcome.state.value, _storable(outcome.message)
+        state, message = outcome.state.value, message_column(outcome.message)
         place = (of.namespace, of.name) if of else ("", "")
         rows = await db.fetch(_Q["change_tasks"], list(scan_ids), state, outcome.reason, message, *place)
         return [to_task(row) for row in rows]
@@ -187,7 +187,7 @@ class ScannerStore:
         self, db: Connection, scan_id: str, outcome: Outcome, ended_at: datetime
     ) -> Sequence[TaskRecord]:
         """Ends the open tasks of a scan and returns them as they are now."""
-        rows = await db.fetch(_Q["end_tasks"], scan_id, *_outcome_columns(outcome), ended_at)
+        rows = await db.fetch(_Q["end_tasks"], scan_id, *outcome_columns(outcome), ended_at)
         return [to_task(row) for row in rows]
 
     async def end_asked_tasks(
@@ -200,7 +200,7 @@ class ScannerStore:
         The scan is the attempt's own, or an index that the latter is a part of.
         """
         place = (asked.namespace, asked.repository, asked.begun, asked.lender or None)
-        rows = await db.fetch(_Q["end_asked_tasks"], scan_id, *_outcome_columns(outcome), ended_at, *place)
+        rows = await db.fetch(_Q["end_asked_tasks"], scan_id, *outcome_columns(outcome), ended_at, *place)
         return [to_task(row) for row in rows]
 
     async def waiting_repository(self, db: Connection, scan_ids: Sequence[str]) -> RepositoryName | None:
@@ -257,7 +257,7 @@ class ScannerStore:
     async def change_scan(self, db: Connection, scan_id: str, outcome: Outcome) -> None:
         """Moves a scan to a passing state."""
         await db.execute(
-            _Q["change_scan"], scan_id, outcome.state.value, outcome.reason, _storable(outcome.message)
+            _Q["change_scan"], scan_id, outcome.state.value, outcome.reason, message_column(outcome.message)
         )
 
     async def name_platform(self, db: Connection, scan_id: str, platform: str) -> None:
@@ -266,7 +266,7 @@ class ScannerStore:
 
     async def end_scan(self, db: Connection, scan_id: str, outcome: Outcome, ended_at: datetime) -> None:
         """Ends a scan."""
-        await db.execute(_Q["end_scan"], scan_id, *_outcome_columns(outcome), ended_at)
+        await db.execute(_Q["end_scan"], scan_id, *outcome_columns(outcome), ended_at)
 
     async def insert_part(self, db: Connection, index_id: str, scan_id: str, platform: str, position: int) -> None:
         """Makes a scan a platform of an index."""
@@ -358,49 +358,3 @@ class ScannerStore:
     async def release(self, db: Connection, lease: Lease) -> None:
         """Gives the lease back at once, uncounted."""
         await db.execute(_Q["release"], lease.scan_id, lease.fence)
-
-
-def _task_columns(task: TaskRecord) -> tuple[object, ...]:
-    image = task.image
-    return (
-        task.task_id,
-        image.instance_id,
-        image.repo_id,
-        image.namespace,
-        image.repository,
-        image.tag,
-        image.digest,
-        task.engine.value,
-        task.scan_id,
-        task.outcome.state.value,
-        list(task.rule_ids),
-        list(task.target_ids),
-        task.traceparent,
-        task.created_at,
-        task.run_id or None,
-        task.loan or None,
-    )
-
-
-def _tag_columns(image: ImageAddress) -> tuple[str, ...]:
-    return (image.repo_id, image.tag, image.instance_id, image.namespace, image.repository, image.digest)
-
-
-def _outcome_columns(outcome: Outcome) -> tuple[str, ...]:
-    return (
-        outcome.state.value,
-        outcome.reason,
-        _storable(outcome.message),
-        outcome.coverage.value if outcome.coverage else "",
-        counts_column(outcome.findings),
-        outcome.advisories_version,
-    )
-
-
-def _storable(message: str) -> str:
-    """Returns a sentence as a column takes it: parts of it may come from an image."""
-    return message.replace("\0", "\N{REPLACEMENT CHARACTER}")[:_LONGEST_MESSAGE]
-
-
-def _word(engine: Engine | None) -> str:
-    return engine.value if engine is not None else ""

@@ -16,6 +16,7 @@ from drydock.gateway.v1 import admin_service_pb2 as admin
 from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from services.gateway.api import Role
 from tests.acr_stage import Stage, acr_stage
+from tests.callers import BUILD, go_program, tools
 from tests.commandline import drydock
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -24,7 +25,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "callers.md").read_text()
 EXAMPLES = dict(re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-BUILD = ROOT / "deploy" / "callers" / "build.sh"
 VENV = Path(sys.executable).parent
 OVERSIZED = """
 { printf '{"image": {"tag": "'; head -c 5000000 /dev/zero | tr '\\0' x; printf '"}}'; } |
@@ -38,19 +38,6 @@ SCANNED = re.compile(r"STATE_COMPLETE .*HIGH|STATE_COMPLETE .*MEDIUM")
 async def stage(tmp_path: Path, database: str) -> AsyncIterator[Stage]:
     async with acr_stage(tmp_path / "data", database) as stage:
         yield stage
-
-
-def tools() -> Path:
-    """The folder of grpcurl and Go's generators, built if need be; the test is skipped where nothing can."""
-    built = subprocess.run([BUILD, sys.executable], stdout=subprocess.PIPE, text=True, check=False)
-    if built.returncode:
-        pytest.skip("grpcurl and Go's generators cannot be built here: see what deploy/callers/build.sh says")
-    return Path(built.stdout.strip())
-
-
-def go_program() -> Path:
-    found = subprocess.run([BUILD, "--go", sys.executable], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(found.stdout.strip())
 
 
 async def key_of(stage: Stage, role: Role, name: str = "page") -> str:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shlex
-import shutil
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from services.lab.image import build_image, write_layout
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.lab.registry import serve_registry
+from tests.callers import tools
 from tests.commandline import PROGRAM, drydock
 from tests.running import running_drydock
 
@@ -94,9 +94,10 @@ async def test_its_program_watches_and_gates(desk: Desk) -> None:
     assert verdict.startswith(("DECISION_FAIL", "DECISION_UNDECIDED"))
 
 
-@pytest.mark.skipif(shutil.which("grpcurl") is None, reason="there is no grpcurl")
+@pytest.mark.timeout(900)  # grpcurl is built once for each user
 async def test_its_line_for_grpcurl_waits(desk: Desk) -> None:
     [line] = blocks("grpcurl")
-    status, stdout, stderr = await desk.run("sh", "-c", line)
+    folder = await asyncio.to_thread(tools)
+    status, stdout, stderr = await desk.run("sh", "-c", f"PATH={folder}:$PATH; {line}")
     assert status == 0, stderr
     assert "STATE_COMPLETE" in stdout

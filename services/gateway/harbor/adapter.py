@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -18,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.formats.identity import Json
+from services.gateway.api import Act
+from services.gateway.audit import AuditLog
 from services.gateway.editions import Editions
 from services.gateway.harbor import media
 from services.gateway.harbor.caller import admit
@@ -32,6 +35,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import is_outage
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.model.report import Coverage, Report
+from services.kernel.rpc import call_context, request_id
 from services.rules.api import RulesApi
 from services.scanner.api import ImageQuery, ScannerApi, State, Task
 
@@ -60,6 +64,7 @@ class HarborAdapter:
         rules: RulesApi,
         scanner: ScannerApi,
         registries: Registries,
+        audit: AuditLog,
         clock: Clock,
         deadline_seconds: float,
     ) -> None:
@@ -68,6 +73,7 @@ class HarborAdapter:
         self._rules = rules
         self._scanner = scanner
         self._registries = registries
+        self._audit = audit
         self._clock = clock
         self._deadline_seconds = deadline_seconds
 
@@ -110,7 +116,8 @@ class HarborAdapter:
                 repository=name.name,
                 digest=wanted.digest,
             )
-            task = await self._scanner.create_task(image, access=access)
+            async with self._audit.noted(_act(image)):
+                task = await self._scanner.create_task(image, access=access)
         log.info("harbor.scan_accepted", task_id=task.task_id, instance_id=task.instance_id, digest=task.digest)
         return _answer({"id": task.task_id}, media.SCAN_RESPONSE, 202)
 
@@ -170,6 +177,17 @@ class HarborAdapter:
 
     async def _admit(self, request: Request, call: str) -> None:
         await admit(self._checker, request, HARBOR_ROLES[call])
+
+
+def _act(image: ImageQuery) -> Act:
+    subject = {"namespace": image.namespace, "repository": image.repository, "digest": image.digest or ""}
+    return Act(
+        actor=call_context.actor(),
+        action="Harbor/Scan",
+        instance=image.instance,
+        subject=MappingProxyType(subject),
+        request_id=request_id.current(),
+    )
 
 
 def _asked_for(request: Request) -> tuple[Write, str]:

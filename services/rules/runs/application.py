@@ -10,8 +10,7 @@ import structlog
 from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool
-from services.kernel.errors import invalid
-from services.kernel.ids import Ids
+from services.kernel.ids import Ids, checked_request_id
 from services.kernel.model.access import RegistryAccess
 from services.registry.limits import SourceSettings
 from services.rules import refusals
@@ -51,7 +50,7 @@ class Runs:
 
     async def start(self, rule: ScanRule, request_id: str = "") -> RuleRun:
         """Starts a person's run, or returns the one that the request started before."""
-        run_id = _run_id(request_id) if request_id else self._ids.uuid()
+        run_id = checked_request_id(request_id) if request_id else self._ids.uuid()
         async with self._pool.acquire() as conn:
             if request_id and (known := await self._store.get_run(conn, run_id)):
                 return _same_request(known, rule)
@@ -121,13 +120,6 @@ class Runs:
         if found is None:
             raise refusals.no_run(run_id)
         return found
-
-
-def _run_id(request_id: str) -> str:
-    try:
-        return str(uuid.UUID(request_id))
-    except ValueError:
-        raise invalid("INVALID_REQUEST_ID", "The request id is no UUID.", field="request_id") from None
 
 
 def _same_request(run: RuleRun, rule: ScanRule) -> RuleRun:

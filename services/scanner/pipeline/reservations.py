@@ -137,14 +137,15 @@ def _trust(meta: Meta, covered: Sequence[Package], now: datetime, max_age: timed
         return
     used = {family(package.ecosystem) for package in covered}
     if stale := [each for each in meta.stale_families(now, max_age) if each in used]:
-        ages = ", ".join(f"{each} ({_age(meta.families[each], now)})" for each in stale)
+        ages = ", ".join(f"{each} ({age_of(meta.families[each], now)})" for each in stale)
         yield ReportWarning(
             code=STALE_ADVISORIES,
             message=f"Advisories are too old for a verdict: {ages}. Run `drydock advisories update`.",
         )
 
 
-def _age(moment: datetime | None, now: datetime) -> str:
+def age_of(moment: datetime | None, now: datetime) -> str:
+    """Tells of when advisories are, and how old, as a part of a sentence."""
     return "nobody knows how old" if moment is None else f"of {moment:%Y-%m-%d}, {(now - moment).days} days old"
 
 

@@ -24,6 +24,7 @@ from services.scanner.pipeline.reservations import (
     SAMPLE_ADVISORIES,
     STALE_ADVISORIES,
     VERSION_NOT_COMPARABLE,
+    age_of,
 )
 from services.scanner.reading.complaints import shown
 from services.scanner.trivy import output
@@ -137,15 +138,11 @@ def _doubts(packages: Sequence[Package], trust: Trust) -> Iterator[ReportWarning
         return
     families = {family(package.ecosystem) for package in packages}
     if stale := database.stale_parts(now, trust.max_age, families):
-        ages = ", ".join(f"{name or 'all of it'} ({_age(moment, now)})" for name, moment in stale.items())
+        ages = ", ".join(f"{name or 'all of it'} ({age_of(moment, now)})" for name, moment in stale.items())
         yield ReportWarning(
             code=STALE_ADVISORIES,
             message=f"Trivy's database is too old for a verdict: {ages}. Write or fetch a new one.",
         )
-
-
-def _age(moment: datetime | None, now: datetime) -> str:
-    return "nobody knows how old" if moment is None else f"of {moment:%Y-%m-%d}, {(now - moment).days} days old"
 
 
 def _told(said: str) -> Iterator[ReportWarning]:

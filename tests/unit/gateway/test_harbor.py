@@ -14,6 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.gateway.api import KeyScope, Role
+from services.gateway.audit import AuditLog
 from services.gateway.editions import Editions
 from services.gateway.harbor.adapter import HarborAdapter
 from services.gateway.harbor.registries import Registries
@@ -48,6 +49,12 @@ class Busy(FakeScanner):
     """A scanner that may be away."""
 
     away: Exception | None = None
+    refusal: ServiceError | None = None
+
+    async def create_task(self, image: ImageQuery, **options: Any) -> Task:
+        if self.refusal is not None:
+            raise self.refusal
+        return await super().create_task(image, **options)
 
     async def get_task(self, task_id: str) -> Task:
         if self.away is not None:
@@ -87,6 +94,7 @@ async def door(database: str) -> AsyncIterator[Door]:
             rules=rules,
             scanner=scanner,
             registries=Registries(LISTED),
+            audit=AuditLog(pool, ring.store, rules, ring.clock),
             clock=ring.clock,
             deadline_seconds=5.0,
         )
@@ -256,6 +264,21 @@ async def test_an_authorization_that_is_none_is_refused_and_never_shown(door: Do
     assert "(INVALID_AUTHORIZATION)" in answer.message
     assert "s3cret" not in answer.message + repr(logs)
     assert not door.scanner.created
+
+
+async def test_a_scan_and_a_refused_one_are_in_the_audit_log_without_the_robot(door: Door) -> None:
+    await door.post(a_request())
+    door.scanner.refusal = ServiceError(Kind.FAILED_PRECONDITION, "ENGINE_NOT_READY", "No.")
+    await door.post(a_request())
+
+    log = AuditLog(door.ring.pool, door.ring.store, door.rules, door.ring.clock)
+    records = (await log.list_records()).items
+    assert [(each.action, each.outcome) for each in records] == [
+        ("Harbor/Scan", "ENGINE_NOT_READY"),
+        ("Harbor/Scan", "OK"),
+    ]
+    assert {(each.actor, each.instance) for each in records} == {("harbor", door.instance_id)}
+    assert set(records[0].subject) == {"namespace", "repository", "digest"}
 
 
 async def test_a_key_of_a_namespace_is_refused_whatever_it_says_that_an_image_is_of(door: Door) -> None:
