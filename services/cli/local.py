@@ -124,9 +124,6 @@ def _template() -> Iterator[Template]:
 
 def _access(reference: ImageReference, access: Access, password: str) -> RegistryAccess | None:
     """Returns how to reach the registry; None for a folder or an archive."""
-    from pydantic import SecretStr
-
-    from services.kernel.model.access import RegistryAccess
     from services.kernel.model.reference import RegistryReference
 
     if not isinstance(reference, RegistryReference):
@@ -135,6 +132,10 @@ def _access(reference: ImageReference, access: Access, password: str) -> Registr
                 "INVALID_CREDENTIALS", "A file asks for no user.", field="username", hint="Leave --username out."
             )
         return None
+    from pydantic import SecretStr
+
+    from services.kernel.model.access import RegistryAccess
+
     return RegistryAccess(
         address=reference.host,
         plain_http=access.plain_http,
