@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kernel.connection import Connection
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -29,12 +30,14 @@ async def serve_http(
     *,
     grace_seconds: float = 10.0,
     max_head_bytes: int = _MAX_HEAD_BYTES,
+    max_connections: int = _MAX_CONNECTIONS,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. At exit it
-    stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. Of more
+    than `max_connections` those that ask for nothing are closed; where all ask, the newest get 503. At exit
+    it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -45,7 +48,7 @@ async def serve_http(
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=Connection,
             ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
@@ -53,7 +56,7 @@ async def serve_http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
+            limit_concurrency=max_connections,
             h11_max_incomplete_event_size=max_head_bytes,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
