@@ -21,6 +21,8 @@ log = structlog.get_logger()
 _BACKLOG = 512
 _MAX_CONNECTIONS = 1000
 _MAX_HEAD_BYTES = 16 * 1024
+HANDSHAKE_SECONDS = 10.0
+"""Of a connection that speaks TLS. The event loop's own is a minute."""
 
 
 @asynccontextmanager
@@ -89,9 +91,24 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening, then says so."""
+        """Starts listening as uvicorn does it, but with a deadline for handshakes, then says so."""
+        loop, config = asyncio.get_running_loop(), self.config
+
+        def connection() -> asyncio.Protocol:
+            return Connection(config=config, server_state=self.server_state, app_state={})
+
         try:
-            await super().startup(sockets)
+            self.servers = [
+                await loop.create_server(
+                    connection,
+                    sock=listener,
+                    ssl=config.ssl,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS if config.ssl is not None else None,
+                    backlog=_BACKLOG,
+                )
+                for listener in sockets or ()
+            ]
+            self.started = True
         finally:
             self.started_or_failed.set()
 

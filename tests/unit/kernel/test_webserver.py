@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -12,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from services.kernel import connection
+from services.kernel import connection, webserver
 from services.kernel.webserver import serve_http
+from tests.builders.certificates import Authority
 
 MOST = 5
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -22,10 +25,12 @@ HEAD = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @asynccontextmanager
-async def serving(endpoint: Callable[[Request], Awaitable[Response]]) -> AsyncIterator[Connect]:
+async def serving(
+    endpoint: Callable[[Request], Awaitable[Response]], *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Connect]:
     """A server for a few connections, and how one connects to it."""
     app = Starlette(routes=[Route("/", endpoint, methods=["GET"])])
-    async with AsyncExitStack() as stack, serve_http(app, "127.0.0.1:0", max_connections=MOST) as address:
+    async with AsyncExitStack() as stack, serve_http(app, "127.0.0.1:0", max_connections=MOST, tls=tls) as address:
         host, port = address.split(":")
 
         async def connect() -> Streams:
@@ -77,6 +82,16 @@ async def test_the_next_head_on_a_kept_connection_has_its_deadline_too(monkeypat
         streams[1].write(HEAD[:-2])
 
         assert await is_closed(streams)
+
+
+async def test_a_handshake_has_a_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(webserver, "HANDSHAKE_SECONDS", 0.1)
+    files = Authority().write(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files["tls_cert_file"], files["tls_key_file"])
+
+    async with serving(at_once, tls=tls) as connect:
+        assert await is_closed(await connect())
 
 
 async def test_an_answer_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyPatch) -> None:
