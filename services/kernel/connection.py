@@ -15,8 +15,8 @@ _HEAD_SECONDS: Final = 10.0
 class Connection(H11Protocol):
     """uvicorn's connection, with a deadline for the head of a request and room for those who ask.
 
-    uvicorn waits for ever for a head, and counts who keeps one back among those who are served: a thousand silent
-    connections, which need no key, would have everybody else answered 503.
+    uvicorn waits for ever for a head, and counts who keeps one back, or a body, among those who are served: a
+    thousand such connections, which need no key, would have everybody else answered 503.
     """
 
     def __init__(
@@ -36,8 +36,13 @@ class Connection(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether it is the caller's turn: there is no request, or not all of its body."""
+        return self.idle or self.cycle.more_body
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Lets the one go that has been idle for longest, where there are too many."""
+        """Lets the one go that keeps us waiting for longest, where there are too many; silent ones first."""
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency - 1:
             self._make_room()
         super().connection_made(transport)
@@ -63,9 +68,9 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def _make_room(self) -> None:
-        idle = [each for each in self.connections if isinstance(each, Connection) and each.idle]
-        if idle:
-            longest = min(idle, key=lambda each: each._idle_since)
+        waiting = [each for each in self.connections if isinstance(each, Connection) and each.keeps_waiting]
+        if waiting:
+            longest = min(waiting, key=lambda each: (not each.idle, each._idle_since))
             self.connections.discard(longest)
             longest.transport.abort()
 

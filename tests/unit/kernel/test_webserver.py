@@ -21,6 +21,7 @@ from tests.builders.certificates import Authority
 MOST = 5
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Connect = Callable[[], Awaitable[Streams]]
+HALF_A_BODY = b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf"
 HEAD = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -109,12 +110,23 @@ async def test_an_answer_may_take_longer_than_a_head(monkeypatch: pytest.MonkeyP
         assert b"200" in await ask(await connect())
 
 
-async def test_silent_connections_shut_nobody_out() -> None:
-    async with serving(at_once) as connect:
-        silent = [await connect() for _ in range(10 * MOST)]
+async def read_all(request: Request) -> Response:
+    """Answers whoever has sent a whole body."""
+    await request.body()
+    return PlainTextResponse("here")
+
+
+@pytest.mark.parametrize("kept_back", [b"", HALF_A_BODY], ids=["silent", "half a body"])
+async def test_whoever_keeps_us_waiting_shuts_nobody_out(kept_back: bytes) -> None:
+    async with serving(read_all) as connect:
+        waiting = [await connect() for _ in range(2 * MOST)]
+        for _, writer in waiting:
+            writer.write(kept_back)
+            await writer.drain()
+        waiting += [await connect() for _ in range(2 * MOST)]
 
         assert b"200" in await ask(await connect())
-        assert await is_closed(silent[0])
+        assert await is_closed(waiting[0])
 
 
 async def test_who_is_being_answered_is_not_closed_for_others() -> None:
