@@ -171,6 +171,8 @@ class TaskFilter:
     engine: Engine | None = None
     repository: str = ""
     """`NAMESPACE/REPO`."""
+    namespaces: tuple[str, ...] = ()
+    """Only of these, at most 100."""
     tag: str = ""
     since: datetime | None = None
     """Asked for at this moment or later."""

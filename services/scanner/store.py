@@ -169,6 +169,7 @@ class ScannerStore:
             wanted.tag,
             wanted.since,
             wanted.until,
+            wanted.namespaces,
         )
         if wanted.run_id:
             return [to_task(row) for row in await db.fetch(_Q["tasks_of_run"], *arguments, wanted.run_id)]

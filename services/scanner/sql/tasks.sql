@@ -84,6 +84,7 @@ WHERE ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
     AND ($10 = '' OR tag = $10)
     AND ($11::timestamptz IS NULL OR created_at >= $11)
     AND ($12::timestamptz IS NULL OR created_at < $12)
+    AND ($13::text[] = '{}' OR namespace = ANY($13))
 ORDER BY created_at DESC, task_id DESC
 LIMIT $3
 
@@ -92,7 +93,7 @@ LIMIT $3
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
-WHERE run_id = $13
+WHERE run_id = $14
     AND ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
     AND ($4 = '' OR instance_id = $4)
     AND ($5 = '' OR state = $5)
@@ -102,6 +103,7 @@ WHERE run_id = $13
     AND ($10 = '' OR tag = $10)
     AND ($11::timestamptz IS NULL OR created_at >= $11)
     AND ($12::timestamptz IS NULL OR created_at < $12)
+    AND ($13::text[] = '{}' OR namespace = ANY($13))
 ORDER BY created_at DESC, task_id DESC
 LIMIT $3
 
