@@ -147,6 +147,15 @@ class ScannerStore:
         row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag, word_column(engine))
         return to_task(row) if row else None
 
+    async def complete_tasks_of_engines(
+        self, db: Connection, repo_id: str, digest: Digest, engines: Sequence[Engine]
+    ) -> Sequence[TaskRecord]:
+        """Returns the newest complete task of a repository on a digest by each engine, the newest one first."""
+        rows = await db.fetch(
+            _Q["complete_tasks_of_engines"], repo_id, digest, [engine.value for engine in engines]
+        )
+        return [to_task(row) for row in rows]
+
     async def tasks(
         self,
         db: Connection,
