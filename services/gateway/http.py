@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from services.gateway.acr.door import AcrDoor
 from services.gateway.bodies import BodyLimit
-from services.gateway.problem import Refusal, to_response
+from services.gateway.problem import to_response
 from services.gateway.webhooks.cloudevents import CloudEvents
 from services.gateway.webhooks.door import WebhookDoor
 from services.gateway.webhooks.envelope import Distribution
@@ -144,7 +144,7 @@ class Door:
 
 def _problem(error: ServiceError, request: Request, chosen: str) -> Response:
     del request
-    return to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+    return to_response(error, chosen)
 
 
 def _refused(refuse: Refuse, error: ServiceError, request: Request, chosen: str) -> Response:
