@@ -41,9 +41,15 @@ class ScannerStore:
         """Locks the tags of images, where known, until the transaction ends."""
         await db.execute(_Q["lock_tags"], [image.repo_id for image in images], [image.tag for image in images])
 
-    async def see_tag(self, db: Connection, image: ImageAddress, revision: int, pushed_at: datetime) -> bool:
-        """Moves a tag, which the caller has locked, to a pushed digest, or not; returns whether it is in doubt."""
-        return bool(await db.fetchval(_Q["see_tag"], *tag_columns(image), revision, pushed_at))
+    async def see_tags(self, db: Connection, pushes: Sequence[tuple[ImageAddress, int, datetime]]) -> bool:
+        """Moves tags, which the caller has locked, to pushed digests, or not, in this order.
+
+        Each push has its revision and its moment. Returns whether any of the tags is in doubt.
+        """
+        rows = await db.fetchmany(
+            _Q["see_tag"], [(*tag_columns(image), revision, moment) for image, revision, moment in pushes]
+        )
+        return any(row["doubted"] for row in rows)
 
     async def point_tag(
         self, db: Connection, image: ImageAddress, revision: int, task_id: str, asked_at: datetime
