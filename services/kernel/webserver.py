@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -14,12 +15,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.http_protocol import limited
 
 log = structlog.get_logger()
 
 _BACKLOG = 512
-_MAX_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 10_000
 _MAX_HEAD_BYTES = 16 * 1024
+_IDLE_SECONDS = 30
 
 
 @asynccontextmanager
@@ -29,12 +32,15 @@ async def serve_http(
     *,
     grace_seconds: float = 10.0,
     max_head_bytes: int = _MAX_HEAD_BYTES,
+    most_connections: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. At exit it
-    stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together, and take 30
+    seconds to arrive. Of connections there are `most_connections` at once, 10,000 where the process may have twice
+    as many files open; who comes then is told 503. At exit it stops listening, answers what is under way for at
+    most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -45,7 +51,7 @@ async def serve_http(
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=limited(most_connections=most_connections or _room(), max_head_bytes=max_head_bytes),
             ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
@@ -53,9 +59,7 @@ async def serve_http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-            h11_max_incomplete_event_size=max_head_bytes,
-            timeout_keep_alive=30,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
         )
     )
@@ -71,6 +75,11 @@ async def serve_http(
         server.should_exit = True
         await running
         log.info("http.stopped", address=bound)
+
+
+def _room() -> int:
+    """Half of the files that the process may have open: databases, peers and the other doors want some."""
+    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
 class _Server(uvicorn.Server):
