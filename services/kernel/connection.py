@@ -1,34 +1,54 @@
-"""A connection of the HTTP server: whoever asks for nothing is let go, in time, or to make room."""
+"""A connection of an HTTP server: uvicorn's by llhttp, with our own bounds on heads, idleness and their number.
+
+Whoever keeps us waiting is let go, in time, or to make room: connections need no key.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import dataclasses
 
+import httptools
+import structlog
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
-_HEAD_SECONDS: Final = 10.0
+log = structlog.get_logger()
+
+_FULL_BODY = (
+    b'{"code":"TOO_MANY_CONNECTIONS","message":"The server has as many connections as it takes.",'
+    b'"request_id":"","hint":"Come again in a moment, and use a connection for more than one request."}'
+)
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 2\r\nconnection: close\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_FULL_BODY)
+) + _FULL_BODY
 
 
-class Connection(H11Protocol):
-    """uvicorn's connection, with a deadline for the head of a request and room for those who ask.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What all connections of a server share."""
 
-    uvicorn waits for ever for a head, and counts who keeps one back, or a body, among those who are served: a
-    thousand such connections, which need no key, would have everybody else answered 503.
+    most_connections: int
+    max_head_bytes: int
+
+
+class Connection(HttpToolsProtocol):
+    """A connection of a caller's. A head must be whole within the time for which idle connections are kept.
+
+    uvicorn's own bound on connections answers in a shape that no caller knows, without Retry-After, and counts who
+    sends nothing among those who are served.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+    def __init__(self, config: Config, state: ServerState, bounds: Bounds) -> None:
+        super().__init__(config, state, {})
+        self._bounds = bounds
+        self._head_bytes = 0  # read since a body or a request ended: of a head that is not whole yet
+        self._refused = False
         self._idle_since = self.loop.time()
-        self._head_due: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
@@ -42,25 +62,56 @@ class Connection(H11Protocol):
         return self.idle or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Lets the one go that keeps us waiting for longest, where there are too many; silent ones first."""
-        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency - 1:
+        """Takes the connection in, or sends it away where as many as may be are being answered."""
+        if len(self.connections) >= self._bounds.most_connections:
             self._make_room()
-        super().connection_made(transport)
-        self._expect_head()
+        # As uvicorn does it, but for sockets of Python's, which it makes to ask them for two addresses.
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if is_ssl(transport) else "http"
+        if len(self.connections) > self._bounds.most_connections:
+            self._refused = True
+            log.warning("http.connections_full", most=self._bounds.most_connections)
+            transport.write(_FULL)
+            transport.close()
+            return
+        self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        """Reads on; the deadline of a head begins with its first byte, and ends with its last."""
-        if self.idle and self._head_due is None:
-            self._expect_head()
-        before = self.cycle
-        super().data_received(data)
-        if self.cycle is not before:
-            self._forget_head()
+        """Reads on; a head that is too long is no request."""
+        if self._refused:
+            return
+        self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            return  # nobody here speaks anything else: what is asked for is answered in HTTP
+        except httptools.HttpParserError:
+            self._refuse()
+            return
+        if self._head_bytes > self._bounds.max_head_bytes:
+            self._refuse()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the deadline."""
-        self._forget_head()
-        super().connection_lost(exc)
+    def on_headers_complete(self) -> None:
+        """Hands the request on; while it is worked on, nothing is waited for."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._bounds.max_head_bytes:
+            raise ValueError("the head is too long")
+        self._unset_keepalive_if_required()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Ends a request; what follows is the next one's."""
+        self._head_bytes = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Counts as idle from here on."""
@@ -68,16 +119,24 @@ class Connection(H11Protocol):
         super().on_response_complete()
 
     def _make_room(self) -> None:
+        """Lets the one go that has kept us waiting for longest, silent ones first."""
         waiting = [each for each in self.connections if isinstance(each, Connection) and each.keeps_waiting]
         if waiting:
             longest = min(waiting, key=lambda each: (not each.idle, each._idle_since))
             self.connections.discard(longest)
             longest.transport.abort()
 
-    def _expect_head(self) -> None:
-        self._head_due = self.loop.call_later(_HEAD_SECONDS, self.timeout_keep_alive_handler)
+    def _await_head(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
-    def _forget_head(self) -> None:
-        if self._head_due is not None:
-            self._head_due.cancel()
-            self._head_due = None
+    def _refuse(self) -> None:
+        self._refused = True
+        if not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
+
+
+def _address(transport: asyncio.Transport, which: str) -> tuple[str, int] | None:
+    said = transport.get_extra_info(which)
+    return (str(said[0]), int(said[1])) if isinstance(said, tuple) else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import json
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import aiohttp
 import grpc
@@ -23,7 +25,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.status import DETAILS_KEY
-from tests.builders.acr import Caller
 from tests.builders.methods import answer_of
 from tests.builders.retention import retention_of
 from tests.databases import migrated_pool
@@ -54,6 +55,21 @@ async def test_a_request_that_is_too_long_is_refused_at_both_doors(database: str
             session.post(hook.webhook_url, data=b" " * 70_000, headers=headers) as response,
         ):
             assert (response.status, (await response.json())["code"]) == (413, "REQUEST_TOO_LARGE")
+        acr = await posted(f"http://{running.doors.http}/", running.admin, "application/x-www-form-urlencoded")
+        assert (acr[0], acr[1]["Code"]) == (413, "RequestBodyTooLarge")
+        scan = "application/vnd.scanner.adapter.scan.request+json; version=1.1"
+        harbor = await posted(f"http://{running.doors.http}/harbor/api/v1/scan", running.admin, scan)
+        assert (harbor[0], "REQUEST_TOO_LARGE" in harbor[1]["error"]["message"]) == (413, True)
+
+
+async def posted(url: str, token: str, content_type: str) -> tuple[int, Any]:
+    """Posts more than the gateway takes."""
+    headers = {"authorization": f"Bearer {token}", "content-type": content_type}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=b" " * 70_000, headers=headers) as answer,
+    ):
+        return answer.status, json.loads(await answer.read())
 
 
 async def test_a_key_that_calls_too_often_is_told_when_to_come_back_at_both_doors(
@@ -61,11 +77,13 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back_at_both_door
 ) -> None:
     async with gateway(database, tmp_path / "t", calls_per_second=0.01, calls_burst=2) as running:
         async with open_channel(running.doors.grpc, token=running.admin) as admin:
-            stub = AdminServiceStub(admin)
-            key = await stub.CreateKey(pb.CreateKeyRequest(name="ci", role=pb.ROLE_VIEWER, access_key=True))
-            await stub.ListKeys(pb.ListKeysRequest())
+            new = instance_pb2.Instance(name="lab", address="r.example")
+            await RulesServiceStub(admin).CreateInstance(rules_pb.CreateInstanceRequest(instance=new))
+            hook = await AdminServiceStub(admin).CreateKey(
+                pb.CreateKeyRequest(name="hook", role=pb.ROLE_WEBHOOK, instance="lab")
+            )
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.ListKeys(pb.ListKeysRequest())
+                await RulesServiceStub(admin).ListInstances(rules_pb.ListInstancesRequest())
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         trailers = dict(caught.value.trailing_metadata() or ())
         status = status_pb2.Status.FromString(trailers[DETAILS_KEY])
@@ -74,15 +92,18 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back_at_both_door
         delay.Unpack(retry)
         assert 0 < retry.retry_delay.ToNanoseconds() <= 100 * 10**9
 
-        caller = Caller(
-            address=running.doors.http,
-            access_key_id=key.access_key_id,
-            secret=key.access_key_secret,
-            now=datetime.now(UTC),
-        )
-        answers = [await caller.call("ListInstance") for _ in range(3)]
-    assert [answer.status for answer in answers] == [200, 200, 429]
-    assert 0 < int(answers[2].headers["retry-after"]) <= 100
+        headers = {"authorization": f"Bearer {hook.token}", "content-type": "application/json"}
+        admin_headers = {"authorization": f"Bearer {running.admin}"}
+        async with aiohttp.ClientSession() as session:
+            for path in ("", "harbor/api/v1/metadata"):
+                url = f"http://{running.doors.http}/{path}?Action=ListInstance&Version=2018-12-01"
+                async with session.get(url, headers=admin_headers) as response:
+                    assert response.status == 429, path
+                    assert 0 < int(response.headers["retry-after"]) <= 100
+            # Webhooks are counted by their instance's events, not by the key's calls.
+            for _ in range(3):
+                async with session.post(hook.webhook_url, data=b'{"events": []}', headers=headers) as response:
+                    assert response.status == 202
 
 
 async def test_health_needs_no_key_and_counts_for_none(database: str, tmp_path: Path) -> None:
