@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -216,7 +215,7 @@ def _policy(
     max_advisory_age: float | None,
 ) -> GatePolicy:
     from services.kernel.model.finding import FindingKind
-    from services.scanner.gate.api import GatePolicy
+    from services.scanner.gate.api import GatePolicy, checked_age
 
     return GatePolicy(
         fail_on=fail_on.severity,
@@ -226,7 +225,7 @@ def _policy(
         kinds=frozenset(FindingKind[each.name] for each in kinds),
         exemptions=read_exemptions(exempt) if exempt is not None else (),
         vex=tuple(read_document(path, "vex") for path in vex),
-        max_advisory_age=timedelta(seconds=max_advisory_age) if max_advisory_age is not None else None,
+        max_advisory_age=checked_age(max_advisory_age) if max_advisory_age is not None else None,
     )
 
 

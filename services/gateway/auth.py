@@ -1,10 +1,10 @@
-"""The guard of the gateway's gRPC door: a known token, and a role that suffices."""
+"""Who may make a call, at every door; and the guard of the gRPC door: a known token, and a role that suffices."""
 
 from __future__ import annotations
 
 from services.gateway import caller
 from services.gateway.api import Key
-from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffices
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, WHOLE_INSTANCES, Open, suffices
 from services.gateway.tokens import TokenChecker
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.bearer import bearer_in
@@ -42,7 +42,7 @@ def authorize(key: Key, method: str) -> None:
             f"The key {key.name!r} is a {key.role.value.lower()} key; this call needs {needed}.",
             hint="Use a key with that role.",
         )
-    if method in UNLIMITED and key.limits:
+    if (method in UNLIMITED and key.limits) or (method in WHOLE_INSTANCES and any(key.limits.values())):
         raise ServiceError(
             Kind.PERMISSION_DENIED,
             "KEY_LIMITED",

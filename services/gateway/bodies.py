@@ -16,7 +16,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hands a request on, with its body bounded."""
-        await self._app(scope, self._bounded(scope, receive) if scope["type"] == "http" else receive, send)
+        await self._app(scope, self._bounded(scope, receive), send)
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

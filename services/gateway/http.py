@@ -8,16 +8,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 import structlog
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateway.acr.door import AcrDoor
 from services.gateway.bodies import BodyLimit
-from services.gateway.problem import Refusal, to_response
+from services.gateway.problem import to_response
 from services.gateway.webhooks.cloudevents import CloudEvents
 from services.gateway.webhooks.door import WebhookDoor
 from services.gateway.webhooks.envelope import Distribution
@@ -67,29 +65,55 @@ def http_app(
     ids: Ids,
     parts: Sequence[Part] = (),
     max_request_bytes: int = MAX_REQUEST_BYTES,
-) -> Starlette:
+) -> ASGIApp:
     """Builds the application; what else it is made of brings its own routes.
 
     A body that is longer breaks off where it is read, with 413.
     """
     door = Door(ids)
-    return Starlette(
-        routes=[
-            Route("/", door.guarded(acr.answer, acr.refuse), methods=["GET", "POST"]),
-            *(
-                Route(f"/webhooks/{name}/{{instance_id}}", door.guarded(endpoint), methods=["POST"])
-                for name, endpoint in _webhooks(webhooks)
-            ),
-            *(route for part in parts for route in part.routes(door.guarded)),
-        ],
-        exception_handlers={HTTPException: door.refuse},
-        middleware=[Middleware(BodyLimit, most=max_request_bytes)],
+    routes = (
+        *(
+            Route(f"/webhooks/{name}/{{instance_id}}", door.guarded(endpoint), methods=["POST"])
+            for name, endpoint in _webhooks(webhooks)
+        ),
+        Route("/", door.guarded(acr.answer, acr.refuse), methods=["GET", "POST"]),
+        *(route for part in parts for route in part.routes(door.guarded)),
     )
+    return BodyLimit(Dispatch(routes, door.refuse), most=max_request_bytes)
 
 
 def _webhooks(door: WebhookDoor) -> Iterator[tuple[str, Endpoint]]:
     for name, language in WEBHOOKS.items():
         yield name, partial(door.receive, language)
+
+
+class Dispatch:
+    """Hands each request to the endpoint of its route; as these are guarded, nothing is caught around them.
+
+    Starlette's application would wrap each of them four times, which costs a webhook more than to read it.
+    """
+
+    def __init__(self, routes: Sequence[Route], refuse: Callable[[Request, int, str], Response]) -> None:
+        """`refuse` answers what no route answers: with a status, and the methods that the path takes, if any."""
+        self._routes = routes
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        response = await self._answer(scope, Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, request: Request) -> Response:
+        allowed: set[str] = set()
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                response: Response = await route.endpoint(request)
+                return response
+            if match is Match.PARTIAL:
+                allowed |= route.methods or set()
+        return self._refuse(request, 405 if allowed else 404, ", ".join(sorted(allowed)))
 
 
 class Door:
@@ -122,17 +146,16 @@ class Door:
 
         return answer
 
-    async def refuse(self, request: Request, error: Exception) -> Response:
+    def refuse(self, request: Request, status: int, allowed: str) -> Response:
         """Answers what no route answers."""
-        status = error.status_code if isinstance(error, HTTPException) else 500
         wrong = ServiceError(
             Kind.NOT_FOUND,
             "METHOD_NOT_ALLOWED" if status == 405 else "PATH_NOT_EXIST",
             f"Nothing here answers {request.method} to this path.",
         )
         response = to_response(wrong, self._enter(request), status=status)
-        if isinstance(error, HTTPException) and error.headers:
-            response.headers.update(error.headers)
+        if allowed:
+            response.headers["allow"] = allowed
         return response
 
     def _enter(self, request: Request) -> str:
@@ -144,7 +167,7 @@ class Door:
 
 def _problem(error: ServiceError, request: Request, chosen: str) -> Response:
     del request
-    return to_response(error, chosen, status=error.status if isinstance(error, Refusal) else 0)
+    return to_response(error, chosen)
 
 
 def _refused(refuse: Refuse, error: ServiceError, request: Request, chosen: str) -> Response:

@@ -22,6 +22,8 @@ _RULES = "/drydock.rules.v1.RulesService/"
 _SCANNER = "/drydock.scanner.v1.ScannerService/"
 _NOTIFIER = "/drydock.notifier.v1.NotifierService/"
 _HEALTH = "/grpc.health.v1.Health/"
+HARBOR = "/harbor/api/v1/"
+"""Before the calls of Harbor's scanner adapter, which are made over HTTP alone."""
 
 MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
     {
@@ -107,13 +109,17 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
+        HARBOR + "metadata": Role.VIEWER,
+        HARBOR + "scan": Role.CLIENT,
+        HARBOR + "report": Role.VIEWER,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.VIEWER,
     }
 )
-"""Full method name to the least role that may call it; what is not here may be called by nobody."""
+"""Full method name to the least role that may call it; what is not here may be called by nobody. Webhooks are no
+call: theirs is a role of its own."""
 
 UNLIMITED: Final = frozenset(
     {
@@ -127,10 +133,9 @@ UNLIMITED: Final = frozenset(
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is
 shown of their answers, is checked in `reach`; an administrator's key is never limited, and needs no line here."""
 
-HARBOR_ROLES: Mapping[str, Role] = MappingProxyType(
-    {"metadata": Role.VIEWER, "scan": Role.CLIENT, "report": Role.VIEWER}
-)
-"""Calls of Harbor's scanner adapter to the least role that may make them."""
+WHOLE_INSTANCES: Final = frozenset({HARBOR + "metadata", HARBOR + "scan", HARBOR + "report"})
+"""Methods for keys that are not limited to namespaces. Which repository an image is of, Harbor says, and no
+registry is asked: with a digest that lies elsewhere, such a key would read what it may not."""
 
 _LADDER = (Role.VIEWER, Role.CLIENT, Role.OPERATOR, Role.ADMIN)
 

@@ -24,10 +24,12 @@ HTTP_STATUSES: Mapping[Kind, int] = MappingProxyType(
         Kind.RESOURCE_EXHAUSTED: 429,
         Kind.INTERNAL: 500,
         Kind.UNAVAILABLE: 503,
-        Kind.DEADLINE_EXCEEDED: 504,
+        Kind.DEADLINE_EXCEEDED: 503,  # of a service behind us: it passes, and the caller is to come back
     }
 )
-"""The one HTTP status of each kind; a door may say a narrower one, such as 413."""
+"""The one HTTP status of each kind; a refusal may say a narrower one, such as 413."""
+_PASSING = frozenset({429, 503})
+_RETRY_SECONDS = 2.0
 
 
 class Refusal(ServiceError):
@@ -36,6 +38,21 @@ class Refusal(ServiceError):
     def __init__(self, status: int, reason: str, message: str, *, hint: str = "") -> None:
         super().__init__(Kind.INVALID_ARGUMENT, reason, message, hint=hint)
         self.status = status
+
+
+def status_of(error: ServiceError) -> int:
+    """Returns the HTTP status of an error, at whatever door."""
+    return error.status if isinstance(error, Refusal) else HTTP_STATUSES[error.kind]
+
+
+def retry_headers(error: ServiceError, status: int) -> Mapping[str, str]:
+    """Returns when to come back: told with every 429 and 503, or senders give up what they could deliver."""
+    seconds = error.retry_after
+    if seconds is None:
+        if status not in _PASSING:
+            return {}
+        seconds = _RETRY_SECONDS
+    return {"retry-after": str(max(1, math.ceil(seconds)))}
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,14 +66,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def to_response(error: ServiceError, request_id: str, *, status: int = 0) -> Response:
-    """Writes an error; `status` overrides that of its kind."""
+    """Writes an error; `status` overrides its own."""
     body = Problem(
         code=error.reason, message=error.message, request_id=request_id, hint=error.hint, field=error.field
     )
-    headers = {HEADER: request_id}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    status = status or status_of(error)
+    headers = {HEADER: request_id, **retry_headers(error, status)}
     if error.kind is Kind.UNAUTHENTICATED:
         headers["www-authenticate"] = 'Bearer realm="drydock"'
     text = msgspec.json.encode(body)
-    return Response(text, status or HTTP_STATUSES[error.kind], headers, media_type="application/json")
+    return Response(text, status, headers, media_type="application/json")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import grpc
 import structlog
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from services.gateway.access_keys import AccessKeys
 from services.gateway.acr.caller import Callers
@@ -201,7 +201,7 @@ class _Plan:
     services: Sequence[Service]
     interceptors: Sequence[grpc.aio.ServerInterceptor]
     """The outermost first."""
-    app: Starlette
+    app: ASGIApp
     webhooks: WebhookAddress
     tls: DoorTls | None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -13,16 +14,15 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.kernel.connection import Connection
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.http_protocol import limited
 
 log = structlog.get_logger()
 
 _BACKLOG = 512
-_MAX_CONNECTIONS = 1000
+_MOST_CONNECTIONS = 10_000
 _MAX_HEAD_BYTES = 16 * 1024
-HANDSHAKE_SECONDS = 10.0
-"""Of a connection that speaks TLS. The event loop's own is a minute."""
+_IDLE_SECONDS = 30
 
 
 @asynccontextmanager
@@ -32,14 +32,15 @@ async def serve_http(
     *,
     grace_seconds: float = 10.0,
     max_head_bytes: int = _MAX_HEAD_BYTES,
-    max_connections: int = _MAX_CONNECTIONS,
+    most_connections: int = 0,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. Of more
-    than `max_connections` those that ask for nothing are closed; where all ask, the newest get 503. At exit
-    it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together, and take 30
+    seconds to arrive. Of connections there are `most_connections` at once, 10,000 where the process may have twice
+    as many files open; who comes then is told 503. At exit it stops listening, answers what is under way for at
+    most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -50,7 +51,7 @@ async def serve_http(
     server = _Server(
         uvicorn.Config(
             app,
-            http=Connection,
+            http=limited(most_connections=most_connections or _room(), max_head_bytes=max_head_bytes),
             ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
@@ -58,9 +59,7 @@ async def serve_http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=max_connections,
-            h11_max_incomplete_event_size=max_head_bytes,
-            timeout_keep_alive=30,
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
         )
     )
@@ -78,6 +77,11 @@ async def serve_http(
         log.info("http.stopped", address=bound)
 
 
+def _room() -> int:
+    """Half of the files that the process may have open: databases, peers and the other doors want some."""
+    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+
+
 class _Server(uvicorn.Server):
     """uvicorn without hands on our signals, and with an event for "listening now"."""
 
@@ -91,24 +95,9 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening as uvicorn does it, but with a deadline for handshakes, then says so."""
-        loop, config = asyncio.get_running_loop(), self.config
-
-        def connection() -> asyncio.Protocol:
-            return Connection(config=config, server_state=self.server_state, app_state={})
-
+        """Starts listening, then says so."""
         try:
-            self.servers = [
-                await loop.create_server(
-                    connection,
-                    sock=listener,
-                    ssl=config.ssl,
-                    ssl_handshake_timeout=HANDSHAKE_SECONDS if config.ssl is not None else None,
-                    backlog=_BACKLOG,
-                )
-                for listener in sockets or ()
-            ]
-            self.started = True
+            await super().startup(sockets)
         finally:
             self.started_or_failed.set()
 

@@ -171,6 +171,8 @@ class TaskFilter:
     engine: Engine | None = None
     repository: str = ""
     """`NAMESPACE/REPO`."""
+    namespaces: tuple[str, ...] = ()
+    """Only of these, at most 100."""
     tag: str = ""
     since: datetime | None = None
     """Asked for at this moment or later."""
@@ -325,6 +327,8 @@ class ScannerApi(Protocol):
 
     async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
         """Holds the newest task on what a tag is at present against a policy, at once.
+
+        Where no engine is named, what the other one's newest complete task on the digest found counts, too.
 
         What nobody can tell is UNDECIDED and no error: an image not scanned, a scan under way or failed, a
         registry that does not answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Final
 
 from drydock.scanner.v1 import gate_pb2 as pb
@@ -22,11 +22,11 @@ from services.scanner.gate.api import (
     GatePolicy,
     GateReason,
     GateVerdict,
+    checked_age,
 )
 
 MOST_EXEMPTIONS: Final = 5_000
 _MOST_LISTED: Final = 1_000
-_MOST_SECONDS: Final = 3650 * 86400
 _DECISIONS = {
     Decision.PASS: pb.DECISION_PASS,
     Decision.FAIL: pb.DECISION_FAIL,
@@ -56,7 +56,7 @@ def from_policy(said: pb.GatePolicy) -> GatePolicy:
         kinds=frozenset(map(from_kind, said.kinds)),
         exemptions=tuple(map(_from_exemption, said.exemptions)),
         vex=tuple(said.vex),
-        max_advisory_age=_from_age(said) if said.HasField("max_advisory_age") else None,
+        max_advisory_age=checked_age(said.max_advisory_age.seconds) if said.HasField("max_advisory_age") else None,
     )
 
 
@@ -165,15 +165,6 @@ def _no_exemption(why: str) -> Exception:
         field="policy.exemptions",
         hint="Each names a finding and why it may pass.",
     )
-
-
-def _from_age(said: pb.GatePolicy) -> timedelta:
-    seconds = said.max_advisory_age.seconds
-    if not 0 < seconds <= _MOST_SECONDS:
-        raise invalid(
-            "INVALID_AGE", "Advisories may be one second to ten years old.", field="policy.max_advisory_age"
-        )
-    return timedelta(seconds=seconds)
 
 
 def _to_reason(reason: GateReason) -> pb.GateReason:

@@ -41,9 +41,15 @@ class ScannerStore:
         """Locks the tags of images, where known, until the transaction ends."""
         await db.execute(_Q["lock_tags"], [image.repo_id for image in images], [image.tag for image in images])
 
-    async def see_tag(self, db: Connection, image: ImageAddress, revision: int, pushed_at: datetime) -> bool:
-        """Moves a tag, which the caller has locked, to a pushed digest, or not; returns whether it is in doubt."""
-        return bool(await db.fetchval(_Q["see_tag"], *tag_columns(image), revision, pushed_at))
+    async def see_tags(self, db: Connection, pushes: Sequence[tuple[ImageAddress, int, datetime]]) -> bool:
+        """Moves tags, which the caller has locked, to pushed digests, or not, in this order.
+
+        Each push has its revision and its moment. Returns whether any of the tags is in doubt.
+        """
+        rows = await db.fetchmany(
+            _Q["see_tag"], [(*tag_columns(image), revision, moment) for image, revision, moment in pushes]
+        )
+        return any(row["doubted"] for row in rows)
 
     async def point_tag(
         self, db: Connection, image: ImageAddress, revision: int, task_id: str, asked_at: datetime
@@ -147,6 +153,15 @@ class ScannerStore:
         row = await db.fetchrow(_Q["complete_task_of_digest"], repo_id, digest, tag, word_column(engine))
         return to_task(row) if row else None
 
+    async def complete_tasks_of_engines(
+        self, db: Connection, repo_id: str, digest: Digest, engines: Sequence[Engine]
+    ) -> Sequence[TaskRecord]:
+        """Returns the newest complete task of a repository on a digest by each engine, the newest one first."""
+        rows = await db.fetch(
+            _Q["complete_tasks_of_engines"], repo_id, digest, [engine.value for engine in engines]
+        )
+        return [to_task(row) for row in rows]
+
     async def tasks(
         self,
         db: Connection,
@@ -169,6 +184,7 @@ class ScannerStore:
             wanted.tag,
             wanted.since,
             wanted.until,
+            wanted.namespaces,
         )
         if wanted.run_id:
             return [to_task(row) for row in await db.fetch(_Q["tasks_of_run"], *arguments, wanted.run_id)]

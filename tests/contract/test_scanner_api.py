@@ -117,6 +117,8 @@ async def test_a_task_is_told_of_whole_from_its_start_to_its_end(scene: Scene) -
     listed = await scene.api.list_tasks(TaskFilter(instance="lab", state=State.COMPLETE))
     assert (listed.items, listed.next_token) == ((bare,), "")
     assert (await scene.api.list_tasks(TaskFilter(state=State.FAILED))).items == ()
+    assert (await scene.api.list_tasks(TaskFilter(namespaces=("ci", "team")))).items == (bare,)
+    assert (await scene.api.list_tasks(TaskFilter(namespaces=("ci",)))).items == ()
 
 
 @pytest.mark.slow
@@ -177,6 +179,7 @@ async def test_refusals_keep_kind_and_reason(scene: Scene) -> None:
         (api.findings(image(tag="2.0"), ALL), Kind.NOT_FOUND, "IMAGE_NOT_SCANNED"),
         (api.report(image()), Kind.INVALID_ARGUMENT, "PLATFORM_AMBIGUOUS"),
         (api.report(image(), "linux/s390x"), Kind.NOT_FOUND, "PLATFORM_NOT_EXIST"),
+        (api.list_tasks(TaskFilter(namespaces=("x",) * 101)), Kind.INVALID_ARGUMENT, "INVALID_NAMESPACE"),
         (api.list_tasks(page_token="junk"), Kind.INVALID_ARGUMENT, "INVALID_PAGE_TOKEN"),
     ):
         assert await refusal(call) == (kind, reason)

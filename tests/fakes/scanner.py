@@ -12,6 +12,7 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind, FixState, Package
 from services.kernel.model.page import Page
+from services.kernel.model.reference import RepositoryName
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import (
@@ -96,6 +97,8 @@ class FakeScanner:
 
     def __init__(self) -> None:
         self.task: Task | None = None
+        self.earlier: tuple[Task, ...] = ()
+        """Other tasks, newest first, that are listed after it."""
         self.result: tuple[Finding, ...] | None = None
         self.tags: tuple[SeenTag, ...] = ()
         self.older: tuple[Task, tuple[Finding, ...] | None] | None = None
@@ -130,10 +133,11 @@ class FakeScanner:
     async def list_tasks(
         self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
     ) -> Page[Task]:
-        del page_size, page_token
-        state = wanted.state if wanted else None
-        tasks = [self.task] if self.task is not None else []
-        return Page(items=tuple(task for task in tasks if state in (None, task.state)))
+        wanted = wanted or TaskFilter()
+        tasks = [task for task in (self.task, *self.earlier) if task is not None and _is_wanted(task, wanted)]
+        begin = int(page_token or "0")
+        end = begin + (page_size or 100)
+        return Page(items=tuple(tasks[begin:end]), next_token=str(end) if end < len(tasks) else "")
 
     async def cancel_task(self, task_id: str) -> Task | Run:
         task = await self.get_task(task_id)
@@ -146,6 +150,8 @@ class FakeScanner:
 
     async def image_status(self, image: ImageQuery) -> Task:
         self.asked.append(image)
+        if listed := next((task for task in self.earlier if task.task_id == image.task_id), None):
+            return listed
         if self.task is None:
             raise not_found("IMAGE_NOT_SCANNED", "The image was never scanned.")
         if image.task_id and image.task_id != self.task.task_id:
@@ -197,6 +203,16 @@ class FakeScanner:
 
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         return Page(items=())
+
+
+def _is_wanted(task: Task, wanted: TaskFilter) -> bool:
+    path = RepositoryName(namespace=task.namespace, name=task.repository).path
+    return (
+        wanted.state in (None, task.state)
+        and task.namespace in (wanted.namespaces or (task.namespace,))
+        and wanted.repository in ("", path)
+        and (wanted.since is None or wanted.since <= task.created_at)
+    )
 
 
 def _matches(finding: Finding, wanted: FindingFilter) -> bool:

@@ -25,9 +25,9 @@ class Place:
         write_layout(folder / "layout", {"1.0": build_image([layer.build()])})
         self.image = f"oci:{folder}/layout:1.0"
 
-    def advise(self, *severities: str, fixed: str = "4") -> None:
-        """Says that x has vulnerabilities; of unknown severity where it is empty."""
-        today = datetime.now(UTC).isoformat()
+    def advise(self, *severities: str, fixed: str = "4", days: int = 0) -> None:
+        """Says that x has vulnerabilities; of unknown severity where it is empty. It was said `days` ago."""
+        today = (datetime.now(UTC) - timedelta(days=days)).isoformat()
         said = {
             "HIGH": {"severity": cvss("CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:N/A:N")},
             "LOW": {"severity": cvss("CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N")},
@@ -141,6 +141,14 @@ async def test_a_vex_document_excuses_what_it_speaks_of(place: Place) -> None:
     assert [(each["finding"]["id"], each["source"]) for each in ran.json["excused"]] == [("CVE-2026-0", "VEX")]
 
 
+async def test_facts_do_not_grow_young_by_being_imported(place: Place) -> None:
+    place.advise(days=3)
+    old = await place.gate("--max-advisory-age", "48h")
+    assert (old.status, codes(old)) == (5, ["ADVISORIES_TOO_OLD"])
+    young = await place.gate("--max-advisory-age", "96h")
+    assert (young.status, codes(young)) == (0, ["WITHIN_LIMITS"])
+
+
 async def test_what_cannot_be_judged_is_undecided(place: Place) -> None:
     ran = await drydock("gate", "--local", place.image, "--data", str(place.folder), "--output", "json")
     assert (ran.status, ran.json["decision"]) == (5, "UNDECIDED")
@@ -164,6 +172,8 @@ async def test_an_image_that_is_not_there_is_no_verdict(place: Place) -> None:
         (("prod", "a:1", "--allow", "awful=1"), "INVALID_LIMIT"),
         (("prod", "a:1", "--exempt", "/none.toml"), "FILE_NOT_READABLE"),
         (("prod", "a:1", "--vex", "/none.json"), "FILE_NOT_READABLE"),
+        (("--local", "oci:x", "--max-advisory-age", "0s"), "INVALID_AGE"),
+        (("prod", "a:1", "--max-advisory-age", "36500d"), "INVALID_AGE"),
     ],
 )
 async def test_wrong_usage_is_told_before_anything_is_done(arguments: tuple[str, ...], reason: str) -> None:

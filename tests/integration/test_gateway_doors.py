@@ -36,6 +36,7 @@ from services.kernel.run import Process
 from services.kernel.secrets import SecretBox
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
+from tests.builders.methods import METHODS
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner, a_task
 
@@ -92,7 +93,7 @@ async def status_of(channel: grpc.aio.Channel, method: str) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-UNARY = sorted(method for method in MINIMAL_ROLES if not method.endswith(("/Watch", "/ServerReflectionInfo")))
+UNARY = sorted(method for method in METHODS if not method.endswith(("/Watch", "/ServerReflectionInfo")))
 
 
 async def test_every_method_of_the_table_is_served_and_guarded(running: Gateway) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from services.kernel.errors import ServiceError
 from services.kernel.model.digest import Digest
+from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding
-from services.kernel.model.report import Coverage
+from services.kernel.model.report import Coverage, EngineInfo
 from services.kernel.model.severity import Severity
 from services.lab.push import push_image
 from services.scanner.api import ImageQuery, State
@@ -21,7 +22,7 @@ from services.scanner.records import Outcome, ScannedImage, ScanRecord
 from services.scanner.reports import pack_report
 from tests.builders.application import Stage, scanner_stage
 from tests.builders.images import an_image
-from tests.builders.reports import OPENSSL, PARTIAL, a_report, vulnerability
+from tests.builders.reports import OPENSSL, PARTIAL, a_report, malware, vulnerability
 from tests.registries import RunningRegistry, lab_registry
 
 LONG = timedelta(days=36500)
@@ -47,7 +48,9 @@ async def a_push(registry: RunningRegistry, *texts: str) -> Digest:
     return Digest(await push_image(registry.access, "team/app", "1.0", an_image(*texts)))
 
 
-async def a_scan(stage: Stage, *findings: Finding, whole: bool = True) -> str:
+async def a_scan(
+    stage: Stage, *findings: Finding, whole: bool = True, engine: Engine = Engine.SECURITY_CENTER
+) -> str:
     """Scans what the tag is now, with these findings, and returns the task."""
 
     async def work(scan: ScanRecord) -> ScannedImage:
@@ -57,12 +60,20 @@ async def a_scan(stage: Stage, *findings: Finding, whole: bool = True) -> str:
             warnings=() if whole else (PARTIAL,),
         )
         report = msgspec.structs.replace(
-            report, image=msgspec.structs.replace(report.image, digest=scan.key.digest)
+            report,
+            image=msgspec.structs.replace(report.image, digest=scan.key.digest),
+            engine=EngineInfo(name=engine.value, version="1"),
         )
         outcome = Outcome(state=State.COMPLETE, coverage=report.summary.coverage, findings={})
         return ScannedImage(platform="linux/amd64", report=pack_report(report), outcome=outcome)
 
     task = await stage.application.create_task(QUERY)
+    if engine is not task.engine:  # that has no such engine installed
+        await stage.application.cancel_task(task.task_id)
+        of = await stage.bench.task(task.task_id)
+        asked = await stage.bench.ask(of.image, engine=engine)
+        await stage.bench.work_until(work, asked.task_id)
+        return asked.task_id
     await stage.bench.work_until(work, task.task_id)
     return task.task_id
 
@@ -107,6 +118,32 @@ async def test_a_scan_under_way_is_undecided_though_an_older_one_passed(
     await stage.application.create_task(QUERY)
     answer = await the_gate(stage)
     assert said(answer) == (Decision.UNDECIDED, ["SCAN_UNDER_WAY"])
+
+
+async def test_what_another_engine_found_before_is_not_hidden(stage: Stage, registry: RunningRegistry) -> None:
+    await a_push(registry)
+    await a_scan(stage, malware(), vulnerability(OPENSSL))
+    later = await a_scan(stage, vulnerability(OPENSSL), engine=Engine.TRIVY)
+    answer = await the_gate(stage)
+    assert (said(answer)[0], answer.task_id) == (Decision.FAIL, later)
+    assert [placed.finding.id for placed in answer.verdict.failing] == ["EICAR", "CVE-2024-1"]
+    # Who names an engine asks for its word alone.
+    trivy = await the_gate(stage, engine=Engine.TRIVY)
+    assert [placed.finding.id for placed in trivy.verdict.failing] == ["CVE-2024-1"]
+
+    # It looks again, and it is over: what counts is the newest word of each.
+    stage.bench.versions.advisories = "a2"
+    await a_scan(stage)
+    assert [placed.finding.id for placed in (await the_gate(stage)).verdict.failing] == ["CVE-2024-1"]
+
+
+async def test_an_older_scan_lets_nothing_pass_that_the_newest_leaves_open(
+    stage: Stage, registry: RunningRegistry
+) -> None:
+    await a_push(registry)
+    await a_scan(stage)
+    await a_scan(stage, whole=False, engine=Engine.TRIVY)
+    assert said(await the_gate(stage)) == (Decision.UNDECIDED, ["FILE_NOT_READ"])
 
 
 async def test_a_failed_scan_is_undecided_with_its_reason(stage: Stage, registry: RunningRegistry) -> None:

@@ -51,7 +51,7 @@ class Desk:
             digest=named.digest,
         )
         async with self.bench.pool.acquire() as db:
-            await self.bench.store.see_tag(db, address, self._revision, SystemClock().now())
+            await self.bench.store.see_tags(db, [(address, self._revision, SystemClock().now())])
         task = await self.bench.ask(address, revision=self._revision, engine=engine)
         return (await self.bench.work_until(good, task.task_id))[0] if complete else task
 

@@ -80,7 +80,7 @@ async def test_a_commit_is_seen_by_the_next_call_under_load(scanner: ScannerBenc
         for number in range(50):
             pushed = image(str(number).encode())
             async with scanner.pool.acquire() as db:
-                await scanner.store.see_tag(db, pushed, number + 1, datetime.now(UTC))
+                await scanner.store.see_tags(db, [(pushed, number + 1, datetime.now(UTC))])
             task = await scanner.ask(pushed, revision=number + 1)
             seen = await reads.newest_task("crr-1", "1.0")
             assert seen is not None

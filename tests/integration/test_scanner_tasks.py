@@ -183,7 +183,7 @@ async def test_a_push_that_no_rule_wants_takes_the_old_verdict_from_the_tag(scan
     await scanner.work_until(good, task.task_id)
     moved = dataclasses.replace(image(b"old"), digest=digest_of(b"new"))
     async with scanner.pool.acquire() as db:
-        assert not await scanner.store.see_tag(db, moved, 6, datetime.now(UTC))
+        assert not await scanner.store.see_tags(db, [(moved, 6, datetime.now(UTC))])
         assert await scanner.store.tasks_of_tags(db, [("crr-1", "1.0")]) == [None]
         assert await scanner.store.tag_digest(db, "crr-1", "1.0") == digest_of(b"new")
 

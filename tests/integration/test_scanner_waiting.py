@@ -11,6 +11,7 @@ import pytest
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.platform import Platform
+from services.kernel.rpc import call_context
 from services.lab.push import push_image
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import ImageQuery, ImageStanding, State, Task
@@ -208,6 +209,32 @@ async def test_more_than_there_is_room_for_are_sent_away(database: str, registry
             waiting.cancel()
         # Whoever goes makes room.
         assert (await stage.application.wait_for_end(query(), 0.01)).state is State.PENDING
+
+
+async def test_no_key_takes_the_places_of_all_others(database: str, registry: RunningRegistry) -> None:
+    await a_push(registry)
+    settings = ScannerSettings(most_waiters=9)
+    async with scanner_stage(database, registry.access.address, settings=settings) as stage:
+        await stage.application.create_task(query())
+
+        async def wait_as(key: str) -> Task:
+            with call_context.acting_for(key):
+                return await stage.application.wait_for_end(query(), LONG)
+
+        async with asyncio.TaskGroup() as group:
+            waiting = []
+            for key, places in (("greedy", 6), ("second", 2), ("third", 1)):
+                for _ in range(places):
+                    waiting.append(group.create_task(wait_as(key)))
+                    await somebody_waits(stage, len(waiting))
+                with pytest.raises(ServiceError) as caught:
+                    await wait_as(key)
+                assert (caught.value.reason, caught.value.retry_after) == ("TOO_MANY_WAITERS", 5.0), key
+            for each in waiting:
+                each.cancel()
+        # Whoever goes makes room.
+        with call_context.acting_for("greedy"):
+            assert (await stage.application.wait_for_end(query(), 0.01)).state is State.PENDING
 
 
 async def test_whoever_waits_while_the_process_stops_is_sent_on(stage: Stage, registry: RunningRegistry) -> None:

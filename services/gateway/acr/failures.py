@@ -13,7 +13,7 @@ import msgspec
 from google.protobuf.descriptor import Descriptor
 from starlette.responses import Response
 
-from services.gateway.problem import HTTP_STATUSES
+from services.gateway.problem import retry_headers, status_of
 from services.kernel.errors import Kind, ServiceError
 
 
@@ -89,20 +89,21 @@ def to_failure(error: ServiceError, *, request_id: str, host: str, request: Desc
         # Milliseconds. On any failure that carries it, the SDKs speak of throttling: it is for nothing else.
         seconds = error.retry_after if error.retry_after is not None else _RETRY_SECONDS
         headers["x-acs-retry-after"] = str(max(1, math.ceil(seconds * 1000)))
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    headers.update(retry_headers(error, status))
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
 
 def _word(error: ServiceError) -> tuple[str, int]:
     code = _BY_REASON.get(error.reason)
+    if code is None and status_of(error) == Code.BODY_TOO_LARGE.status:
+        code = Code.BODY_TOO_LARGE
     if code is not None:
         return code.word, code.status
     if error.kind in _BY_KIND:
         return _BY_KIND[error.kind]
     if error.kind is Kind.INVALID_ARGUMENT and error.reason.startswith("INVALID_"):
         return Code.PARAMETER_ERROR.word, Code.PARAMETER_ERROR.status
-    return error.reason, HTTP_STATUSES[error.kind]
+    return error.reason, status_of(error)
 
 
 def _renamed(text: str, request: Descriptor | None) -> str:

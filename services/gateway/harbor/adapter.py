@@ -21,15 +21,16 @@ from starlette.routing import Route
 from services.formats.identity import Json
 from services.gateway.api import Act
 from services.gateway.audit import AuditLog
+from services.gateway.auth import authorize
 from services.gateway.editions import Editions
 from services.gateway.harbor import media
-from services.gateway.harbor.caller import admit
+from services.gateway.harbor.caller import token_of
 from services.gateway.harbor.errors import to_error
 from services.gateway.harbor.metadata import metadata
 from services.gateway.harbor.registries import Registries
 from services.gateway.harbor.reports import to_sbom_report, to_vulnerability_report
 from services.gateway.harbor.requests import access_by, read_scan_request
-from services.gateway.permissions import HARBOR_ROLES
+from services.gateway.permissions import HARBOR
 from services.gateway.tokens import TokenChecker
 from services.kernel.clock import Clock
 from services.kernel.db import is_outage
@@ -85,8 +86,7 @@ class HarborAdapter:
             ("GET", "scan/{scan_request_id}/report", self.report),
         )
         return [
-            Route(f"/harbor/api/v1/{path}", guarded(answer, to_error), methods=[word])
-            for word, path, answer in calls
+            Route(f"{HARBOR}{path}", guarded(answer, to_error), methods=[word]) for word, path, answer in calls
         ]
 
     async def metadata(self, request: Request) -> Response:
@@ -127,8 +127,8 @@ class HarborAdapter:
         What passes by itself, a database that is away among it, is "not yet": any other answer ends Harbor's scan.
 
         Raises:
-            ServiceError: the reason of a scan that failed, or that could judge nothing; SCAN_TASK_NOT_EXIST;
-                REPORT_NOT_SUPPORTED, INVALID_SBOM_MEDIA_TYPE.
+            ServiceError: the reason of a scan that failed, or that could judge or read nothing;
+                SCAN_TASK_NOT_EXIST, REPORT_NOT_SUPPORTED, INVALID_SBOM_MEDIA_TYPE.
         """
         try:
             async with _within(self._deadline_seconds):
@@ -159,7 +159,7 @@ class HarborAdapter:
             # A list without items would say "clean".
             raise _nothing_judged(task)
         content = await self._scanner.report(ImageQuery(instance=task.instance_id, task_id=task.task_id))
-        body = await asyncio.to_thread(_written, write, task, content)
+        body = await asyncio.to_thread(_written, write, task, content, media_type)
         return Response(body, 200, media_type=media_type)
 
     async def _database_at(self) -> datetime | None:
@@ -176,7 +176,7 @@ class HarborAdapter:
         return min((moment for moment in moments if moment is not None), default=None)
 
     async def _admit(self, request: Request, call: str) -> None:
-        await admit(self._checker, request, HARBOR_ROLES[call])
+        authorize(await self._checker.check(token_of(request)), HARBOR + call)
 
 
 def _act(image: ImageQuery) -> Act:
@@ -216,8 +216,12 @@ def _asked_for(request: Request) -> tuple[Write, str]:
     return lambda task, report: to_sbom_report(task, report, form), media.SBOM
 
 
-def _written(write: Write, task: Task, content: bytes) -> bytes:
-    return msgspec.json.encode(write(task, msgspec.json.decode(content, type=Report)))
+def _written(write: Write, task: Task, content: bytes, media_type: str) -> bytes:
+    report = msgspec.json.decode(content, type=Report)
+    if media_type == media.SBOM and not report.inventory.packages:
+        # A document without components would say that the image has none.
+        raise _nothing_judged(task)
+    return msgspec.json.encode(write(task, report))
 
 
 def _answer(body: Json, media_type: str, status: int = 200) -> Response:
@@ -253,5 +257,9 @@ async def _within(seconds: float) -> AsyncIterator[None]:
         if not deadline.expired():
             raise
         raise ServiceError(
-            Kind.UNAVAILABLE, "TOO_SLOW", f"That could not be answered within {seconds:g} seconds."
+            Kind.UNAVAILABLE,
+            "TOO_SLOW",
+            f"That could not be answered within {seconds:g} seconds.",
+            hint="Try again.",
+            retry_after=_OUTAGE_SECONDS,
         ) from error

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.harbor import media
-from services.gateway.problem import HTTP_STATUSES
+from services.gateway.problem import retry_headers, status_of
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.request_id import HEADER
 
@@ -20,8 +20,6 @@ _STATUSES: Final[Mapping[str, int]] = MappingProxyType(
         "INVALID_JSON": 400,
         "INVALID_SBOM_MEDIA_TYPE": 400,
         "BODY_CUT_OFF": 400,
-        "BODY_TOO_LARGE": 413,
-        "BODY_MEDIA_TYPE": 415,
         "CAPABILITY_NOT_SUPPORTED": 501,
         "ARTIFACT_NOT_SUPPORTED": 501,
         "REPORT_NOT_SUPPORTED": 501,
@@ -34,11 +32,16 @@ _STATUSES: Final[Mapping[str, int]] = MappingProxyType(
 def to_error(error: ServiceError, request: Request, request_id: str) -> Response:
     """Writes an error; Harbor shows its sentence in the log of the scan."""
     del request
-    status = _STATUSES.get(error.reason) or (
-        422 if error.kind is Kind.INVALID_ARGUMENT else HTTP_STATUSES[error.kind]
-    )
-    headers = {HEADER: request_id}
+    status = _status(error)
+    headers = {HEADER: request_id, **retry_headers(error, status)}
     if error.kind is Kind.UNAUTHENTICATED:
         headers["www-authenticate"] = 'Basic realm="drydock", Bearer realm="drydock"'
     body = {"error": {"message": f"{error.sentence()} ({error.reason})"}}
     return Response(msgspec.json.encode(body), status, headers, media_type=media.ERROR)
+
+
+def _status(error: ServiceError) -> int:
+    if error.reason in _STATUSES:
+        return _STATUSES[error.reason]
+    status = status_of(error)
+    return 422 if status == 400 else status

@@ -16,7 +16,7 @@ from services.formats.identity import Json, told
 from services.formats.spdx import to_spdx
 from services.gateway.harbor import media
 from services.kernel.model.finding import VULNERABILITIES, Finding, FindingKind
-from services.kernel.model.report import Report, ReportWarning
+from services.kernel.model.report import Coverage, Report, ReportWarning
 from services.kernel.model.severity import Severity
 from services.kernel.release import VERSION
 from services.scanner.api import Task
@@ -113,6 +113,13 @@ def _notices(report: Report) -> Iterator[Json]:
     by_code: dict[str, list[ReportWarning]] = {}
     for warning in report.warnings:
         by_code.setdefault(warning.code, []).append(warning)
+    summary = report.summary
+    if summary.coverage is not Coverage.FULL and not by_code:
+        code = summary.coverage_reason or "NOT_JUDGED_IN_FULL"
+        by_code[code] = [ReportWarning(code=code, message="A part of the image could not be judged.")]
+    if report.advisories.sample and "SAMPLE_ADVISORIES" not in by_code:
+        message = "Only a sample of advisories was used."
+        by_code["SAMPLE_ADVISORIES"] = [ReportWarning(code="SAMPLE_ADVISORIES", message=message)]
     for code, warnings in by_code.items():
         more = f" And {len(warnings) - 1} more of these." if len(warnings) > 1 else ""
         yield {
@@ -123,7 +130,7 @@ def _notices(report: Report) -> Iterator[Json]:
             "severity": _word(Severity.UNKNOWN),
             "description": f"This is no vulnerability: some may be missing here. {told(warnings[0])}{more}",
             "links": [],
-            "vendor_attributes": {"kind": "NOTICE", "coverage": report.summary.coverage.value},
+            "vendor_attributes": {"kind": "NOTICE", "coverage": summary.coverage.value},
         }
 
 

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from services.gateway.harbor import media
 from services.gateway.harbor.registries import Registry
+from services.gateway.problem import Refusal
 from services.kernel.errors import invalid
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest, parse_digest
@@ -71,7 +72,8 @@ async def read_scan_request(request: Request) -> Wanted:
             CAPABILITY_NOT_SUPPORTED and ARTIFACT_NOT_SUPPORTED for what is not scanned here.
     """
     if media.squeezed(request.headers.get("content-type", "")) not in media.SCAN_REQUESTS:
-        raise invalid(
+        raise Refusal(
+            415,
             "BODY_MEDIA_TYPE",
             "The body is not of the type of a scan request.",
             hint="Send application/vnd.scanner.adapter.scan.request+json; version=1.1.",
@@ -171,7 +173,7 @@ async def _read_body(request: Request) -> bytes:
         async for chunk in request.stream():
             content += chunk
             if len(content) > MAX_BODY_BYTES:
-                raise invalid("BODY_TOO_LARGE", f"A scan request may have {MAX_BODY_BYTES} bytes.")
+                raise Refusal(413, "BODY_TOO_LARGE", f"A scan request may have {MAX_BODY_BYTES} bytes.")
     except ClientDisconnect as error:
         raise invalid("BODY_CUT_OFF", "The sender hung up in the middle of the body.") from error
     return bytes(content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 
-from services.gateway.reach.limits import Part, Reach, namespace_of, out_of_reach
+from services.gateway.reach.limits import Reach, namespace_of, out_of_reach
 from services.kernel.errors import Kind, ServiceError, not_found
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
@@ -29,7 +29,7 @@ from services.scanner.gate.api import GateAnswer, GatePolicy
 class ScannerInReach:
     """ScannerApi for a key with limits, and the scanner's own for every other one.
 
-    Tasks out of reach do not exist; lists leave them out, so that a page may be short and not be the last.
+    Tasks out of reach do not exist. Of removals, a page may be short for that and not be the last.
     """
 
     def __init__(self, scanner: ScannerApi, rules: RulesApi, reach: Reach) -> None:
@@ -75,9 +75,8 @@ class ScannerInReach:
         """Lists tasks, newest first; of one instance, where the caller is limited to some."""
         if not self._reach.limited():
             return await self._scanner.list_tasks(wanted, page_size=page_size, page_token=page_token)
-        wanted, part = await self._narrowed(wanted or TaskFilter())
-        page = await self._scanner.list_tasks(wanted, page_size=page_size, page_token=page_token)
-        return dataclasses.replace(page, items=tuple(task for task in page.items if part.has(task.namespace)))
+        wanted = await self._narrowed(wanted or TaskFilter())
+        return await self._scanner.list_tasks(wanted, page_size=page_size, page_token=page_token)
 
     async def cancel_task(self, task_id: str) -> Task | Run:
         """Calls off a task, or a run."""
@@ -178,8 +177,8 @@ class ScannerInReach:
                 raise _no_task(task.task_id)
         return task
 
-    async def _narrowed(self, wanted: TaskFilter) -> tuple[TaskFilter, Part]:
-        """Returns the filter for one instance, and the part of it that the caller reaches."""
+    async def _narrowed(self, wanted: TaskFilter) -> TaskFilter:
+        """Returns the filter for what the caller reaches of one instance."""
         parts = self._reach.parts()
         if not wanted.instance and len(parts) == 1:
             wanted = dataclasses.replace(wanted, instance=parts[0].instance_id)
@@ -192,10 +191,11 @@ class ScannerInReach:
                 field="instance",
             )
         part = await self._reach.into(wanted.instance)
-        namespace = namespace_of("", wanted.repository)
-        if wanted.repository and not part.has(namespace):
-            raise out_of_reach(f"the namespace {namespace[:80]!r}")
-        return wanted, part
+        named = (*wanted.namespaces, *((namespace_of("", wanted.repository),) if wanted.repository else ()))
+        for namespace in named:
+            if not part.has(namespace):
+                raise out_of_reach(f"the namespace {namespace[:80]!r}")
+        return dataclasses.replace(wanted, namespaces=wanted.namespaces or tuple(sorted(part.namespaces)))
 
 
 def _no_task(task_id: str) -> ServiceError:

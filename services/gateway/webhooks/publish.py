@@ -76,7 +76,8 @@ class EventPublisher:
             accepted=len(notices), ignored={why.value: ignored[why] for why in Ignored if ignored[why]}
         )
         self._count(notices, ignored)
-        level = log.warning if ignored[Ignored.MALFORMED] else log.info
+        # A push that starts something is told of by what it starts.
+        level = log.warning if ignored[Ignored.MALFORMED] else log.info if ignored else log.debug
         level("webhook.received", instance_id=instance_id, accepted=receipt.accepted, ignored=receipt.ignored)
         return receipt
 

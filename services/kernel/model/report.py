@@ -48,9 +48,12 @@ class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     built_at: str
-    """When they were imported, RFC 3339, UTC; their facts may be older: STALE_ADVISORIES warns of that."""
+    """When they were imported, RFC 3339, UTC; their facts may be older."""
     sample: bool
     """True for the small snapshot that ships with Drydock: no verdict rests on it."""
+    facts_at: str = ""
+    """Of when their facts are, RFC 3339, UTC: the youngest one of that family of the image's packages of which the
+    least recent is known. Empty where nothing tells, and in reports of older releases."""
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -86,6 +86,18 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     def is_stale(self, now: datetime, max_age: timedelta) -> bool:
         """Tells whether any family is stale, or none is there that could be young."""
         return not self.families or bool(self.stale_families(now, max_age))
+
+
+def facts_of(
+    moments: Mapping[str, datetime | None], families: Collection[str], otherwise: datetime | None
+) -> datetime | None:
+    """Returns the moment up to which all of some families are known: the earliest of theirs, None if one has none.
+
+    `otherwise` is returned where none of the families is there.
+    """
+    known = [moment for family, moment in moments.items() if family in families]
+    dated = [moment for moment in known if moment is not None]
+    return min(dated, default=otherwise) if len(dated) == len(known) else None
 
 
 class KnownPackage(NamedTuple):

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from services.kernel.errors import invalid
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
@@ -46,7 +47,7 @@ class GatePolicy:
     vex: tuple[bytes, ...] = ()
     """OpenVEX documents, JSON."""
     max_advisory_age: timedelta | None = None
-    """How old advisories may be now; None: as old as a scan's may be."""
+    """How old the facts of advisories may be now; None: as old as a scan's may be."""
 
     def limit(self, severity: Severity) -> int | None:
         """Returns how many findings of a severity may pass; None: any number."""
@@ -119,12 +120,24 @@ class GateAnswer:
     """Of the task."""
 
 
+_MOST_SECONDS = 3650 * 86400
 UNDER_WAY = "SCAN_UNDER_WAY"
 NOT_SCANNED = "IMAGE_NOT_SCANNED"
 SCAN_FAILED = "SCAN_FAILED"
 REGISTRY_SILENT = "REGISTRY_SILENT"
 MAY_COME = frozenset({UNDER_WAY, NOT_SCANNED, REGISTRY_SILENT})
 """Reasons of an UNDECIDED that another look a little later may not have."""
+
+
+def checked_age(seconds: float) -> timedelta:
+    """Returns how old advisories may be.
+
+    Raises:
+        ServiceError: INVALID_AGE; also for 0, by which nothing could ever pass.
+    """
+    if not 1 <= seconds <= _MOST_SECONDS:
+        raise invalid("INVALID_AGE", "Advisories may be one second to ten years old.", field="max_advisory_age")
+    return timedelta(seconds=seconds)
 
 
 def undecided(code: str, message: str, *, detail: str = "") -> GateVerdict:

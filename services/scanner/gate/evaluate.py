@@ -44,7 +44,8 @@ def evaluate(policy: GatePolicy, evidence: Evidence, *, now: datetime, age_limit
     counts = Counter(placed.finding.severity for placed in counted)
     beyond = [severity for severity in Severity if _is_beyond(policy.limit(severity), counts[severity])]
     failures = tuple(_failure(severity, counts[severity], policy.limit(severity)) for severity in reversed(beyond))
-    doubts = tuple(_doubts(policy, evidence.reports, now, policy.max_advisory_age or age_limit))
+    age_limit = policy.max_advisory_age if policy.max_advisory_age is not None else age_limit
+    doubts = tuple(_doubts(policy, evidence.reports, now, age_limit))
     failing = sorted(
         (placed for placed in counted if placed.finding.severity in beyond),
         key=lambda placed: -placed.finding.severity.rank,
@@ -208,15 +209,16 @@ def _unsought(policy: GatePolicy, report: Report) -> Iterator[GateReason]:
 
 def _age(report: Report, now: datetime, limit: timedelta) -> Iterator[GateReason]:
     try:
-        built_at = datetime.fromisoformat(report.advisories.built_at)
-        age = now - built_at
+        # Facts of last year, imported today, are of last year.
+        known_at = datetime.fromisoformat(report.advisories.facts_at or report.advisories.built_at)
+        age = now - known_at
     except (ValueError, TypeError):
         yield GateReason(code="ADVISORIES_OF_UNKNOWN_AGE", message="Nobody knows how old the advisories are.")
         return
     if age > limit:
         yield GateReason(
             code="ADVISORIES_TOO_OLD",
-            message=f"It was judged by advisories of {built_at:%Y-%m-%d}, and they may be {_span(limit)} old: "
+            message=f"It was judged by advisories of {known_at:%Y-%m-%d}, and they may be {_span(limit)} old: "
             "scan it again.",
             detail=report.advisories.version,
         )

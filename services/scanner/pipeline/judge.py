@@ -17,7 +17,8 @@ from services.kernel.model.report import (
     count_by_severity,
     sort_key,
 )
-from services.scanner.advisories.database import Database, Meta
+from services.scanner.advisories.database import Database, Meta, facts_of
+from services.scanner.advisories.ecosystems import family
 from services.scanner.advisories.files import AdvisoryFiles, AdvisoryReader
 from services.scanner.layers.analysis import decode_analysis
 from services.scanner.pipeline.case import Case
@@ -69,13 +70,20 @@ def _database(case: Case) -> Database:
 def _report(
     case: Case, coalesced: Coalesced, matched: Matched, findings: tuple[Finding, ...], meta: Meta
 ) -> Report:
+    families = {family(package.ecosystem) for package in coalesced.packages}
+    facts_at = facts_of(meta.families, families, meta.facts_at)
     return Report(
         schema=SCHEMA,
         image=ReportImage(
             reference=case.reference, digest=case.digest, platform=case.platform, layers=case.layers
         ),
         engine=case.engine,
-        advisories=AdvisoriesInfo(version=meta.version, built_at=_written(meta.built_at), sample=meta.sample),
+        advisories=AdvisoriesInfo(
+            version=meta.version,
+            built_at=_written(meta.built_at),
+            sample=meta.sample,
+            facts_at=_written(facts_at) if facts_at is not None else "",
+        ),
         inventory=Inventory(packages=coalesced.packages),
         findings=findings,
         summary=Summary(

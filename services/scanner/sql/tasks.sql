@@ -70,6 +70,20 @@ WHERE repo_id = $1 AND digest = $2 AND state = 'COMPLETE' AND ($3 = '' OR tag = 
 ORDER BY ended_at DESC, task_id DESC
 LIMIT 1
 
+-- name: complete_tasks_of_engines
+-- Newest complete task of a repository on a digest by each of some engines, the newest one first.
+SELECT k.task_id, k.instance_id, k.repo_id, k.namespace, k.repository, k.tag, k.digest, k.engine, k.scan_id, k.state,
+    k.reason, k.message, k.coverage, k.findings, k.advisories_version, k.rule_ids, k.target_ids, k.traceparent,
+    k.run_id, k.created_at, k.ended_at
+FROM unnest($3::text[]) AS asked (engine)
+CROSS JOIN LATERAL (
+    SELECT t.* FROM scanner.task AS t
+    WHERE t.repo_id = $1 AND t.digest = $2 AND t.engine = asked.engine AND t.state = 'COMPLETE'
+    ORDER BY t.created_at DESC, t.task_id DESC
+    LIMIT 1
+) AS k
+ORDER BY k.created_at DESC, k.task_id DESC
+
 -- name: tasks
 -- A page of tasks, newest first, after a position.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
@@ -84,6 +98,7 @@ WHERE ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
     AND ($10 = '' OR tag = $10)
     AND ($11::timestamptz IS NULL OR created_at >= $11)
     AND ($12::timestamptz IS NULL OR created_at < $12)
+    AND ($13::text[] = '{}' OR namespace = ANY($13))
 ORDER BY created_at DESC, task_id DESC
 LIMIT $3
 
@@ -92,7 +107,7 @@ LIMIT $3
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
     coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
 FROM scanner.task
-WHERE run_id = $13
+WHERE run_id = $14
     AND ($1::timestamptz IS NULL OR (created_at, task_id) < ($1, $2::uuid))
     AND ($4 = '' OR instance_id = $4)
     AND ($5 = '' OR state = $5)
@@ -102,6 +117,7 @@ WHERE run_id = $13
     AND ($10 = '' OR tag = $10)
     AND ($11::timestamptz IS NULL OR created_at >= $11)
     AND ($12::timestamptz IS NULL OR created_at < $12)
+    AND ($13::text[] = '{}' OR namespace = ANY($13))
 ORDER BY created_at DESC, task_id DESC
 LIMIT $3
 

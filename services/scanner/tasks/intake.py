@@ -51,14 +51,13 @@ class Intake:
             now = self._clock.now()
             new = await self._store.see_events(db, events, now)
             await self._store.lock_tags(db, [push.image for push in pushes])
-            doubted = False
             # In one order for all, so that two handlers never wait for each other's rows.
-            for push in sorted(pushes, key=lambda push: (push.image.repo_id, push.image.tag, push.revision)):
-                if push.event_id in new:
-                    # What is told of is past: a clock that runs ahead makes no push newer than those to come.
-                    pushed_at = min(push.occurred_at, now)
-                    doubted |= await self._store.see_tag(db, push.image, push.revision, pushed_at)
-            if doubted:
+            pushes.sort(key=lambda push: (push.image.repo_id, push.image.tag, push.revision))
+            # What is told of is past: a clock that runs ahead makes no push newer than those to come.
+            seen = [
+                (push.image, push.revision, min(push.occurred_at, now)) for push in pushes if push.event_id in new
+            ]
+            if await self._store.see_tags(db, seen):
                 await self._store.announce_doubts(db)
 
     async def take_requests(self, records: Sequence[Record]) -> None:

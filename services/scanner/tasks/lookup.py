@@ -18,6 +18,7 @@ from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import TagReads
 
 _INSTANCE_ID = re.compile(r"cri-[a-z0-9]{1,32}")
+_MOST_NAMESPACES = 100
 _REPO_ID = re.compile(r"crr-[a-z0-9]{1,32}")
 
 
@@ -125,12 +126,16 @@ class Lookup:
         """Returns the filter with the instance's id.
 
         Raises:
-            ServiceError: INSTANCE_NOT_EXIST, INVALID_REFERENCE, INVALID_RUN_ID or INVALID_RULE_ID.
+            ServiceError: INSTANCE_NOT_EXIST, INVALID_REFERENCE, INVALID_NAMESPACE, INVALID_RUN_ID,
+                INVALID_RULE_ID.
         """
         if wanted.tag:
             parse_tag(wanted.tag)
         if wanted.repository:
             parse_repository(wanted.repository)
+        if len(wanted.namespaces) > _MOST_NAMESPACES or any("\0" in name for name in wanted.namespaces):
+            message = f"At most {_MOST_NAMESPACES} names of namespaces are taken."
+            raise invalid("INVALID_NAMESPACE", message, field="namespaces")
         if "\0" in wanted.rule_id:
             raise invalid("INVALID_RULE_ID", "That is no id of a rule.", field="rule_id")
         try:

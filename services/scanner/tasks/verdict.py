@@ -297,4 +297,6 @@ def _advisories(reports: Sequence[Report]) -> AdvisoriesInfo:
         version="; ".join(dict.fromkeys(each.version for each in said)),
         built_at=min(each.built_at for each in said),
         sample=any(each.sample for each in said),
+        # Of a report that does not tell, nobody knows how old the facts are.
+        facts_at=min(each.facts_at for each in said),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,12 +17,15 @@ from services.kernel.db import Pool
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
+from services.kernel.rpc import call_context
 from services.kernel.wakeup import wait
 from services.scanner.records import PartRecord, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import SharedReads
 from services.scanner.tasks.news import Follower, ImageNews
 
+_SHARE = 2
+"""A key may have this many places for each that it leaves to the others."""
 DigestReads = SharedReads[tuple[str, Digest, Engine | None], TaskRecord | None]
 
 
@@ -73,6 +77,7 @@ class Waiting:
         self._random = random_source
         self._stopping = stopping
         self._count = 0
+        self._by_key: Counter[str] = Counter()
 
     @property
     def count(self) -> int:
@@ -142,16 +147,30 @@ class Waiting:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        if self._count >= self._most:
-            raise ServiceError(
-                Kind.RESOURCE_EXHAUSTED,
-                "TOO_MANY_WAITERS",
-                f"{self._most} calls wait for scans here already.",
-                hint="Ask for the status now and then, or raise DRYDOCK_SCANNER_MOST_WAITERS.",
-                retry_after=5.0,
+        free, key = self._most - self._count, call_context.actor()
+        if not free:
+            raise _too_many(f"{self._most} calls wait for scans here already.")
+        # So there is always room for one more key: the fewer places are left, the fewer a key may have.
+        if key and self._by_key[key] >= _SHARE * free:
+            raise _too_many(
+                f"{self._by_key[key]} calls of the key {key!r} wait already, and {free} places are left."
             )
         self._count += 1
+        self._by_key[key] += 1
         try:
             yield
         finally:
             self._count -= 1
+            self._by_key[key] -= 1
+            if not self._by_key[key]:
+                del self._by_key[key]
+
+
+def _too_many(message: str) -> ServiceError:
+    return ServiceError(
+        Kind.RESOURCE_EXHAUSTED,
+        "TOO_MANY_WAITERS",
+        message,
+        hint="Ask for the status now and then, or raise DRYDOCK_SCANNER_MOST_WAITERS.",
+        retry_after=5.0,
+    )

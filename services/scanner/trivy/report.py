@@ -20,7 +20,8 @@ from services.kernel.model.report import (
 )
 from services.kernel.model.severity import Severity
 from services.kernel.versions import sort_key as version_key
-from services.scanner.advisories.ecosystems import scheme_of
+from services.scanner.advisories.database import facts_of
+from services.scanner.advisories.ecosystems import family, scheme_of
 from services.scanner.pipeline.coverage import coverage_of
 from services.scanner.records import ScannedImage
 from services.scanner.reports import outcome_of, pack_report
@@ -68,6 +69,7 @@ def report_of(case: TrivyCase) -> ScannedImage:
     warnings = tuple(reservations(document, distribution, inventory, trust, said=case.said))
     judged = any(database.speaks_of(package.ecosystem) for package in inventory)
     coverage, reason = coverage_of(warnings, judged=judged)
+    families = {family(package.ecosystem) for package in inventory}
     report = Report(
         schema=SCHEMA,
         image=ReportImage(
@@ -75,7 +77,10 @@ def report_of(case: TrivyCase) -> ScannedImage:
         ),
         engine=case.engine,
         advisories=AdvisoriesInfo(
-            version=database.version, built_at=_written(database.built_at), sample=database.sample
+            version=database.version,
+            built_at=_written(database.built_at),
+            sample=database.sample,
+            facts_at=_written(facts_of(database.families, families, database.facts_at)),
         ),
         inventory=Inventory(packages=inventory),
         findings=findings,

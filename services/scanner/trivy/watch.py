@@ -62,6 +62,15 @@ class TrivyWatch:
         """Version of the database, so that a new one scans anew; `none` while there is none."""
         return self._seen.database.version if self._seen.database else "none"
 
+    @property
+    def stale(self) -> tuple[str, ...]:
+        """The families that are too old for a verdict now; `all` where it does not tell them apart."""
+        database = self._seen.database
+        if database is None:
+            return ()
+        parts = database.stale_parts(self._clock.now(), self._max_age, database.families)
+        return tuple(sorted(name or "all" for name in parts))
+
     def health(self) -> EngineHealth:
         """Returns how the engine was when somebody last looked."""
         seen, reason, message = self._seen, "", ""

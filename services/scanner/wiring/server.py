@@ -83,7 +83,8 @@ async def server(
         trivy_settings, databases_of(trivy_settings, data), max_age=bounds.advisory_age, clock=clock
     )
     await trivy.open()
-    scheduler = Scheduler(store, EngineRelease(watch, lambda: search_key(search.now), trivy))
+    release = EngineRelease(watch, lambda: search_key(search.now), trivy, clock=clock, max_age=bounds.advisory_age)
+    scheduler = Scheduler(store, release)
     teller = TaskTeller(outbox, clock, ground.ids)
     recorder = Recorder(pool=pool, store=store, scheduler=scheduler, teller=teller, clock=clock)
     run_store = RunStore()

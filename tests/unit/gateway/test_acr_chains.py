@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -173,3 +175,26 @@ async def test_a_chain_for_a_repository_that_nobody_knows_is_refused(edge: Edge)
         await edge.acr.CreateChain(request)
 
     assert caught.value.reason == "REPO_NOT_EXIST"
+
+
+@pytest.mark.parametrize("scope", [{"repo_namespace_name": "team"}, {"scope_exclude": ["busy"]}])
+async def test_a_denied_scan_is_listed_however_many_others_came_after_it(
+    edge: Edge, scope: dict[str, Any]
+) -> None:
+    instance: dict[str, Any] = {"instance_id": edge.instance.instance_id}
+    await edge.acr.CreateChain(
+        pb.CreateChainRequest(**instance, name="gate", chain_config=config(IssueLevel="HIGH"), **scope)
+    )
+    denied = a_task(instance_id=edge.instance.instance_id, created_at=edge.clock.now())
+    others = (str(uuid.UUID(int=number)) for number in range(1500))
+    edge.scanner.earlier = (
+        *(dataclasses.replace(denied, task_id=each, namespace="ci", repository="busy") for each in others),
+        denied,
+    )
+    edge.scanner.task, edge.scanner.result = None, FINDINGS
+
+    listed = await edge.acr.ListChainInstance(pb.ListChainInstanceRequest(**instance, repo_namespace_name="team"))
+    every = await edge.acr.ListChainInstance(pb.ListChainInstanceRequest(**instance))
+
+    assert [each.repo_name for each in listed.chain_instances] == ["app"]
+    assert [each.repo_name for each in every.chain_instances] == ["app"]

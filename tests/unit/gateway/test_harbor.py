@@ -335,6 +335,30 @@ async def test_a_scan_that_failed_or_judged_nothing_is_never_a_report(door: Door
     assert conforms("HarborSbomReport", answer.body)["vendor_attributes"]["coverage"] == "NONE"
 
 
+async def test_an_image_of_which_no_package_was_read_has_no_sbom(door: Door) -> None:
+    door.scanner.reported = msgspec.json.encode(a_report((), packages=(), coverage=Coverage.NONE))
+    nothing: dict[str, Any] = {"coverage": Coverage.NONE, "reason": "NO_PACKAGES", "message": "None were found."}
+    answer = await door.report(SBOM, "?sbom_media_type=application/spdx%2Bjson", **nothing)
+    assert (answer.status, "(NO_PACKAGES)" in answer.message) == (500, True)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "seconds"),
+    [
+        (ServiceError(Kind.RESOURCE_EXHAUSTED, "RATE_EXCEEDED", "Too often.", retry_after=3.2), 429, "4"),
+        (ServiceError(Kind.UNAVAILABLE, "PEER_UNAVAILABLE", "It is away.", retry_after=7.0), 503, "7"),
+        (ServiceError(Kind.UNAVAILABLE, "REGISTRY_UNREACHABLE", "It is away."), 503, "2"),
+        (ServiceError(Kind.DEADLINE_EXCEEDED, "PEER_TOO_SLOW", "It is slow."), 503, "2"),
+    ],
+)
+async def test_what_passes_says_when_to_come_back(
+    door: Door, refusal: ServiceError, status: int, seconds: str
+) -> None:
+    door.scanner.refusal = refusal
+    answer = await door.post(a_request())
+    assert (answer.status, answer.headers["retry-after"]) == (status, seconds)
+
+
 @pytest.mark.parametrize(
     "away",
     [

@@ -94,6 +94,15 @@ def test_an_image_that_could_not_be_judged_in_full_never_looks_clean() -> None:
     assert (old["id"], old["vendor_attributes"]["kind"]) == ("DRYDOCK-STALE_ADVISORIES", "NOTICE")
 
 
+def test_a_part_that_was_not_judged_is_shown_though_no_warning_says_so() -> None:
+    [item] = shown(a_report((), coverage=Coverage.PARTIAL))["vulnerabilities"]
+    assert (item["id"], item["vendor_attributes"]["coverage"]) == ("DRYDOCK-NOT_JUDGED_IN_FULL", "PARTIAL")
+    report = a_report(())
+    sample = msgspec.structs.replace(report, advisories=msgspec.structs.replace(report.advisories, sample=True))
+    [item] = shown(sample)["vulnerabilities"]
+    assert item["id"] == "DRYDOCK-SAMPLE_ADVISORIES"
+
+
 def test_an_image_without_findings_that_was_judged_in_full_is_clean() -> None:
     document = shown(a_report(()))
     assert (document["vulnerabilities"], document["severity"]) == ([], "Unknown")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 import pytest
 
 from services.gateway.api import Role
-from services.gateway.auth import BearerGuard
-from services.gateway.permissions import MINIMAL_ROLES, Open, suffices
+from services.gateway.auth import BearerGuard, authorize
+from services.gateway.harbor.adapter import HarborAdapter
+from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, WHOLE_INSTANCES, Open, suffices
 from services.kernel.errors import Kind, ServiceError
 from tests.builders.gateway import INSTANCE_ID, KeyRing, fresh_key_ring
 from tests.builders.methods import METHODS
 
+HARBOR_CALLS = {f"/harbor/api/v1/{call}" for call in ("metadata", "scan", "report")}
 OPEN = {"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"}
 
 
@@ -25,7 +29,10 @@ async def ring(database: str) -> AsyncIterator[KeyRing]:
 
 
 def test_the_table_has_every_method_that_is_served_and_no_other() -> None:
-    assert set(MINIMAL_ROLES) == set(METHODS)
+    adapter = HarborAdapter(**dict.fromkeys(inspect.signature(HarborAdapter).parameters))  # type: ignore[arg-type]  # it only tells its routes
+    harbor = {route.path for route in adapter.routes(lambda endpoint, _: endpoint)}
+    assert {path.replace("scan/{scan_request_id}/", "") for path in harbor} == HARBOR_CALLS
+    assert set(MINIMAL_ROLES) == set(METHODS) | HARBOR_CALLS
 
 
 def test_only_the_state_of_health_is_open() -> None:
@@ -86,3 +93,29 @@ async def test_a_call_without_token_is_unauthenticated(ring: KeyRing, metadata: 
         with pytest.raises(ServiceError) as caught:
             await guard.admit(method, metadata)
         assert (caught.value.kind, caught.value.reason) == (Kind.UNAUTHENTICATED, "TOKEN_MISSING")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "refused"),
+    [
+        ({}, set()),
+        ({INSTANCE_ID: frozenset()}, UNLIMITED),
+        ({INSTANCE_ID: frozenset({"team"})}, UNLIMITED | WHOLE_INSTANCES),
+    ],
+)
+async def test_a_limited_key_may_call_what_the_tables_say(
+    ring: KeyRing, scopes: dict[str, frozenset[str]], refused: set[str]
+) -> None:
+    issued = await ring.keys.create_key(name="k", role=Role.OPERATOR)
+    key = dataclasses.replace(issued.key, scopes=scopes)
+
+    for method, least in MINIMAL_ROLES.items():
+        if isinstance(least, Open) or not suffices(key.role, least):
+            continue
+        try:
+            authorize(key, method)
+            admitted = True
+        except ServiceError as error:
+            assert (error.kind, error.reason) == (Kind.PERMISSION_DENIED, "KEY_LIMITED")
+            admitted = False
+        assert admitted is (method not in refused), method

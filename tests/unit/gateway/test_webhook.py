@@ -25,10 +25,11 @@ from services.gateway.webhooks.door import MAX_BODY_BYTES, WebhookDoor
 from services.gateway.webhooks.publish import EventPublisher, WebhookMetrics
 from services.gateway.webhooks.rate import InstanceRates
 from services.kernel.bus.postgres import PostgresBus
+from services.kernel.errors import Kind, ServiceError
 from services.kernel.ids import RandomIds
 from services.kernel.wakeup import Wakeups
 from services.kernel.webserver import serve_http
-from services.rules.api import Edition, InstanceChange, NewInstance
+from services.rules.api import Edition, Instance, InstanceChange, NewInstance
 from services.rules.application import Rules
 from tests.builders.acr import acr_door
 from tests.builders.edge import real_rules
@@ -433,6 +434,21 @@ async def test_a_lost_database_is_told(door: Door) -> None:
     answer = await door.post(PUSH)
 
     assert (answer.status, answer.body["code"]) == (503, "DATABASE_UNAVAILABLE")
+
+
+async def test_rules_that_answer_too_late_are_told_and_the_senders_retry_completes(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_late(instance: str) -> Instance:
+        raise ServiceError(Kind.DEADLINE_EXCEEDED, "PEER_TOO_SLOW", "The rules service has not answered in time.")
+
+    with monkeypatch.context() as away:
+        away.setattr(door.rules, "get_instance", too_late)
+        answer = await door.post(PUSH)
+    assert (answer.status, answer.headers["retry-after"], answer.body["code"]) == (503, "2", "PEER_TOO_SLOW")
+    assert not await door.events()
+    assert (await door.post(PUSH)).status == 202
+    assert len(await door.events()) == 1
 
 
 async def test_a_body_that_never_ends_is_given_up_at_the_deadline(door: Door) -> None:

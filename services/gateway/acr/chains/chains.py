@@ -26,6 +26,8 @@ from services.rules.api import RulesApi
 from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task, TaskFilter
 
 _MOST_TASKS = 1000
+_MOST_PAGES = 20
+"""Read for one chain: what it excludes may fill many."""
 _MOST_EXCLUDED = 1000
 _LONGEST_TEXT = 2000
 
@@ -153,33 +155,44 @@ class Chains:
         ]
 
     async def judged(self, instance_id: str, namespace: str, repository: str) -> Sequence[Judged]:
-        """Returns the newest tasks that chains judge, newest first, each once for every such chain.
+        """Returns the tasks that chains judge, newest first: of each chain its newest 1,000.
 
         Of tasks that the caller's key reaches, chains for the whole instance speak, too: a denial is never hidden.
         """
-        chains = [
-            (chain, policy)
-            for chain in await self._all(instance_id, namespace, repository)
-            if (policy := policy_of(from_saved(chain))) is not None
-        ]
-        if not chains:
-            return []
+        judged: list[Judged] = []
+        for chain in await self._all(instance_id, namespace, repository):
+            policy = policy_of(from_saved(chain))
+            # Of a chain for a namespace that the caller does not reach, it reaches no task.
+            reached = not chain.namespace or self._in_reach(chain.instance_id, chain.namespace)
+            if policy is not None and reached:
+                judged += await self._judged_by(chain, policy, namespace, repository)
+        return sorted(judged, key=lambda each: (each.task.created_at, each.task.task_id), reverse=True)
+
+    async def _judged_by(self, chain: Chain, policy: Policy, namespace: str, repository: str) -> Sequence[Judged]:
+        """Asks for no more than may be the chain's, page by page: what others are busy with hides nothing."""
+        namespace, repository = namespace or chain.namespace, repository or chain.repository
+        name = RepositoryName(namespace=namespace, name=repository) if namespace and repository else None
         wanted = TaskFilter(
-            instance=chains[0][0].instance_id,
-            repository=f"{namespace}/{repository}" if namespace and repository else "",
-            since=min(chain.created_at for chain, _ in chains),
+            instance=chain.instance_id,
+            namespaces=(namespace,) if namespace else (),
+            repository=name.path if name is not None else "",
+            since=chain.created_at,
         )
-        tasks = await self._scanner.list_tasks(wanted, page_size=_MOST_TASKS)
-        return [
-            Judged(chain=chain, policy=policy, task=task)
-            for task in tasks.items
-            for chain, policy in chains
-            if task.created_at >= chain.created_at
-            and chain.covers(task.namespace, task.repository)
-            and namespace in ("", task.namespace)
-            and repository in ("", task.repository)
-            and policy.judges(task)
-        ]
+        judged: list[Judged] = []
+        token = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._scanner.list_tasks(wanted, page_size=_MOST_TASKS, page_token=token)
+            judged += [
+                Judged(chain=chain, policy=policy, task=task)
+                for task in page.items
+                if chain.covers(task.namespace, task.repository)
+                and repository in ("", task.repository)
+                and policy.judges(task)
+            ]
+            token = page.next_token
+            if not token or len(judged) >= _MOST_TASKS:
+                break
+        return judged[:_MOST_TASKS]
 
     async def to_instances(self, judged: Sequence[Judged], window: Window) -> Sequence[pb.ChainInstance]:
         """Says what the chains think of a page of tasks."""

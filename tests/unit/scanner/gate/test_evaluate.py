@@ -166,6 +166,19 @@ def test_advisories_may_be_so_old_and_no_older(
     assert codes(verdict) == (["WITHIN_LIMITS"] if decision is Decision.PASS else ["ADVISORIES_TOO_OLD"])
 
 
+def test_facts_of_last_year_are_old_though_they_were_imported_today() -> None:
+    report = a_report([])
+    told = msgspec.structs.replace(report.advisories, facts_at="2025-03-01T00:00:00Z")
+    verdict = the_verdict(GatePolicy(), msgspec.structs.replace(report, advisories=told))
+    assert (verdict.decision, codes(verdict)) == (Decision.UNDECIDED, ["ADVISORIES_TOO_OLD"])
+    assert "2025-03-01" in verdict.reasons[0].message
+
+
+def test_an_age_of_nothing_means_what_it_says() -> None:
+    verdict = the_verdict(GatePolicy(max_advisory_age=timedelta(0)), a_report([]))
+    assert (verdict.decision, codes(verdict)) == (Decision.UNDECIDED, ["ADVISORIES_TOO_OLD"])
+
+
 @pytest.mark.parametrize("built_at", ["", "yesterday", "2026-02-28T23:00:00"])
 def test_advisories_of_unknown_age_are_undecided(built_at: str) -> None:
     report = a_report([])

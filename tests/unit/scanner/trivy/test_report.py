@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -334,3 +334,21 @@ def _texts(finding: Finding) -> tuple[str, ...]:
     assert of is not None
     named = (of.name, of.version, of.purl, of.path)
     return (finding.id, finding.title, finding.fixed_version, finding.path, *named, *finding.aliases)
+
+
+@pytest.mark.parametrize(
+    ("families", "facts_at"),
+    [
+        ({}, NOW),
+        ({"Debian": NOW - timedelta(days=3), "PyPI": NOW - timedelta(days=5)}, NOW - timedelta(days=5)),
+        ({"Debian": NOW - timedelta(days=3), "npm": NOW - timedelta(days=5)}, NOW - timedelta(days=3)),
+        ({"npm": NOW - timedelta(days=5)}, NOW - timedelta(days=5)),
+        ({"Debian": None, "PyPI": NOW}, None),
+    ],
+)
+def test_its_facts_are_as_old_as_those_of_the_oldest_family_that_the_image_has(
+    tmp_path: Path, families: dict[str, datetime | None], facts_at: datetime | None
+) -> None:
+    document = report(system(BASH), language("python-pkg", FLASK))
+    found = reported(tmp_path, document, database=dataclasses.replace(DATABASE, families=families))
+    assert found.advisories.facts_at == (facts_at.isoformat().replace("+00:00", "Z") if facts_at else "")

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,27 @@ class Advisories:
 
     version = "a1"
 
+    def __init__(self, moment: datetime = NOW) -> None:
+        self.moment = moment
+
+    @property
+    def meta(self) -> Advisories:
+        return self
+
+    def stale_families(self, now: datetime, max_age: timedelta) -> tuple[str, ...]:
+        return ("Debian",) if now - self.moment > max_age else ()
+
+
+def a_release(trivy: TrivyWatch, ours: Advisories, clock: ManualClock) -> EngineRelease:
+    return EngineRelease(ours, lambda: "c1", trivy, clock=clock, max_age=7 * DAY)  # type: ignore[arg-type]
+
 
 async def test_whatever_changes_the_result_changes_the_key(tmp_path: Path) -> None:
     fake_trivy(tmp_path, "exit 0")
     folder = databases(tmp_path / "databases", "2026-02-27T00:00:00Z")
 
     async def keys(**settings: Any) -> list[tuple[str, str]]:
-        release = EngineRelease(Advisories(), lambda: "c1", await looked(tmp_path, **settings))  # type: ignore[arg-type]
+        release = a_release(await looked(tmp_path, **settings), Advisories(), ManualClock())
         return [(release.engine_version(each), release.advisories_version(each)) for each in Engine]
 
     seen = [await keys()]
@@ -106,6 +120,30 @@ async def test_whatever_changes_the_result_changes_the_key(tmp_path: Path) -> No
     by_engine = dict(zip(Engine, zip(*seen, strict=True), strict=True))
     assert len(set(by_engine[Engine.TRIVY])) == len(set(by_engine[Engine.ALL])) == len(seen)
     assert len(set(by_engine[Engine.SECURITY_CENTER])) == 1
+
+
+async def test_a_report_is_no_answer_once_its_advisories_are_too_old_for_a_verdict(tmp_path: Path) -> None:
+    fake_trivy(tmp_path, "exit 0")
+    databases(tmp_path / "databases", written(NOW), ours=OURS)
+    clock = ManualClock()
+    watch = TrivyWatch(
+        TrivySettings(trivy=tmp_path / "trivy"), tmp_path / "databases", max_age=7 * DAY, clock=clock
+    )
+    await watch.open()
+    release = a_release(watch, Advisories(NOW), clock)
+
+    def keys() -> list[str]:
+        return [release.engine_version(each) for each in Engine]
+
+    young = keys()
+    clock.advance(5 * 86400)
+    assert keys() == young
+    clock.advance(3 * 86400)
+    old = keys()
+    assert [one == other for one, other in zip(young, old, strict=True)] == [False] * 3
+    assert all("stale=Debian" in each for each in old)
+    clock.advance(86400)
+    assert keys() == old
 
 
 async def test_it_looks_again_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

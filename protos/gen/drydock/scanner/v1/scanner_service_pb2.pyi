@@ -153,6 +153,7 @@ class ListScanTasksRequest(_message.Message):
     TAG_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
+    NAMESPACES_FIELD_NUMBER: _builtins.int
     instance: _builtins.str
     """Id or name of the instance; every instance when empty. OPTIONAL."""
     state: _scan_pb2.State.ValueType
@@ -179,6 +180,10 @@ class ListScanTasksRequest(_message.Message):
     def until(self) -> _timestamp_pb2.Timestamp:
         """Only those that were asked for before this moment. OPTIONAL."""
 
+    @_builtins.property
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those of these namespaces. OPTIONAL."""
+
     def __init__(
         self,
         *,
@@ -193,10 +198,11 @@ class ListScanTasksRequest(_message.Message):
         tag: _builtins.str = ...,
         since: _timestamp_pb2.Timestamp | None = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
+        namespaces: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance", "page_size", b"page_size", "page_token", b"page_token", "repository", b"repository", "rule_id", b"rule_id", "run_id", b"run_id", "since", b"since", "state", b"state", "tag", b"tag", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["engine", b"engine", "instance", b"instance", "namespaces", b"namespaces", "page_size", b"page_size", "page_token", b"page_token", "repository", b"repository", "rule_id", b"rule_id", "run_id", b"run_id", "since", b"since", "state", b"state", "tag", b"tag", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
