@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import Any, ClassVar
 
 import httptools
@@ -31,6 +32,9 @@ class Connection(HttpToolsProtocol):
 
     most_connections: ClassVar[int]
     max_head_bytes: ClassVar[int]
+    waiting: ClassVar[OrderedDict[Connection, None]]
+    """Whose turn it is to bring a request, or the rest of one, the longest first. That needs no key: they make
+    room for whoever comes."""
     _head_bytes: int = 0
     """Read since a body or a request ended: of a head that is not whole yet."""
     _refused: bool = False
@@ -44,13 +48,19 @@ class Connection(HttpToolsProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
-        if len(self.connections) > self.most_connections:
+        if len(self.connections) > self.most_connections and not self._make_room():
             self._refused = True
             log.warning("http.connections_full", most=self.most_connections)
             transport.write(_FULL)
             transport.close()
             return
+        self.waiting[self] = None
         self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self.waiting.pop(self, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Reads on; a head that is too long is no request."""
@@ -83,7 +93,22 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Ends a request; what follows is the next one's."""
         self._head_bytes = 0
+        self.waiting.pop(self, None)
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Ends an answer; unless another request is there already, it is the caller's turn."""
+        if not self.pipeline:
+            self.waiting[self] = None
+        super().on_response_complete()
+
+    def _make_room(self) -> bool:
+        if not self.waiting:
+            return False
+        longest, _ = self.waiting.popitem(last=False)
+        self.connections.discard(longest)
+        longest.transport.abort()
+        return True
 
     def _await_head(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -101,7 +126,11 @@ def limited(*, most_connections: int, max_head_bytes: int) -> type[Connection]:
 
     A head must be whole within the time for which idle connections are kept.
     """
-    bounds: dict[str, Any] = {"most_connections": most_connections, "max_head_bytes": max_head_bytes}
+    bounds: dict[str, Any] = {
+        "most_connections": most_connections,
+        "max_head_bytes": max_head_bytes,
+        "waiting": OrderedDict(),
+    }
     return type("LimitedConnection", (Connection,), bounds)
 
 

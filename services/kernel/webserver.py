@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kernel import open_files
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.http_protocol import limited
+from services.kernel.http_protocol import Connection, limited
 
 log = structlog.get_logger()
 
@@ -23,6 +24,8 @@ _BACKLOG = 512
 _MOST_CONNECTIONS = 10_000
 _MAX_HEAD_BYTES = 16 * 1024
 _IDLE_SECONDS = 30
+_HANDSHAKE_SECONDS = 10.0
+"""Of a connection that speaks TLS. The event loop's own is a minute."""
 
 
 @asynccontextmanager
@@ -39,8 +42,8 @@ async def serve_http(
 
     With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together, and take 30
     seconds to arrive. Of connections there are `most_connections` at once, 10,000 where the process may have twice
-    as many files open; who comes then is told 503. At exit it stops listening, answers what is under way for at
-    most `grace_seconds`, and cancels the rest.
+    as many files open. Then whoever keeps us waiting makes room; where nobody does, who comes is told 503. At exit
+    it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -79,7 +82,7 @@ async def serve_http(
 
 def _room() -> int:
     """Half of the files that the process may have open: databases, peers and the other doors want some."""
-    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    return min(_MOST_CONNECTIONS, open_files.limit() // 2)
 
 
 class _Server(uvicorn.Server):
@@ -95,9 +98,21 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening, then says so."""
+        """Starts listening as uvicorn does it, but with a deadline for handshakes, then says so."""
+        loop, config = asyncio.get_running_loop(), self.config
+        connection = cast("type[Connection]", config.http_protocol_class)
         try:
-            await super().startup(sockets)
+            self.servers = [
+                await loop.create_server(
+                    lambda: connection(config=config, server_state=self.server_state, app_state={}),
+                    sock=listener,
+                    ssl=config.ssl,
+                    ssl_handshake_timeout=_HANDSHAKE_SECONDS if config.ssl is not None else None,
+                    backlog=_BACKLOG,
+                )
+                for listener in sockets or ()
+            ]
+            self.started = True
         finally:
             self.started_or_failed.set()
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.kernel import webserver
 from services.kernel.webserver import serve_http
+from tests.builders.certificates import Authority
+
+MOST = 5
 
 Connect = Callable[[], AbstractAsyncContextManager[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
@@ -25,8 +31,8 @@ async def length(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def listening(**bounds: int) -> AsyncIterator[Connect]:
-    async with serve_http(length, "127.0.0.1:0", **bounds) as address:  # type: ignore[arg-type]  # bounds of it
+async def listening(app: ASGIApp = length, **bounds: Any) -> AsyncIterator[Connect]:
+    async with serve_http(app, "127.0.0.1:0", **bounds) as address:
 
         @asynccontextmanager
         async def connect() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -56,24 +62,67 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *
     return answer
 
 
-async def test_who_comes_to_a_full_server_is_told_to_come_again() -> None:
-    async with listening(most_connections=2) as connect, connect() as first, connect() as second:
-        for reader, writer in (first, second):
+async def test_where_all_are_being_answered_who_comes_is_told_to_come_again() -> None:
+    full, go_on, busy = asyncio.Event(), asyncio.Event(), 0
+
+    async def when_told(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal busy
+        busy += 1
+        if busy == MOST:
+            full.set()
+        await asyncio.wait_for(go_on.wait(), 20)
+        await length(scope, receive, send)
+
+    async with listening(when_told, most_connections=MOST) as connect, AsyncExitStack() as stack:
+        asking = [await stack.enter_async_context(connect()) for _ in range(MOST)]
+        for _, writer in asking:
             writer.write(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        async with connect() as third:
-            answer = await third[0].read()
+        await asyncio.wait_for(full.wait(), 20)
+        async with connect() as another:
+            answer = await another[0].read()
+        go_on.set()
+
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nretry-after: 2\r\n" in answer
         assert b'"code":"TOO_MANY_CONNECTIONS"' in answer
-        first[1].close()
-        await first[1].wait_closed()
-        async with asyncio.timeout(10):
-            while True:
-                async with connect() as again:
-                    said = await exchange(*again, b"GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    if said.endswith(b"/b 0"):
-                        break
+        assert [(await reader.readline())[:12] for reader, _ in asking] == [b"HTTP/1.1 200"] * MOST
+
+
+@pytest.mark.parametrize(
+    "kept_back",
+    [
+        b"",
+        b"GET / HT",
+        b"POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 10\r\n\r\nhalf",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    ],
+    ids=["silent", "half a head", "half a body", "answered"],
+)
+async def test_whoever_keeps_us_waiting_makes_room_for_whoever_comes(kept_back: bytes) -> None:
+    async with listening(most_connections=MOST) as connect, AsyncExitStack() as stack:
+        waiting = [await stack.enter_async_context(connect()) for _ in range(3 * MOST)]
+        for _, writer in waiting[-MOST:]:
+            writer.write(kept_back)
+            await writer.drain()
+            if kept_back.endswith(b"\r\n\r\n"):
+                await waiting[-MOST][0].read(1)
+        async with connect() as another:
+            said = await exchange(*another, b"GET /b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+        assert said.endswith(b"/b 0")
+        with contextlib.suppress(ConnectionResetError):
+            assert await waiting[0][0].read() == b""
+
+
+async def test_a_handshake_has_a_deadline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(webserver, "_HANDSHAKE_SECONDS", 0.1)
+    files = Authority().write(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(files["tls_cert_file"], files["tls_key_file"])
+
+    async with listening(tls=tls) as connect, connect() as (reader, _):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
 
 
 @pytest.mark.parametrize("step", [100_000, 100])
