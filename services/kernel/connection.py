@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import OrderedDict
 
 import httptools
 import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import is_ssl
 from uvicorn.server import ServerState
 
@@ -28,12 +29,14 @@ _FULL = (
 ) + _FULL_BODY
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """What all connections of a server share."""
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Crowd:
+    """The connections of one server, and their bounds."""
 
     most_connections: int
     max_head_bytes: int
+    waiting: OrderedDict[Connection, None] = dataclasses.field(default_factory=OrderedDict)
+    """Whose turn it is to bring a request, or the rest of one, the longest first."""
 
 
 class Connection(HttpToolsProtocol):
@@ -43,28 +46,14 @@ class Connection(HttpToolsProtocol):
     sends nothing among those who are served.
     """
 
-    def __init__(self, config: Config, state: ServerState, bounds: Bounds) -> None:
+    def __init__(self, config: Config, state: ServerState, crowd: Crowd) -> None:
         super().__init__(config, state, {})
-        self._bounds = bounds
+        self._crowd = crowd
         self._head_bytes = 0  # read since a body or a request ended: of a head that is not whole yet
         self._refused = False
-        self._idle_since = self.loop.time()
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is under way."""
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete
-
-    @property
-    def keeps_waiting(self) -> bool:
-        """Whether it is the caller's turn: there is no request, or not all of its body."""
-        return self.idle or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Takes the connection in, or sends it away where as many as may be are being answered."""
-        if len(self.connections) >= self._bounds.most_connections:
-            self._make_room()
         # As uvicorn does it, but for sockets of Python's, which it makes to ask them for two addresses.
         self.connections.add(self)
         self.transport = transport
@@ -72,13 +61,19 @@ class Connection(HttpToolsProtocol):
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
         self.scheme = "https" if is_ssl(transport) else "http"
-        if len(self.connections) > self._bounds.most_connections:
+        if len(self.connections) > self._crowd.most_connections and not self._make_room():
             self._refused = True
-            log.warning("http.connections_full", most=self._bounds.most_connections)
+            log.warning("http.connections_full", most=self._crowd.most_connections)
             transport.write(_FULL)
             transport.close()
             return
+        self._crowd.waiting[self] = None
         self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self._crowd.waiting.pop(self, None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Reads on; a head that is too long is no request."""
@@ -92,13 +87,13 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse()
             return
-        if self._head_bytes > self._bounds.max_head_bytes:
+        if self._head_bytes > self._crowd.max_head_bytes:
             self._refuse()
 
     def on_headers_complete(self) -> None:
         """Hands the request on; while it is worked on, nothing is waited for."""
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > self._bounds.max_head_bytes:
+        if size > self._crowd.max_head_bytes:
             raise ValueError("the head is too long")
         self._unset_keepalive_if_required()
         super().on_headers_complete()
@@ -111,20 +106,23 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Ends a request; what follows is the next one's."""
         self._head_bytes = 0
+        self._crowd.waiting.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Counts as idle from here on."""
-        self._idle_since = self.loop.time()
+        """Ends an answer; unless another request is there already, it is the caller's turn."""
+        if not self.pipeline:
+            self._crowd.waiting[self] = None
         super().on_response_complete()
 
-    def _make_room(self) -> None:
-        """Lets the one go that has kept us waiting for longest, silent ones first."""
-        waiting = [each for each in self.connections if isinstance(each, Connection) and each.keeps_waiting]
-        if waiting:
-            longest = min(waiting, key=lambda each: (not each.idle, each._idle_since))
-            self.connections.discard(longest)
-            longest.transport.abort()
+    def _make_room(self) -> bool:
+        """Lets the one go that has kept us waiting for longest; tells whether there was one."""
+        if not self._crowd.waiting:
+            return False
+        longest, _ = self._crowd.waiting.popitem(last=False)
+        self.connections.discard(longest)
+        longest.transport.abort()
+        return True
 
     def _await_head(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(

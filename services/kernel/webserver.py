@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.kernel.connection import Bounds, Connection
+from services.kernel.connection import Connection, Crowd
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ async def serve_http(
     listener = _listen(address)
     host, port = listener.getsockname()[:2]
     bound = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    bounds = Bounds(most_connections=most_connections or _room(), max_head_bytes=max_head_bytes)
+    crowd = Crowd(most_connections=most_connections or _room(), max_head_bytes=max_head_bytes)
     server = _Server(
         uvicorn.Config(
             app,
@@ -65,7 +65,7 @@ async def serve_http(
             timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
         ),
-        bounds,
+        crowd,
     )
     # No TaskGroup: it would wrap what the caller's own block raises. The task ends with this function.
     running = asyncio.create_task(server.serve(sockets=[listener]), name=f"http {bound}")
@@ -89,9 +89,9 @@ def _room() -> int:
 class _Server(uvicorn.Server):
     """uvicorn without hands on our signals, and with an event for "listening now"."""
 
-    def __init__(self, config: uvicorn.Config, bounds: Bounds) -> None:
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
         super().__init__(config)
-        self._bounds = bounds
+        self._crowd = crowd
         self.started_or_failed = asyncio.Event()
 
     @contextlib.contextmanager
@@ -105,7 +105,7 @@ class _Server(uvicorn.Server):
         try:
             self.servers = [
                 await loop.create_server(
-                    lambda: Connection(config, self.server_state, self._bounds),
+                    lambda: Connection(config, self.server_state, self._crowd),
                     sock=listener,
                     ssl=config.ssl,
                     ssl_handshake_timeout=_HANDSHAKE_SECONDS if config.ssl is not None else None,

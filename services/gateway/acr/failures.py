@@ -51,7 +51,8 @@ _BY_KIND: Final[Mapping[Kind, tuple[str, int]]] = MappingProxyType(
 """Kinds that have one word in the reference, whatever our reason is."""
 _OPERATORS: Final = frozenset({"SECRET_UNREADABLE"})
 """What only an operator can mend: callers are told no more than that it is so."""
-_SNAKE: Final = re.compile(r"[a-z]+(?:_[a-z]+)+")
+_FIELD: Final = re.compile(r"(?<=The field )[a-z]+\b|[a-z]+(?:_[a-z]+)+")
+"""What may name a field: words with underscores, and a single word where it can be nothing else."""
 _HOST_CHARACTERS: Final = 255
 _RETRY_SECONDS: Final = 1.0
 
@@ -109,4 +110,4 @@ def _renamed(text: str, request: Descriptor | None) -> str:
     if request is None:
         return text
     names = {field.name: field.json_name for field in request.fields}
-    return _SNAKE.sub(lambda match: names.get(match[0], match[0]), text)
+    return _FIELD.sub(lambda match: names.get(match[0], match[0]), text)

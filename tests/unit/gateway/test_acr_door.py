@@ -322,6 +322,12 @@ async def test_fields_are_called_by_the_references_names(scene: Scene) -> None:
     assert answer.body["Code"] == "MissingParameter"
     assert (answer.body["Message"], answer.body["Recommend"]) == ("The field RepoId is missing.", "Or ScanTaskId.")
 
+    scene.actions.error = invalid("MISSING_PARAMETER", "The field tag is missing.", hint="Name a tag.")
+
+    answer = await scene.caller.call("GetRepoTagScanStatus", IMAGE)
+
+    assert (answer.body["Message"], answer.body["Recommend"]) == ("The field Tag is missing.", "Name a tag.")
+
 
 async def test_a_body_has_its_bounds(scene: Scene) -> None:
     answer = await scene.caller.call("GetRepoTagScanStatus", IMAGE, form={"X": "x" * MAX_BODY_BYTES})
