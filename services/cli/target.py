@@ -10,6 +10,7 @@ import typer
 from services.cli.connect import Client, listed, shown
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
 from services.cli.output import Output, Record, to_record
+from services.cli.target_when import when
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -86,3 +87,6 @@ def delete(
         return to_record(await client.notifier.DeleteTarget(DeleteTargetRequest(target=target)))
 
     shown(work, server=server, data=data, output=output)
+
+
+app.command("when")(when)

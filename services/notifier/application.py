@@ -8,7 +8,7 @@ import structlog
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
-from services.kernel.errors import Kind, ServiceError, invalid, not_found
+from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
@@ -17,14 +17,17 @@ from services.notifier.api import MAX_CHECKED_TARGETS, Target, TargetKind
 from services.notifier.records import SealedTarget
 from services.notifier.sealing import UrlSeal
 from services.notifier.store import NotifierStore
+from services.notifier.subscription import Subscriptions
+from services.notifier.subscription_store import SubscriptionStore
 
 log = structlog.get_logger()
 
 
-class Notifier:
+class Notifier(Subscriptions):
     """NotifierApi over PostgreSQL."""
 
     def __init__(self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, clock: Clock, ids: Ids) -> None:
+        Subscriptions.__init__(self, pool, SubscriptionStore(), clock)
         self._pool = pool
         self._store = store
         self._seal = seal
@@ -62,12 +65,12 @@ class Notifier:
     async def delete_target(self, target: str) -> None:
         """Deletes a target by id or name and ends what is under way to it."""
         if not grammar.may_name_target(target):
-            raise _no_target(target)
+            raise grammar.no_target(target)
         async with self._pool.acquire() as conn, conn.transaction():
             # First the target, whose row waits for consumers that add deliveries; then all they added is seen.
             target_id = await self._store.delete_target(conn, target)
             if target_id is None:
-                raise _no_target(target)
+                raise grammar.no_target(target)
             cancelled = await self._store.cancel_deliveries(conn, target_id, self._clock.now())
         log.info("target.deleted", target_id=target_id, cancelled=cancelled)
 
@@ -108,10 +111,4 @@ def _name_taken(name: str) -> ServiceError:
         f"There is a target {name!r} already.",
         hint="Choose another name, or delete the old target first.",
         field="name",
-    )
-
-
-def _no_target(target: str) -> ServiceError:
-    return not_found(
-        "TARGET_NOT_EXIST", f"There is no target {target[:80]!r}.", hint="`drydock target list` shows them."
     )

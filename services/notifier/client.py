@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_service_pb2 as pb
+from drydock.notifier.v1 import subscription_pb2 as told_pb
 from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceStub
 from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import Subscription, Target, TargetKind
 from services.notifier.convert import from_target, to_kind
+from services.notifier.convert_telling import answered_subscription, to_subscription
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceAsyncStub
@@ -32,6 +34,8 @@ class NotifierClient:
         self._create = peer.once(notifier.CreateTarget)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
+        self._get_subscription = peer.repeatable(notifier.GetSubscription)
+        self._set_subscription = peer.repeatable(notifier.SetSubscription)
         self._check = peer.repeatable(inner.CheckTargets)
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
@@ -51,3 +55,13 @@ class NotifierClient:
     async def check_targets(self, target_ids: Collection[str]) -> None:
         """Returns when every id is that of a target; see NotifierApi."""
         await self._check(inner_pb.CheckTargetsRequest(target_ids=target_ids))
+
+    async def get_subscription(self, target: str) -> Subscription:
+        """Returns what a target is told of."""
+        answer = await self._get_subscription(told_pb.GetSubscriptionRequest(target=target))
+        return answered_subscription(answer.subscription)
+
+    async def set_subscription(self, target: str, subscription: Subscription) -> Subscription:
+        """Replaces what a target is told of; the same again changes nothing."""
+        request = told_pb.SetSubscriptionRequest(target=target, subscription=to_subscription(subscription))
+        return answered_subscription((await self._set_subscription(request)).subscription)

@@ -7,7 +7,7 @@ import re
 from yarl import URL
 
 from services.kernel.addresses import is_refused
-from services.kernel.errors import ServiceError, invalid
+from services.kernel.errors import ServiceError, invalid, not_found
 from services.notifier.api import TargetKind
 
 TARGET_PREFIX = "tgt"
@@ -71,6 +71,13 @@ def refused_address(host: str) -> ServiceError:
         f"Notifications are not sent to {host[:255]}: it is a link-local, metadata or multicast address.",
         field="url",
         hint="Name a host that listens for notifications.",
+    )
+
+
+def no_target(target: str) -> ServiceError:
+    """The error of a target that is not there."""
+    return not_found(
+        "TARGET_NOT_EXIST", f"There is no target {target[:80]!r}.", hint="`drydock target list` shows them."
     )
 
 

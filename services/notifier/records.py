@@ -29,6 +29,9 @@ class NewDelivery:
     delivery_id: str
     news: News
     body: bytes = dataclasses.field(repr=False)
+    traceparent: str
+    window_seconds: int
+    """Length of the window whose end it waits for; 0: it is due at once."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

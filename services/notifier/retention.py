@@ -24,6 +24,12 @@ def agings(settings: NotifierSettings) -> Sequence[Aging]:
             window=_Q["old_deliveries"],
             forget=[_Q["forget_deliveries"]],
         ),
+        Aging(
+            table="inquiry",
+            days=settings.receipt_days,
+            window=_Q["old_inquiries"],
+            forget=[_Q["forget_inquiries"]],
+        ),
     )
 
 

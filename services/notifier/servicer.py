@@ -6,9 +6,11 @@ from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2_grpc as inner_rpc
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
+from drydock.notifier.v1 import subscription_pb2 as told_pb
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.convert import from_kind, to_target
+from services.notifier.convert_telling import from_subscription, to_subscription
 
 
 class NotifierServicer(rpc.NotifierServiceServicer):
@@ -34,6 +36,23 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         """Deletes a target."""
         await self._api.delete_target(request.target)
         return pb.DeleteTargetResponse()
+
+    # what targets are told of
+
+    async def GetSubscription(
+        self, request: told_pb.GetSubscriptionRequest, context: object
+    ) -> told_pb.GetSubscriptionResponse:
+        """Returns what a target is told of."""
+        subscription = await self._api.get_subscription(request.target)
+        return told_pb.GetSubscriptionResponse(subscription=to_subscription(subscription))
+
+    async def SetSubscription(
+        self, request: told_pb.SetSubscriptionRequest, context: object
+    ) -> told_pb.SetSubscriptionResponse:
+        """Replaces what a target is told of."""
+        wanted = from_subscription(request.subscription)
+        saved = await self._api.set_subscription(request.target, wanted)
+        return told_pb.SetSubscriptionResponse(subscription=to_subscription(saved))
 
 
 class NotifierInnerServicer(inner_rpc.NotifierInnerServiceServicer):

@@ -29,6 +29,10 @@ class NotifierSettings(BaseSettings):
     """Upper bound of the first pause; it doubles from attempt to attempt, and the pause is drawn from below it."""
     retry_longest_seconds: float = Field(default=3600.0, gt=0)
     """Longest pause, also when a target asks for more."""
+    inquiry_seconds: float = Field(default=20.0, gt=0, le=300)
+    """Longest time for the scanner to say what is new."""
+    inquiry_patience_seconds: float = Field(default=600.0, gt=0)
+    """How long an answer is waited for; after it the target is told that nobody could say what is new."""
     receipt_days: int = Field(default=30, ge=1)
     """How long receipts and ended deliveries are kept; longer than the bus keeps an event."""
     cleanup_interval_seconds: float = Field(default=600.0, gt=0)

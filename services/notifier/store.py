@@ -77,6 +77,8 @@ class NotifierStore:
             [delivery.news.value for delivery in new],
             [delivery.body for delivery in new],
             at,
+            [delivery.traceparent for delivery in new],
+            [delivery.window_seconds for delivery in new],
         )
         return len(rows)
 

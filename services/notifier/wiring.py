@@ -19,11 +19,15 @@ from services.notifier.backoff import Backoff
 from services.notifier.channels.http import open_http_channel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
+from services.notifier.desk import Desk
+from services.notifier.inquiry import Inquirer
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.retention import agings, keep_receipts
 from services.notifier.sealing import UrlSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
+from services.notifier.subscription_store import SubscriptionStore
+from services.scanner.api import ScannerApi
 
 GROUP = "notifier"
 
@@ -51,7 +55,7 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             settings=settings,
             metrics=NotifierMetrics(ground.registry),
         )
-        consumer = ScanEventConsumer(pool=pool, store=store, clock=clock)
+        consumer = ScanEventConsumer(pool=pool, desk=Desk(store, SubscriptionStore(), clock))
         process.start(
             "notifier.consumer",
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
@@ -71,3 +75,18 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
         process.start("notifier.disk_use", DiskUse("notifier", pool, ground.registry).run(stopping))
         ready.set(True)
         yield Notifier(pool=pool, store=store, seal=seal, clock=clock, ids=ground.ids)
+
+
+def ask_scanner(ground: Ground, *, scanner: ScannerApi, settings: NotifierSettings) -> None:
+    """Starts asking the scanner what is new, for the server of this process: who is built before the scanner."""
+    store = SubscriptionStore()
+    inquirer = Inquirer(
+        pool=ground.pool,
+        store=store,
+        desk=Desk(NotifierStore(), store, ground.clock),
+        scanner=scanner,
+        wakeups=ground.wakeups,
+        clock=ground.clock,
+        settings=settings,
+    )
+    ground.process.start("notifier.inquiries", inquirer.run(ground.process.stopping))

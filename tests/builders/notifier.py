@@ -31,11 +31,13 @@ from services.notifier.channels.http import open_http_channel
 from services.notifier.channels.interface import Channel, Parcel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
+from services.notifier.desk import Desk
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.records import Claim
 from services.notifier.sealing import UrlSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
+from services.notifier.subscription_store import SubscriptionStore
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
@@ -199,6 +201,12 @@ class NotifierBench:
             "lease_until = lease_until - make_interval(secs => $1)",
             seconds,
         )
+        await self.pool.execute(
+            "UPDATE notifier.inquiry SET due_at = due_at - make_interval(secs => $1), "
+            "created_at = created_at - make_interval(secs => $1), "
+            "lease_until = lease_until - make_interval(secs => $1)",
+            seconds,
+        )
 
     async def deliveries(self) -> list[asyncpg.Record]:
         """Returns all rows of deliveries."""
@@ -235,7 +243,7 @@ async def notifier_bench(
         )
         yield NotifierBench(
             api=Notifier(pool=pool, store=store, seal=SEAL, clock=time, ids=RandomIds()),
-            consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
+            consumer=ScanEventConsumer(pool=pool, desk=Desk(store, SubscriptionStore(), time)),
             store=store,
             pool=pool,
             channel=channel,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.notifier.api import NotifierApi, TargetKind
+from services.notifier.api import NotifierApi, Occasion, Subscription, TargetKind
 from services.notifier.client import NotifierClient
 from services.notifier.servicer import inner_services
 from tests.builders.notifier import notifier_bench
@@ -44,6 +44,16 @@ async def test_targets_are_known_by_their_ids(api: NotifierApi) -> None:
     with pytest.raises(ServiceError) as caught:
         await api.check_targets([made.target_id, "tgt-none"])
     assert (caught.value.reason, caught.value.field) == ("TARGET_NOT_EXIST", "target_ids")
+
+
+async def test_what_a_target_is_told_of_can_be_said_and_read(api: NotifierApi) -> None:
+    await api.create_target(name="chat", kind=TargetKind.HTTPS, url="https://chat.example/hook")
+    assert await api.get_subscription("chat") == Subscription()
+    wanted = Subscription(occasions=frozenset({Occasion.FINDINGS}), new_only=True, namespaces=("team",))
+    assert await api.set_subscription("chat", wanted) == await api.get_subscription("chat") == wanted
+    with pytest.raises(ServiceError) as caught:
+        await api.set_subscription("chat", Subscription(tag_pattern="("))
+    assert (caught.value.reason, caught.value.field) == ("INVALID_TAG_PATTERN", "tag_pattern")
 
 
 async def test_refusals_keep_kind_reason_and_field(api: NotifierApi) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import Subscription, Target, TargetKind
 
 
 class FakeNotifier:
@@ -16,6 +16,7 @@ class FakeNotifier:
 
     def __init__(self, *names: str) -> None:
         self._targets = {name: _target(name, TargetKind.HTTP, "http://127.0.0.1:9/") for name in names}
+        self._subscriptions: dict[str, Subscription] = {}
         self.failure: Exception | None = None
         self.hanging = False
         self.checked: list[frozenset[str]] = []
@@ -41,6 +42,13 @@ class FakeNotifier:
         missing = sorted(set(target_ids) - {target.target_id for target in self._targets.values()})
         if missing:
             raise invalid("TARGET_NOT_EXIST", f"There is no target {missing[0]!r}.", field="target_ids")
+
+    async def get_subscription(self, target: str) -> Subscription:
+        return self._subscriptions.get(target, Subscription())
+
+    async def set_subscription(self, target: str, subscription: Subscription) -> Subscription:
+        self._subscriptions[target] = subscription
+        return subscription
 
 
 def _target(name: str, kind: TargetKind, url: str) -> Target:

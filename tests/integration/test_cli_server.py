@@ -199,6 +199,31 @@ async def test_a_new_instance_has_the_rule_every_push_unless_told_not_to(shell: 
     assert (await shell("rule", "list", "without")).json == []
 
 
+async def test_what_a_target_is_told_of_is_said_and_changed(shell: Shell) -> None:
+    await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")
+    assert (await shell("target", "when", "chat")).json["occasions"] == ["FINDINGS", "FAILED"]
+    instance = (await shell("instance", "create", "prod", "--address", "127.0.0.1:9", "--plain-http")).json
+    what = ("--on", "findings", "--on", "malicious", "--min-severity", "high", "--new-only")
+    where = ("--instance", "prod", "--namespace", "team", "--repo", "team/app", "--tag", "v.*", "--together", "1h")
+    changed = (await shell("target", "when", "chat", *what, *where)).json
+    assert changed == (await shell("target", "when", "chat")).json
+    assert changed == {
+        "occasions": ["FINDINGS", "MALICIOUS_SAMPLE"],
+        "min_severity": "HIGH",
+        "new_only": True,
+        "instance_ids": [instance["instance_id"]],
+        "namespaces": ["team"],
+        "repositories": ["team/app"],
+        "tag_pattern": "v.*",
+        "window_seconds": 3600,
+    }
+    other = (await shell("target", "when", "chat", "--all-findings", "--together", "0s")).json
+    assert (other["new_only"], other["window_seconds"], other["namespaces"]) == (False, 0, ["team"])
+    assert (await shell("target", "when", "chat", "--reset")).json["namespaces"] == []
+    refused = await shell("target", "when", "chat", "--on", "failed", "--new-only")
+    assert (refused.status, refused.error["reason"]) == (2, "INVALID_SUBSCRIPTION")
+
+
 async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -> None:
     await shell("instance", "create", "prod", "--address", "a.example.com", "--no-default-rule")
     target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json

@@ -30,7 +30,7 @@ DELETE FROM notifier.target WHERE target_id = $1 OR name = $1 RETURNING target_i
 UPDATE notifier.delivery
 SET state = 'CANCELLED', reason = 'TARGET_DELETED', message = 'The target was deleted.', fence = fence + 1,
     lease_owner = NULL, lease_until = NULL, finished_at = $2
-WHERE target_id = $1 AND state = 'PENDING'
+WHERE target_id = $1 AND state IN ('PENDING', 'HELD')
 
 -- name: living_targets
 -- Which of these targets exist; they cannot be deleted until the transaction ends.
@@ -38,10 +38,16 @@ SELECT target_id FROM notifier.target WHERE target_id = ANY($1::text[]) ORDER BY
 
 -- name: insert_deliveries
 -- Adds deliveries, each (target, event) once, in the given order; returns the new ones.
-INSERT INTO notifier.delivery (target_id, event_id, delivery_id, event_type, body, state, due_at, created_at)
-SELECT target_id, event_id, delivery_id, event_type, body, 'PENDING', now(), $6
-FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[]) WITH ORDINALITY
-    AS d (target_id, event_id, delivery_id, event_type, body, n)
+-- One with a window is held until that ends: windows are laid end to end from the epoch on.
+INSERT INTO notifier.delivery (
+    target_id, event_id, delivery_id, event_type, body, traceparent, state, due_at, created_at
+)
+SELECT target_id, event_id, delivery_id, event_type, body, traceparent,
+    CASE WHEN span > 0 THEN 'HELD' ELSE 'PENDING' END,
+    CASE WHEN span > 0 THEN to_timestamp((floor(extract(epoch FROM now()) / span) + 1) * span) ELSE now() END,
+    $6
+FROM unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[], $7::text[], $8::int[]) WITH ORDINALITY
+    AS d (target_id, event_id, delivery_id, event_type, body, traceparent, span, n)
 ORDER BY n
 ON CONFLICT (target_id, event_id) DO NOTHING
 RETURNING delivery_id

@@ -8,3 +8,14 @@ FROM (
 -- name: forget_deliveries
 -- Forgets deliveries that ended long ago, of events that no bus can bring again.
 DELETE FROM notifier.delivery WHERE finished_at > $1 AND finished_at <= $2
+
+-- name: old_inquiries
+-- How far a batch of questions goes that were answered long ago.
+SELECT max(ended_at)
+FROM (
+    SELECT ended_at FROM notifier.inquiry WHERE ended_at > $1 AND ended_at < $2 ORDER BY ended_at LIMIT $3
+) AS batch
+
+-- name: forget_inquiries
+-- Forgets questions that were answered long ago, on events that no bus can bring again.
+DELETE FROM notifier.inquiry WHERE ended_at > $1 AND ended_at <= $2

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from drydock.notifier.v1 import notifier_service_pb2 as drydock_dot_notifier_dot_v1_dot_notifier__service__pb2
+from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +51,16 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
                 _registered_method=True)
+        self.GetSubscription = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/GetSubscription',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.SetSubscription = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/SetSubscription',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -77,6 +88,20 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubscription(self, request, context):
+        """Returns what a target is told of, and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSubscription(self, request, context):
+        """Replaces what a target is told of, and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +119,16 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.DeleteTarget,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.SerializeToString,
+            ),
+            'GetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscription,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.SerializeToString,
+            ),
+            'SetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSubscription,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +213,60 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/DeleteTarget',
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/GetSubscription',
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/SetSubscription',
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
             options,
             channel_credentials,
             insecure,

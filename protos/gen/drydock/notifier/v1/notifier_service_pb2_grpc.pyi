@@ -5,6 +5,7 @@ Targets: who is told."""
 
 from collections import abc as _abc
 from drydock.notifier.v1 import notifier_service_pb2 as _notifier_service_pb2
+from drydock.notifier.v1 import subscription_pb2 as _subscription_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -39,6 +40,10 @@ class NotifierServiceStub:
     """Lists targets by name."""
     DeleteTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.GetSubscriptionResponse]
+    """Returns what a target is told of, and when."""
+    SetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]
+    """Replaces what a target is told of, and when."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -51,6 +56,10 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Lists targets by name."""
     DeleteTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]  # type: ignore[assignment]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
+    """Returns what a target is told of, and when."""
+    SetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]  # type: ignore[assignment]
+    """Replaces what a target is told of, and when."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -78,5 +87,21 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.DeleteTargetResponse, _abc.Awaitable[_notifier_service_pb2.DeleteTargetResponse]]:
         """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+
+    @_abc_1.abstractmethod
+    def GetSubscription(
+        self,
+        request: _subscription_pb2.GetSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.GetSubscriptionResponse, _abc.Awaitable[_subscription_pb2.GetSubscriptionResponse]]:
+        """Returns what a target is told of, and when."""
+
+    @_abc_1.abstractmethod
+    def SetSubscription(
+        self,
+        request: _subscription_pb2.SetSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.SetSubscriptionResponse, _abc.Awaitable[_subscription_pb2.SetSubscriptionResponse]]:
+        """Replaces what a target is told of, and when."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,121 @@
+"""Who is told of an event, who is not, and when the scanner must be asked first: within a transaction."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import structlog
+
+from services.kernel.clock import Clock
+from services.kernel.db import Connection
+from services.notifier.api import Subscription
+from services.notifier.events import ScanEvent, news_in
+from services.notifier.filters import Answer, Ask, Tell, decide
+from services.notifier.grammar import may_name_target
+from services.notifier.payload import delivery_id_of, encode, notification_of
+from services.notifier.records import NewDelivery
+from services.notifier.store import NotifierStore
+from services.notifier.subscription_store import NewInquiry, SubscriptionStore
+
+log = structlog.get_logger()
+
+INQUIRIES = "drydock_inquiries"
+"""Notified at the commit of new questions."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """An event, and whom it may concern."""
+
+    event: ScanEvent
+    value: bytes = dataclasses.field(repr=False)
+    """As it came."""
+    traceparent: str
+    target_ids: tuple[str, ...]
+    answer: Answer | None = None
+    """What the scanner said of it, once it was asked."""
+
+
+class Desk:
+    """Turns events into deliveries and questions, each (target, event) into one of them."""
+
+    def __init__(self, store: NotifierStore, subscriptions: SubscriptionStore, clock: Clock) -> None:
+        self._store = store
+        self._subscriptions = subscriptions
+        self._clock = clock
+
+    async def take(self, conn: Connection, heard: Sequence[Heard]) -> None:
+        """Writes down what becomes of events. Idempotent by event id and target."""
+        named = {target for each in heard for target in each.target_ids if may_name_target(target)}
+        if not named:
+            return
+        living = await self._store.living_targets(conn, named)
+        subscriptions = await self._subscriptions.subscriptions(conn, living)
+        new: list[NewDelivery] = []
+        waiting: dict[str, list[str]] = defaultdict(list)
+        for each, target_id in _pairs(heard, living):
+            subscription = subscriptions.get(target_id, Subscription())
+            match decide(subscription, each.event, each.answer):
+                case Tell() as tell:
+                    new.append(_delivery(each, target_id, tell, subscription))
+                case Ask():
+                    waiting[each.event.event_id].append(target_id)
+        await self._deliver(conn, new)
+        await self._ask(conn, {each.event.event_id: each for each in heard}, waiting)
+
+    async def _deliver(self, conn: Connection, new: list[NewDelivery]) -> None:
+        if not new:
+            return
+        # In one order always: two consumers of the same events then wait for each other, and never deadlock.
+        new.sort(key=lambda delivery: (delivery.target_id, delivery.event_id))
+        count = await self._store.insert_deliveries(conn, new, self._clock.now())
+        if count:
+            await self._store.wake_workers(conn)
+        log.info("deliveries.saved", count=count, repeated=len(new) - count)
+
+    async def _ask(
+        self, conn: Connection, heard: Mapping[str, Heard], waiting: Mapping[str, Sequence[str]]
+    ) -> None:
+        new = [
+            NewInquiry(
+                event_id=event_id,
+                target_ids=tuple(targets),
+                event=heard[event_id].value,
+                traceparent=heard[event_id].traceparent,
+            )
+            for event_id, targets in sorted(waiting.items())
+        ]
+        if new and (count := await self._subscriptions.insert_inquiries(conn, new)):
+            await self._subscriptions.wake(conn, INQUIRIES)
+            log.info("inquiries.saved", count=count, repeated=len(new) - count)
+
+
+def _pairs(heard: Iterable[Heard], living: frozenset[str]) -> Iterator[tuple[Heard, str]]:
+    for each in heard:
+        for target_id in sorted(set(each.target_ids)):
+            if target_id in living:
+                yield each, target_id
+            else:
+                log.warning(
+                    "target.missing",
+                    target_id=target_id[:80],
+                    event_id=each.event.event_id,
+                    task_id=each.event.task_id,
+                )
+
+
+def _delivery(heard: Heard, target_id: str, tell: Tell, subscription: Subscription) -> NewDelivery:
+    event = heard.event
+    news = news_in(event)
+    assert news is not None, "nobody is told of what is no news"  # noqa: S101 - for the type checker
+    return NewDelivery(
+        target_id=target_id,
+        event_id=event.event_id,
+        delivery_id=delivery_id_of(event.event_id, target_id),
+        news=news,
+        body=encode(notification_of(event, news, target_id, occasions=tell.occasions, answer=heard.answer)),
+        traceparent=heard.traceparent,
+        window_seconds=subscription.window_seconds,
+    )
