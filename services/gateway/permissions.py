@@ -109,6 +109,10 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
         _NOTIFIER + "GetSubscription": Role.OPERATOR,
         _NOTIFIER + "SetSubscription": Role.OPERATOR,
+        _NOTIFIER + "ListDeliveries": Role.OPERATOR,
+        _NOTIFIER + "GetDelivery": Role.OPERATOR,
+        _NOTIFIER + "ReplayDelivery": Role.OPERATOR,
+        _NOTIFIER + "ReplayDeliveries": Role.OPERATOR,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,
@@ -126,6 +130,10 @@ UNLIMITED: Final = frozenset(
         _NOTIFIER + "DeleteTarget",
         _NOTIFIER + "GetSubscription",
         _NOTIFIER + "SetSubscription",
+        _NOTIFIER + "ListDeliveries",
+        _NOTIFIER + "GetDelivery",
+        _NOTIFIER + "ReplayDelivery",
+        _NOTIFIER + "ReplayDeliveries",
     }
 )
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is

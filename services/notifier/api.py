@@ -67,6 +67,89 @@ class Subscription:
     """Length of the windows whose news are told together; 0: each at once."""
 
 
+class DeliveryState(enum.Enum):
+    """Where a delivery stands."""
+
+    HELD = "HELD"
+    """It waits for the end of its window."""
+    PENDING = "PENDING"
+    """It is due, or will be tried again."""
+    DELIVERED = "DELIVERED"
+    DEAD = "DEAD"
+    """It was given up."""
+    CANCELLED = "CANCELLED"
+    """Its target was deleted."""
+    MERGED = "MERGED"
+    """It is told in another delivery, together with others."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One notification for one target."""
+
+    delivery_id: str
+    target_id: str
+    target: str
+    """Name of the target; empty once it is deleted."""
+    event_id: str
+    event: str
+    """What happened, as in `scan.failed`."""
+    state: DeliveryState
+    reason: str
+    """Why the last attempt failed, or why it was given up."""
+    message: str
+    attempts: int
+    """So far; since the last replay, where there was one."""
+    replays: int
+    created_at: datetime
+    due_at: datetime | None
+    """None once it has ended."""
+    ended_at: datetime | None
+    told_in: str
+    """The delivery that it is told in; empty unless MERGED."""
+    trace_id: str
+    """That of the push; empty where there is none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What became of one attempt."""
+
+    attempt: int
+    """From 1; a replay begins anew."""
+    outcome: str
+    reason: str
+    message: str
+    http_status: int | None
+    milliseconds: int
+    excerpt: str
+    created_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAccount:
+    """All about one delivery."""
+
+    delivery: Delivery
+    body: bytes = dataclasses.field(repr=False)
+    """What is sent: JSON."""
+    attempts: tuple[Attempt, ...]
+    """Oldest first; the last 1,000."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """Which deliveries are wanted; empty means all."""
+
+    target: str = ""
+    """Id or name; that of a deleted target by its id."""
+    state: DeliveryState | None = None
+    since: datetime | None = None
+    """Taken at this moment or later."""
+    until: datetime | None = None
+    """Taken before this moment."""
+
+
 class NotifierApi(Protocol):
     """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, INVALID_*."""
 
@@ -104,4 +187,26 @@ class NotifierApi(Protocol):
         Raises:
             ServiceError: INVALID_SUBSCRIPTION, INVALID_TAG_PATTERN.
         """
+        ...
+
+    async def list_deliveries(
+        self, wanted: DeliveryFilter | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> Page[Delivery]:
+        """Lists deliveries, newest first."""
+        ...
+
+    async def get_delivery(self, delivery_id: str) -> DeliveryAccount:
+        """Returns one delivery with its body and its attempts. Raises DELIVERY_NOT_EXIST."""
+        ...
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        """Makes a dead delivery due again: the receiver gets the same id and body, attempts and age begin anew.
+
+        Raises:
+            ServiceError: DELIVERY_NOT_EXIST; DELIVERY_NOT_DEAD (FAILED_PRECONDITION); TARGET_NOT_EXIST.
+        """
+        ...
+
+    async def replay_deliveries(self, target: str) -> int:
+        """Does so with the oldest 1,000 dead deliveries to a target, by id or name; returns how many that were."""
         ...

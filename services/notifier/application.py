@@ -14,6 +14,7 @@ from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
 from services.notifier.api import MAX_CHECKED_TARGETS, Target, TargetKind
+from services.notifier.deliveries import Deliveries
 from services.notifier.records import SealedTarget
 from services.notifier.sealing import UrlSeal
 from services.notifier.store import NotifierStore
@@ -23,11 +24,12 @@ from services.notifier.subscription_store import SubscriptionStore
 log = structlog.get_logger()
 
 
-class Notifier(Subscriptions):
+class Notifier(Subscriptions, Deliveries):
     """NotifierApi over PostgreSQL."""
 
     def __init__(self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, clock: Clock, ids: Ids) -> None:
         Subscriptions.__init__(self, pool, SubscriptionStore(), clock)
+        Deliveries.__init__(self, pool, store, clock)
         self._pool = pool
         self._store = store
         self._seal = seal

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from drydock.notifier.v1 import delivery_pb2 as delivery_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import subscription_pb2 as told_pb
@@ -12,8 +13,16 @@ from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerSer
 from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.notifier.api import Subscription, Target, TargetKind
+from services.notifier.api import (
+    Delivery,
+    DeliveryAccount,
+    DeliveryFilter,
+    Subscription,
+    Target,
+    TargetKind,
+)
 from services.notifier.convert import from_target, to_kind
+from services.notifier.convert_delivery import from_account, from_delivery, to_list_deliveries
 from services.notifier.convert_telling import answered_subscription, to_subscription
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
@@ -36,6 +45,10 @@ class NotifierClient:
         self._list = peer.repeatable(notifier.ListTargets)
         self._get_subscription = peer.repeatable(notifier.GetSubscription)
         self._set_subscription = peer.repeatable(notifier.SetSubscription)
+        self._list_deliveries = peer.repeatable(notifier.ListDeliveries)
+        self._get_delivery = peer.repeatable(notifier.GetDelivery)
+        self._replay_delivery = peer.once(notifier.ReplayDelivery)
+        self._replay_deliveries = peer.once(notifier.ReplayDeliveries)
         self._check = peer.repeatable(inner.CheckTargets)
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
@@ -65,3 +78,24 @@ class NotifierClient:
         """Replaces what a target is told of; the same again changes nothing."""
         request = told_pb.SetSubscriptionRequest(target=target, subscription=to_subscription(subscription))
         return answered_subscription((await self._set_subscription(request)).subscription)
+
+    async def list_deliveries(
+        self, wanted: DeliveryFilter | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> Page[Delivery]:
+        """Lists deliveries, newest first."""
+        request = to_list_deliveries(wanted or DeliveryFilter(), page_size=page_size, page_token=page_token)
+        answer = await self._list_deliveries(request)
+        return Page(items=tuple(map(from_delivery, answer.deliveries)), next_token=answer.next_page_token)
+
+    async def get_delivery(self, delivery_id: str) -> DeliveryAccount:
+        """Returns all about one delivery."""
+        return from_account(await self._get_delivery(delivery_pb.GetDeliveryRequest(delivery_id=delivery_id)))
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        """Makes a dead delivery due again; see NotifierApi."""
+        request = delivery_pb.ReplayDeliveryRequest(delivery_id=delivery_id)
+        return from_delivery((await self._replay_delivery(request)).delivery)
+
+    async def replay_deliveries(self, target: str) -> int:
+        """Makes dead deliveries to a target due again; see NotifierApi."""
+        return (await self._replay_deliveries(delivery_pb.ReplayDeliveriesRequest(target=target))).count

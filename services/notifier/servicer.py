@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from drydock.notifier.v1 import delivery_pb2 as delivery_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2_grpc as inner_rpc
 from drydock.notifier.v1 import notifier_service_pb2 as pb
@@ -10,6 +11,7 @@ from drydock.notifier.v1 import subscription_pb2 as told_pb
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.convert import from_kind, to_target
+from services.notifier.convert_delivery import from_delivery_filter, to_account, to_delivery
 from services.notifier.convert_telling import from_subscription, to_subscription
 
 
@@ -53,6 +55,38 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         wanted = from_subscription(request.subscription)
         saved = await self._api.set_subscription(request.target, wanted)
         return told_pb.SetSubscriptionResponse(subscription=to_subscription(saved))
+
+    # deliveries
+
+    async def ListDeliveries(
+        self, request: delivery_pb.ListDeliveriesRequest, context: object
+    ) -> delivery_pb.ListDeliveriesResponse:
+        """Lists deliveries."""
+        page = await self._api.list_deliveries(
+            from_delivery_filter(request), page_size=request.page_size, page_token=request.page_token
+        )
+        return delivery_pb.ListDeliveriesResponse(
+            deliveries=[to_delivery(each) for each in page.items], next_page_token=page.next_token
+        )
+
+    async def GetDelivery(
+        self, request: delivery_pb.GetDeliveryRequest, context: object
+    ) -> delivery_pb.GetDeliveryResponse:
+        """Returns all about one delivery."""
+        return to_account(await self._api.get_delivery(request.delivery_id))
+
+    async def ReplayDelivery(
+        self, request: delivery_pb.ReplayDeliveryRequest, context: object
+    ) -> delivery_pb.ReplayDeliveryResponse:
+        """Makes a dead delivery due again."""
+        delivery = await self._api.replay_delivery(request.delivery_id)
+        return delivery_pb.ReplayDeliveryResponse(delivery=to_delivery(delivery))
+
+    async def ReplayDeliveries(
+        self, request: delivery_pb.ReplayDeliveriesRequest, context: object
+    ) -> delivery_pb.ReplayDeliveriesResponse:
+        """Makes dead deliveries to a target due again."""
+        return delivery_pb.ReplayDeliveriesResponse(count=await self._api.replay_deliveries(request.target))
 
 
 class NotifierInnerServicer(inner_rpc.NotifierInnerServiceServicer):

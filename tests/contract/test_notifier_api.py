@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import json
 from collections.abc import AsyncIterator
 
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.notifier.api import NotifierApi, Occasion, Subscription, TargetKind
+from services.notifier.api import DeliveryFilter, DeliveryState, NotifierApi, Occasion, Subscription, TargetKind
 from services.notifier.client import NotifierClient
 from services.notifier.servicer import inner_services
-from tests.builders.notifier import notifier_bench
+from tests.builders.notifier import NotifierBench, notifier_bench, scan_event
 from tests.builders.peers import inner_door, peer_at
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The interface, and what stands behind it."""
+
+    api: NotifierApi
+    notifier: NotifierBench
+
+
 @pytest.fixture(params=["application", "client"])
-async def api(request: pytest.FixtureRequest, database: str) -> AsyncIterator[NotifierApi]:
-    async with notifier_bench(database) as bench:
+async def bench(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Bench]:
+    async with notifier_bench(database) as notifier:
         if request.param == "application":
-            yield bench.api
+            yield Bench(api=notifier.api, notifier=notifier)
             return
-        async with inner_door(inner_services(bench.api)) as door, peer_at(door.address) as peer:
-            yield NotifierClient(peer)
+        async with inner_door(inner_services(notifier.api)) as door, peer_at(door.address) as peer:
+            yield Bench(api=NotifierClient(peer), notifier=notifier)
+
+
+@pytest.fixture
+def api(bench: Bench) -> NotifierApi:
+    return bench.api
 
 
 async def test_targets_live_and_die(api: NotifierApi) -> None:
@@ -54,6 +69,23 @@ async def test_what_a_target_is_told_of_can_be_said_and_read(api: NotifierApi) -
     with pytest.raises(ServiceError) as caught:
         await api.set_subscription("chat", Subscription(tag_pattern="("))
     assert (caught.value.reason, caught.value.field) == ("INVALID_TAG_PATTERN", "tag_pattern")
+
+
+async def test_deliveries_are_listed_shown_and_not_replayed_while_they_live(bench: Bench) -> None:
+    api = bench.api
+    target = await api.create_target(name="chat", kind=TargetKind.HTTP, url="http://127.0.0.1:9/")
+    await bench.notifier.tell(scan_event(target.target_id), scan_event(target.target_id))
+    page = await api.list_deliveries(DeliveryFilter(target="chat", state=DeliveryState.PENDING), page_size=1)
+    [delivery] = page.items
+    assert page.next_token
+    account = await api.get_delivery(delivery.delivery_id)
+    assert (account.delivery, account.attempts) == (delivery, ())
+    assert json.loads(account.body)["delivery_id"] == delivery.delivery_id
+    assert await api.replay_deliveries("chat") == 0
+    with pytest.raises(ServiceError) as caught:
+        await api.replay_delivery(delivery.delivery_id)
+    assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "DELIVERY_NOT_DEAD")
+    assert caught.value.metadata["state"] == "PENDING"
 
 
 async def test_refusals_keep_kind_reason_and_field(api: NotifierApi) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
-from services.notifier.api import Subscription, Target, TargetKind
+from services.notifier.api import Delivery, DeliveryAccount, DeliveryFilter, Subscription, Target, TargetKind
 
 
 class FakeNotifier:
@@ -49,6 +49,20 @@ class FakeNotifier:
     async def set_subscription(self, target: str, subscription: Subscription) -> Subscription:
         self._subscriptions[target] = subscription
         return subscription
+
+    async def list_deliveries(
+        self, wanted: DeliveryFilter | None = None, *, page_size: int = 0, page_token: str = ""
+    ) -> Page[Delivery]:
+        return Page(items=())
+
+    async def get_delivery(self, delivery_id: str) -> DeliveryAccount:
+        raise not_found("DELIVERY_NOT_EXIST", f"There is no delivery {delivery_id!r}.")
+
+    async def replay_delivery(self, delivery_id: str) -> Delivery:
+        raise not_found("DELIVERY_NOT_EXIST", f"There is no delivery {delivery_id!r}.")
+
+    async def replay_deliveries(self, target: str) -> int:
+        return 0
 
 
 def _target(name: str, kind: TargetKind, url: str) -> Target:

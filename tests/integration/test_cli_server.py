@@ -19,6 +19,7 @@ from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
 from tests.builders.malware import EICAR
+from tests.builders.notifier import answering, serve_site
 from tests.commandline import Ran, drydock
 from tests.running import running_drydock
 
@@ -222,6 +223,39 @@ async def test_what_a_target_is_told_of_is_said_and_changed(shell: Shell) -> Non
     assert (await shell("target", "when", "chat", "--reset")).json["namespaces"] == []
     refused = await shell("target", "when", "chat", "--on", "failed", "--new-only")
     assert (refused.status, refused.error["reason"]) == (2, "INVALID_SUBSCRIPTION")
+
+
+async def test_a_dead_delivery_is_listed_shown_and_replayed(shell: Shell, registry: LabRegistry) -> None:
+    async with serve_site(answering(404, text="nobody here")) as site:
+        await create_lab(shell, registry)
+        target = (await shell("target", "create", "chat", "--kind", "http", "--url", site.url)).json
+        await shell("target", "when", "chat", "--on", "completed")
+        what = ("--scope", "instance", "--tag", ".*", "--trigger", "manual", "--target", target["target_id"])
+        rule = (await shell("rule", "create", "lab", "all", *what)).json
+        assert (await shell("rule", "run", rule["rule_id"], "--wait", "60s")).status == 0
+        async with asyncio.timeout(30):
+            while not (listed := (await shell("delivery", "list", "--state", "dead", "--target", "chat")).json):
+                await asyncio.sleep(0.1)
+        [dead] = listed
+        assert (dead["state"], dead["reason"], dead["target"]) == ("DEAD", "TARGET_REFUSES", "chat")
+        shown = (await shell("delivery", "show", dead["delivery_id"])).json
+        assert shown["body"]["delivery_id"] == dead["delivery_id"]
+        assert [(each["http_status"], each["excerpt"]) for each in shown["tries"]] == [(404, "nobody here")]
+        site.answer = answering(204)
+        replayed = (await shell("delivery", "replay", dead["delivery_id"])).json
+        assert (replayed["state"], replayed["replays"]) == ("PENDING", 1)
+        async with asyncio.timeout(30):
+            while not (await shell("delivery", "list", "--state", "delivered")).json:
+                await asyncio.sleep(0.1)
+        assert [hit.headers["Drydock-Delivery"] for hit in site.hits] == [dead["delivery_id"]] * 2
+        assert site.hits[0].body == site.hits[1].body
+    again = await shell("delivery", "replay", dead["delivery_id"])
+    assert (again.status, again.error["reason"]) == (1, "DELIVERY_NOT_DEAD")
+    assert (await shell("delivery", "replay", "--target", "chat")).json == {"replayed": 0}
+    assert (await shell("delivery", "replay")).status == 2
+    viewer = (await shell("key", "create", "eyes", "--role", "viewer")).json
+    refused = await shell.as_(viewer["token"])("delivery", "list")
+    assert refused.error["reason"] == "ROLE_INSUFFICIENT"
 
 
 async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -> None:

@@ -6,12 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drydock.notifier.v1 import notifier_service_pb2, subscription_pb2
+from drydock.notifier.v1 import delivery_pb2, notifier_service_pb2, subscription_pb2
 from services.kernel.errors import ServiceError
-from services.notifier import convert
-from services.notifier.api import Subscription, Target, TargetKind
+from services.notifier import convert, convert_delivery
+from services.notifier.api import (
+    Attempt,
+    Delivery,
+    DeliveryAccount,
+    DeliveryFilter,
+    Subscription,
+    Target,
+    TargetKind,
+)
 from services.notifier.convert_telling import answered_subscription, from_subscription, to_subscription
 from tests.builders.whole import whole
+
+COUNTS = st.integers(0, 2**31 - 1)
 
 
 @given(whole(Target))
@@ -38,6 +48,38 @@ def test_unknown_words_of_callers_are_refused(said: subscription_pb2.Subscriptio
     with pytest.raises(ServiceError) as answered:
         answered_subscription(said)
     assert answered.value.reason == "NEWER_RELEASE"
+
+
+DELIVERIES = whole(Delivery, attempts=COUNTS, replays=COUNTS)
+
+
+@given(
+    whole(
+        DeliveryAccount,
+        delivery=DELIVERIES,
+        attempts=st.lists(
+            whole(Attempt, attempt=COUNTS, milliseconds=COUNTS, http_status=st.none() | st.integers(100, 599)),
+            max_size=3,
+        ).map(tuple),
+    )
+)
+def test_accounts_of_deliveries(account: DeliveryAccount) -> None:
+    assert convert_delivery.from_account(convert_delivery.to_account(account)) == account
+
+
+@given(whole(DeliveryFilter))
+def test_filters_of_deliveries(wanted: DeliveryFilter) -> None:
+    request = convert_delivery.to_list_deliveries(wanted, page_size=3, page_token="t")
+    assert convert_delivery.from_delivery_filter(request) == wanted
+    assert (request.page_size, request.page_token) == (3, "t")
+
+
+def test_a_state_of_a_newer_release_is_a_clear_error() -> None:
+    said = delivery_pb2.Delivery()
+    said.state = 99  # type: ignore[assignment] # open enums hold any number
+    with pytest.raises(ServiceError) as caught:
+        convert_delivery.from_delivery(said)
+    assert caught.value.reason == "NEWER_RELEASE"
 
 
 @given(st.sampled_from(TargetKind))

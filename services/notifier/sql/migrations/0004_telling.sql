@@ -48,7 +48,7 @@ ALTER TABLE notifier.delivery
 CREATE INDEX delivery_held ON notifier.delivery (target_id, due_at) WHERE state = 'HELD';
 CREATE INDEX delivery_by_id ON notifier.delivery (delivery_id);
 CREATE INDEX delivery_listed ON notifier.delivery (created_at DESC, delivery_id DESC);
-CREATE INDEX delivery_dead ON notifier.delivery (target_id, created_at DESC) WHERE state = 'DEAD';
+CREATE INDEX delivery_dead ON notifier.delivery (created_at DESC, delivery_id DESC) WHERE state = 'DEAD';
 CREATE INDEX delivery_told_in ON notifier.delivery (told_in) WHERE told_in IS NOT NULL;
 
 -- Rules of the reference's event centre: who of an instance's images is told to which target, besides scan rules.

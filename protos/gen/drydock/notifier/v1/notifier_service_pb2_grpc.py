@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from drydock.notifier.v1 import delivery_pb2 as drydock_dot_notifier_dot_v1_dot_delivery__pb2
 from drydock.notifier.v1 import notifier_service_pb2 as drydock_dot_notifier_dot_v1_dot_notifier__service__pb2
 from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
 
@@ -61,6 +62,26 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListDeliveries',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.GetDelivery = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/GetDelivery',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.FromString,
+                _registered_method=True)
+        self.ReplayDelivery = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ReplayDelivery',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeliveries = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ReplayDeliveries',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -102,6 +123,34 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeliveries(self, request, context):
+        """Lists deliveries, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDelivery(self, request, context):
+        """Returns one delivery with what is sent and what became of its attempts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDelivery(self, request, context):
+        """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeliveries(self, request, context):
+        """Makes the oldest 1,000 dead deliveries to a target due again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +178,26 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.SetSubscription,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'GetDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDelivery,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.SerializeToString,
+            ),
+            'ReplayDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDelivery,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.SerializeToString,
+            ),
+            'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeliveries,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -267,6 +336,114 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/SetSubscription',
             drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListDeliveries',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/GetDelivery',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ReplayDelivery',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ReplayDeliveries',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

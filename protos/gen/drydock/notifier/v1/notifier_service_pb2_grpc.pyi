@@ -4,6 +4,7 @@ isort:skip_file
 Targets: who is told."""
 
 from collections import abc as _abc
+from drydock.notifier.v1 import delivery_pb2 as _delivery_pb2
 from drydock.notifier.v1 import notifier_service_pb2 as _notifier_service_pb2
 from drydock.notifier.v1 import subscription_pb2 as _subscription_pb2
 from grpc import aio as _aio
@@ -44,6 +45,14 @@ class NotifierServiceStub:
     """Returns what a target is told of, and when."""
     SetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]
     """Replaces what a target is told of, and when."""
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ListDeliveriesRequest, _delivery_pb2.ListDeliveriesResponse]
+    """Lists deliveries, newest first."""
+    GetDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.GetDeliveryRequest, _delivery_pb2.GetDeliveryResponse]
+    """Returns one delivery with what is sent and what became of its attempts."""
+    ReplayDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveryRequest, _delivery_pb2.ReplayDeliveryResponse]
+    """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]
+    """Makes the oldest 1,000 dead deliveries to a target due again."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -60,6 +69,14 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Returns what a target is told of, and when."""
     SetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]  # type: ignore[assignment]
     """Replaces what a target is told of, and when."""
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ListDeliveriesRequest, _delivery_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Lists deliveries, newest first."""
+    GetDelivery: _aio.UnaryUnaryMultiCallable[_delivery_pb2.GetDeliveryRequest, _delivery_pb2.GetDeliveryResponse]  # type: ignore[assignment]
+    """Returns one delivery with what is sent and what became of its attempts."""
+    ReplayDelivery: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveryRequest, _delivery_pb2.ReplayDeliveryResponse]  # type: ignore[assignment]
+    """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
+    """Makes the oldest 1,000 dead deliveries to a target due again."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -103,5 +120,37 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_pb2.SetSubscriptionResponse, _abc.Awaitable[_subscription_pb2.SetSubscriptionResponse]]:
         """Replaces what a target is told of, and when."""
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _delivery_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ListDeliveriesResponse, _abc.Awaitable[_delivery_pb2.ListDeliveriesResponse]]:
+        """Lists deliveries, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetDelivery(
+        self,
+        request: _delivery_pb2.GetDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.GetDeliveryResponse, _abc.Awaitable[_delivery_pb2.GetDeliveryResponse]]:
+        """Returns one delivery with what is sent and what became of its attempts."""
+
+    @_abc_1.abstractmethod
+    def ReplayDelivery(
+        self,
+        request: _delivery_pb2.ReplayDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ReplayDeliveryResponse, _abc.Awaitable[_delivery_pb2.ReplayDeliveryResponse]]:
+        """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+
+    @_abc_1.abstractmethod
+    def ReplayDeliveries(
+        self,
+        request: _delivery_pb2.ReplayDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_pb2.ReplayDeliveriesResponse]]:
+        """Makes the oldest 1,000 dead deliveries to a target due again."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,71 @@
+"""Deliveries as people look at them, and the dead ones once more: one method for each query."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import asyncpg
+
+from services.kernel import trace
+from services.kernel.db import Connection
+from services.kernel.sql import load_queries
+from services.notifier.api import Attempt, Delivery, DeliveryFilter, DeliveryState
+
+_Q = load_queries("services.notifier")
+
+
+class DeliveryStore:
+    """Reads deliveries and their receipts."""
+
+    async def deliveries(
+        self, conn: Connection, wanted: DeliveryFilter, *, after: tuple[datetime, str] | None, limit: int
+    ) -> tuple[Delivery, ...]:
+        """Returns deliveries, newest first, after a position (creation, id); the target is named by its id."""
+        place = (*(after or (None, None)), limit, wanted.target)
+        times = (wanted.since, wanted.until)
+        if wanted.state is DeliveryState.DEAD:
+            rows = await conn.fetch(_Q["dead_deliveries"], *place, *times)
+        else:
+            state = wanted.state.value if wanted.state else ""
+            rows = await conn.fetch(_Q["deliveries"], *place, state, *times)
+        return tuple(map(_to_delivery, rows))
+
+    async def delivery(self, conn: Connection, delivery_id: str) -> tuple[Delivery, bytes] | None:
+        """Returns a delivery and what is sent."""
+        row = await conn.fetchrow(_Q["delivery"], delivery_id)
+        return (_to_delivery(row), row["body"]) if row else None
+
+    async def attempts(self, conn: Connection, delivery_id: str, *, limit: int) -> tuple[Attempt, ...]:
+        """Returns what became of the last attempts of a delivery, oldest first."""
+        rows = await conn.fetch(_Q["receipts"], delivery_id, limit)
+        return tuple(Attempt(**dict(row)) for row in reversed(rows))
+
+    async def replay(self, conn: Connection, delivery: Delivery, at: datetime) -> bool:
+        """Makes a dead delivery due again; False when it is not dead."""
+        done = await conn.fetchval(_Q["replay"], delivery.target_id, delivery.delivery_id, at)
+        return done is not None
+
+    async def replay_of_target(self, conn: Connection, target_id: str, *, limit: int, at: datetime) -> int:
+        """Makes the oldest dead deliveries to a target due again; returns how many."""
+        return len(await conn.fetch(_Q["replay_of_target"], target_id, limit, at))
+
+
+def _to_delivery(row: asyncpg.Record) -> Delivery:
+    state = DeliveryState(row["state"])
+    return Delivery(
+        delivery_id=str(row["delivery_id"]),
+        target_id=row["target_id"],
+        target=row["target"],
+        event_id=str(row["event_id"]),
+        event=row["event_type"],
+        state=state,
+        reason=row["reason"],
+        message=row["message"],
+        attempts=row["attempts"],
+        replays=row["replays"],
+        created_at=row["created_at"],
+        due_at=row["due_at"] if state in (DeliveryState.PENDING, DeliveryState.HELD) else None,
+        ended_at=row["finished_at"],
+        told_in=str(row["told_in"] or ""),
+        trace_id=trace.trace_id_of(row["traceparent"]),
+    )
