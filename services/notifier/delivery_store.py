@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
@@ -12,6 +14,17 @@ from services.kernel.sql import load_queries
 from services.notifier.api import Attempt, Delivery, DeliveryFilter, DeliveryState
 
 _Q = load_queries("services.notifier")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """News that waited for the end of a window."""
+
+    event_id: str
+    body: bytes = dataclasses.field(repr=False)
+    due_at: datetime
+    """The end of the window."""
+    created_at: datetime
 
 
 class DeliveryStore:
@@ -48,6 +61,34 @@ class DeliveryStore:
     async def replay_of_target(self, conn: Connection, target_id: str, *, limit: int, at: datetime) -> int:
         """Makes the oldest dead deliveries to a target due again; returns how many."""
         return len(await conn.fetch(_Q["replay_of_target"], target_id, limit, at))
+
+    async def window_target(self, conn: Connection) -> str | None:
+        """Returns a target whose window is over while news wait for it, and keeps others from closing it."""
+        target_id: str | None = await conn.fetchval(_Q["window_target"])
+        return target_id
+
+    async def held(self, conn: Connection, target_id: str, *, limit: int) -> tuple[Held, ...]:
+        """Returns the oldest news of a target that waited for a window that is over."""
+        rows = await conn.fetch(_Q["held"], target_id, limit)
+        return tuple(
+            Held(
+                event_id=str(row["event_id"]),
+                body=row["body"],
+                due_at=row["due_at"],
+                created_at=row["created_at"],
+            )
+            for row in rows
+        )
+
+    async def release(self, conn: Connection, target_id: str, event_id: str, at: datetime) -> None:
+        """Makes news that waited due by itself."""
+        await conn.execute(_Q["release"], target_id, event_id, at)
+
+    async def merge(
+        self, conn: Connection, target_id: str, event_ids: Sequence[str], told_in: str, at: datetime
+    ) -> None:
+        """Ends news that are told in another delivery."""
+        await conn.execute(_Q["merge"], target_id, event_ids, told_in, at)
 
 
 def _to_delivery(row: asyncpg.Record) -> Delivery:

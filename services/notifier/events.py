@@ -24,6 +24,8 @@ class News(enum.Enum):
 
     SCAN_COMPLETED = "scan.completed"
     SCAN_FAILED = "scan.failed"
+    SCAN_DIGEST = "scan.digest"
+    """Several of the others, told together."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from services.notifier.channels.http import open_http_channel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.desk import Desk
+from services.notifier.digest import Windows
 from services.notifier.inquiry import Inquirer
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.retention import agings, keep_receipts
@@ -61,6 +62,8 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
+        windows = Windows(pool=pool, store=store, clock=clock, ids=ground.ids, settings=settings)
+        process.start("notifier.windows", windows.run(stopping))
         retention = Retention(
             "notifier",
             agings(settings),

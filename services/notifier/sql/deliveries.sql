@@ -45,7 +45,7 @@ LIMIT $2
 -- name: replay
 -- Makes a dead delivery due again, under its id and with its body; attempts and age are counted anew.
 UPDATE notifier.delivery
-SET state = 'PENDING', due_at = now(), attempts = 0, replays = replays + 1, replayed_at = $3, fence = fence + 1,
+SET state = 'PENDING', due_at = now(), attempts = 0, replays = replays + 1, counted_from = $3, fence = fence + 1,
     reason = '', message = '', finished_at = NULL, lease_owner = NULL, lease_until = NULL
 WHERE target_id = $1 AND delivery_id = $2 AND state = 'DEAD'
 RETURNING delivery_id
@@ -54,7 +54,7 @@ RETURNING delivery_id
 -- The same with the oldest dead deliveries to a target; they are due in the order in which they came.
 UPDATE notifier.delivery AS d
 SET state = 'PENDING', due_at = now() + dead.n * interval '1 microsecond', attempts = 0, replays = d.replays + 1,
-    replayed_at = $3, fence = d.fence + 1, reason = '', message = '', finished_at = NULL, lease_owner = NULL,
+    counted_from = $3, fence = d.fence + 1, reason = '', message = '', finished_at = NULL, lease_owner = NULL,
     lease_until = NULL
 FROM (
     SELECT target_id, event_id, row_number() OVER (ORDER BY created_at, event_id) AS n
@@ -69,3 +69,36 @@ FROM (
 ) AS dead
 WHERE d.target_id = dead.target_id AND d.event_id = dead.event_id
 RETURNING d.delivery_id
+
+-- name: window_target
+-- A target whose window is over while news wait for it; nobody else closes it until the transaction ends.
+SELECT t.target_id
+FROM notifier.target AS t
+WHERE EXISTS (
+    SELECT 1 FROM notifier.delivery AS d
+    WHERE d.target_id = t.target_id AND d.state = 'HELD' AND d.due_at <= now()
+)
+ORDER BY t.target_id
+LIMIT 1
+FOR NO KEY UPDATE OF t SKIP LOCKED
+
+-- name: held
+-- The oldest news that waited for a window of a target that is over.
+SELECT event_id, delivery_id, body, due_at, created_at
+FROM notifier.delivery
+WHERE target_id = $1 AND state = 'HELD' AND due_at <= now()
+ORDER BY created_at, event_id
+LIMIT $2
+FOR UPDATE
+
+-- name: release
+-- Makes news that waited due by itself.
+UPDATE notifier.delivery
+SET state = 'PENDING', due_at = now(), counted_from = $3
+WHERE target_id = $1 AND event_id = $2 AND state = 'HELD'
+
+-- name: merge
+-- Ends news that are told in another delivery.
+UPDATE notifier.delivery
+SET state = 'MERGED', told_in = $3, finished_at = $4
+WHERE target_id = $1 AND event_id = ANY($2::uuid[]) AND state = 'HELD'

@@ -35,8 +35,8 @@ CREATE INDEX inquiry_ended ON notifier.inquiry (ended_at) WHERE ended_at IS NOT 
 ALTER TABLE notifier.delivery
     -- Trace of what is told.
     ADD COLUMN traceparent text NOT NULL DEFAULT '',
-    -- When somebody had it sent again after it was dead; its age counts from there.
-    ADD COLUMN replayed_at timestamptz,
+    -- Its age counts from there: it was replayed, or waited for the end of its window; null: from its creation.
+    ADD COLUMN counted_from timestamptz,
     ADD COLUMN replays int NOT NULL DEFAULT 0,
     -- The delivery that tells it together with others.
     ADD COLUMN told_in uuid,
