@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.kernel.model.page import Page
 from services.kernel.model.severity import Severity
+from services.rules.api import Scope
 
 MAX_CHECKED_TARGETS = 100
 
@@ -150,6 +151,62 @@ class DeliveryFilter:
     """Taken before this moment."""
 
 
+SCAN_COMPLETED = "cr:Artifact:ScanCompleted"
+"""What event rules are about: the reference's word for the end of a scan, well or not."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EventRule:
+    """Has a target told of an instance's images, whatever scan rule asked for the scan."""
+
+    rule_id: str
+    """`crecr-…`."""
+    instance_id: str
+    name: str
+    """Unique in the instance."""
+    target_id: str
+    event_type: str = SCAN_COMPLETED
+    scope: Scope = Scope.INSTANCE
+    namespaces: tuple[str, ...] = ()
+    repo_names: tuple[str, ...] = ()
+    tag_pattern: str = ""
+    """RE2 for the whole tag; all when empty."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """That an event rule had something told."""
+
+    record_id: str
+    rule_id: str
+    rule_name: str
+    """As it was then."""
+    instance_id: str
+    event_type: str
+    delivery_id: str
+    kind: str
+    """Of the target."""
+    namespace: str
+    repository: str
+    tag: str
+    created_at: datetime
+    updated_at: datetime
+    """When the delivery ended, else when the event was taken."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecordFilter:
+    """Which records are wanted; empty means all."""
+
+    instance_id: str
+    rule_id: str = ""
+    event_type: str = ""
+    namespaces: tuple[str, ...] = ()
+    repository: str = ""
+
+
 class NotifierApi(Protocol):
     """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, INVALID_*."""
 
@@ -209,4 +266,32 @@ class NotifierApi(Protocol):
 
     async def replay_deliveries(self, target: str) -> int:
         """Does so with the oldest 1,000 dead deliveries to a target, by id or name; returns how many that were."""
+        ...
+
+    async def create_event_rule(self, rule: EventRule) -> EventRule:
+        """Saves an event rule; the target is named by id or name, ids and times are given here.
+
+        A target that was never told what it is to hear of hears of every end of a scan that such a rule names.
+
+        Raises:
+            ServiceError: EVENT_RULE_ALREADY_EXIST, EVENT_TYPE_NOT_SUPPORTED, TOO_MANY_EVENT_RULES, INVALID_*.
+        """
+        ...
+
+    async def update_event_rule(self, rule: EventRule) -> EventRule:
+        """Replaces an event rule of its instance. Errors as `create_event_rule`, and EVENT_RULE_NOT_EXIST."""
+        ...
+
+    async def delete_event_rule(self, instance_id: str, rule_id: str) -> None:
+        """Deletes an event rule; its records stay. Raises EVENT_RULE_NOT_EXIST."""
+        ...
+
+    async def list_event_rules(self, instance_id: str) -> tuple[EventRule, ...]:
+        """Lists the event rules of an instance by name; at most 100."""
+        ...
+
+    async def list_event_records(
+        self, wanted: EventRecordFilter, *, offset: int = 0, size: int = 0
+    ) -> tuple[tuple[EventRecord, ...], int]:
+        """Lists what event rules had told, newest first, and says how many records there are in all."""
         ...

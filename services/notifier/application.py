@@ -15,6 +15,7 @@ from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
 from services.notifier.api import MAX_CHECKED_TARGETS, Target, TargetKind
 from services.notifier.deliveries import Deliveries
+from services.notifier.event_rules import EventRules
 from services.notifier.records import SealedTarget
 from services.notifier.sealing import UrlSeal
 from services.notifier.store import NotifierStore
@@ -24,12 +25,13 @@ from services.notifier.subscription_store import SubscriptionStore
 log = structlog.get_logger()
 
 
-class Notifier(Subscriptions, Deliveries):
+class Notifier(Subscriptions, Deliveries, EventRules):
     """NotifierApi over PostgreSQL."""
 
     def __init__(self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, clock: Clock, ids: Ids) -> None:
         Subscriptions.__init__(self, pool, SubscriptionStore(), clock)
         Deliveries.__init__(self, pool, store, clock)
+        EventRules.__init__(self, pool, clock, ids)
         self._pool = pool
         self._store = store
         self._seal = seal

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from drydock.notifier.v1 import delivery_pb2 as delivery_pb
+from drydock.notifier.v1 import event_rule_pb2 as rule_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import subscription_pb2 as told_pb
@@ -17,12 +18,21 @@ from services.notifier.api import (
     Delivery,
     DeliveryAccount,
     DeliveryFilter,
+    EventRecord,
+    EventRecordFilter,
+    EventRule,
     Subscription,
     Target,
     TargetKind,
 )
 from services.notifier.convert import from_target, to_kind
 from services.notifier.convert_delivery import from_account, from_delivery, to_list_deliveries
+from services.notifier.convert_event_rule import (
+    answered_event_rule,
+    from_event_record,
+    to_event_rule,
+    to_record_filter,
+)
 from services.notifier.convert_telling import answered_subscription, to_subscription
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
@@ -49,6 +59,11 @@ class NotifierClient:
         self._get_delivery = peer.repeatable(notifier.GetDelivery)
         self._replay_delivery = peer.once(notifier.ReplayDelivery)
         self._replay_deliveries = peer.once(notifier.ReplayDeliveries)
+        self._create_event_rule = peer.once(notifier.CreateEventRule)
+        self._update_event_rule = peer.repeatable(notifier.UpdateEventRule)
+        self._delete_event_rule = peer.once(notifier.DeleteEventRule)
+        self._list_event_rules = peer.repeatable(notifier.ListEventRules)
+        self._list_event_records = peer.repeatable(notifier.ListEventRecords)
         self._check = peer.repeatable(inner.CheckTargets)
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
@@ -99,3 +114,29 @@ class NotifierClient:
     async def replay_deliveries(self, target: str) -> int:
         """Makes dead deliveries to a target due again; see NotifierApi."""
         return (await self._replay_deliveries(delivery_pb.ReplayDeliveriesRequest(target=target))).count
+
+    async def create_event_rule(self, rule: EventRule) -> EventRule:
+        """Saves an event rule; see NotifierApi."""
+        request = rule_pb.CreateEventRuleRequest(rule=to_event_rule(rule))
+        return answered_event_rule((await self._create_event_rule(request)).rule)
+
+    async def update_event_rule(self, rule: EventRule) -> EventRule:
+        """Replaces an event rule; the same again changes nothing but its time."""
+        request = rule_pb.UpdateEventRuleRequest(rule=to_event_rule(rule))
+        return answered_event_rule((await self._update_event_rule(request)).rule)
+
+    async def delete_event_rule(self, instance_id: str, rule_id: str) -> None:
+        """Deletes an event rule."""
+        await self._delete_event_rule(rule_pb.DeleteEventRuleRequest(instance_id=instance_id, rule_id=rule_id))
+
+    async def list_event_rules(self, instance_id: str) -> tuple[EventRule, ...]:
+        """Lists the event rules of an instance by name."""
+        answer = await self._list_event_rules(rule_pb.ListEventRulesRequest(instance_id=instance_id))
+        return tuple(map(answered_event_rule, answer.rules))
+
+    async def list_event_records(
+        self, wanted: EventRecordFilter, *, offset: int = 0, size: int = 0
+    ) -> tuple[tuple[EventRecord, ...], int]:
+        """Lists what event rules had told, newest first."""
+        answer = await self._list_event_records(to_record_filter(wanted, offset=offset, size=size))
+        return tuple(map(from_event_record, answer.records)), answer.total_size

@@ -25,7 +25,7 @@ class ScanEventConsumer:
             ServiceError: BAD_EVENT when a record cannot be read.
         """
         heard = [_heard(record) for record in records]
-        told = [each for each in heard if each.target_ids and news_in(each.event)]
+        told = [each for each in heard if news_in(each.event)]
         if told:
             async with self._pool.acquire() as conn, conn.transaction():
                 await self._desk.take(conn, told)

@@ -10,7 +10,9 @@ import structlog
 
 from services.kernel.clock import Clock
 from services.kernel.db import Connection
-from services.notifier.api import Subscription
+from services.notifier.api import EventRule, Occasion, Subscription
+from services.notifier.event_rules import matching, records_of
+from services.notifier.event_store import EventStore, NewRecord
 from services.notifier.events import ScanEvent, news_in
 from services.notifier.filters import Answer, Ask, Tell, decide
 from services.notifier.grammar import may_name_target
@@ -23,6 +25,10 @@ log = structlog.get_logger()
 
 INQUIRIES = "drydock_inquiries"
 """Notified at the commit of new questions."""
+
+
+BY_EVENT_RULE = Subscription(occasions=frozenset({Occasion.COMPLETED, Occasion.FAILED}))
+"""What a target hears of by an event rule, unless it was told otherwise: every end of a scan, as there."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +50,53 @@ class Desk:
     def __init__(self, store: NotifierStore, subscriptions: SubscriptionStore, clock: Clock) -> None:
         self._store = store
         self._subscriptions = subscriptions
+        self._events = EventStore()
         self._clock = clock
 
     async def take(self, conn: Connection, heard: Sequence[Heard]) -> None:
         """Writes down what becomes of events. Idempotent by event id and target."""
+        heard, rules = await self._with_rules(conn, heard)
         named = {target for each in heard for target in each.target_ids if may_name_target(target)}
         if not named:
             return
         living = await self._store.living_targets(conn, named)
         subscriptions = await self._subscriptions.subscriptions(conn, living)
         new: list[NewDelivery] = []
+        records: list[NewRecord] = []
         waiting: dict[str, list[str]] = defaultdict(list)
         for each, target_id in _pairs(heard, living):
-            subscription = subscriptions.get(target_id, Subscription())
+            told_by = rules.get((each.event.event_id, target_id), ())
+            subscription = subscriptions.get(target_id, BY_EVENT_RULE if told_by else Subscription())
             match decide(subscription, each.event, each.answer):
                 case Tell() as tell:
                     new.append(_delivery(each, target_id, tell, subscription))
+                    records.extend(records_of(told_by, each.event))
                 case Ask():
                     waiting[each.event.event_id].append(target_id)
         await self._deliver(conn, new)
+        if records:
+            await self._events.insert_records(conn, records, self._clock.now())
         await self._ask(conn, {each.event.event_id: each for each in heard}, waiting)
+
+    async def _with_rules(
+        self, conn: Connection, heard: Sequence[Heard]
+    ) -> tuple[Sequence[Heard], Mapping[tuple[str, str], Sequence[EventRule]]]:
+        """Returns the events with those targets, too, that event rules name; and these rules, by event and target.
+
+        Who waited for an answer is known: no rule that was made meanwhile adds anybody.
+        """
+        known = await self._events.rules(conn, {each.event.instance_id for each in heard})
+        if not known:
+            return heard, {}
+        rules: dict[tuple[str, str], list[EventRule]] = defaultdict(list)
+        widened = []
+        for each in heard:
+            fitting = matching(known, each.event)
+            for rule in fitting:
+                rules[each.event.event_id, rule.target_id].append(rule)
+            more = () if each.answer is not None else tuple(rule.target_id for rule in fitting)
+            widened.append(dataclasses.replace(each, target_ids=(*each.target_ids, *more)))
+        return widened, rules
 
     async def _deliver(self, conn: Connection, new: list[NewDelivery]) -> None:
         if not new:

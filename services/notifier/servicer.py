@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drydock.notifier.v1 import delivery_pb2 as delivery_pb
+from drydock.notifier.v1 import event_rule_pb2 as rule_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2 as inner_pb
 from drydock.notifier.v1 import notifier_inner_service_pb2_grpc as inner_rpc
 from drydock.notifier.v1 import notifier_service_pb2 as pb
@@ -12,6 +13,12 @@ from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
 from services.notifier.convert import from_kind, to_target
 from services.notifier.convert_delivery import from_delivery_filter, to_account, to_delivery
+from services.notifier.convert_event_rule import (
+    from_event_rule,
+    from_record_filter,
+    to_event_record,
+    to_event_rule,
+)
 from services.notifier.convert_telling import from_subscription, to_subscription
 
 
@@ -87,6 +94,47 @@ class NotifierServicer(rpc.NotifierServiceServicer):
     ) -> delivery_pb.ReplayDeliveriesResponse:
         """Makes dead deliveries to a target due again."""
         return delivery_pb.ReplayDeliveriesResponse(count=await self._api.replay_deliveries(request.target))
+
+    # event rules
+
+    async def CreateEventRule(
+        self, request: rule_pb.CreateEventRuleRequest, context: object
+    ) -> rule_pb.CreateEventRuleResponse:
+        """Saves an event rule."""
+        rule = await self._api.create_event_rule(from_event_rule(request.rule))
+        return rule_pb.CreateEventRuleResponse(rule=to_event_rule(rule))
+
+    async def UpdateEventRule(
+        self, request: rule_pb.UpdateEventRuleRequest, context: object
+    ) -> rule_pb.UpdateEventRuleResponse:
+        """Replaces an event rule."""
+        rule = await self._api.update_event_rule(from_event_rule(request.rule))
+        return rule_pb.UpdateEventRuleResponse(rule=to_event_rule(rule))
+
+    async def DeleteEventRule(
+        self, request: rule_pb.DeleteEventRuleRequest, context: object
+    ) -> rule_pb.DeleteEventRuleResponse:
+        """Deletes an event rule."""
+        await self._api.delete_event_rule(request.instance_id, request.rule_id)
+        return rule_pb.DeleteEventRuleResponse()
+
+    async def ListEventRules(
+        self, request: rule_pb.ListEventRulesRequest, context: object
+    ) -> rule_pb.ListEventRulesResponse:
+        """Lists event rules."""
+        rules = await self._api.list_event_rules(request.instance_id)
+        return rule_pb.ListEventRulesResponse(rules=[to_event_rule(each) for each in rules])
+
+    async def ListEventRecords(
+        self, request: rule_pb.ListEventRecordsRequest, context: object
+    ) -> rule_pb.ListEventRecordsResponse:
+        """Lists what event rules had told."""
+        records, total = await self._api.list_event_records(
+            from_record_filter(request), offset=request.offset, size=request.page_size
+        )
+        return rule_pb.ListEventRecordsResponse(
+            records=[to_event_record(each) for each in records], total_size=total
+        )
 
 
 class NotifierInnerServicer(inner_rpc.NotifierInnerServiceServicer):

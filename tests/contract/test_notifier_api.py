@@ -10,10 +10,19 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.notifier.api import DeliveryFilter, DeliveryState, NotifierApi, Occasion, Subscription, TargetKind
+from services.notifier.api import (
+    DeliveryFilter,
+    DeliveryState,
+    EventRecordFilter,
+    EventRule,
+    NotifierApi,
+    Occasion,
+    Subscription,
+    TargetKind,
+)
 from services.notifier.client import NotifierClient
 from services.notifier.servicer import inner_services
-from tests.builders.notifier import NotifierBench, notifier_bench, scan_event
+from tests.builders.notifier import MOMENT, NotifierBench, notifier_bench, scan_event
 from tests.builders.peers import inner_door, peer_at
 
 
@@ -86,6 +95,30 @@ async def test_deliveries_are_listed_shown_and_not_replayed_while_they_live(benc
         await api.replay_delivery(delivery.delivery_id)
     assert (caught.value.kind, caught.value.reason) == (Kind.FAILED_PRECONDITION, "DELIVERY_NOT_DEAD")
     assert caught.value.metadata["state"] == "PENDING"
+
+
+async def test_event_rules_are_made_changed_listed_and_deleted(bench: Bench) -> None:
+    api = bench.api
+    target = await api.create_target(name="chat", kind=TargetKind.HTTP, url="http://127.0.0.1:9/")
+    wanted = EventRule(
+        rule_id="", instance_id="cri-1", name="all", target_id="chat", created_at=MOMENT, updated_at=MOMENT
+    )
+    made = await api.create_event_rule(wanted)
+    assert (made.rule_id[:6], made.target_id) == ("crecr-", target.target_id)
+    assert await api.list_event_rules("cri-1") == (made,)
+    assert await api.list_event_rules("cri-2") == ()
+    changed = await api.update_event_rule(dataclasses.replace(made, tag_pattern="v.*"))
+    assert await api.list_event_rules("cri-1") == (changed,)
+    await bench.notifier.tell(scan_event())  # 1.0 is none of these tags
+    assert await api.list_event_records(EventRecordFilter(instance_id="cri-1")) == ((), 0)
+    await api.update_event_rule(dataclasses.replace(made, tag_pattern=""))
+    await bench.notifier.tell(scan_event())
+    (record,), total = await api.list_event_records(EventRecordFilter(instance_id="cri-1"), size=1)
+    assert (record.rule_id, record.kind, total) == (made.rule_id, "HTTP", 1)
+    await api.delete_event_rule("cri-1", made.rule_id)
+    with pytest.raises(ServiceError) as caught:
+        await api.delete_event_rule("cri-1", made.rule_id)
+    assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "EVENT_RULE_NOT_EXIST")
 
 
 async def test_refusals_keep_kind_reason_and_field(api: NotifierApi) -> None:

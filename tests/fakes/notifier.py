@@ -8,7 +8,17 @@ from datetime import UTC, datetime
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
-from services.notifier.api import Delivery, DeliveryAccount, DeliveryFilter, Subscription, Target, TargetKind
+from services.notifier.api import (
+    Delivery,
+    DeliveryAccount,
+    DeliveryFilter,
+    EventRecord,
+    EventRecordFilter,
+    EventRule,
+    Subscription,
+    Target,
+    TargetKind,
+)
 
 
 class FakeNotifier:
@@ -63,6 +73,23 @@ class FakeNotifier:
 
     async def replay_deliveries(self, target: str) -> int:
         return 0
+
+    async def create_event_rule(self, rule: EventRule) -> EventRule:
+        return rule
+
+    async def update_event_rule(self, rule: EventRule) -> EventRule:
+        return rule
+
+    async def delete_event_rule(self, instance_id: str, rule_id: str) -> None:
+        del instance_id, rule_id
+
+    async def list_event_rules(self, instance_id: str) -> tuple[EventRule, ...]:
+        return ()
+
+    async def list_event_records(
+        self, wanted: EventRecordFilter, *, offset: int = 0, size: int = 0
+    ) -> tuple[tuple[EventRecord, ...], int]:
+        return (), 0
 
 
 def _target(name: str, kind: TargetKind, url: str) -> Target:

@@ -258,6 +258,18 @@ async def test_a_dead_delivery_is_listed_shown_and_replayed(shell: Shell, regist
     assert refused.error["reason"] == "ROLE_INSUFFICIENT"
 
 
+async def test_event_rules_are_made_listed_and_deleted(shell: Shell) -> None:
+    await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")
+    instance = (await shell("instance", "create", "prod", "--address", "127.0.0.1:9", "--plain-http")).json
+    what = ("--target", "chat", "--namespace", "team", "--repo", "app", "--tag", "v.*")
+    made = (await shell("event-rule", "create", "prod", "all", *what)).json
+    assert (made["instance_id"], made["scope"], made["repo_names"]) == (instance["instance_id"], "REPO", ["app"])
+    assert (await shell("event-rule", "list", "prod")).json == [made]
+    assert (await shell("event-rule", "records", "prod")).json == []
+    assert (await shell("event-rule", "delete", "prod", made["rule_id"])).status == 0
+    assert (await shell("event-rule", "list", "prod")).json == []
+
+
 async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -> None:
     await shell("instance", "create", "prod", "--address", "a.example.com", "--no-default-rule")
     target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json

@@ -8,12 +8,15 @@ from hypothesis import strategies as st
 
 from drydock.notifier.v1 import delivery_pb2, notifier_service_pb2, subscription_pb2
 from services.kernel.errors import ServiceError
-from services.notifier import convert, convert_delivery
+from services.notifier import convert, convert_delivery, convert_event_rule
 from services.notifier.api import (
     Attempt,
     Delivery,
     DeliveryAccount,
     DeliveryFilter,
+    EventRecord,
+    EventRecordFilter,
+    EventRule,
     Subscription,
     Target,
     TargetKind,
@@ -80,6 +83,23 @@ def test_a_state_of_a_newer_release_is_a_clear_error() -> None:
     with pytest.raises(ServiceError) as caught:
         convert_delivery.from_delivery(said)
     assert caught.value.reason == "NEWER_RELEASE"
+
+
+@given(whole(EventRule, event_type=st.text(min_size=1)))
+def test_event_rules(rule: EventRule) -> None:
+    assert convert_event_rule.answered_event_rule(convert_event_rule.to_event_rule(rule)) == rule
+
+
+@given(whole(EventRecord))
+def test_event_records(record: EventRecord) -> None:
+    assert convert_event_rule.from_event_record(convert_event_rule.to_event_record(record)) == record
+
+
+@given(whole(EventRecordFilter))
+def test_filters_of_event_records(wanted: EventRecordFilter) -> None:
+    request = convert_event_rule.to_record_filter(wanted, offset=5, size=7)
+    assert convert_event_rule.from_record_filter(request) == wanted
+    assert (request.offset, request.page_size) == (5, 7)
 
 
 @given(st.sampled_from(TargetKind))

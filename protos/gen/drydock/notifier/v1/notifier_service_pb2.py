@@ -23,11 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from drydock.notifier.v1 import delivery_pb2 as drydock_dot_notifier_dot_v1_dot_delivery__pb2
+from drydock.notifier.v1 import event_rule_pb2 as drydock_dot_notifier_dot_v1_dot_event__rule__pb2
 from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/notifier/v1/notifier_service.proto\x12\x13\x64rydock.notifier.v1\x1a\"drydock/notifier/v1/delivery.proto\x1a&drydock/notifier/v1/subscription.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x01\n\x06Target\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.drydock.notifier.v1.TargetKind\x12\x10\n\x03url\x18\x04 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x13\x43reateTargetRequest\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\"C\n\x14\x43reateTargetResponse\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x13ListTargetsResponse\x12,\n\x07targets\x18\x01 \x03(\x0b\x32\x1b.drydock.notifier.v1.Target\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteTargetRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTargetResponse*V\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TARGET_KIND_HTTP\x10\x01\x12\x15\n\x11TARGET_KIND_HTTPS\x10\x02\x32\xc2\x07\n\x0fNotifierService\x12\x63\n\x0c\x43reateTarget\x12(.drydock.notifier.v1.CreateTargetRequest\x1a).drydock.notifier.v1.CreateTargetResponse\x12`\n\x0bListTargets\x12\'.drydock.notifier.v1.ListTargetsRequest\x1a(.drydock.notifier.v1.ListTargetsResponse\x12\x63\n\x0c\x44\x65leteTarget\x12(.drydock.notifier.v1.DeleteTargetRequest\x1a).drydock.notifier.v1.DeleteTargetResponse\x12l\n\x0fGetSubscription\x12+.drydock.notifier.v1.GetSubscriptionRequest\x1a,.drydock.notifier.v1.GetSubscriptionResponse\x12l\n\x0fSetSubscription\x12+.drydock.notifier.v1.SetSubscriptionRequest\x1a,.drydock.notifier.v1.SetSubscriptionResponse\x12i\n\x0eListDeliveries\x12*.drydock.notifier.v1.ListDeliveriesRequest\x1a+.drydock.notifier.v1.ListDeliveriesResponse\x12`\n\x0bGetDelivery\x12\'.drydock.notifier.v1.GetDeliveryRequest\x1a(.drydock.notifier.v1.GetDeliveryResponse\x12i\n\x0eReplayDelivery\x12*.drydock.notifier.v1.ReplayDeliveryRequest\x1a+.drydock.notifier.v1.ReplayDeliveryResponse\x12o\n\x10ReplayDeliveries\x12,.drydock.notifier.v1.ReplayDeliveriesRequest\x1a-.drydock.notifier.v1.ReplayDeliveriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/notifier/v1/notifier_service.proto\x12\x13\x64rydock.notifier.v1\x1a\"drydock/notifier/v1/delivery.proto\x1a$drydock/notifier/v1/event_rule.proto\x1a&drydock/notifier/v1/subscription.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x01\n\x06Target\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.drydock.notifier.v1.TargetKind\x12\x10\n\x03url\x18\x04 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x13\x43reateTargetRequest\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\"C\n\x14\x43reateTargetResponse\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x13ListTargetsResponse\x12,\n\x07targets\x18\x01 \x03(\x0b\x32\x1b.drydock.notifier.v1.Target\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteTargetRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTargetResponse*V\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TARGET_KIND_HTTP\x10\x01\x12\x15\n\x11TARGET_KIND_HTTPS\x10\x02\x32\xe8\x0b\n\x0fNotifierService\x12\x63\n\x0c\x43reateTarget\x12(.drydock.notifier.v1.CreateTargetRequest\x1a).drydock.notifier.v1.CreateTargetResponse\x12`\n\x0bListTargets\x12\'.drydock.notifier.v1.ListTargetsRequest\x1a(.drydock.notifier.v1.ListTargetsResponse\x12\x63\n\x0c\x44\x65leteTarget\x12(.drydock.notifier.v1.DeleteTargetRequest\x1a).drydock.notifier.v1.DeleteTargetResponse\x12l\n\x0fGetSubscription\x12+.drydock.notifier.v1.GetSubscriptionRequest\x1a,.drydock.notifier.v1.GetSubscriptionResponse\x12l\n\x0fSetSubscription\x12+.drydock.notifier.v1.SetSubscriptionRequest\x1a,.drydock.notifier.v1.SetSubscriptionResponse\x12i\n\x0eListDeliveries\x12*.drydock.notifier.v1.ListDeliveriesRequest\x1a+.drydock.notifier.v1.ListDeliveriesResponse\x12`\n\x0bGetDelivery\x12\'.drydock.notifier.v1.GetDeliveryRequest\x1a(.drydock.notifier.v1.GetDeliveryResponse\x12i\n\x0eReplayDelivery\x12*.drydock.notifier.v1.ReplayDeliveryRequest\x1a+.drydock.notifier.v1.ReplayDeliveryResponse\x12o\n\x10ReplayDeliveries\x12,.drydock.notifier.v1.ReplayDeliveriesRequest\x1a-.drydock.notifier.v1.ReplayDeliveriesResponse\x12l\n\x0f\x43reateEventRule\x12+.drydock.notifier.v1.CreateEventRuleRequest\x1a,.drydock.notifier.v1.CreateEventRuleResponse\x12l\n\x0fUpdateEventRule\x12+.drydock.notifier.v1.UpdateEventRuleRequest\x1a,.drydock.notifier.v1.UpdateEventRuleResponse\x12l\n\x0f\x44\x65leteEventRule\x12+.drydock.notifier.v1.DeleteEventRuleRequest\x1a,.drydock.notifier.v1.DeleteEventRuleResponse\x12i\n\x0eListEventRules\x12*.drydock.notifier.v1.ListEventRulesRequest\x1a+.drydock.notifier.v1.ListEventRulesResponse\x12o\n\x10ListEventRecords\x12,.drydock.notifier.v1.ListEventRecordsRequest\x1a-.drydock.notifier.v1.ListEventRecordsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,22 +37,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TARGET'].fields_by_name['url']._loaded_options = None
   _globals['_TARGET'].fields_by_name['url']._serialized_options = b'\200\001\001'
-  _globals['_TARGETKIND']._serialized_start=689
-  _globals['_TARGETKIND']._serialized_end=775
-  _globals['_TARGET']._serialized_start=177
-  _globals['_TARGET']._serialized_end=332
-  _globals['_CREATETARGETREQUEST']._serialized_start=334
-  _globals['_CREATETARGETREQUEST']._serialized_end=400
-  _globals['_CREATETARGETRESPONSE']._serialized_start=402
-  _globals['_CREATETARGETRESPONSE']._serialized_end=469
-  _globals['_LISTTARGETSREQUEST']._serialized_start=471
-  _globals['_LISTTARGETSREQUEST']._serialized_end=530
-  _globals['_LISTTARGETSRESPONSE']._serialized_start=532
-  _globals['_LISTTARGETSRESPONSE']._serialized_end=624
-  _globals['_DELETETARGETREQUEST']._serialized_start=626
-  _globals['_DELETETARGETREQUEST']._serialized_end=663
-  _globals['_DELETETARGETRESPONSE']._serialized_start=665
-  _globals['_DELETETARGETRESPONSE']._serialized_end=687
-  _globals['_NOTIFIERSERVICE']._serialized_start=778
-  _globals['_NOTIFIERSERVICE']._serialized_end=1740
+  _globals['_TARGETKIND']._serialized_start=727
+  _globals['_TARGETKIND']._serialized_end=813
+  _globals['_TARGET']._serialized_start=215
+  _globals['_TARGET']._serialized_end=370
+  _globals['_CREATETARGETREQUEST']._serialized_start=372
+  _globals['_CREATETARGETREQUEST']._serialized_end=438
+  _globals['_CREATETARGETRESPONSE']._serialized_start=440
+  _globals['_CREATETARGETRESPONSE']._serialized_end=507
+  _globals['_LISTTARGETSREQUEST']._serialized_start=509
+  _globals['_LISTTARGETSREQUEST']._serialized_end=568
+  _globals['_LISTTARGETSRESPONSE']._serialized_start=570
+  _globals['_LISTTARGETSRESPONSE']._serialized_end=662
+  _globals['_DELETETARGETREQUEST']._serialized_start=664
+  _globals['_DELETETARGETREQUEST']._serialized_end=701
+  _globals['_DELETETARGETRESPONSE']._serialized_start=703
+  _globals['_DELETETARGETRESPONSE']._serialized_end=725
+  _globals['_NOTIFIERSERVICE']._serialized_start=816
+  _globals['_NOTIFIERSERVICE']._serialized_end=2328
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from drydock.notifier.v1 import delivery_pb2 as drydock_dot_notifier_dot_v1_dot_delivery__pb2
+from drydock.notifier.v1 import event_rule_pb2 as drydock_dot_notifier_dot_v1_dot_event__rule__pb2
 from drydock.notifier.v1 import notifier_service_pb2 as drydock_dot_notifier_dot_v1_dot_notifier__service__pb2
 from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
 
@@ -82,6 +83,31 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.CreateEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/CreateEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.FromString,
+                _registered_method=True)
+        self.UpdateEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/UpdateEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.FromString,
+                _registered_method=True)
+        self.DeleteEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/DeleteEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.FromString,
+                _registered_method=True)
+        self.ListEventRules = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListEventRules',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.FromString,
+                _registered_method=True)
+        self.ListEventRecords = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListEventRecords',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -151,6 +177,41 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateEventRule(self, request, context):
+        """Has a target told of the ends of scans of an instance's images.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateEventRule(self, request, context):
+        """Replaces an event rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEventRule(self, request, context):
+        """Deletes an event rule; its records stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventRules(self, request, context):
+        """Lists the event rules of an instance by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventRecords(self, request, context):
+        """Lists what event rules of an instance had told, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -198,6 +259,31 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.ReplayDeliveries,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.SerializeToString,
+            ),
+            'CreateEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.SerializeToString,
+            ),
+            'UpdateEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.SerializeToString,
+            ),
+            'DeleteEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.SerializeToString,
+            ),
+            'ListEventRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventRules,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.SerializeToString,
+            ),
+            'ListEventRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventRecords,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -444,6 +530,141 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/ReplayDeliveries',
             drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/CreateEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/UpdateEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/DeleteEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListEventRules',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListEventRecords',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

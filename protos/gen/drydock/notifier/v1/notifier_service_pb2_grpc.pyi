@@ -5,6 +5,7 @@ Targets: who is told."""
 
 from collections import abc as _abc
 from drydock.notifier.v1 import delivery_pb2 as _delivery_pb2
+from drydock.notifier.v1 import event_rule_pb2 as _event_rule_pb2
 from drydock.notifier.v1 import notifier_service_pb2 as _notifier_service_pb2
 from drydock.notifier.v1 import subscription_pb2 as _subscription_pb2
 from grpc import aio as _aio
@@ -53,6 +54,16 @@ class NotifierServiceStub:
     """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
     ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]
     """Makes the oldest 1,000 dead deliveries to a target due again."""
+    CreateEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.CreateEventRuleRequest, _event_rule_pb2.CreateEventRuleResponse]
+    """Has a target told of the ends of scans of an instance's images."""
+    UpdateEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.UpdateEventRuleRequest, _event_rule_pb2.UpdateEventRuleResponse]
+    """Replaces an event rule."""
+    DeleteEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.DeleteEventRuleRequest, _event_rule_pb2.DeleteEventRuleResponse]
+    """Deletes an event rule; its records stay."""
+    ListEventRules: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRulesRequest, _event_rule_pb2.ListEventRulesResponse]
+    """Lists the event rules of an instance by name."""
+    ListEventRecords: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]
+    """Lists what event rules of an instance had told, newest first."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -77,6 +88,16 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
     ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
     """Makes the oldest 1,000 dead deliveries to a target due again."""
+    CreateEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.CreateEventRuleRequest, _event_rule_pb2.CreateEventRuleResponse]  # type: ignore[assignment]
+    """Has a target told of the ends of scans of an instance's images."""
+    UpdateEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.UpdateEventRuleRequest, _event_rule_pb2.UpdateEventRuleResponse]  # type: ignore[assignment]
+    """Replaces an event rule."""
+    DeleteEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.DeleteEventRuleRequest, _event_rule_pb2.DeleteEventRuleResponse]  # type: ignore[assignment]
+    """Deletes an event rule; its records stay."""
+    ListEventRules: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRulesRequest, _event_rule_pb2.ListEventRulesResponse]  # type: ignore[assignment]
+    """Lists the event rules of an instance by name."""
+    ListEventRecords: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]  # type: ignore[assignment]
+    """Lists what event rules of an instance had told, newest first."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -152,5 +173,45 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_pb2.ReplayDeliveriesResponse]]:
         """Makes the oldest 1,000 dead deliveries to a target due again."""
+
+    @_abc_1.abstractmethod
+    def CreateEventRule(
+        self,
+        request: _event_rule_pb2.CreateEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.CreateEventRuleResponse, _abc.Awaitable[_event_rule_pb2.CreateEventRuleResponse]]:
+        """Has a target told of the ends of scans of an instance's images."""
+
+    @_abc_1.abstractmethod
+    def UpdateEventRule(
+        self,
+        request: _event_rule_pb2.UpdateEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.UpdateEventRuleResponse, _abc.Awaitable[_event_rule_pb2.UpdateEventRuleResponse]]:
+        """Replaces an event rule."""
+
+    @_abc_1.abstractmethod
+    def DeleteEventRule(
+        self,
+        request: _event_rule_pb2.DeleteEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.DeleteEventRuleResponse, _abc.Awaitable[_event_rule_pb2.DeleteEventRuleResponse]]:
+        """Deletes an event rule; its records stay."""
+
+    @_abc_1.abstractmethod
+    def ListEventRules(
+        self,
+        request: _event_rule_pb2.ListEventRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.ListEventRulesResponse, _abc.Awaitable[_event_rule_pb2.ListEventRulesResponse]]:
+        """Lists the event rules of an instance by name."""
+
+    @_abc_1.abstractmethod
+    def ListEventRecords(
+        self,
+        request: _event_rule_pb2.ListEventRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.ListEventRecordsResponse, _abc.Awaitable[_event_rule_pb2.ListEventRecordsResponse]]:
+        """Lists what event rules of an instance had told, newest first."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
