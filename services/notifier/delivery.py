@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.db import Connection, Pool, is_outage
 from services.kernel.errors import ServiceError
@@ -99,6 +100,7 @@ class DeliveryWorker:
 
     async def deliver(self, claim: Claim) -> None:
         """Makes the attempt that the claim is for and writes down what became of it."""
+        trace.bind(trace.follow(claim.traceparent))
         if self._backoff.is_exhausted(claim.attempt - 1):  # the last one was lost with its worker
             await self._record(claim, None, exhausted(claim.attempt - 1, _LOST), 0.0)
             return
@@ -155,6 +157,7 @@ class DeliveryWorker:
                 **_names(claim),
             )
         else:
+            self._metrics.arrived((self._clock.now() - claim.created_at).total_seconds())
             log.info("delivery.finished", attempt=claim.attempt, duration=round(seconds, 3), **_names(claim))
 
     async def _settle(self, conn: Connection, claim: Claim, outcome: Outcome | None, following: Next) -> bool:

@@ -27,6 +27,18 @@ class Held:
     created_at: datetime
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Unsent:
+    """How much has not been told."""
+
+    pending: int
+    held: int
+    dead: int
+    questions: int
+    overdue_seconds: float
+    """Of the delivery that is due for the longest time; 0 when none is."""
+
+
 class DeliveryStore:
     """Reads deliveries and their receipts."""
 
@@ -89,6 +101,11 @@ class DeliveryStore:
     ) -> None:
         """Ends news that are told in another delivery."""
         await conn.execute(_Q["merge"], target_id, event_ids, told_in, at)
+
+    async def backlog(self, conn: Connection) -> Unsent:
+        """Returns how much waits."""
+        [row] = await conn.fetch(_Q["backlog"])
+        return Unsent(**dict(row))
 
 
 def _to_delivery(row: asyncpg.Record) -> Delivery:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import structlog
@@ -14,8 +14,9 @@ from services.notifier.api import EventRule, Occasion, Subscription
 from services.notifier.event_rules import matching, records_of
 from services.notifier.event_store import EventStore, NewRecord
 from services.notifier.events import ScanEvent, news_in
-from services.notifier.filters import Answer, Ask, Tell, decide
+from services.notifier.filters import Answer, Ask, Pass, Tell, decide
 from services.notifier.grammar import may_name_target
+from services.notifier.metrics import Decided
 from services.notifier.payload import delivery_id_of, encode, notification_of
 from services.notifier.records import NewDelivery
 from services.notifier.store import NotifierStore
@@ -53,17 +54,18 @@ class Desk:
         self._events = EventStore()
         self._clock = clock
 
-    async def take(self, conn: Connection, heard: Sequence[Heard]) -> None:
-        """Writes down what becomes of events. Idempotent by event id and target."""
+    async def take(self, conn: Connection, heard: Sequence[Heard]) -> Mapping[Decided, int]:
+        """Writes down what becomes of events, and says how often what did. Idempotent by event id and target."""
         heard, rules = await self._with_rules(conn, heard)
         named = {target for each in heard for target in each.target_ids if may_name_target(target)}
         if not named:
-            return
+            return {}
         living = await self._store.living_targets(conn, named)
         subscriptions = await self._subscriptions.subscriptions(conn, living)
         new: list[NewDelivery] = []
         records: list[NewRecord] = []
         waiting: dict[str, list[str]] = defaultdict(list)
+        tally: Counter[Decided] = Counter()
         for each, target_id in _pairs(heard, living):
             told_by = rules.get((each.event.event_id, target_id), ())
             subscription = subscriptions.get(target_id, BY_EVENT_RULE if told_by else Subscription())
@@ -73,10 +75,13 @@ class Desk:
                     records.extend(records_of(told_by, each.event))
                 case Ask():
                     waiting[each.event.event_id].append(target_id)
-        await self._deliver(conn, new)
+                case Pass():
+                    tally[Decided.PASSED] += 1
+        tally += await self._deliver(conn, new)
         if records:
             await self._events.insert_records(conn, records, self._clock.now())
-        await self._ask(conn, {each.event.event_id: each for each in heard}, waiting)
+        tally += await self._ask(conn, {each.event.event_id: each for each in heard}, waiting)
+        return tally
 
     async def _with_rules(
         self, conn: Connection, heard: Sequence[Heard]
@@ -98,19 +103,22 @@ class Desk:
             widened.append(dataclasses.replace(each, target_ids=(*each.target_ids, *more)))
         return widened, rules
 
-    async def _deliver(self, conn: Connection, new: list[NewDelivery]) -> None:
+    async def _deliver(self, conn: Connection, new: list[NewDelivery]) -> Counter[Decided]:
         if not new:
-            return
+            return Counter()
         # In one order always: two consumers of the same events then wait for each other, and never deadlock.
         new.sort(key=lambda delivery: (delivery.target_id, delivery.event_id))
-        count = await self._store.insert_deliveries(conn, new, self._clock.now())
-        if count:
+        saved = await self._store.insert_deliveries(conn, new, self._clock.now())
+        if saved:
             await self._store.wake_workers(conn)
-        log.info("deliveries.saved", count=count, repeated=len(new) - count)
+        log.info("deliveries.saved", count=len(saved), repeated=len(new) - len(saved))
+        held = sum(each.delivery_id in saved for each in new if each.window_seconds)
+        repeated = len(new) - len(saved)
+        return Counter({Decided.TOLD: len(saved) - held, Decided.HELD: held, Decided.REPEATED: repeated})
 
     async def _ask(
         self, conn: Connection, heard: Mapping[str, Heard], waiting: Mapping[str, Sequence[str]]
-    ) -> None:
+    ) -> Counter[Decided]:
         new = [
             NewInquiry(
                 event_id=event_id,
@@ -120,9 +128,15 @@ class Desk:
             )
             for event_id, targets in sorted(waiting.items())
         ]
-        if new and (count := await self._subscriptions.insert_inquiries(conn, new)):
+        if not new:
+            return Counter()
+        saved = await self._subscriptions.insert_inquiries(conn, new)
+        if saved:
             await self._subscriptions.wake(conn, INQUIRIES)
-            log.info("inquiries.saved", count=count, repeated=len(new) - count)
+        log.info("inquiries.saved", count=len(saved), repeated=len(new) - len(saved))
+        asked = sum(len(each.target_ids) for each in new if each.event_id in saved)
+        repeated = sum(len(each.target_ids) for each in new) - asked
+        return Counter({Decided.ASKED: asked, Decided.REPEATED: repeated})
 
 
 def _pairs(heard: Iterable[Heard], living: frozenset[str]) -> Iterator[tuple[Heard, str]]:

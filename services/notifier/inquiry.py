@@ -11,6 +11,7 @@ import asyncio
 
 import structlog
 
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.db import Pool, is_outage
 from services.kernel.errors import Kind, ServiceError
@@ -18,6 +19,7 @@ from services.kernel.wakeup import Wakeups, wait, wait_any
 from services.notifier.convert_events import from_scan_event
 from services.notifier.desk import INQUIRIES, Desk, Heard
 from services.notifier.filters import Answer, Unanswered
+from services.notifier.metrics import Answered, InquiryMetrics
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscription_store import Inquiry, SubscriptionStore
 from services.scanner.api import ScannerApi
@@ -44,6 +46,7 @@ class Inquirer:
         wakeups: Wakeups,
         clock: Clock,
         settings: NotifierSettings,
+        metrics: InquiryMetrics,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -52,6 +55,7 @@ class Inquirer:
         self._wakeups = wakeups
         self._clock = clock
         self._settings = settings
+        self._metrics = metrics
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Asks until `stopping`; questions under way are finished first."""
@@ -90,12 +94,14 @@ class Inquirer:
                 log.error("inquiry.failed", event_id=inquiry.event_id, exc_info=error)
 
     async def _settle(self, inquiry: Inquiry) -> None:
+        trace.bind(trace.follow(inquiry.traceparent))
         heard = from_scan_event(inquiry.event)
         answer = await self._answer(inquiry, heard.task_id)
         if answer is None:
             pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(inquiry.attempts - 1, 30), _LONGEST_PAUSE_SECONDS)
             async with self._pool.acquire() as conn:
                 await self._store.postpone_inquiry(conn, inquiry.event_id, pause)
+            self._metrics.asked(Answered.POSTPONED, inquiry.age_seconds)
             return
         word = answer.reason if isinstance(answer, Unanswered) else "ANSWERED"
         async with self._pool.acquire() as conn, conn.transaction():
@@ -113,6 +119,7 @@ class Inquirer:
                     )
                 ],
             )
+        self._metrics.asked(_answered(answer), inquiry.age_seconds)
         log.info("inquiry.finished", event_id=inquiry.event_id, task_id=heard.task_id, answer=word)
 
     async def _answer(self, inquiry: Inquiry, task_id: str) -> Answer | None:
@@ -132,3 +139,9 @@ class Inquirer:
                 log.warning("inquiry.postponed", event_id=inquiry.event_id, task_id=task_id, reason=reason)
                 return None
             return Unanswered(reason=reason)
+
+
+def _answered(answer: Answer) -> Answered:
+    if isinstance(answer, Unanswered):
+        return Answered.UNANSWERED
+    return Answered.DOUBTFUL if answer.doubt else Answered.COMPARED

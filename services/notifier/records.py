@@ -48,6 +48,8 @@ class Claim:
     created_at: datetime
     lost: bool
     """Whether the attempt before this one ended with no word: its worker died."""
+    traceparent: str
+    """Trace of what is told; empty where there is none."""
     event_type: str
     sealed_url: bytes = dataclasses.field(repr=False)
     body: bytes = dataclasses.field(repr=False)

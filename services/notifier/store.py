@@ -67,8 +67,10 @@ class NotifierStore:
 
     # deliveries
 
-    async def insert_deliveries(self, conn: Connection, new: Sequence[NewDelivery], at: datetime) -> int:
-        """Adds deliveries, each (target, event) once; returns how many are new."""
+    async def insert_deliveries(
+        self, conn: Connection, new: Sequence[NewDelivery], at: datetime
+    ) -> frozenset[str]:
+        """Adds deliveries, each (target, event) once; returns the ids of new ones."""
         rows = await conn.fetch(
             _Q["insert_deliveries"],
             [delivery.target_id for delivery in new],
@@ -80,7 +82,7 @@ class NotifierStore:
             [delivery.traceparent for delivery in new],
             [delivery.window_seconds for delivery in new],
         )
-        return len(rows)
+        return frozenset(str(row["delivery_id"]) for row in rows)
 
     async def wake_workers(self, conn: Connection) -> None:
         """Tells workers, at commit, that there is something to deliver."""
@@ -157,6 +159,7 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         fence=row["fence"],
         created_at=row["created_at"],
         lost=row["lost"],
+        traceparent=row["traceparent"],
         event_type=row["event_type"],
         sealed_url=row["sealed_url"],
         body=row["body"],

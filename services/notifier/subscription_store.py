@@ -72,8 +72,8 @@ class SubscriptionStore:
             at,
         )
 
-    async def insert_inquiries(self, conn: Connection, new: Sequence[NewInquiry]) -> int:
-        """Adds questions, each event once; returns how many are new."""
+    async def insert_inquiries(self, conn: Connection, new: Sequence[NewInquiry]) -> frozenset[str]:
+        """Adds questions, each event once; returns the events of new ones."""
         rows = await conn.fetch(
             _Q["insert_inquiries"],
             [each.event_id for each in new],
@@ -81,7 +81,7 @@ class SubscriptionStore:
             [each.event for each in new],
             [each.traceparent for each in new],
         )
-        return len(rows)
+        return frozenset(str(row["event_id"]) for row in rows)
 
     async def wake(self, conn: Connection, channel: str) -> None:
         """Tells, at commit, those who wait on a channel."""

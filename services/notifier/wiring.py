@@ -15,6 +15,7 @@ from services.kernel.retention import Retention, every
 from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
 from services.notifier.application import Notifier
+from services.notifier.backlog import Backlog
 from services.notifier.backoff import Backoff
 from services.notifier.channels.http import open_http_channel
 from services.notifier.consumer import ScanEventConsumer
@@ -22,7 +23,7 @@ from services.notifier.delivery import DeliveryWorker
 from services.notifier.desk import Desk
 from services.notifier.digest import Windows
 from services.notifier.inquiry import Inquirer
-from services.notifier.metrics import NotifierMetrics
+from services.notifier.metrics import InquiryMetrics, NotifierMetrics, TellingMetrics
 from services.notifier.retention import agings, keep_receipts
 from services.notifier.sealing import UrlSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
@@ -56,13 +57,19 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             settings=settings,
             metrics=NotifierMetrics(ground.registry),
         )
-        consumer = ScanEventConsumer(pool=pool, desk=Desk(store, SubscriptionStore(), clock))
+        consumer = ScanEventConsumer(
+            pool=pool,
+            desk=Desk(store, SubscriptionStore(), clock),
+            clock=clock,
+            metrics=TellingMetrics(ground.registry),
+        )
         process.start(
             "notifier.consumer",
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
         windows = Windows(pool=pool, store=store, clock=clock, ids=ground.ids, settings=settings)
+        process.start("notifier.backlog", Backlog(pool, ground.registry).run(stopping))
         process.start("notifier.windows", windows.run(stopping))
         retention = Retention(
             "notifier",
@@ -91,5 +98,6 @@ def ask_scanner(ground: Ground, *, scanner: ScannerApi, settings: NotifierSettin
         wakeups=ground.wakeups,
         clock=ground.clock,
         settings=settings,
+        metrics=InquiryMetrics(ground.registry),
     )
     ground.process.start("notifier.inquiries", inquirer.run(ground.process.stopping))

@@ -23,6 +23,7 @@ from services.kernel.secrets import SecretBox
 from services.notifier.application import Notifier
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.desk import Desk
+from services.notifier.metrics import TellingMetrics
 from services.notifier.store import NotifierStore
 from services.notifier.subscription_store import SubscriptionStore
 from services.rules.access import Passwords
@@ -118,7 +119,12 @@ async def acr_edge(database: str) -> AsyncIterator[Edge]:
                 rules=rules,
                 scanner=scanner,
                 notifier=notifier,
-                consumer=ScanEventConsumer(pool=pool, desk=Desk(NotifierStore(), SubscriptionStore(), clock)),
+                consumer=ScanEventConsumer(
+                    pool=pool,
+                    desk=Desk(NotifierStore(), SubscriptionStore(), clock),
+                    clock=clock,
+                    metrics=TellingMetrics(CollectorRegistry()),
+                ),
                 instance=instance,
                 repository=repository,
                 clock=clock,

@@ -32,7 +32,7 @@ from services.notifier.channels.interface import Channel, Parcel
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.desk import Desk
-from services.notifier.metrics import NotifierMetrics
+from services.notifier.metrics import NotifierMetrics, TellingMetrics
 from services.notifier.records import Claim
 from services.notifier.sealing import UrlSeal
 from services.notifier.settings import NotifierSettings
@@ -81,8 +81,8 @@ def scan_event(
     return record(event.SerializeToString())
 
 
-def record(value: bytes) -> Record:
-    message = Message(topic=SCAN_EVENTS, key=b"k", value=value)
+def record(value: bytes, headers: Mapping[str, str] | None = None) -> Record:
+    message = Message(topic=SCAN_EVENTS, key=b"k", value=value, headers=headers or {})
     return Record(message=message, partition=0, position=str(next(_numbers)))
 
 
@@ -156,6 +156,8 @@ class NotifierBench:
     url: str
     settings: NotifierSettings
     worker: DeliveryWorker
+    registry: CollectorRegistry
+    """What the consumer counts."""
 
     def another_worker(
         self,
@@ -241,9 +243,16 @@ async def notifier_bench(
             settings=chosen,
             metrics=NotifierMetrics(CollectorRegistry()),
         )
+        registry = CollectorRegistry()
         yield NotifierBench(
+            registry=registry,
             api=Notifier(pool=pool, store=store, seal=SEAL, clock=time, ids=RandomIds()),
-            consumer=ScanEventConsumer(pool=pool, desk=Desk(store, SubscriptionStore(), time)),
+            consumer=ScanEventConsumer(
+                pool=pool,
+                desk=Desk(store, SubscriptionStore(), time),
+                clock=time,
+                metrics=TellingMetrics(registry),
+            ),
             store=store,
             pool=pool,
             channel=channel,

@@ -145,7 +145,7 @@ async def test_a_repeated_event_is_told_once_before_and_after_its_window(databas
 class DyingStore(NotifierStore):
     """Dies with its process once the delivery is written, and nothing else is."""
 
-    async def insert_deliveries(self, conn: Connection, *args: Any, **kwargs: Any) -> int:
+    async def insert_deliveries(self, conn: Connection, *args: Any, **kwargs: Any) -> frozenset[str]:
         await super().insert_deliveries(conn, *args, **kwargs)
         await conn.execute("SELECT pg_terminate_backend(pg_backend_pid())")
         raise AssertionError

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.finding import FindingKind
@@ -17,6 +18,7 @@ from services.kernel.wakeup import Wakeups
 from services.notifier.api import Occasion, Subscription
 from services.notifier.desk import Desk
 from services.notifier.inquiry import Inquirer
+from services.notifier.metrics import InquiryMetrics
 from services.notifier.retention import agings
 from services.notifier.settings import NotifierSettings
 from services.notifier.subscription_store import SubscriptionStore
@@ -76,6 +78,7 @@ def inquirer_of(bench: NotifierBench, scanner: FakeScanner, **settings: float) -
         wakeups=Wakeups(bench.url),
         clock=bench.clock,
         settings=NotifierSettings.model_validate(settings),
+        metrics=InquiryMetrics(CollectorRegistry()),
     )
 
 

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
+from services.kernel import trace
 from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
 from services.kernel.clock import Clock
 from services.kernel.retry_after import parse_retry_after
@@ -61,6 +62,8 @@ class HttpChannel(Channel):
         """Makes one attempt. Any 2xx is a delivery; 408, 425, 429, 5xx and silence may pass; the rest is final."""
         url = URL(parcel.url, encoded=True)
         headers = {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
+        if traceparent := trace.current():
+            headers[trace.HEADER] = traceparent
         try:
             check_literal(url.host or "")
             async with asyncio.timeout(self._attempt_seconds):

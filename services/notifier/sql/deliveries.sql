@@ -102,3 +102,14 @@ WHERE target_id = $1 AND event_id = $2 AND state = 'HELD'
 UPDATE notifier.delivery
 SET state = 'MERGED', told_in = $3, finished_at = $4
 WHERE target_id = $1 AND event_id = ANY($2::uuid[]) AND state = 'HELD'
+
+-- name: backlog
+-- What has not been told: each count goes by a partial index.
+SELECT
+    (SELECT count(*) FROM notifier.delivery WHERE state = 'PENDING') AS pending,
+    (SELECT count(*) FROM notifier.delivery WHERE state = 'HELD') AS held,
+    (SELECT count(*) FROM notifier.delivery WHERE state = 'DEAD') AS dead,
+    (SELECT count(*) FROM notifier.inquiry WHERE ended_at IS NULL) AS questions,
+    coalesce((
+        SELECT extract(epoch FROM now() - min(due_at)) FROM notifier.delivery WHERE state = 'PENDING' AND due_at < now()
+    ), 0)::float8 AS overdue_seconds

@@ -103,7 +103,7 @@ SET lease_owner = $1, lease_until = now() + make_interval(secs => $2), fence = d
 FROM due
 WHERE d.target_id = due.target_id AND d.event_id = due.event_id
 RETURNING d.target_id, due.sealed_url, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence,
-    coalesce(d.counted_from, d.created_at) AS created_at, due.lost
+    coalesce(d.counted_from, d.created_at) AS created_at, d.traceparent, due.lost
 
 -- name: finish
 -- Ends a delivery, unless the lease has passed to somebody else.
