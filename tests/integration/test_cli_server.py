@@ -258,6 +258,30 @@ async def test_a_dead_delivery_is_listed_shown_and_replayed(shell: Shell, regist
     assert refused.error["reason"] == "ROLE_INSUFFICIENT"
 
 
+async def test_who_wants_new_findings_only_is_told_what_the_scan_before_did_not_have(
+    shell: Shell, registry: LabRegistry
+) -> None:
+    async with serve_site() as site:
+        await create_lab(shell, registry)
+        target = (await shell("target", "create", "chat", "--kind", "http", "--url", site.url)).json
+        await shell("target", "when", "chat", "--on", "findings", "--new-only")
+        what = ("--scope", "instance", "--tag", ".*", "--trigger", "manual", "--target", target["target_id"])
+        rule = (await shell("rule", "create", "lab", "all", *what)).json
+        for hits in (1, 2):
+            assert (await shell("rule", "run", rule["rule_id"], "--wait", "60s")).status == 0
+            async with asyncio.timeout(30):
+                while len(site.hits) < hits:
+                    await asyncio.sleep(0.1)
+    first, second = (json.loads(hit.body) for hit in site.hits)
+    assert first["comparison"]["earlier_task_id"] == ""
+    assert first["comparison"]["new"]["total"] == first["findings"]["total"] > 0
+    assert len(first["comparison"]["examples"]) == first["findings"]["total"]
+    # The sample advisories cannot judge all: nobody can say that nothing is new, so it is told.
+    assert second["comparison"]["earlier_task_id"] == first["task_id"]
+    assert second["comparison"]["new"]["total"] == 0
+    assert second["comparison"]["doubt"] == second["reason"] != ""
+
+
 async def test_event_rules_are_made_listed_and_deleted(shell: Shell) -> None:
     await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")
     instance = (await shell("instance", "create", "prod", "--address", "127.0.0.1:9", "--plain-http")).json
