@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import structlog
+from yarl import URL
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
+from services.kernel.egress import Egress, EgressRefused
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
@@ -24,17 +26,20 @@ log = structlog.get_logger()
 class Notifier:
     """NotifierApi over PostgreSQL."""
 
-    def __init__(self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, egress: Egress, clock: Clock, ids: Ids
+    ) -> None:
         self._pool = pool
         self._store = store
         self._seal = seal
+        self._egress = egress
         self._clock = clock
         self._ids = ids
 
     async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
-        """Saves a target; the URL is checked, not called."""
+        """Saves a target; the URL is checked, and its host looked up, not called."""
         grammar.check_name(name)
-        grammar.check_url(url, kind)
+        await self._guard(grammar.check_url(url, kind))
         target_id = self._ids.named(grammar.TARGET_PREFIX)
         target = SealedTarget(
             target_id=target_id,
@@ -90,6 +95,13 @@ class Notifier:
                 field="target_ids",
                 hint="`drydock target list` shows their ids.",
             )
+
+    async def _guard(self, url: URL) -> None:
+        try:
+            self._egress.check_port(url.port or 0)
+            await self._egress.check_host(url.host or "")
+        except EgressRefused as error:
+            raise grammar.refused_place(error) from error
 
     def _opened(self, target: SealedTarget) -> Target:
         return Target(

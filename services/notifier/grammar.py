@@ -6,7 +6,7 @@ import re
 
 from yarl import URL
 
-from services.kernel.addresses import is_refused
+from services.kernel.egress import EgressRefused
 from services.kernel.errors import ServiceError, invalid
 from services.notifier.api import TargetKind
 
@@ -38,11 +38,11 @@ def check_name(name: str) -> None:
         )
 
 
-def check_url(url: str, kind: TargetKind) -> None:
-    """Checks where a target is. The URL is read by the parser that will be used to call it.
+def check_url(url: str, kind: TargetKind) -> URL:
+    """Checks what says where a target is, and reads it by the parser that will be used to call it.
 
     Raises:
-        ServiceError: INVALID_URL, or ADDRESS_REFUSED where it names an address that is never called.
+        ServiceError: INVALID_URL.
     """
     scheme = _SCHEMES[kind]
     if len(url) > MAX_URL or not _URL.fullmatch(url) or "\\" in url:
@@ -60,17 +60,13 @@ def check_url(url: str, kind: TargetKind) -> None:
         raise _bad("it names no host or a wrong port")
     if "#" in url:
         raise _bad("it has a fragment, which is never sent")
-    if is_refused(parsed.host):
-        raise refused_address(parsed.host)
+    return parsed
 
 
-def refused_address(host: str) -> ServiceError:
-    """The error of a target at an address that is never called."""
+def refused_place(error: EgressRefused) -> ServiceError:
+    """The error of a target where nothing is sent."""
     return invalid(
-        "ADDRESS_REFUSED",
-        f"Notifications are not sent to {host[:255]}: it is a link-local, metadata or multicast address.",
-        field="url",
-        hint="Name a host that listens for notifications.",
+        error.reason, f"The URL of the target cannot be used. {error.message}", field="url", hint=error.hint
     )
 
 

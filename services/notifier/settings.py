@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.kernel.egress import parse_networks, parse_ports
 
 
 class NotifierSettings(BaseSettings):
@@ -35,3 +37,19 @@ class NotifierSettings(BaseSettings):
     """How often what is too old is deleted."""
     cleanup_batch: int = Field(default=5_000, ge=1)
     """Rows deleted in one transaction."""
+    allowed_networks: str = "127.0.0.0/8,::1/128"
+    """Where targets may be besides public addresses, with commas between: this machine alone by default."""
+    allowed_ports: str = ""
+    """Ports that targets may have besides those that any may have, with commas between."""
+
+    @field_validator("allowed_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        parse_networks(value)
+        return value
+
+    @field_validator("allowed_ports")
+    @classmethod
+    def _are_ports(cls, value: str) -> str:
+        parse_ports(value)
+        return value

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from services.kernel.bus.dispatch import consume
 from services.kernel.bus.interface import SCAN_EVENTS
 from services.kernel.disk_use import DiskUse
+from services.kernel.egress import Egress, parse_networks, parse_ports
 from services.kernel.ground import Ground
 from services.kernel.retention import Retention, every
 from services.kernel.secrets import SecretBox
@@ -38,7 +39,8 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
     ready = process.readiness.add("notifier")
     store, stopping, seal = NotifierStore(), process.stopping, UrlSeal(box)
     await seal_plain_urls(pool, store, seal)
-    async with open_http_channel(clock, attempt_seconds=settings.attempt_seconds) as channel:
+    egress = Egress(networks=parse_networks(settings.allowed_networks), ports=parse_ports(settings.allowed_ports))
+    async with open_http_channel(egress, clock, attempt_seconds=settings.attempt_seconds) as channel:
         worker = DeliveryWorker(
             pool=pool,
             store=store,
@@ -70,4 +72,4 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             process.start(name, every(settings.cleanup_interval_seconds, job, stopping, name=name))
         process.start("notifier.disk_use", DiskUse("notifier", pool, ground.registry).run(stopping))
         ready.set(True)
-        yield Notifier(pool=pool, store=store, seal=seal, clock=clock, ids=ground.ids)
+        yield Notifier(pool=pool, store=store, seal=seal, egress=egress, clock=clock, ids=ground.ids)

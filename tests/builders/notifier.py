@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import CollectorRegistry
 
@@ -20,6 +21,7 @@ from drydock.events.v1 import scan_event_pb2
 from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
+from services.kernel.egress import Egress, parse_networks
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
 from services.kernel.secrets import SecretBox
@@ -42,6 +44,12 @@ from tests.fakes.clock import ManualClock
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SEAL = UrlSeal(SecretBox(b"k" * 32))
 _numbers = itertools.count(1)
+
+
+def way_out(names: AbstractResolver | None = None) -> Egress:
+    """The way out of a notifier whose operator allows this machine."""
+    return Egress(networks=parse_networks("127.0.0.0/8"), names=names)
+
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -211,14 +219,15 @@ class NotifierBench:
 
 @contextlib.asynccontextmanager
 async def notifier_bench(
-    url: str, *, clock: Clock | None = None, **settings: float
+    url: str, *, clock: Clock | None = None, egress: Egress | None = None, **settings: float
 ) -> AsyncIterator[NotifierBench]:
     """Builds the notifier on a fresh database, with a real HTTP channel."""
     time = clock or ManualClock()
     chosen = NotifierSettings.model_validate({"attempt_seconds": 5.0, **settings})
+    egress = egress or way_out()
     async with (
         migrated_pool(url, ("notifier", "services.notifier")) as pool,
-        open_http_channel(time, attempt_seconds=chosen.attempt_seconds) as channel,
+        open_http_channel(egress, time, attempt_seconds=chosen.attempt_seconds) as channel,
     ):
         store = NotifierStore()
         worker = DeliveryWorker(
@@ -234,7 +243,7 @@ async def notifier_bench(
             metrics=NotifierMetrics(CollectorRegistry()),
         )
         yield NotifierBench(
-            api=Notifier(pool=pool, store=store, seal=SEAL, clock=time, ids=RandomIds()),
+            api=Notifier(pool=pool, store=store, seal=SEAL, egress=egress, clock=time, ids=RandomIds()),
             consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
             store=store,
             pool=pool,

@@ -11,41 +11,19 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.notifier.channels.http import HttpChannel, open_http_channel
 from services.notifier.channels.interface import Outcome, Parcel, Verdict
-from tests.builders.notifier import answering, serve_site
+from tests.builders.images import FixedNames
+from tests.builders.notifier import answering, serve_site, way_out
 from tests.fakes.clock import ManualClock
 
 CLOCK = ManualClock()
 
 
-class Names(AbstractResolver):
-    """Resolves every name to the same addresses."""
-
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = addresses
-        self.asked: list[str] = []
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        self.asked.append(host)
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
-            )
-            for address in self.addresses
-        ]
-
-    async def close(self) -> None:
-        """Holds nothing."""
-
-
 @pytest.fixture
 async def channel() -> AsyncIterator[HttpChannel]:
-    async with open_http_channel(CLOCK, attempt_seconds=5.0) as opened:
+    async with open_http_channel(way_out(), CLOCK, attempt_seconds=5.0) as opened:
         yield opened
 
 
@@ -150,7 +128,7 @@ async def test_a_target_that_stays_silent_runs_into_the_deadline() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with serve_site(silent) as site, open_http_channel(CLOCK, attempt_seconds=0.2) as channel:
+    async with serve_site(silent) as site, open_http_channel(way_out(), CLOCK, attempt_seconds=0.2) as channel:
         outcome = await send(channel, site.url)
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TIMEOUT")
 
@@ -163,7 +141,10 @@ async def test_a_delivery_whose_answer_has_no_end_of_body_counts() -> None:
         await asyncio.Event().wait()
         return response
 
-    async with serve_site(headers_only) as site, open_http_channel(CLOCK, attempt_seconds=5.0) as channel:
+    async with (
+        serve_site(headers_only) as site,
+        open_http_channel(way_out(), CLOCK, attempt_seconds=5.0) as channel,
+    ):
         assert (await send(channel, site.url)).verdict is Verdict.DELIVERED
 
 
@@ -197,23 +178,23 @@ async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: 
 
 @pytest.mark.parametrize("addresses", [("169.254.169.254",), ("127.0.0.1", "169.254.169.254")])
 async def test_a_name_that_leads_to_a_metadata_address_is_given_up(addresses: tuple[str, ...]) -> None:
-    async with open_http_channel(CLOCK, attempt_seconds=5.0, resolver=Names(*addresses)) as channel:
+    async with open_http_channel(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, "http://innocent.example/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]"])
 async def test_an_address_that_got_past_saving_is_given_up_without_a_call(host: str) -> None:
-    names = Names("127.0.0.1")
-    async with open_http_channel(CLOCK, attempt_seconds=5.0, resolver=names) as channel:
+    names = FixedNames("127.0.0.1")
+    async with open_http_channel(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, f"http://{host}/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
         assert names.asked == []
 
 
 async def test_a_name_is_looked_up_once_and_the_connection_goes_to_that_address() -> None:
-    names = Names("127.0.0.1")
-    async with serve_site() as site, open_http_channel(CLOCK, attempt_seconds=5.0, resolver=names) as channel:
+    names = FixedNames("127.0.0.1")
+    async with serve_site() as site, open_http_channel(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, site.url.replace("127.0.0.1", "hooks.example"))
         assert outcome.verdict is Verdict.DELIVERED
         assert names.asked == ["hooks.example"]

@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
 from services.kernel.clock import Clock
+from services.kernel.egress import Egress, EgressRefused
 from services.kernel.retry_after import parse_retry_after
 from services.notifier.channels.excerpt import excerpt_of
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
@@ -52,8 +50,11 @@ _FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
 class HttpChannel(Channel):
     """POSTs. Redirects are not followed, proxies of the environment are not used, cookies are not kept."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, *, attempt_seconds: float) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, egress: Egress, clock: Clock, *, attempt_seconds: float
+    ) -> None:
         self._session = session
+        self._egress = egress
         self._clock = clock
         self._attempt_seconds = attempt_seconds
 
@@ -62,7 +63,8 @@ class HttpChannel(Channel):
         url = URL(parcel.url, encoded=True)
         headers = {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
         try:
-            check_literal(url.host or "")
+            self._egress.check_port(url.port or 0)
+            self._egress.check_address(url.host or "")  # aiohttp asks no resolver about addresses
             async with asyncio.timeout(self._attempt_seconds):
                 request = self._session.post(url, data=parcel.body, headers=headers, allow_redirects=False)
                 async with request as response:
@@ -95,13 +97,9 @@ class HttpChannel(Channel):
 
 
 @asynccontextmanager
-async def open_http_channel(
-    clock: Clock, *, attempt_seconds: float, resolver: AbstractResolver | None = None
-) -> AsyncIterator[HttpChannel]:
-    """Opens a channel with connections of its own; `resolver` stands in for the system's in tests."""
-    connector = aiohttp.TCPConnector(
-        resolver=GuardedResolver(resolver or ThreadedResolver()), use_dns_cache=False, limit=0
-    )
+async def open_http_channel(egress: Egress, clock: Clock, *, attempt_seconds: float) -> AsyncIterator[HttpChannel]:
+    """Opens a channel with connections of its own."""
+    connector = aiohttp.TCPConnector(resolver=egress.resolver, use_dns_cache=False, limit=0)
     async with aiohttp.ClientSession(
         connector=connector,
         headers=_HEADERS,
@@ -110,7 +108,7 @@ async def open_http_channel(
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has its deadline
     ) as session:
-        yield HttpChannel(session, clock, attempt_seconds=attempt_seconds)
+        yield HttpChannel(session, egress, clock, attempt_seconds=attempt_seconds)
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
@@ -126,8 +124,9 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _failure(error: Exception) -> Outcome:
-    if isinstance(error, AddressRefused) or isinstance(getattr(error, "os_error", None), AddressRefused):
-        return _refused_address()
+    cause = getattr(error, "os_error", error)
+    if isinstance(cause, EgressRefused):
+        return Outcome(verdict=Verdict.GIVE_UP, reason=cause.reason, message=f"{cause.message} {cause.hint}")
     for kind, reason, message in _FAILURES:
         if isinstance(error, kind):
             return Outcome(verdict=Verdict.TRY_AGAIN, reason=reason, message=message)
@@ -135,12 +134,4 @@ def _failure(error: Exception) -> Outcome:
         verdict=Verdict.TRY_AGAIN,
         reason="TARGET_BROKE_OFF",
         message="The target closed the connection, or answered with something that is no HTTP.",
-    )
-
-
-def _refused_address() -> Outcome:
-    return Outcome(
-        verdict=Verdict.GIVE_UP,
-        reason="ADDRESS_REFUSED",
-        message="The target's host leads to a link-local, metadata or multicast address.",
     )
