@@ -107,6 +107,7 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
+        _NOTIFIER + "UpdateTarget": Role.OPERATOR,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,
@@ -122,6 +123,7 @@ UNLIMITED: Final = frozenset(
         _NOTIFIER + "CreateTarget",
         _NOTIFIER + "ListTargets",
         _NOTIFIER + "DeleteTarget",
+        _NOTIFIER + "UpdateTarget",
     }
 )
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is

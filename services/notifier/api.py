@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.kernel.model.page import Page
@@ -20,6 +20,16 @@ class TargetKind(enum.Enum):
     HTTPS = "HTTPS"
 
 
+class Format(enum.Enum):
+    """What is posted to a target of kind HTTP or HTTPS."""
+
+    JSON = "JSON"
+    CLOUDEVENTS_BINARY = "CLOUDEVENTS_BINARY"
+    """The same JSON, with the attributes of CloudEvents 1.0 as headers."""
+    CLOUDEVENTS_STRUCTURED = "CLOUDEVENTS_STRUCTURED"
+    """A CloudEvent in JSON, with that JSON as its data."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Somebody to be told."""
@@ -29,14 +39,52 @@ class Target:
     kind: TargetKind
     url: str = dataclasses.field(repr=False)
     """Often a secret; kept sealed."""
+    format: Format = Format.JSON
+    ca_certificates: str = ""
+    """PEM: what the target's certificate must lead to, in place of what the system trusts."""
+    has_secret: bool = False
+    """The secret itself is told to nobody."""
+    old_secret_until: datetime | None = None
+    """How long the secret before goes on signing beside it."""
     created_at: datetime
 
 
-class NotifierApi(Protocol):
-    """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, INVALID_*."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewTarget:
+    """A target to be saved."""
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
-        """Saves a target; the URL is checked, not called."""
+    name: str
+    kind: TargetKind
+    url: str = dataclasses.field(repr=False)
+    secret: str = dataclasses.field(default="", repr=False)
+    """Signs what is sent, or logs in; empty for none."""
+    format: Format = Format.JSON
+    ca_certificates: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TargetChange:
+    """What of a target changes; None leaves it."""
+
+    url: str | None = dataclasses.field(default=None, repr=False)
+    secret: str | None = dataclasses.field(default=None, repr=False)
+    """Empty takes it away."""
+    overlap: timedelta | None = None
+    """How long the secret before goes on signing beside the new one; a day when None."""
+    format: Format | None = None
+    ca_certificates: str | None = None
+    """Empty for what the system trusts."""
+
+
+class NotifierApi(Protocol):
+    """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, ADDRESS_*, PORT_REFUSED, INVALID_*."""
+
+    async def create_target(self, new: NewTarget) -> Target:
+        """Saves a target; the URL is checked, and its host looked up, not called."""
+        ...
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        """Changes a target, given by id or name; what is under way to it goes to the new place from now on."""
         ...
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:

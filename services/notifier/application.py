@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import structlog
-from yarl import URL
 
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
-from services.kernel.egress import Egress, EgressRefused
 from services.kernel.errors import Kind, ServiceError, invalid, not_found
 from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
-from services.notifier.api import MAX_CHECKED_TARGETS, Target, TargetKind
-from services.notifier.records import SealedTarget
-from services.notifier.sealing import UrlSeal
+from services.notifier.api import MAX_CHECKED_TARGETS, NewTarget, Target, TargetChange
 from services.notifier.store import NotifierStore
+from services.notifier.targets import TargetSealer
 
 log = structlog.get_logger()
 
@@ -26,33 +23,34 @@ log = structlog.get_logger()
 class Notifier:
     """NotifierApi over PostgreSQL."""
 
-    def __init__(
-        self, *, pool: Pool, store: NotifierStore, seal: UrlSeal, egress: Egress, clock: Clock, ids: Ids
-    ) -> None:
+    def __init__(self, *, pool: Pool, store: NotifierStore, sealer: TargetSealer, ids: Ids, clock: Clock) -> None:
         self._pool = pool
         self._store = store
-        self._seal = seal
-        self._egress = egress
+        self._sealer = sealer
         self._clock = clock
         self._ids = ids
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+    async def create_target(self, new: NewTarget) -> Target:
         """Saves a target; the URL is checked, and its host looked up, not called."""
-        grammar.check_name(name)
-        await self._guard(grammar.check_url(url, kind))
-        target_id = self._ids.named(grammar.TARGET_PREFIX)
-        target = SealedTarget(
-            target_id=target_id,
-            name=name,
-            kind=kind,
-            sealed_url=self._seal.seal(target_id, url),
-            created_at=self._clock.now(),
-        )
+        target = await self._sealer.first(self._ids.named(grammar.TARGET_PREFIX), new)
         async with self._pool.acquire() as conn:
             if not await self._store.insert_target(conn, target):
-                raise _name_taken(name)
-        log.info("target.created", target_id=target_id, kind=kind.value)
-        return self._opened(target)
+                raise _name_taken(new.name)
+        log.info("target.created", target_id=target.target_id, kind=target.kind.value)
+        return self._sealer.opened(target)
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        """Changes a target, given by id or name."""
+        if not grammar.may_name_target(target):
+            raise _no_target(target)
+        async with self._pool.acquire() as conn, conn.transaction():
+            saved = await self._store.lock_target(conn, target)
+            if saved is None:
+                raise _no_target(target)
+            changed = await self._sealer.changed(saved, change)
+            await self._store.update_target(conn, changed)
+        log.info("target.updated", target_id=changed.target_id)
+        return self._sealer.opened(changed)
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""
@@ -60,7 +58,7 @@ class Notifier:
         (after,) = decode_token(page_token, "targets", length=1) or ("",)
         async with self._pool.acquire() as conn:
             found = await self._store.list_targets(conn, after=after, limit=size + 1)
-        items = tuple(self._opened(target) for target in found[:size])
+        items = tuple(self._sealer.opened(target) for target in found[:size])
         more = encode_token((items[-1].name,), "targets") if len(found) > size else ""
         return Page(items=items, next_token=more)
 
@@ -95,22 +93,6 @@ class Notifier:
                 field="target_ids",
                 hint="`drydock target list` shows their ids.",
             )
-
-    async def _guard(self, url: URL) -> None:
-        try:
-            self._egress.check_port(url.port or 0)
-            await self._egress.check_host(url.host or "")
-        except EgressRefused as error:
-            raise grammar.refused_place(error) from error
-
-    def _opened(self, target: SealedTarget) -> Target:
-        return Target(
-            target_id=target.target_id,
-            name=target.name,
-            kind=target.kind,
-            url=self._seal.open(target.target_id, target.sealed_url),
-            created_at=target.created_at,
-        )
 
 
 def _name_taken(name: str) -> ServiceError:

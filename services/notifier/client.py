@@ -11,8 +11,8 @@ from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerSer
 from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.notifier.api import Target, TargetKind
-from services.notifier.convert import from_target, to_kind
+from services.notifier.api import NewTarget, Target, TargetChange
+from services.notifier.convert import from_target, to_change, to_new_target
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceAsyncStub
@@ -30,14 +30,18 @@ class NotifierClient:
         inner: NotifierInnerServiceAsyncStub = NotifierInnerServiceStub(peer.channel)
         # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
         self._create = peer.once(notifier.CreateTarget)
+        self._update = peer.once(notifier.UpdateTarget)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
         self._check = peer.repeatable(inner.CheckTargets)
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+    async def create_target(self, new: NewTarget) -> Target:
         """Saves a target."""
-        said = pb.Target(name=name, kind=to_kind(kind), url=url)
-        return from_target((await self._create(pb.CreateTargetRequest(target=said))).target)
+        return from_target((await self._create(pb.CreateTargetRequest(target=to_new_target(new)))).target)
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        """Changes a target, given by id or name."""
+        return from_target((await self._update(to_change(target, change))).target)
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""

@@ -15,7 +15,7 @@ from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exh
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.records import Claim, Receipt
-from services.notifier.sealing import UrlSeal
+from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 
@@ -38,7 +38,7 @@ class DeliveryWorker:
         *,
         pool: Pool,
         store: NotifierStore,
-        seal: UrlSeal,
+        seal: TargetSeal,
         channel: Channel,
         backoff: Backoff,
         wakeups: Wakeups,
@@ -112,13 +112,24 @@ class DeliveryWorker:
         await self._record(claim, outcome, following, seconds)
 
     async def _send(self, claim: Claim) -> Outcome:
-        """Opens the URL for this one attempt; what another key has sealed waits until that key is back."""
+        """Opens what is sealed for this one attempt; what another key has sealed waits until that key is back."""
+        target = claim.target
         try:
-            url = self._seal.open(claim.target_id, claim.sealed_url)
+            url = self._seal.open(target.target_id, target.sealed_url)
+            secrets = self._seal.open_secrets(target, self._clock.now())
         except ServiceError as error:
             return Outcome(verdict=Verdict.TRY_AGAIN, reason=error.reason, message=error.sentence())
         return await self._channel.send(
-            Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
+            Parcel(
+                delivery_id=claim.delivery_id,
+                event_type=claim.event_type,
+                kind=target.kind,
+                url=url,
+                secrets=secrets,
+                format=target.format,
+                ca_certificates=target.ca_certificates,
+                body=claim.body,
+            )
         )
 
     async def _work(self, claim: Claim, news: asyncio.Event) -> None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import re
+import ssl
+from datetime import timedelta
 
 from yarl import URL
 
 from services.kernel.egress import EgressRefused
 from services.kernel.errors import ServiceError, invalid
 from services.notifier.api import TargetKind
+from services.notifier.channels.post import trusting
 
 TARGET_PREFIX = "tgt"
 MAX_URL = 2048
+MAX_SECRET = 1024
+MAX_CERTIFICATES = 65_536
+LONGEST_OVERLAP = timedelta(days=30)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _URL = re.compile(r"[!-~]+")
+_SECRET = re.compile(r"[^\x00-\x1f\x7f]+")
 _SCHEMES = {TargetKind.HTTP: "http", TargetKind.HTTPS: "https"}
 
 
@@ -63,6 +70,48 @@ def check_url(url: str, kind: TargetKind) -> URL:
     return parsed
 
 
+def check_secret(secret: str) -> None:
+    """Checks a secret; an empty one is none.
+
+    Raises:
+        ServiceError: INVALID_SECRET.
+    """
+    if secret and (len(secret) > MAX_SECRET or not _SECRET.fullmatch(secret)):
+        raise invalid(
+            "INVALID_SECRET",
+            f"The secret must be 1 to {MAX_SECRET} characters without control characters.",
+            field="secret",
+        )
+
+
+def check_overlap(overlap: timedelta) -> None:
+    """Checks how long the secret before goes on signing.
+
+    Raises:
+        ServiceError: INVALID_OVERLAP.
+    """
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise invalid("INVALID_OVERLAP", f"The overlap must be 0 to {LONGEST_OVERLAP.days} days.", field="overlap")
+
+
+def check_certificates(pem: str, url: URL) -> None:
+    """Checks the certificates that a target's own must lead to; none means what the system trusts.
+
+    Raises:
+        ServiceError: INVALID_CERTIFICATES.
+    """
+    if not pem:
+        return
+    if url.scheme == "http":
+        raise _bad_certificates("nothing is verified over http")
+    if len(pem) > MAX_CERTIFICATES:
+        raise _bad_certificates(f"they have more than {MAX_CERTIFICATES} characters")
+    try:
+        trusting(pem)
+    except (ssl.SSLError, ValueError) as error:
+        raise _bad_certificates("they are no certificates in PEM") from error
+
+
 def refused_place(error: EgressRefused) -> ServiceError:
     """The error of a target where nothing is sent."""
     return invalid(
@@ -73,3 +122,9 @@ def refused_place(error: EgressRefused) -> ServiceError:
 def _bad(why: str) -> ServiceError:
     # The URL itself is left out: its path or query may be somebody's secret.
     return invalid("INVALID_URL", f"The URL of the target cannot be used: {why}.", field="url")
+
+
+def _bad_certificates(why: str) -> ServiceError:
+    return invalid(
+        "INVALID_CERTIFICATES", f"The certificates to trust cannot be used: {why}.", field="ca_certificates"
+    )

@@ -9,7 +9,7 @@ import asyncpg
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
-from services.notifier.api import TargetKind
+from services.notifier.api import Format, TargetKind
 from services.notifier.backoff import Dead
 from services.notifier.records import Claim, NewDelivery, Receipt, SealedTarget
 
@@ -29,9 +29,32 @@ class NotifierStore:
             target.name,
             target.kind.value,
             target.sealed_url,
+            target.sealed_secret,
+            target.format.value,
+            target.ca_certificates,
+            target.robot,
             target.created_at,
         )
         return row is not None
+
+    async def lock_target(self, conn: Connection, target: str) -> SealedTarget | None:
+        """Reads a target by id or name, and keeps others from changing it meanwhile; None when there is none."""
+        row = await conn.fetchrow(_Q["lock_target"], target)
+        return None if row is None else _to_target(row)
+
+    async def update_target(self, conn: Connection, target: SealedTarget) -> None:
+        """Writes what may change of a target."""
+        await conn.execute(
+            _Q["update_target"],
+            target.target_id,
+            target.sealed_url,
+            target.sealed_secret,
+            target.sealed_old_secret,
+            target.old_secret_until,
+            target.format.value,
+            target.ca_certificates,
+            target.robot,
+        )
 
     async def list_targets(self, conn: Connection, *, after: str, limit: int) -> tuple[SealedTarget, ...]:
         """Lists targets by name, those behind `after`."""
@@ -95,7 +118,14 @@ class NotifierStore:
     ) -> tuple[Claim, ...]:
         """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
         rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit)
-        return tuple(_to_claim(row) for row in rows)
+        return await self._claims(conn, rows)
+
+    async def _claims(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> tuple[Claim, ...]:
+        if not rows:
+            return ()
+        found = await conn.fetch(_Q["targets_of"], sorted({row["target_id"] for row in rows}))
+        targets = {row["target_id"]: _to_target(row) for row in found}
+        return tuple(_to_claim(row, targets[row["target_id"]]) for row in rows)
 
     async def finish(self, conn: Connection, claim: Claim, state: str, dead: Dead | None, at: datetime) -> bool:
         """Ends a delivery; False when the lease has passed to somebody else."""
@@ -142,13 +172,19 @@ def _to_target(row: asyncpg.Record) -> SealedTarget:
         name=row["name"],
         kind=TargetKind(row["kind"]),
         sealed_url=row["sealed_url"],
+        sealed_secret=row["sealed_secret"],
+        sealed_old_secret=row["sealed_old_secret"],
+        old_secret_until=row["old_secret_until"],
+        format=Format(row["format"]),
+        ca_certificates=row["ca_certificates"],
+        robot=row["robot"],
         created_at=row["created_at"],
     )
 
 
-def _to_claim(row: asyncpg.Record) -> Claim:
+def _to_claim(row: asyncpg.Record, target: SealedTarget) -> Claim:
     return Claim(
-        target_id=row["target_id"],
+        target=target,
         event_id=str(row["event_id"]),
         delivery_id=str(row["delivery_id"]),
         attempt=row["attempts"],
@@ -156,6 +192,5 @@ def _to_claim(row: asyncpg.Record) -> Claim:
         created_at=row["created_at"],
         lost=row["lost"],
         event_type=row["event_type"],
-        sealed_url=row["sealed_url"],
         body=row["body"],
     )

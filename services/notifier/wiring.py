@@ -17,14 +17,15 @@ from services.kernel.secrets import SecretBox
 from services.notifier.api import NotifierApi
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
-from services.notifier.channels.http import open_http_channel
+from services.notifier.channels.open import open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.retention import agings, keep_receipts
-from services.notifier.sealing import UrlSeal, seal_plain_urls
+from services.notifier.sealing import TargetSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
+from services.notifier.targets import TargetSealer
 
 GROUP = "notifier"
 
@@ -37,10 +38,10 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
     """
     process, pool, clock = ground.process, ground.pool, ground.clock
     ready = process.readiness.add("notifier")
-    store, stopping, seal = NotifierStore(), process.stopping, UrlSeal(box)
+    store, stopping, seal = NotifierStore(), process.stopping, TargetSeal(box)
     await seal_plain_urls(pool, store, seal)
     egress = Egress(networks=parse_networks(settings.allowed_networks), ports=parse_ports(settings.allowed_ports))
-    async with open_http_channel(egress, clock, attempt_seconds=settings.attempt_seconds) as channel:
+    async with open_channels(egress, clock, attempt_seconds=settings.attempt_seconds) as channel:
         worker = DeliveryWorker(
             pool=pool,
             store=store,
@@ -72,4 +73,5 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             process.start(name, every(settings.cleanup_interval_seconds, job, stopping, name=name))
         process.start("notifier.disk_use", DiskUse("notifier", pool, ground.registry).run(stopping))
         ready.set(True)
-        yield Notifier(pool=pool, store=store, seal=seal, egress=egress, clock=clock, ids=ground.ids)
+        sealer = TargetSealer(seal, egress, clock)
+        yield Notifier(pool=pool, store=store, sealer=sealer, clock=clock, ids=ground.ids)

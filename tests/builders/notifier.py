@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import itertools
 import random
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -26,23 +27,24 @@ from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
 from services.kernel.secrets import SecretBox
 from services.kernel.wakeup import Wakeups
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import Format, NewTarget, Target, TargetKind
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
-from services.notifier.channels.http import open_http_channel
 from services.notifier.channels.interface import Channel, Parcel
+from services.notifier.channels.open import open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.records import Claim
-from services.notifier.sealing import UrlSeal
+from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
+from services.notifier.targets import TargetSealer
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-SEAL = UrlSeal(SecretBox(b"k" * 32))
+SEAL = TargetSeal(SecretBox(b"k" * 32))
 _numbers = itertools.count(1)
 
 
@@ -72,7 +74,7 @@ def scan_event(
         repo_id="crr-1",
         namespace="team",
         repository="app",
-        tag="1.0",
+        tag=fields.get("tag", "1.0"),
         digest=digest_of(b"image"),
         engine="SECURITY_CENTER",
         reason=fields.get("reason", ""),
@@ -94,7 +96,7 @@ def record(value: bytes) -> Record:
 
 def parcel_of(claim: Claim) -> Parcel:
     """What a worker hands to its channel."""
-    url = SEAL.open(claim.target_id, claim.sealed_url)
+    url = SEAL.open(claim.target_id, claim.target.sealed_url)
     return Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
 
 
@@ -127,7 +129,7 @@ def answering(status: int, *, text: str = "", headers: Mapping[str, str] | None 
 
 
 @contextlib.asynccontextmanager
-async def serve_site(answer: Answer = _no_content) -> AsyncIterator[Site]:
+async def serve_site(answer: Answer = _no_content, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     """Serves on a free port of 127.0.0.1."""
     site = Site(url="", answer=answer, hits=[])
 
@@ -140,10 +142,10 @@ async def serve_site(answer: Answer = _no_content) -> AsyncIterator[Site]:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        tcp = web.TCPSite(runner, "127.0.0.1", 0)
+        tcp = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await tcp.start()
         host, port = runner.addresses[0][:2]
-        site.url = f"http://{host}:{port}/hook"
+        site.url = f"{'https' if tls else 'http'}://{host}:{port}/hook"
         yield site
     finally:
         await runner.cleanup()
@@ -167,7 +169,7 @@ class NotifierBench:
         self,
         name: str = "other",
         channel: Channel | None = None,
-        seal: UrlSeal | None = None,
+        seal: TargetSeal | None = None,
         clock: Clock | None = None,
     ) -> DeliveryWorker:
         """Makes a worker on the same database, with random numbers that are the same in every run."""
@@ -184,9 +186,20 @@ class NotifierBench:
             metrics=NotifierMetrics(CollectorRegistry()),
         )
 
-    async def target(self, url: str, name: str = "chat") -> Target:
-        """Saves a target of kind HTTP."""
-        return await self.api.create_target(name=name, kind=TargetKind.HTTP, url=url)
+    async def target(
+        self,
+        url: str,
+        name: str = "chat",
+        *,
+        kind: TargetKind = TargetKind.HTTP,
+        secret: str = "",
+        format: Format = Format.JSON,
+        ca_certificates: str = "",
+    ) -> Target:
+        """Saves a target."""
+        return await self.api.create_target(
+            NewTarget(name=name, kind=kind, url=url, secret=secret, format=format, ca_certificates=ca_certificates)
+        )
 
     async def tell(self, *records: Record) -> None:
         """Hands one batch to the consumer."""
@@ -227,7 +240,7 @@ async def notifier_bench(
     egress = egress or way_out()
     async with (
         migrated_pool(url, ("notifier", "services.notifier")) as pool,
-        open_http_channel(egress, time, attempt_seconds=chosen.attempt_seconds) as channel,
+        open_channels(egress, time, attempt_seconds=chosen.attempt_seconds) as channel,
     ):
         store = NotifierStore()
         worker = DeliveryWorker(
@@ -243,7 +256,9 @@ async def notifier_bench(
             metrics=NotifierMetrics(CollectorRegistry()),
         )
         yield NotifierBench(
-            api=Notifier(pool=pool, store=store, seal=SEAL, egress=egress, clock=time, ids=RandomIds()),
+            api=Notifier(
+                pool=pool, store=store, sealer=TargetSealer(SEAL, egress, time), ids=RandomIds(), clock=time
+            ),
             consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
             store=store,
             pool=pool,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Collection
 from datetime import UTC, datetime
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import NewTarget, Target, TargetChange, TargetKind
 
 
 class FakeNotifier:
@@ -20,9 +21,14 @@ class FakeNotifier:
         self.hanging = False
         self.checked: list[frozenset[str]] = []
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
-        self._targets[name] = _target(name, kind, url)
-        return self._targets[name]
+    async def create_target(self, new: NewTarget) -> Target:
+        self._targets[new.name] = _target(new.name, new.kind, new.url)
+        return self._targets[new.name]
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        saved = self._targets[target]
+        self._targets[target] = dataclasses.replace(saved, url=change.url or saved.url)
+        return self._targets[target]
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         del page_size, page_token

@@ -204,6 +204,15 @@ async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -
     target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json
     assert (await shell("target", "list")).json == [target]
 
+    signed = await shell(
+        "target", "update", "chat", "--secret-stdin", "--format", "cloudevents-binary", stdin="s3cr3t\n"
+    )
+    assert (signed.json["has_secret"], signed.json["format"]) == (True, "CLOUDEVENTS_BINARY")
+    assert "s3cr3t" not in signed.stdout
+    assert (await shell("target", "update", "chat")).status == 2
+    plain = await shell("target", "update", "chat", "--no-secret", "--format", "json")
+    assert plain.json == target
+
     where = ("--scope", "repo", "--namespace", "team", "--repo", "app", "--repo", "web")
     what = ("--tag", "v.*", "--trigger", "manual", "--target", target["target_id"])
     created = await shell("rule", "create", "prod", "releases", *where, *what)

@@ -12,8 +12,8 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from services.notifier.channels.http import HttpChannel, open_http_channel
-from services.notifier.channels.interface import Outcome, Parcel, Verdict
+from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+from services.notifier.channels.open import open_channels
 from tests.builders.images import FixedNames
 from tests.builders.notifier import answering, serve_site, way_out
 from tests.fakes.clock import ManualClock
@@ -22,8 +22,8 @@ CLOCK = ManualClock()
 
 
 @pytest.fixture
-async def channel() -> AsyncIterator[HttpChannel]:
-    async with open_http_channel(way_out(), CLOCK, attempt_seconds=5.0) as opened:
+async def channel() -> AsyncIterator[Channel]:
+    async with open_channels(way_out(), CLOCK, attempt_seconds=5.0) as opened:
         yield opened
 
 
@@ -31,12 +31,12 @@ def parcel(url: str) -> Parcel:
     return Parcel(delivery_id="d-1", event_type="scan.completed", url=url, body=b'{"a":1}')
 
 
-async def send(channel: HttpChannel, url: str) -> Outcome:
+async def send(channel: Channel, url: str) -> Outcome:
     async with asyncio.timeout(20):
         return await channel.send(parcel(url))
 
 
-async def test_a_delivery_is_a_post_with_its_id_and_event(channel: HttpChannel) -> None:
+async def test_a_delivery_is_a_post_with_its_id_and_event(channel: Channel) -> None:
     async with serve_site() as site:
         outcome = await send(channel, site.url)
         assert (outcome.verdict, outcome.http_status) == (Verdict.DELIVERED, 204)
@@ -64,7 +64,7 @@ async def test_a_delivery_is_a_post_with_its_id_and_event(channel: HttpChannel) 
         (503, Verdict.TRY_AGAIN, "TARGET_ERROR"),
     ],
 )
-async def test_the_status_decides(channel: HttpChannel, status: int, verdict: Verdict, reason: str) -> None:
+async def test_the_status_decides(channel: Channel, status: int, verdict: Verdict, reason: str) -> None:
     headers = {"Location": "/elsewhere"} if status == 302 else {}
     async with serve_site(answering(status, text="so" if status != 204 else "", headers=headers)) as site:
         outcome = await send(channel, site.url)
@@ -79,19 +79,19 @@ async def test_the_status_decides(channel: HttpChannel, status: int, verdict: Ve
     [("7", 7.0), ("0", 0.0), ("-1", None), ("soon", None), ("9" * 400, 86_400.0), ("\u0661", None)],
 )
 async def test_the_pause_that_the_target_asks_for_is_read(
-    channel: HttpChannel, text: str, seconds: float | None
+    channel: Channel, text: str, seconds: float | None
 ) -> None:
     async with serve_site(answering(503, headers={"Retry-After": text})) as site:
         assert (await send(channel, site.url)).retry_after == seconds
 
 
-async def test_the_pause_may_be_a_date(channel: HttpChannel) -> None:
+async def test_the_pause_may_be_a_date(channel: Channel) -> None:
     later = (CLOCK.now() + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     async with serve_site(answering(429, headers={"Retry-After": later})) as site:
         assert (await send(channel, site.url)).retry_after == 90.0
 
 
-async def test_an_endless_answer_is_read_only_at_its_beginning(channel: HttpChannel) -> None:
+async def test_an_endless_answer_is_read_only_at_its_beginning(channel: Channel) -> None:
     gone = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -111,7 +111,7 @@ async def test_an_endless_answer_is_read_only_at_its_beginning(channel: HttpChan
         assert "\0" not in outcome.excerpt
 
 
-async def test_an_answer_that_grows_when_unpacked_is_not_unpacked(channel: HttpChannel) -> None:
+async def test_an_answer_that_grows_when_unpacked_is_not_unpacked(channel: Channel) -> None:
     bomb = gzip.compress(b"0" * 10_000_000)
 
     async def answer(_: web.Request) -> web.StreamResponse:
@@ -128,7 +128,7 @@ async def test_a_target_that_stays_silent_runs_into_the_deadline() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with serve_site(silent) as site, open_http_channel(way_out(), CLOCK, attempt_seconds=0.2) as channel:
+    async with serve_site(silent) as site, open_channels(way_out(), CLOCK, attempt_seconds=0.2) as channel:
         outcome = await send(channel, site.url)
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TIMEOUT")
 
@@ -143,19 +143,19 @@ async def test_a_delivery_whose_answer_has_no_end_of_body_counts() -> None:
 
     async with (
         serve_site(headers_only) as site,
-        open_http_channel(way_out(), CLOCK, attempt_seconds=5.0) as channel,
+        open_channels(way_out(), CLOCK, attempt_seconds=5.0) as channel,
     ):
         assert (await send(channel, site.url)).verdict is Verdict.DELIVERED
 
 
-async def test_a_port_where_nobody_listens_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_port_where_nobody_listens_is_tried_again(channel: Channel) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outcome = await send(channel, f"http://127.0.0.1:{port}/")
     assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_UNREACHABLE")
 
 
-async def test_a_server_that_speaks_no_http_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_server_that_speaks_no_http_is_tried_again(channel: Channel) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"SSH-2.0-x\r\n\r\n")
@@ -169,7 +169,7 @@ async def test_a_server_that_speaks_no_http_is_tried_again(channel: HttpChannel)
     assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_BROKE_OFF")
 
 
-async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: Channel) -> None:
     async with serve_site() as site:
         outcome = await send(channel, site.url.replace("http://", "https://"))
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TLS")
@@ -178,7 +178,7 @@ async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: 
 
 @pytest.mark.parametrize("addresses", [("169.254.169.254",), ("127.0.0.1", "169.254.169.254")])
 async def test_a_name_that_leads_to_a_metadata_address_is_given_up(addresses: tuple[str, ...]) -> None:
-    async with open_http_channel(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channel:
+    async with open_channels(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, "http://innocent.example/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
 
@@ -186,7 +186,7 @@ async def test_a_name_that_leads_to_a_metadata_address_is_given_up(addresses: tu
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]"])
 async def test_an_address_that_got_past_saving_is_given_up_without_a_call(host: str) -> None:
     names = FixedNames("127.0.0.1")
-    async with open_http_channel(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
+    async with open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, f"http://{host}/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
         assert names.asked == []
@@ -194,16 +194,14 @@ async def test_an_address_that_got_past_saving_is_given_up_without_a_call(host: 
 
 async def test_a_name_is_looked_up_once_and_the_connection_goes_to_that_address() -> None:
     names = FixedNames("127.0.0.1")
-    async with serve_site() as site, open_http_channel(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
+    async with serve_site() as site, open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
         outcome = await send(channel, site.url.replace("127.0.0.1", "hooks.example"))
         assert outcome.verdict is Verdict.DELIVERED
         assert names.asked == ["hooks.example"]
         assert site.hits[0].headers["Host"].startswith("hooks.example:")
 
 
-async def test_a_proxy_of_the_environment_is_not_used(
-    channel: HttpChannel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_proxy_of_the_environment_is_not_used(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with serve_site() as site:
         assert (await send(channel, site.url)).verdict is Verdict.DELIVERED

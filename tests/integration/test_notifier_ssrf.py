@@ -12,8 +12,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from services.kernel.egress import Egress, parse_networks
 from services.kernel.errors import ServiceError
-from services.notifier.channels.http import open_http_channel
 from services.notifier.channels.interface import Outcome, Parcel, Verdict
+from services.notifier.channels.open import open_channels
 from tests.builders.images import FixedNames
 from tests.builders.notifier import answering, notifier_bench, scan_event, serve_site, way_out
 from tests.fakes.clock import ManualClock
@@ -38,7 +38,7 @@ async def listener() -> AsyncIterator[tuple[int, list[object]]]:
 
 
 async def send(egress: Egress, url: str) -> Outcome:
-    async with open_http_channel(egress, ManualClock(), attempt_seconds=5.0) as channel, asyncio.timeout(20):
+    async with open_channels(egress, ManualClock(), attempt_seconds=5.0) as channel, asyncio.timeout(20):
         return await channel.send(Parcel(delivery_id="d-1", event_type="scan.completed", url=url, body=b"{}"))
 
 

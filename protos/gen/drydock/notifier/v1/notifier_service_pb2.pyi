@@ -5,6 +5,7 @@ Targets: who is told."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -44,6 +45,34 @@ TARGET_KIND_HTTPS: TargetKind.ValueType  # 2
 """A POST of JSON over HTTPS."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
+class _TargetFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TargetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TARGET_FORMAT_UNSPECIFIED: _TargetFormat.ValueType  # 0
+    """Not set: JSON for a new target, as it was for one that is changed."""
+    TARGET_FORMAT_JSON: _TargetFormat.ValueType  # 1
+    """The notification, in JSON."""
+    TARGET_FORMAT_CLOUDEVENTS_BINARY: _TargetFormat.ValueType  # 2
+    """The same, with the attributes of CloudEvents 1.0 as headers."""
+    TARGET_FORMAT_CLOUDEVENTS_STRUCTURED: _TargetFormat.ValueType  # 3
+    """A CloudEvent 1.0 in JSON, with the notification as its data."""
+
+class TargetFormat(_TargetFormat, metaclass=_TargetFormatEnumTypeWrapper):
+    """TargetFormat is what is posted to a target."""
+
+TARGET_FORMAT_UNSPECIFIED: TargetFormat.ValueType  # 0
+"""Not set: JSON for a new target, as it was for one that is changed."""
+TARGET_FORMAT_JSON: TargetFormat.ValueType  # 1
+"""The notification, in JSON."""
+TARGET_FORMAT_CLOUDEVENTS_BINARY: TargetFormat.ValueType  # 2
+"""The same, with the attributes of CloudEvents 1.0 as headers."""
+TARGET_FORMAT_CLOUDEVENTS_STRUCTURED: TargetFormat.ValueType  # 3
+"""A CloudEvent 1.0 in JSON, with the notification as its data."""
+Global___TargetFormat: _TypeAlias = TargetFormat  # noqa: Y015
+
 @_typing.final
 class Target(_message.Message):
     """Target is somebody to be told."""
@@ -55,6 +84,11 @@ class Target(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    HAS_SECRET_FIELD_NUMBER: _builtins.int
+    OLD_SECRET_UNTIL_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     """`tgt-…`. OUTPUT_ONLY."""
     name: _builtins.str
@@ -63,9 +97,21 @@ class Target(_message.Message):
     """How it is told. REQUIRED."""
     url: _builtins.str
     """Where; often a secret, and kept encrypted. User and password in it are refused. REQUIRED."""
+    secret: _builtins.str
+    """Signs what is sent (HMAC-SHA256); kept encrypted, and told to nobody. INPUT_ONLY."""
+    has_secret: _builtins.bool
+    """Whether it has a secret. OUTPUT_ONLY."""
+    format: Global___TargetFormat.ValueType
+    """What is posted; JSON when not set. OPTIONAL."""
+    ca_certificates: _builtins.str
+    """Certificates in PEM that the target's own must lead to, in place of what the system trusts. OPTIONAL."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. OUTPUT_ONLY."""
+
+    @_builtins.property
+    def old_secret_until(self) -> _timestamp_pb2.Timestamp:
+        """How long the secret before goes on signing beside it; absent when it does not. OUTPUT_ONLY."""
 
     def __init__(
         self,
@@ -75,10 +121,15 @@ class Target(_message.Message):
         kind: Global___TargetKind.ValueType = ...,
         url: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        secret: _builtins.str = ...,
+        has_secret: _builtins.bool = ...,
+        old_secret_until: _timestamp_pb2.Timestamp | None = ...,
+        format: Global___TargetFormat.ValueType = ...,
+        ca_certificates: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "old_secret_until", b"old_secret_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "name", b"name", "target_id", b"target_id", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificates", b"ca_certificates", "create_time", b"create_time", "format", b"format", "has_secret", b"has_secret", "kind", b"kind", "name", b"name", "old_secret_until", b"old_secret_until", "secret", b"secret", "target_id", b"target_id", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,3 +275,82 @@ class DeleteTargetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTargetResponse: _TypeAlias = DeleteTargetResponse  # noqa: Y015
+
+@_typing.final
+class UpdateTargetRequest(_message.Message):
+    """UpdateTargetRequest says what changes; what is absent stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Id or name of the target. REQUIRED."""
+    url: _builtins.str
+    """Where it is from now on. OPTIONAL."""
+    secret: _builtins.str
+    """Its new secret; empty takes it away. OPTIONAL."""
+    format: Global___TargetFormat.ValueType
+    """What is posted. OPTIONAL."""
+    ca_certificates: _builtins.str
+    """Certificates that its own must lead to; empty for what the system trusts. OPTIONAL."""
+    @_builtins.property
+    def overlap(self) -> _duration_pb2.Duration:
+        """How long the secret before goes on signing beside the new one: a day when absent, 30 days at most. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        url: _builtins.str | None = ...,
+        secret: _builtins.str | None = ...,
+        overlap: _duration_pb2.Duration | None = ...,
+        format: Global___TargetFormat.ValueType = ...,
+        ca_certificates: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates", "_secret", b"_secret", "_url", b"_url", "ca_certificates", b"ca_certificates", "overlap", b"overlap", "secret", b"secret", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates", "_secret", b"_secret", "_url", b"_url", "ca_certificates", b"ca_certificates", "format", b"format", "overlap", b"overlap", "secret", b"secret", "target", b"target", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ca_certificates: _TypeAlias = _typing.Literal["ca_certificates"]  # noqa: Y015
+    _WhichOneofArgType__ca_certificates: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates"]  # noqa: Y015
+    _WhichOneofReturnType__secret: _TypeAlias = _typing.Literal["secret"]  # noqa: Y015
+    _WhichOneofArgType__secret: _TypeAlias = _typing.Literal["_secret", b"_secret"]  # noqa: Y015
+    _WhichOneofReturnType__url: _TypeAlias = _typing.Literal["url"]  # noqa: Y015
+    _WhichOneofArgType__url: _TypeAlias = _typing.Literal["_url", b"_url"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ca_certificates) -> _WhichOneofReturnType__ca_certificates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__secret) -> _WhichOneofReturnType__secret | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__url) -> _WhichOneofReturnType__url | None: ...
+
+Global___UpdateTargetRequest: _TypeAlias = UpdateTargetRequest  # noqa: Y015
+
+@_typing.final
+class UpdateTargetResponse(_message.Message):
+    """UpdateTargetResponse holds the target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> Global___Target:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___Target | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTargetResponse: _TypeAlias = UpdateTargetResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
                 _registered_method=True)
+        self.UpdateTarget = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/UpdateTarget',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -77,6 +82,13 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTarget(self, request, context):
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.DeleteTarget,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.SerializeToString,
+            ),
+            'UpdateTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTarget,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/DeleteTarget',
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/UpdateTarget',
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class NotifierServiceStub:
     """Lists targets by name."""
     DeleteTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    UpdateTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -51,6 +53,8 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Lists targets by name."""
     DeleteTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]  # type: ignore[assignment]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    UpdateTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]  # type: ignore[assignment]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -78,5 +82,13 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.DeleteTargetResponse, _abc.Awaitable[_notifier_service_pb2.DeleteTargetResponse]]:
         """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+
+    @_abc_1.abstractmethod
+    def UpdateTarget(
+        self,
+        request: _notifier_service_pb2.UpdateTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.UpdateTargetResponse, _abc.Awaitable[_notifier_service_pb2.UpdateTargetResponse]]:
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,32 @@
+"""Every way of telling, behind one channel."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from services.kernel.clock import Clock
+from services.kernel.egress import Egress
+from services.notifier.api import TargetKind
+from services.notifier.channels.http import HttpChannel
+from services.notifier.channels.interface import Channel, Outcome, Parcel
+from services.notifier.channels.post import open_post
+
+
+class ChannelByKind(Channel):
+    """Takes for each parcel the way that its target's kind says."""
+
+    def __init__(self, channels: Mapping[TargetKind, Channel]) -> None:
+        self._channels = channels
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Makes one attempt."""
+        return await self._channels[parcel.kind].send(parcel)
+
+
+@asynccontextmanager
+async def open_channels(egress: Egress, clock: Clock, *, attempt_seconds: float) -> AsyncIterator[Channel]:
+    """Opens them all, with connections of their own."""
+    async with open_post(egress, clock, attempt_seconds=attempt_seconds) as post:
+        http = HttpChannel(post, clock)
+        yield ChannelByKind({TargetKind.HTTP: http, TargetKind.HTTPS: http})
