@@ -240,6 +240,9 @@ async def test_a_revoked_key_is_gone_from_the_list(shell: Shell) -> None:
     created = (await shell("key", "create", "ci", "--role", "viewer")).json
     assert (created["role"], created["token"][:4]) == ("VIEWER", "ddk_")
     assert "ci" in [key["name"] for key in (await shell("key", "list")).json]
+    rotated = await shell("key", "rotate", "ci")
+    assert rotated.status == 0, rotated.stderr
+    assert rotated.json["token"] != created["token"]
     assert (await shell("key", "revoke", "ci")).status == 0
     assert "ci" not in [key["name"] for key in (await shell("key", "list")).json]
 
