@@ -25,7 +25,6 @@ app = typer.Typer(
 )
 
 _COLUMNS = ("name", "target_id", "kind", "url", "format", "has_secret", "create_time")
-_OVERLAP_SECONDS = 86_400.0
 _LARGEST_FILE = 65_536
 
 
@@ -110,14 +109,13 @@ def update(
     secret_stdin: SecretOption = False,
     no_secret: Annotated[bool, typer.Option("--no-secret", help="It has no secret any more.")] = False,
     overlap: Annotated[
-        float,
+        float | None,
         typer.Option(
             parser=parse_duration,
             metavar="TIME",
-            help="How long the secret that it has goes on signing beside the new one: 12h, 7d.  [default: 1d]",
-            show_default=False,
+            help="How long the secret that it has goes on signing beside the new one: 12h, 7d; a day by default.",
         ),
-    ] = _OVERLAP_SECONDS,
+    ] = None,
     format_: Annotated[Format | None, typer.Option("--format", help="What is posted to it.")] = None,
     ca: CaOption = None,
     no_ca: Annotated[bool, typer.Option("--no-ca", help="Trust what the system trusts again.")] = False,
@@ -142,6 +140,7 @@ def update(
         request = pb.UpdateTargetRequest(target=target, url=url)
         if secret_stdin or no_secret:
             request.secret = secret
+        if overlap is not None:
             request.overlap.FromNanoseconds(int(overlap * 1e9))
         if format_ is not None:
             request.format = pb.TargetFormat.Value(f"TARGET_FORMAT_{format_.name}")

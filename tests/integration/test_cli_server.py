@@ -207,6 +207,7 @@ async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -
     signed = await shell(
         "target", "update", "chat", "--secret-stdin", "--format", "cloudevents-binary", stdin="s3cr3t\n"
     )
+    assert signed.status == 0, signed.stderr
     assert (signed.json["has_secret"], signed.json["format"]) == (True, "CLOUDEVENTS_BINARY")
     assert "s3cr3t" not in signed.stdout
     assert (await shell("target", "update", "chat")).status == 2
