@@ -33,6 +33,7 @@ class TargetKind(enum.Enum):
 
     HTTP = "http"
     HTTPS = "https"
+    DINGTALK = "dingtalk"
 
 
 class Format(enum.Enum):
@@ -45,9 +46,7 @@ class Format(enum.Enum):
 
 SecretOption = Annotated[
     bool,
-    typer.Option(
-        "--secret-stdin", help="Read from standard input the secret that signs what is sent (HMAC-SHA256)."
-    ),
+    typer.Option("--secret-stdin", help="Read from standard input the secret that signs what is sent to it."),
 ]
 CaOption = Annotated[
     Path | None,

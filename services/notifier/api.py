@@ -18,6 +18,8 @@ class TargetKind(enum.Enum):
 
     HTTP = "HTTP"
     HTTPS = "HTTPS"
+    DINGTALK = "DINGTALK"
+    """A custom robot, in a chat."""
 
 
 class Format(enum.Enum):

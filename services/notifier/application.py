@@ -33,9 +33,10 @@ class Notifier:
     async def create_target(self, new: NewTarget) -> Target:
         """Saves a target; the URL is checked, and its host looked up, not called."""
         target = await self._sealer.first(self._ids.named(grammar.TARGET_PREFIX), new)
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, conn.transaction():
             if not await self._store.insert_target(conn, target):
                 raise _name_taken(new.name)
+            await self._store.insert_robot(conn, target)
         log.info("target.created", target_id=target.target_id, kind=target.kind.value)
         return self._sealer.opened(target)
 
@@ -49,6 +50,7 @@ class Notifier:
                 raise _no_target(target)
             changed = await self._sealer.changed(saved, change)
             await self._store.update_target(conn, changed)
+            await self._store.insert_robot(conn, changed)
         log.info("target.updated", target_id=changed.target_id)
         return self._sealer.opened(changed)
 

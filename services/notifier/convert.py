@@ -14,6 +14,7 @@ from services.notifier.api import Format, NewTarget, Target, TargetChange, Targe
 _KINDS: dict[int, TargetKind] = {
     pb.TARGET_KIND_HTTP: TargetKind.HTTP,
     pb.TARGET_KIND_HTTPS: TargetKind.HTTPS,
+    pb.TARGET_KIND_DINGTALK: TargetKind.DINGTALK,
 }
 
 _FORMATS: dict[int, Format] = {
@@ -30,7 +31,11 @@ def from_kind(kind: int) -> TargetKind:
         ServiceError: INVALID_TARGET_KIND.
     """
     if kind not in _KINDS:
-        raise invalid("INVALID_TARGET_KIND", "A target needs a kind: HTTP or HTTPS.", field="kind")
+        raise invalid(
+            "INVALID_TARGET_KIND",
+            f"A target needs a kind: {', '.join(kind.value for kind in TargetKind)}.",
+            field="kind",
+        )
     return _KINDS[kind]
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
 from services.kernel.clock import Clock
-from services.kernel.db import Connection, Pool, is_outage
-from services.kernel.errors import ServiceError
+from services.kernel.db import Pool, is_outage
 from services.kernel.wakeup import Wakeups, wait, wait_any
-from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exhausted
-from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+from services.notifier.backoff import Backoff, Next, exhausted
+from services.notifier.channels.interface import Channel, Outcome
+from services.notifier.ledger import LOST, Ledger, names
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.records import Claim, Receipt
+from services.notifier.records import Claim
 from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
@@ -23,11 +22,6 @@ log = structlog.get_logger()
 
 CHANNEL = "drydock_deliveries"
 """Notified at the commit of new deliveries."""
-_LOST = Outcome(
-    verdict=Verdict.UNKNOWN,
-    reason="WORKER_DIED",
-    message="The worker died between sending and writing: the notification may have arrived.",
-)
 
 
 class DeliveryWorker:
@@ -58,6 +52,7 @@ class DeliveryWorker:
         self._name = name
         self._settings = settings
         self._metrics = metrics
+        self._ledger = Ledger(store, clock, metrics)
         self._busy = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -94,13 +89,13 @@ class DeliveryWorker:
             )
             for claim in claims:
                 if claim.lost:
-                    await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt - 1, _LOST, 0.0))
+                    await self._ledger.lost(conn, claim)
         return claims
 
     async def deliver(self, claim: Claim) -> None:
         """Makes the attempt that the claim is for and writes down what became of it."""
         if self._backoff.is_exhausted(claim.attempt - 1):  # the last one was lost with its worker
-            await self._record(claim, None, exhausted(claim.attempt - 1, _LOST), 0.0)
+            await self._record(claim, None, exhausted(claim.attempt - 1, LOST), 0.0)
             return
         began = self._clock.monotonic()
         outcome = await self._send(claim)
@@ -112,92 +107,22 @@ class DeliveryWorker:
         await self._record(claim, outcome, following, seconds)
 
     async def _send(self, claim: Claim) -> Outcome:
-        """Opens what is sealed for this one attempt; what another key has sealed waits until that key is back."""
-        target = claim.target
-        try:
-            url = self._seal.open(target.target_id, target.sealed_url)
-            secrets = self._seal.open_secrets(target, self._clock.now())
-        except ServiceError as error:
-            return Outcome(verdict=Verdict.TRY_AGAIN, reason=error.reason, message=error.sentence())
-        return await self._channel.send(
-            Parcel(
-                delivery_id=claim.delivery_id,
-                event_type=claim.event_type,
-                kind=target.kind,
-                url=url,
-                secrets=secrets,
-                format=target.format,
-                ca_certificates=target.ca_certificates,
-                body=claim.body,
-            )
-        )
+        parcel = self._seal.parcel(claim, self._clock.now(), claim.body)
+        return parcel if isinstance(parcel, Outcome) else await self._channel.send(parcel)
 
     async def _work(self, claim: Claim, news: asyncio.Event) -> None:
         try:
             await self.deliver(claim)
         except Exception as error:
             if is_outage(error):
-                log.warning("delivery.unrecorded", error=type(error).__name__, **_names(claim))
+                log.warning("delivery.unrecorded", error=type(error).__name__, **names(claim))
             else:
-                log.error("delivery.failed", exc_info=error, **_names(claim))
+                log.error("delivery.failed", exc_info=error, **names(claim))
         finally:
             self._busy -= 1
             news.set()  # there is room again, and the target may have more
 
     async def _record(self, claim: Claim, outcome: Outcome | None, following: Next, seconds: float) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
-            ours = await self._settle(conn, claim, outcome, following)
-            if ours and outcome is not None:
-                await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt, outcome, seconds))
-        if not ours:
-            # Cancelled, or leased anew because we were too slow: then the other worker's word counts.
-            log.warning("receipt.refused", attempt=claim.attempt, **_names(claim))
-            return
-        if isinstance(following, Dead):
-            self._metrics.died()
-            log.warning("delivery.died", attempt=claim.attempt, reason=following.reason, **_names(claim))
-        elif isinstance(following, Again):
-            reason = outcome.reason if outcome else ""
-            log.info(
-                "delivery.postponed",
-                attempt=claim.attempt,
-                reason=reason,
-                pause_seconds=round(following.pause_seconds, 3),
-                **_names(claim),
-            )
-        else:
-            log.info("delivery.finished", attempt=claim.attempt, duration=round(seconds, 3), **_names(claim))
-
-    async def _settle(self, conn: Connection, claim: Claim, outcome: Outcome | None, following: Next) -> bool:
-        now = self._clock.now()
-        match following:
-            case Delivered():
-                return await self._store.finish(conn, claim, "DELIVERED", None, now)
-            case Dead():
-                return await self._store.finish(conn, claim, "DEAD", following, now)
-            case Again(pause_seconds=pause):
-                reason, message = (outcome.reason, outcome.message) if outcome else ("", "")
-                return await self._store.postpone(conn, claim, pause, reason, message)
-
-    def _receipt(self, claim: Claim, attempt: int, outcome: Outcome, seconds: float) -> Receipt:
-        return Receipt(
-            delivery_id=claim.delivery_id,
-            target_id=claim.target_id,
-            event_id=claim.event_id,
-            attempt=attempt,
-            outcome=outcome.verdict.value,
-            reason=outcome.reason,
-            message=outcome.message,
-            http_status=outcome.http_status,
-            milliseconds=round(seconds * 1000),
-            excerpt=outcome.excerpt,
-            created_at=self._clock.now(),
-        )
-
-
-def _names(claim: Claim) -> Mapping[str, str]:
-    return {
-        "delivery_id": claim.delivery_id,
-        "target_id": claim.target_id,
-        "event_id": claim.event_id,
-    }
+            ours = await self._ledger.record(conn, claim, outcome, following, seconds)
+        self._ledger.tell(claim, outcome, following, seconds, ours=ours)

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 from yarl import URL
 
+from services.kernel.addresses import is_loopback
 from services.kernel.egress import EgressRefused
 from services.kernel.errors import ServiceError, invalid
-from services.notifier.api import TargetKind
+from services.notifier.api import Format, TargetKind
 from services.notifier.channels.post import trusting
 
 TARGET_PREFIX = "tgt"
@@ -22,7 +23,13 @@ LONGEST_OVERLAP = timedelta(days=30)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _URL = re.compile(r"[!-~]+")
 _SECRET = re.compile(r"[^\x00-\x1f\x7f]+")
-_SCHEMES = {TargetKind.HTTP: "http", TargetKind.HTTPS: "https"}
+_SCHEMES = {
+    TargetKind.HTTP: ("http",),
+    TargetKind.HTTPS: ("https",),
+    # In clear only on this machine: the URL of a robot is its password.
+    TargetKind.DINGTALK: ("https", "http"),
+}
+_FORMED = frozenset({TargetKind.HTTP, TargetKind.HTTPS})
 
 
 def may_name_target(text: str) -> bool:
@@ -51,7 +58,6 @@ def check_url(url: str, kind: TargetKind) -> URL:
     Raises:
         ServiceError: INVALID_URL.
     """
-    scheme = _SCHEMES[kind]
     if len(url) > MAX_URL or not _URL.fullmatch(url) or "\\" in url:
         raise _bad(f"it must be 1 to {MAX_URL} printable ASCII characters without spaces and backslashes")
     try:
@@ -59,15 +65,29 @@ def check_url(url: str, kind: TargetKind) -> URL:
         port = parsed.port
     except ValueError as error:
         raise _bad("it cannot be read") from error
-    if parsed.scheme != scheme:
-        raise _bad(f"a target of kind {kind.value} begins with {scheme}://")
+    if parsed.scheme not in _SCHEMES[kind]:
+        raise _bad(f"a target of kind {kind.value} begins with {_SCHEMES[kind][0]}://")
     if "@" in re.split("[/?#]", url.partition("://")[2])[0]:
         raise _bad("it holds a user or a password")
     if not parsed.host or not port:
         raise _bad("it names no host or a wrong port")
     if "#" in url:
         raise _bad("it has a fragment, which is never sent")
+    if kind not in _FORMED and parsed.scheme == "http" and not is_loopback(parsed.host):
+        raise _bad("outside of this machine it begins with https://: it is a secret")
     return parsed
+
+
+def check_format(form: Format, kind: TargetKind) -> None:
+    """Checks what is posted: only programs choose.
+
+    Raises:
+        ServiceError: INVALID_TARGET_FORMAT.
+    """
+    if form is not Format.JSON and kind not in _FORMED:
+        raise invalid(
+            "INVALID_TARGET_FORMAT", f"A target of kind {kind.value} has a format of its own.", field="format"
+        )
 
 
 def check_secret(secret: str) -> None:

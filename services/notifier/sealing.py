@@ -7,8 +7,10 @@ from datetime import datetime
 import structlog
 
 from services.kernel.db import Pool
+from services.kernel.errors import ServiceError
 from services.kernel.secrets import SecretBox
-from services.notifier.records import SealedTarget
+from services.notifier.channels.interface import Outcome, Parcel, Verdict
+from services.notifier.records import Claim, SealedTarget
 from services.notifier.store import NotifierStore
 
 log = structlog.get_logger()
@@ -47,6 +49,25 @@ class TargetSeal:
         old = target.sealed_old_secret if target.old_secret_until and now < target.old_secret_until else None
         context = _secret_context(target.target_id)
         return tuple(self._box.open(sealed, context) for sealed in (target.sealed_secret, old) if sealed)
+
+    def parcel(self, claim: Claim, now: datetime, body: bytes) -> Parcel | Outcome:
+        """Opens what is sealed for this one attempt; what another key has sealed waits until that key is back."""
+        target = claim.target
+        try:
+            url = self.open(target.target_id, target.sealed_url)
+            secrets = self.open_secrets(target, now)
+        except ServiceError as error:
+            return Outcome(verdict=Verdict.TRY_AGAIN, reason=error.reason, message=error.sentence())
+        return Parcel(
+            delivery_id=claim.delivery_id,
+            event_type=claim.event_type,
+            kind=target.kind,
+            url=url,
+            secrets=secrets,
+            format=target.format,
+            ca_certificates=target.ca_certificates,
+            body=body,
+        )
 
 
 async def seal_plain_urls(pool: Pool, store: NotifierStore, seal: TargetSeal) -> int:

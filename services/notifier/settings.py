@@ -17,6 +17,10 @@ class NotifierSettings(BaseSettings):
     """Deliveries that one process sends at once."""
     concurrent_per_target: int = Field(default=2, ge=1, le=32)
     """Deliveries under way to one target, over all processes: a slow one delays nobody else."""
+    concurrent_robots: int = Field(default=32, ge=1, le=1024)
+    """Chat robots that one process calls at once."""
+    robot_batch: int = Field(default=200, ge=1, le=1000)
+    """Notifications that are looked at for one message of a robot."""
     attempt_seconds: float = Field(default=10.0, gt=0, le=300)
     """Longest time for one attempt, from the name lookup to the answer."""
     lease_margin_seconds: float = Field(default=20.0, ge=5)

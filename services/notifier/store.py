@@ -37,6 +37,11 @@ class NotifierStore:
         )
         return row is not None
 
+    async def insert_robot(self, conn: Connection, target: SealedTarget) -> None:
+        """Makes sure that there is a row for the robot of a target, if it writes to one."""
+        if target.robot is not None:
+            await conn.execute(_Q["insert_robot"], target.robot)
+
     async def lock_target(self, conn: Connection, target: str) -> SealedTarget | None:
         """Reads a target by id or name, and keeps others from changing it meanwhile; None when there is none."""
         row = await conn.fetchrow(_Q["lock_target"], target)
@@ -118,9 +123,10 @@ class NotifierStore:
     ) -> tuple[Claim, ...]:
         """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
         rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit)
-        return await self._claims(conn, rows)
+        return await self.claims(conn, rows)
 
-    async def _claims(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> tuple[Claim, ...]:
+    async def claims(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> tuple[Claim, ...]:
+        """Reads leased rows, with their targets, in their order."""
         if not rows:
             return ()
         found = await conn.fetch(_Q["targets_of"], sorted({row["target_id"] for row in rows}))

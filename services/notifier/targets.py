@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from datetime import datetime, timedelta
 
 from yarl import URL
@@ -35,6 +36,7 @@ class TargetSealer:
         grammar.check_secret(new.secret)
         url = await self._checked(new.url, new.kind)
         grammar.check_certificates(new.ca_certificates, url)
+        grammar.check_format(new.format, new.kind)
         return SealedTarget(
             target_id=target_id,
             name=new.name,
@@ -43,6 +45,7 @@ class TargetSealer:
             sealed_secret=self._seal.seal_secret(target_id, new.secret),
             format=new.format,
             ca_certificates=new.ca_certificates,
+            robot=robot_of(new.kind, url),
             created_at=self._clock.now(),
         )
 
@@ -56,9 +59,11 @@ class TargetSealer:
         url = await self._checked(old.url if change.url is None else change.url, saved.kind)
         certificates = old.ca_certificates if change.ca_certificates is None else change.ca_certificates
         grammar.check_certificates(certificates, url)
+        grammar.check_format(change.format or saved.format, saved.kind)
         target = dataclasses.replace(saved, format=change.format or saved.format, ca_certificates=certificates)
         if change.url is not None:
-            target = dataclasses.replace(target, sealed_url=self._seal.seal(saved.target_id, change.url))
+            sealed = self._seal.seal(saved.target_id, change.url)
+            target = dataclasses.replace(target, sealed_url=sealed, robot=robot_of(saved.kind, url))
         if change.secret is None:
             return target
         grammar.check_secret(change.secret)
@@ -94,6 +99,14 @@ class TargetSealer:
         except EgressRefused as error:
             raise grammar.refused_place(error) from error
         return url
+
+
+def robot_of(kind: TargetKind, url: URL) -> bytes | None:
+    """Returns the same for all URLs of one robot, and nothing of its token; None where nothing is merged."""
+    if kind is not TargetKind.DINGTALK:
+        return None
+    names = (url.host or "", str(url.port), url.query.get("access_token", url.raw_path_qs))
+    return hashlib.sha256("\0".join((kind.value, *names)).encode()).digest()
 
 
 def _living(until: datetime | None, now: datetime) -> datetime | None:

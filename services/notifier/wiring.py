@@ -20,8 +20,11 @@ from services.notifier.backoff import Backoff
 from services.notifier.channels.open import open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
+from services.notifier.ledger import Ledger
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.retention import agings, keep_receipts
+from services.notifier.robot_store import RobotStore
+from services.notifier.robots import RobotWorker
 from services.notifier.sealing import TargetSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
@@ -41,18 +44,34 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
     store, stopping, seal = NotifierStore(), process.stopping, TargetSeal(box)
     await seal_plain_urls(pool, store, seal)
     egress = Egress(networks=parse_networks(settings.allowed_networks), ports=parse_ports(settings.allowed_ports))
-    async with open_channels(egress, clock, attempt_seconds=settings.attempt_seconds) as channel:
+    async with open_channels(egress, clock, attempt_seconds=settings.attempt_seconds) as channels:
+        metrics = NotifierMetrics(ground.registry)
+        backoff, name = Backoff(settings, random.SystemRandom()), ground.ids.uuid()
         worker = DeliveryWorker(
             pool=pool,
             store=store,
             seal=seal,
-            channel=channel,
-            backoff=Backoff(settings, random.SystemRandom()),
+            channel=channels.any,
+            backoff=backoff,
             wakeups=ground.wakeups,
             clock=clock,
-            name=ground.ids.uuid(),
+            name=name,
             settings=settings,
-            metrics=NotifierMetrics(ground.registry),
+            metrics=metrics,
+        )
+        robots = RobotWorker(
+            pool=pool,
+            store=RobotStore(store),
+            ledger=Ledger(store, clock, metrics),
+            seal=seal,
+            channels=channels.chats,
+            backoff=backoff,
+            wakeups=ground.wakeups,
+            clock=clock,
+            ids=ground.ids,
+            name=name,
+            settings=settings,
+            metrics=metrics,
         )
         consumer = ScanEventConsumer(pool=pool, store=store, clock=clock)
         process.start(
@@ -60,6 +79,7 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
+        process.start("notifier.robots", robots.run(stopping))
         retention = Retention(
             "notifier",
             agings(settings),

@@ -30,12 +30,16 @@ from services.kernel.wakeup import Wakeups
 from services.notifier.api import Format, NewTarget, Target, TargetKind
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
+from services.notifier.channels.chat import ChatChannel
 from services.notifier.channels.interface import Channel, Parcel
-from services.notifier.channels.open import open_channels
+from services.notifier.channels.open import Channels, open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
+from services.notifier.ledger import Ledger
 from services.notifier.metrics import NotifierMetrics
 from services.notifier.records import Claim
+from services.notifier.robot_store import RobotStore
+from services.notifier.robots import RobotWorker
 from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
@@ -160,6 +164,7 @@ class NotifierBench:
     store: NotifierStore
     pool: Pool
     channel: Channel
+    channels: Channels
     clock: Clock
     url: str
     settings: NotifierSettings
@@ -184,6 +189,26 @@ class NotifierBench:
             name=name,
             settings=self.settings,
             metrics=NotifierMetrics(CollectorRegistry()),
+        )
+
+    def robot_worker(
+        self, name: str = "robots", chats: Mapping[TargetKind, ChatChannel] | None = None
+    ) -> RobotWorker:
+        """Makes a worker for chat robots on the same database."""
+        metrics = NotifierMetrics(CollectorRegistry())
+        return RobotWorker(
+            pool=self.pool,
+            store=RobotStore(self.store),
+            ledger=Ledger(self.store, self.clock, metrics),
+            seal=SEAL,
+            channels=chats or self.channels.chats,
+            backoff=Backoff(self.settings, random.Random(1)),
+            wakeups=Wakeups(self.url),
+            clock=self.clock,
+            ids=RandomIds(),
+            name=name,
+            settings=self.settings,
+            metrics=metrics,
         )
 
     async def target(
@@ -220,6 +245,14 @@ class NotifierBench:
             "lease_until = lease_until - make_interval(secs => $1)",
             seconds,
         )
+        await self.pool.execute(
+            "UPDATE notifier.robot SET resting_until = resting_until - make_interval(secs => $1)", seconds
+        )
+        await self.pool.execute(
+            "UPDATE notifier.robot_call SET taken_at = taken_at - make_interval(secs => $1), "
+            "until = until - make_interval(secs => $1)",
+            seconds,
+        )
 
     async def deliveries(self) -> list[asyncpg.Record]:
         """Returns all rows of deliveries."""
@@ -240,14 +273,14 @@ async def notifier_bench(
     egress = egress or way_out()
     async with (
         migrated_pool(url, ("notifier", "services.notifier")) as pool,
-        open_channels(egress, time, attempt_seconds=chosen.attempt_seconds) as channel,
+        open_channels(egress, time, attempt_seconds=chosen.attempt_seconds) as channels,
     ):
         store = NotifierStore()
         worker = DeliveryWorker(
             pool=pool,
             store=store,
             seal=SEAL,
-            channel=channel,
+            channel=channels.any,
             backoff=Backoff(chosen, random.Random(1)),
             wakeups=Wakeups(url),
             clock=time,
@@ -262,7 +295,8 @@ async def notifier_bench(
             consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
             store=store,
             pool=pool,
-            channel=channel,
+            channel=channels.any,
+            channels=channels,
             clock=time,
             url=url,
             settings=chosen,

@@ -24,7 +24,7 @@ CLOCK = ManualClock()
 @pytest.fixture
 async def channel() -> AsyncIterator[Channel]:
     async with open_channels(way_out(), CLOCK, attempt_seconds=5.0) as opened:
-        yield opened
+        yield opened.any
 
 
 def parcel(url: str) -> Parcel:
@@ -128,8 +128,8 @@ async def test_a_target_that_stays_silent_runs_into_the_deadline() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with serve_site(silent) as site, open_channels(way_out(), CLOCK, attempt_seconds=0.2) as channel:
-        outcome = await send(channel, site.url)
+    async with serve_site(silent) as site, open_channels(way_out(), CLOCK, attempt_seconds=0.2) as channels:
+        outcome = await send(channels.any, site.url)
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TIMEOUT")
 
 
@@ -143,9 +143,9 @@ async def test_a_delivery_whose_answer_has_no_end_of_body_counts() -> None:
 
     async with (
         serve_site(headers_only) as site,
-        open_channels(way_out(), CLOCK, attempt_seconds=5.0) as channel,
+        open_channels(way_out(), CLOCK, attempt_seconds=5.0) as channels,
     ):
-        assert (await send(channel, site.url)).verdict is Verdict.DELIVERED
+        assert (await send(channels.any, site.url)).verdict is Verdict.DELIVERED
 
 
 async def test_a_port_where_nobody_listens_is_tried_again(channel: Channel) -> None:
@@ -178,24 +178,24 @@ async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: 
 
 @pytest.mark.parametrize("addresses", [("169.254.169.254",), ("127.0.0.1", "169.254.169.254")])
 async def test_a_name_that_leads_to_a_metadata_address_is_given_up(addresses: tuple[str, ...]) -> None:
-    async with open_channels(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channel:
-        outcome = await send(channel, "http://innocent.example/")
+    async with open_channels(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, "http://innocent.example/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]"])
 async def test_an_address_that_got_past_saving_is_given_up_without_a_call(host: str) -> None:
     names = FixedNames("127.0.0.1")
-    async with open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
-        outcome = await send(channel, f"http://{host}/")
+    async with open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, f"http://{host}/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
         assert names.asked == []
 
 
 async def test_a_name_is_looked_up_once_and_the_connection_goes_to_that_address() -> None:
     names = FixedNames("127.0.0.1")
-    async with serve_site() as site, open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channel:
-        outcome = await send(channel, site.url.replace("127.0.0.1", "hooks.example"))
+    async with serve_site() as site, open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, site.url.replace("127.0.0.1", "hooks.example"))
         assert outcome.verdict is Verdict.DELIVERED
         assert names.asked == ["hooks.example"]
         assert site.hits[0].headers["Host"].startswith("hooks.example:")

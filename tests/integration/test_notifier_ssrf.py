@@ -38,8 +38,8 @@ async def listener() -> AsyncIterator[tuple[int, list[object]]]:
 
 
 async def send(egress: Egress, url: str) -> Outcome:
-    async with open_channels(egress, ManualClock(), attempt_seconds=5.0) as channel, asyncio.timeout(20):
-        return await channel.send(Parcel(delivery_id="d-1", event_type="scan.completed", url=url, body=b"{}"))
+    async with open_channels(egress, ManualClock(), attempt_seconds=5.0) as channels, asyncio.timeout(20):
+        return await channels.any.send(Parcel(delivery_id="d-1", event_type="scan.completed", url=url, body=b"{}"))
 
 
 @PLACES

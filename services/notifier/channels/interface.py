@@ -52,6 +52,8 @@ class Outcome:
     """Beginning of the answer's body, as far as it is text, without what it repeats of the URL."""
     retry_after: float | None = None
     """Seconds that the target asked for; None when it asked for nothing."""
+    blames_content: bool = False
+    """What was refused is the text: where several were merged, it may be that of one alone."""
 
 
 class Channel(ABC):

@@ -33,6 +33,8 @@ class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind
     """A POST of JSON over HTTP."""
     TARGET_KIND_HTTPS: _TargetKind.ValueType  # 2
     """A POST of JSON over HTTPS."""
+    TARGET_KIND_DINGTALK: _TargetKind.ValueType  # 3
+    """A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper):
     """TargetKind is how a target is told."""
@@ -43,6 +45,8 @@ TARGET_KIND_HTTP: TargetKind.ValueType  # 1
 """A POST of JSON over HTTP."""
 TARGET_KIND_HTTPS: TargetKind.ValueType  # 2
 """A POST of JSON over HTTPS."""
+TARGET_KIND_DINGTALK: TargetKind.ValueType  # 3
+"""A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
 class _TargetFormat:
@@ -98,7 +102,7 @@ class Target(_message.Message):
     url: _builtins.str
     """Where; often a secret, and kept encrypted. User and password in it are refused. REQUIRED."""
     secret: _builtins.str
-    """Signs what is sent (HMAC-SHA256); kept encrypted, and told to nobody. INPUT_ONLY."""
+    """Signs what is sent; kept encrypted, and told to nobody. INPUT_ONLY."""
     has_secret: _builtins.bool
     """Whether it has a secret. OUTPUT_ONLY."""
     format: Global___TargetFormat.ValueType
