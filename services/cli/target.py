@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.connect import Client, listed, shown
+from services.cli.connect import Client, call, listed, shown
 from services.cli.duration import parse_duration
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption, examples
-from services.cli.output import Output, Record, to_record
+from services.cli.output import Output, Record, show_record, to_record
 from services.cli.password import read_secret
 
 if TYPE_CHECKING:
@@ -150,6 +150,27 @@ def update(
     certificates = "" if no_ca else _read(ca)
     secret = read_secret(wanted=secret_stdin)
     shown(work, server=server, data=data, output=output)
+
+
+@app.command()
+def test(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="Name or id of the target.")],
+    *,
+    output: OutputOption = Output.TABLE,
+    server: ServerOption = DEFAULT_SERVER,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Tells a target that this is a test, and prints what it answered; ends with 1 when it did not take it."""
+
+    async def work(client: Client) -> Record:
+        from drydock.notifier.v1.notifier_service_pb2 import SendTestNotificationRequest
+
+        return to_record(await client.notifier.SendTestNotification(SendTestNotificationRequest(target=target)))
+
+    answer = call(work, server=server, data=data, output=output)
+    show_record(output, answer)
+    if not answer["delivered"]:
+        raise typer.Exit(1)
 
 
 @app.command("list")

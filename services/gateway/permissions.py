@@ -108,6 +108,7 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _NOTIFIER + "ListTargets": Role.OPERATOR,
         _NOTIFIER + "DeleteTarget": Role.OPERATOR,
         _NOTIFIER + "UpdateTarget": Role.OPERATOR,
+        _NOTIFIER + "SendTestNotification": Role.OPERATOR,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,
@@ -124,6 +125,7 @@ UNLIMITED: Final = frozenset(
         _NOTIFIER + "ListTargets",
         _NOTIFIER + "DeleteTarget",
         _NOTIFIER + "UpdateTarget",
+        _NOTIFIER + "SendTestNotification",
     }
 )
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is

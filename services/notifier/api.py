@@ -78,6 +78,24 @@ class TargetChange:
     """Empty for what the system trusts."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TrialAnswer:
+    """What became of a test."""
+
+    delivered: bool
+    reason: str
+    """Machine-readable; empty when delivered."""
+    message: str
+    """The reason as a sentence."""
+    status: int | None
+    """Of the answer, HTTP's or SMTP's; None where there was none."""
+    answer: str
+    """The beginning of what the other side said, without what it repeats of the URL."""
+    duration: timedelta
+    delivery_id: str
+    """What the other side was told as the id."""
+
+
 class NotifierApi(Protocol):
     """Targets. Errors: TARGET_NOT_EXIST, TARGET_ALREADY_EXIST, ADDRESS_*, PORT_REFUSED, INVALID_*."""
 
@@ -87,6 +105,14 @@ class NotifierApi(Protocol):
 
     async def update_target(self, target: str, change: TargetChange) -> Target:
         """Changes a target, given by id or name; what is under way to it goes to the new place from now on."""
+        ...
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        """Tells a target, by id or name, that this is a test: one attempt, which leaves no delivery.
+
+        Raises:
+            ServiceError: TARGET_NOT_EXIST; ROBOT_RESTING when a chat robot may not be called just now.
+        """
         ...
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:

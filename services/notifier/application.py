@@ -13,9 +13,10 @@ from services.kernel.ids import Ids
 from services.kernel.model import page
 from services.kernel.model.page import Page, decode_token, encode_token
 from services.notifier import grammar
-from services.notifier.api import MAX_CHECKED_TARGETS, NewTarget, Target, TargetChange
+from services.notifier.api import MAX_CHECKED_TARGETS, NewTarget, Target, TargetChange, TrialAnswer
 from services.notifier.store import NotifierStore
 from services.notifier.targets import TargetSealer
+from services.notifier.trial import Trial
 
 log = structlog.get_logger()
 
@@ -23,10 +24,13 @@ log = structlog.get_logger()
 class Notifier:
     """NotifierApi over PostgreSQL."""
 
-    def __init__(self, *, pool: Pool, store: NotifierStore, sealer: TargetSealer, ids: Ids, clock: Clock) -> None:
+    def __init__(
+        self, *, pool: Pool, store: NotifierStore, sealer: TargetSealer, trial: Trial, ids: Ids, clock: Clock
+    ) -> None:
         self._pool = pool
         self._store = store
         self._sealer = sealer
+        self._trial = trial
         self._clock = clock
         self._ids = ids
 
@@ -53,6 +57,16 @@ class Notifier:
             await self._store.insert_robot(conn, changed)
         log.info("target.updated", target_id=changed.target_id)
         return self._sealer.opened(changed)
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        """Tells a target that this is a test: one attempt, which leaves no delivery."""
+        found = None
+        if grammar.may_name_target(target):
+            async with self._pool.acquire() as conn:
+                found = await self._store.find_target(conn, target)
+        if found is None:
+            raise _no_target(target)
+        return await self._trial.run(found)
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""

@@ -11,8 +11,8 @@ from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerSer
 from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
-from services.notifier.api import NewTarget, Target, TargetChange
-from services.notifier.convert import from_target, to_change, to_new_target
+from services.notifier.api import NewTarget, Target, TargetChange, TrialAnswer
+from services.notifier.convert import from_target, from_trial_answer, to_change, to_new_target
 
 if TYPE_CHECKING:  # the asynchronous stubs are types only
     from drydock.notifier.v1.notifier_inner_service_pb2_grpc import NotifierInnerServiceAsyncStub
@@ -31,6 +31,7 @@ class NotifierClient:
         # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
         self._create = peer.once(notifier.CreateTarget)
         self._update = peer.once(notifier.UpdateTarget)
+        self._test = peer.once(notifier.SendTestNotification)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
         self._check = peer.repeatable(inner.CheckTargets)
@@ -42,6 +43,10 @@ class NotifierClient:
     async def update_target(self, target: str, change: TargetChange) -> Target:
         """Changes a target, given by id or name."""
         return from_target((await self._update(to_change(target, change))).target)
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        """Tells a target that this is a test."""
+        return from_trial_answer(await self._test(pb.SendTestNotificationRequest(target=target)))
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""

@@ -9,7 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from drydock.notifier.v1 import notifier_service_pb2 as pb
 from services.kernel.errors import invalid
 from services.kernel.rpc.answers import answer_of
-from services.notifier.api import Format, NewTarget, Target, TargetChange, TargetKind
+from services.notifier.api import Format, NewTarget, Target, TargetChange, TargetKind, TrialAnswer
 
 _KINDS: dict[int, TargetKind] = {
     pb.TARGET_KIND_HTTP: TargetKind.HTTP,
@@ -159,4 +159,32 @@ def from_target(said: pb.Target) -> Target:
         has_secret=said.has_secret,
         old_secret_until=said.old_secret_until.ToDatetime(tzinfo=UTC) if overlaps else None,
         created_at=said.create_time.ToDatetime(tzinfo=UTC),
+    )
+
+
+def to_trial_answer(answer: TrialAnswer) -> pb.SendTestNotificationResponse:
+    """Writes what became of a test."""
+    said = pb.SendTestNotificationResponse(
+        delivered=answer.delivered,
+        reason=answer.reason,
+        message=answer.message,
+        status=answer.status,
+        answer=answer.answer,
+        delivery_id=answer.delivery_id,
+    )
+    said.duration.FromTimedelta(answer.duration)
+    return said
+
+
+@answer_of("notifier")
+def from_trial_answer(said: pb.SendTestNotificationResponse) -> TrialAnswer:
+    """Reads what became of a test."""
+    return TrialAnswer(
+        delivered=said.delivered,
+        reason=said.reason,
+        message=said.message,
+        status=said.status if said.HasField("status") else None,
+        answer=said.answer,
+        duration=said.duration.ToTimedelta(),
+        delivery_id=said.delivery_id,
     )

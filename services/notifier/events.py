@@ -24,6 +24,8 @@ class News(enum.Enum):
 
     SCAN_COMPLETED = "scan.completed"
     SCAN_FAILED = "scan.failed"
+    TARGET_TEST = "target.test"
+    """Nothing happened: somebody asks whether it arrives."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

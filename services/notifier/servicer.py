@@ -8,7 +8,7 @@ from drydock.notifier.v1 import notifier_service_pb2 as pb
 from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
-from services.notifier.convert import from_change, from_new_target, to_target
+from services.notifier.convert import from_change, from_new_target, to_target, to_trial_answer
 
 
 class NotifierServicer(rpc.NotifierServiceServicer):
@@ -26,6 +26,12 @@ class NotifierServicer(rpc.NotifierServiceServicer):
         """Changes a target."""
         target = await self._api.update_target(request.target, from_change(request))
         return pb.UpdateTargetResponse(target=to_target(target))
+
+    async def SendTestNotification(
+        self, request: pb.SendTestNotificationRequest, context: object
+    ) -> pb.SendTestNotificationResponse:
+        """Tries a target."""
+        return to_trial_answer(await self._api.send_test_notification(request.target))
 
     async def ListTargets(self, request: pb.ListTargetsRequest, context: object) -> pb.ListTargetsResponse:
         """Lists targets by name."""

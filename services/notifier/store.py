@@ -42,6 +42,11 @@ class NotifierStore:
         if target.robot is not None:
             await conn.execute(_Q["insert_robot"], target.robot)
 
+    async def find_target(self, conn: Connection, target: str) -> SealedTarget | None:
+        """Reads a target by id or name; None when there is none."""
+        row = await conn.fetchrow(_Q["find_target"], target)
+        return None if row is None else _to_target(row)
+
     async def lock_target(self, conn: Connection, target: str) -> SealedTarget | None:
         """Reads a target by id or name, and keeps others from changing it meanwhile; None when there is none."""
         row = await conn.fetchrow(_Q["lock_target"], target)

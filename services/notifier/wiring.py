@@ -29,6 +29,7 @@ from services.notifier.sealing import TargetSeal, seal_plain_urls
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 from services.notifier.targets import TargetSealer
+from services.notifier.trial import Trial
 
 GROUP = "notifier"
 
@@ -59,9 +60,10 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             settings=settings,
             metrics=metrics,
         )
+        robot_store = RobotStore(store)
         robots = RobotWorker(
             pool=pool,
-            store=RobotStore(store),
+            store=robot_store,
             ledger=Ledger(store, clock, metrics),
             seal=seal,
             channels=channels.chats,
@@ -94,4 +96,13 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
         process.start("notifier.disk_use", DiskUse("notifier", pool, ground.registry).run(stopping))
         ready.set(True)
         sealer = TargetSealer(seal, egress, clock)
-        yield Notifier(pool=pool, store=store, sealer=sealer, clock=clock, ids=ground.ids)
+        trial = Trial(
+            pool=pool,
+            robots=robot_store,
+            seal=seal,
+            channels=channels,
+            clock=clock,
+            ids=ground.ids,
+            settings=settings,
+        )
+        yield Notifier(pool=pool, store=store, sealer=sealer, trial=trial, clock=clock, ids=ground.ids)

@@ -69,6 +69,10 @@ class FixedNames(AbstractResolver):
         self._addresses = addresses
         self.asked: list[str] = []
 
+    def lead_to(self, *addresses: str) -> None:
+        """Leads elsewhere from now on."""
+        self._addresses = addresses
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:

@@ -44,6 +44,7 @@ from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 from services.notifier.targets import TargetSealer
+from services.notifier.trial import Trial
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
@@ -288,9 +289,23 @@ async def notifier_bench(
             settings=chosen,
             metrics=NotifierMetrics(CollectorRegistry()),
         )
+        trial = Trial(
+            pool=pool,
+            robots=RobotStore(store),
+            seal=SEAL,
+            channels=channels,
+            clock=time,
+            ids=RandomIds(),
+            settings=chosen,
+        )
         yield NotifierBench(
             api=Notifier(
-                pool=pool, store=store, sealer=TargetSealer(SEAL, egress, time), ids=RandomIds(), clock=time
+                pool=pool,
+                store=store,
+                sealer=TargetSealer(SEAL, egress, time),
+                trial=trial,
+                ids=RandomIds(),
+                clock=time,
             ),
             consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
             store=store,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
-from services.notifier.api import NewTarget, Target, TargetChange, TargetKind
+from services.notifier.api import NewTarget, Target, TargetChange, TargetKind, TrialAnswer
 
 
 class FakeNotifier:
@@ -29,6 +29,17 @@ class FakeNotifier:
         saved = self._targets[target]
         self._targets[target] = dataclasses.replace(saved, url=change.url or saved.url)
         return self._targets[target]
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        return TrialAnswer(
+            delivered=target in self._targets,
+            reason="",
+            message="",
+            status=204,
+            answer="",
+            duration=timedelta(0),
+            delivery_id="d-1",
+        )
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         del page_size, page_token

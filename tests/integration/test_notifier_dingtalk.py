@@ -40,9 +40,23 @@ class Stage:
     async def target(self, name: str = "chat", *, secret: str = SECRET) -> Target:
         return await self.bench.target(self.robot.url, name, kind=TargetKind.DINGTALK, secret=secret)
 
-    async def tell(self, target: Target, count: int = 1, **fields: str) -> None:
+    async def tell(
+        self,
+        target: Target,
+        count: int = 1,
+        *,
+        tag: str = "1.0",
+        state: str = "COMPLETE",
+        reason: str = "",
+        message: str = "",
+    ) -> None:
         events = [str(uuid.uuid4()) for _ in range(count)]
-        await self.bench.tell(*(scan_event(target.target_id, event_id=event, **fields) for event in events))
+        await self.bench.tell(
+            *(
+                scan_event(target.target_id, event_id=event, tag=tag, state=state, reason=reason, message=message)
+                for event in events
+            )
+        )
         self.sent += [str(uuid.uuid5(uuid.UUID(event), target.target_id)) for event in events]
 
     async def call(self) -> int:
@@ -72,7 +86,7 @@ async def a_stage(database: str, **settings: float) -> AsyncIterator[Stage]:
         now_ms=lambda: int(clock.now().timestamp() * 1000),
         keyword="Drydock",
     )
-    async with notifier_bench(database, clock=clock, **settings) as bench, serve_robot(robot):
+    async with notifier_bench(database, clock=clock, egress=None, **settings) as bench, serve_robot(robot):
         yield Stage(bench, robot, clock)
 
 

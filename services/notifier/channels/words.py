@@ -23,6 +23,8 @@ def image_of(said: Notification) -> str:
 
 def summary_of(said: Notification) -> str:
     """Returns what there is to know in a few words: `2 critical, 1 low`."""
+    if said.event == "target.test":
+        return "a test"
     if said.status == "FAILED":
         return one_line(f"not scanned: {said.reason}" if said.reason else "not scanned")
     counts = ((severity, said.findings.get(severity.value, 0)) for severity in reversed(Severity))

@@ -23,6 +23,13 @@ SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_
 FROM notifier.target
 WHERE target_id = ANY($1::text[])
 
+-- name: find_target
+-- A target by id or name.
+SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,
+    ca_certificates, robot, created_at
+FROM notifier.target
+WHERE target_id = $1 OR name = $1
+
 -- name: lock_target
 -- A target by id or name; nobody else changes or deletes it until the transaction ends.
 SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,

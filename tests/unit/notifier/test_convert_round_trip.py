@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from drydock.notifier.v1 import notifier_service_pb2
 from services.kernel.errors import ServiceError
 from services.notifier import convert
-from services.notifier.api import Format, NewTarget, Target, TargetChange, TargetKind
+from services.notifier.api import Format, NewTarget, Target, TargetChange, TargetKind, TrialAnswer
 from tests.builders.whole import whole
+
+SPANS = st.timedeltas(timedelta(0), timedelta(days=30))
 
 
 @given(whole(Target))
@@ -25,9 +27,14 @@ def test_new_targets(new: NewTarget) -> None:
     assert convert.from_new_target(convert.to_new_target(new)) == new
 
 
-@given(whole(TargetChange, overlap=st.none() | st.timedeltas(timedelta(0), timedelta(days=30))))
+@given(whole(TargetChange, overlap=st.none() | SPANS))
 def test_changes_of_targets(change: TargetChange) -> None:
     assert convert.from_change(convert.to_change("tgt-1", change)) == change
+
+
+@given(whole(TrialAnswer, status=st.none() | st.integers(0, 999), duration=SPANS))
+def test_answers_of_trials(answer: TrialAnswer) -> None:
+    assert convert.from_trial_answer(convert.to_trial_answer(answer)) == answer
 
 
 @given(st.sampled_from(Format))

@@ -358,3 +358,75 @@ class UpdateTargetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateTargetResponse: _TypeAlias = UpdateTargetResponse  # noqa: Y015
+
+@_typing.final
+class SendTestNotificationRequest(_message.Message):
+    """SendTestNotificationRequest names a target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Its id or its name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendTestNotificationRequest: _TypeAlias = SendTestNotificationRequest  # noqa: Y015
+
+@_typing.final
+class SendTestNotificationResponse(_message.Message):
+    """SendTestNotificationResponse is what became of the attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    delivered: _builtins.bool
+    """Whether the target took it."""
+    reason: _builtins.str
+    """Machine-readable; empty when it was delivered."""
+    message: _builtins.str
+    """The reason as a sentence."""
+    status: _builtins.int
+    """Of the answer, HTTP's or SMTP's; absent where there was none."""
+    answer: _builtins.str
+    """The beginning of what the target said, without what it repeats of its URL."""
+    delivery_id: _builtins.str
+    """The id that the target was told."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """From the name lookup to the answer."""
+
+    def __init__(
+        self,
+        *,
+        delivered: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        status: _builtins.int | None = ...,
+        answer: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        delivery_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "duration", b"duration", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "answer", b"answer", "delivered", b"delivered", "delivery_id", b"delivery_id", "duration", b"duration", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+
+Global___SendTestNotificationResponse: _TypeAlias = SendTestNotificationResponse  # noqa: Y015

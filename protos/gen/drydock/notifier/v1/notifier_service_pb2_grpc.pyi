@@ -41,6 +41,8 @@ class NotifierServiceStub:
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
     UpdateTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]
     """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -55,6 +57,8 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
     UpdateTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]  # type: ignore[assignment]
     """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]  # type: ignore[assignment]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -90,5 +94,13 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.UpdateTargetResponse, _abc.Awaitable[_notifier_service_pb2.UpdateTargetResponse]]:
         """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+
+    @_abc_1.abstractmethod
+    def SendTestNotification(
+        self,
+        request: _notifier_service_pb2.SendTestNotificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.SendTestNotificationResponse, _abc.Awaitable[_notifier_service_pb2.SendTestNotificationResponse]]:
+        """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
