@@ -34,6 +34,8 @@ class TargetKind(enum.Enum):
     HTTP = "http"
     HTTPS = "https"
     DINGTALK = "dingtalk"
+    SLACK = "slack"
+    EMAIL = "email"
 
 
 class Format(enum.Enum):
@@ -46,7 +48,10 @@ class Format(enum.Enum):
 
 SecretOption = Annotated[
     bool,
-    typer.Option("--secret-stdin", help="Read from standard input the secret that signs what is sent to it."),
+    typer.Option(
+        "--secret-stdin",
+        help="Read from standard input the secret that signs what is sent to it, or its password.",
+    ),
 ]
 CaOption = Annotated[
     Path | None,
@@ -61,6 +66,10 @@ CaOption = Annotated[
         "drydock target create chat --kind https --url https://hooks.example.com/drydock",
         'printf %s "$SECRET" | drydock target create siem --kind https --url https://siem.example.com/in \\\n'
         "      --secret-stdin --format cloudevents-structured --ca siem-ca.pem",
+        'printf %s "$SEC" | drydock target create team --kind dingtalk --secret-stdin \\\n'
+        "      --url 'https://oapi.dingtalk.com/robot/send?access_token=…'",
+        'printf %s "$PASSWORD" | drydock target create mail --kind email --secret-stdin \\\n'
+        "      --url 'smtps://mail.example.com/?from=drydock@example.com&to=team@example.com&user=drydock'",
     )
 )
 def create(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Collection
 
 from aiohttp.abc import AbstractResolver
@@ -103,6 +104,18 @@ class Egress:
             f"Its port {port} is that of a service that takes no notifications.",
             "If one listens there all the same, add the port to DRYDOCK_NOTIFIER_ALLOWED_PORTS.",
         )
+
+    async def addresses(self, host: str, port: int) -> tuple[str, ...]:
+        """Returns the addresses of a host, all of them checked; for connections that aiohttp does not make.
+
+        Raises:
+            EgressRefused: see `check_address`.
+            OSError: the name cannot be looked up.
+        """
+        self.check_address(host)
+        if forms_of(host):
+            return (host,)
+        return tuple(answer["host"] for answer in await self.resolver.resolve(host, port, socket.AF_UNSPEC))
 
     async def check_host(self, host: str) -> None:
         """Checks where a host leads just now; a name that cannot be looked up leads nowhere yet, and passes.

@@ -20,6 +20,9 @@ class TargetKind(enum.Enum):
     HTTPS = "HTTPS"
     DINGTALK = "DINGTALK"
     """A custom robot, in a chat."""
+    SLACK = "SLACK"
+    """An incoming webhook of Slack's, or of what takes the same."""
+    EMAIL = "EMAIL"
 
 
 class Format(enum.Enum):

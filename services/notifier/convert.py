@@ -15,6 +15,8 @@ _KINDS: dict[int, TargetKind] = {
     pb.TARGET_KIND_HTTP: TargetKind.HTTP,
     pb.TARGET_KIND_HTTPS: TargetKind.HTTPS,
     pb.TARGET_KIND_DINGTALK: TargetKind.DINGTALK,
+    pb.TARGET_KIND_SLACK: TargetKind.SLACK,
+    pb.TARGET_KIND_EMAIL: TargetKind.EMAIL,
 }
 
 _FORMATS: dict[int, Format] = {

@@ -12,6 +12,7 @@ from services.kernel.addresses import is_loopback
 from services.kernel.egress import EgressRefused
 from services.kernel.errors import ServiceError, invalid
 from services.notifier.api import Format, TargetKind
+from services.notifier.channels.mailbox import read_mailbox
 from services.notifier.channels.post import trusting
 
 TARGET_PREFIX = "tgt"
@@ -28,6 +29,8 @@ _SCHEMES = {
     TargetKind.HTTPS: ("https",),
     # In clear only on this machine: the URL of a robot is its password.
     TargetKind.DINGTALK: ("https", "http"),
+    TargetKind.SLACK: ("https", "http"),
+    TargetKind.EMAIL: ("smtps", "smtp"),
 }
 _FORMED = frozenset({TargetKind.HTTP, TargetKind.HTTPS})
 
@@ -69,12 +72,17 @@ def check_url(url: str, kind: TargetKind) -> URL:
         raise _bad(f"a target of kind {kind.value} begins with {_SCHEMES[kind][0]}://")
     if "@" in re.split("[/?#]", url.partition("://")[2])[0]:
         raise _bad("it holds a user or a password")
-    if not parsed.host or not port:
+    if not parsed.host or port == 0 or (port is None and kind is not TargetKind.EMAIL):
         raise _bad("it names no host or a wrong port")
     if "#" in url:
         raise _bad("it has a fragment, which is never sent")
     if kind not in _FORMED and parsed.scheme == "http" and not is_loopback(parsed.host):
         raise _bad("outside of this machine it begins with https://: it is a secret")
+    if kind is TargetKind.EMAIL:
+        try:
+            read_mailbox(parsed)
+        except ValueError as error:
+            raise _bad(str(error)) from error
     return parsed
 
 
@@ -90,7 +98,7 @@ def check_format(form: Format, kind: TargetKind) -> None:
         )
 
 
-def check_secret(secret: str) -> None:
+def check_secret(secret: str, kind: TargetKind) -> None:
     """Checks a secret; an empty one is none.
 
     Raises:
@@ -102,6 +110,8 @@ def check_secret(secret: str) -> None:
             f"The secret must be 1 to {MAX_SECRET} characters without control characters.",
             field="secret",
         )
+    if secret and kind is TargetKind.SLACK:
+        raise invalid("INVALID_SECRET", "A target of kind SLACK has no secret: its URL is one.", field="secret")
 
 
 def check_overlap(overlap: timedelta) -> None:

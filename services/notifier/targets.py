@@ -10,11 +10,14 @@ from yarl import URL
 
 from services.kernel.clock import Clock
 from services.kernel.egress import Egress, EgressRefused
+from services.kernel.errors import invalid
 from services.notifier import grammar
 from services.notifier.api import NewTarget, Target, TargetChange, TargetKind
+from services.notifier.channels.mailbox import read_mailbox
 from services.notifier.records import SealedTarget
 from services.notifier.sealing import TargetSeal
 
+_CHATS = frozenset({TargetKind.DINGTALK, TargetKind.SLACK})
 _OVERLAP = timedelta(days=1)
 
 
@@ -33,7 +36,7 @@ class TargetSealer:
             ServiceError: INVALID_*, ADDRESS_*, PORT_REFUSED.
         """
         grammar.check_name(new.name)
-        grammar.check_secret(new.secret)
+        grammar.check_secret(new.secret, new.kind)
         url = await self._checked(new.url, new.kind)
         grammar.check_certificates(new.ca_certificates, url)
         grammar.check_format(new.format, new.kind)
@@ -62,11 +65,12 @@ class TargetSealer:
         grammar.check_format(change.format or saved.format, saved.kind)
         target = dataclasses.replace(saved, format=change.format or saved.format, ca_certificates=certificates)
         if change.url is not None:
+            _keep_password(saved, old.url, change)
             sealed = self._seal.seal(saved.target_id, change.url)
             target = dataclasses.replace(target, sealed_url=sealed, robot=robot_of(saved.kind, url))
         if change.secret is None:
             return target
-        grammar.check_secret(change.secret)
+        grammar.check_secret(change.secret, saved.kind)
         overlap = _OVERLAP if change.overlap is None else change.overlap
         grammar.check_overlap(overlap)
         goes_on = bool(change.secret and saved.sealed_secret and overlap)
@@ -94,7 +98,10 @@ class TargetSealer:
     async def _checked(self, text: str, kind: TargetKind) -> URL:
         url = grammar.check_url(text, kind)
         try:
-            self._egress.check_port(url.port or 0)
+            if kind is TargetKind.EMAIL:
+                self._egress.check_port(read_mailbox(url).port, refused=())
+            else:
+                self._egress.check_port(url.port or 0)
             await self._egress.check_host(url.host or "")
         except EgressRefused as error:
             raise grammar.refused_place(error) from error
@@ -103,10 +110,27 @@ class TargetSealer:
 
 def robot_of(kind: TargetKind, url: URL) -> bytes | None:
     """Returns the same for all URLs of one robot, and nothing of its token; None where nothing is merged."""
-    if kind is not TargetKind.DINGTALK:
+    if kind not in _CHATS:
         return None
     names = (url.host or "", str(url.port), url.query.get("access_token", url.raw_path_qs))
     return hashlib.sha256("\0".join((kind.value, *names)).encode()).digest()
+
+
+def _keep_password(saved: SealedTarget, url: str, change: TargetChange) -> None:
+    """Refuses to let the password of a mailbox go to another server: who moves it says it again.
+
+    Raises:
+        ServiceError: INVALID_SECRET.
+    """
+    if saved.kind is not TargetKind.EMAIL or saved.sealed_secret is None or change.secret is not None:
+        return
+    if URL(url, encoded=True).origin() != URL(change.url or "", encoded=True).origin():
+        raise invalid(
+            "INVALID_SECRET",
+            "The password belongs to the server of mail that the target has.",
+            field="secret",
+            hint="Give the password for the new server with it.",
+        )
 
 
 def _living(until: datetime | None, now: datetime) -> datetime | None:

@@ -11,9 +11,11 @@ from services.kernel.egress import Egress
 from services.notifier.api import TargetKind
 from services.notifier.channels.chat import ChatChannel
 from services.notifier.channels.dingtalk import DingTalkChannel
+from services.notifier.channels.email import EmailChannel
 from services.notifier.channels.http import HttpChannel
 from services.notifier.channels.interface import Channel, Outcome, Parcel
 from services.notifier.channels.post import open_post
+from services.notifier.channels.slack import SlackChannel
 
 
 class ChannelByKind(Channel):
@@ -42,5 +44,10 @@ async def open_channels(egress: Egress, clock: Clock, *, attempt_seconds: float)
     """Opens them all, with connections of their own."""
     async with open_post(egress, clock, attempt_seconds=attempt_seconds) as post:
         http = HttpChannel(post, clock)
-        chats = {TargetKind.DINGTALK: DingTalkChannel(post, clock)}
-        yield Channels(any=ChannelByKind({TargetKind.HTTP: http, TargetKind.HTTPS: http, **chats}), chats=chats)
+        email = EmailChannel(egress, clock, attempt_seconds=attempt_seconds)
+        chats: dict[TargetKind, ChatChannel] = {
+            TargetKind.DINGTALK: DingTalkChannel(post, clock),
+            TargetKind.SLACK: SlackChannel(post),
+        }
+        programs = {TargetKind.HTTP: http, TargetKind.HTTPS: http, TargetKind.EMAIL: email}
+        yield Channels(any=ChannelByKind({**programs, **chats}), chats=chats)

@@ -35,6 +35,10 @@ class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind
     """A POST of JSON over HTTPS."""
     TARGET_KIND_DINGTALK: _TargetKind.ValueType  # 3
     """A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
+    TARGET_KIND_SLACK: _TargetKind.ValueType  # 4
+    """An incoming webhook of Slack, or of what takes the same; merged like that."""
+    TARGET_KIND_EMAIL: _TargetKind.ValueType  # 5
+    """Mail over SMTP. The URL is `smtps://HOST/?from=A&to=B,C&user=U`, the secret the password."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper):
     """TargetKind is how a target is told."""
@@ -47,6 +51,10 @@ TARGET_KIND_HTTPS: TargetKind.ValueType  # 2
 """A POST of JSON over HTTPS."""
 TARGET_KIND_DINGTALK: TargetKind.ValueType  # 3
 """A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
+TARGET_KIND_SLACK: TargetKind.ValueType  # 4
+"""An incoming webhook of Slack, or of what takes the same; merged like that."""
+TARGET_KIND_EMAIL: TargetKind.ValueType  # 5
+"""Mail over SMTP. The URL is `smtps://HOST/?from=A&to=B,C&user=U`, the secret the password."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
 
 class _TargetFormat:
@@ -102,7 +110,7 @@ class Target(_message.Message):
     url: _builtins.str
     """Where; often a secret, and kept encrypted. User and password in it are refused. REQUIRED."""
     secret: _builtins.str
-    """Signs what is sent; kept encrypted, and told to nobody. INPUT_ONLY."""
+    """Signs what is sent, or logs in; kept encrypted, and told to nobody. INPUT_ONLY."""
     has_secret: _builtins.bool
     """Whether it has a secret. OUTPUT_ONLY."""
     format: Global___TargetFormat.ValueType
