@@ -54,6 +54,7 @@ class DeliveryWorker:
         self._metrics = metrics
         self._ledger = Ledger(store, clock, metrics)
         self._busy = 0
+        self._busy_slow = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until `stopping`; attempts under way are finished first."""
@@ -70,6 +71,7 @@ class DeliveryWorker:
                     continue
                 for claim in claims:
                     self._busy += 1
+                    self._busy_slow += claim.target.slow
                     sends.create_task(self._work(claim, news), name=f"delivery {claim.delivery_id}")
                 if not claims:
                     await wait_any((news, stopping), self._settings.look_seconds)
@@ -86,6 +88,7 @@ class DeliveryWorker:
                 lease_seconds=lease,
                 per_target=self._settings.concurrent_per_target,
                 limit=limit,
+                slow_limit=max(0, self._settings.concurrent_deliveries // 2 - self._busy_slow),
             )
             for claim in claims:
                 if claim.lost:
@@ -105,6 +108,9 @@ class DeliveryWorker:
             outcome, attempt=claim.attempt, created_at=claim.created_at, now=self._clock.now()
         )
         await self._record(claim, outcome, following, seconds)
+        if (slow := seconds > self._settings.slow_seconds) is not claim.target.slow:
+            async with self._pool.acquire() as conn:
+                await self._store.mark_slow(conn, claim.target_id, slow=slow)
 
     async def _send(self, claim: Claim) -> Outcome:
         parcel = self._seal.parcel(claim, self._clock.now(), claim.body)
@@ -120,6 +126,7 @@ class DeliveryWorker:
                 log.error("delivery.failed", exc_info=error, **names(claim))
         finally:
             self._busy -= 1
+            self._busy_slow -= claim.target.slow
             news.set()  # there is room again, and the target may have more
 
     async def _record(self, claim: Claim, outcome: Outcome | None, following: Next, seconds: float) -> None:

@@ -24,6 +24,8 @@ class SealedTarget:
     ca_certificates: str = ""
     robot: bytes | None = None
     """The chat robot that it writes to; None where nothing is merged."""
+    slow: bool = False
+    """Its last attempt took long."""
     created_at: datetime
 
 

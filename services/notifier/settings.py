@@ -13,7 +13,7 @@ class NotifierSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DRYDOCK_NOTIFIER_", frozen=True, extra="forbid")
 
-    concurrent_deliveries: int = Field(default=32, ge=1, le=1024)
+    concurrent_deliveries: int = Field(default=64, ge=2, le=1024)
     """Deliveries that one process sends at once."""
     concurrent_per_target: int = Field(default=2, ge=1, le=32)
     """Deliveries under way to one target, over all processes: a slow one delays nobody else."""
@@ -25,6 +25,8 @@ class NotifierSettings(BaseSettings):
     """Longest time for one attempt, from the name lookup to the answer."""
     lease_margin_seconds: float = Field(default=20.0, ge=5)
     """A lease lasts an attempt and so much longer; after it, a silent worker counts as dead."""
+    slow_seconds: float = Field(default=1.0, gt=0)
+    """A target whose attempt took longer is slow: those together have half of the places, and delay no other."""
     look_seconds: float = Field(default=1.0, gt=0)
     """How often due deliveries are looked for when nothing wakes the worker."""
     attempts: int = Field(default=24, ge=1, le=1000)

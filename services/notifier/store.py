@@ -125,10 +125,18 @@ class NotifierStore:
         lease_seconds: float,
         per_target: int,
         limit: int,
+        slow_limit: int,
     ) -> tuple[Claim, ...]:
-        """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
-        rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit)
+        """Leases at most `limit` due deliveries, at most `per_target` under way to each target.
+
+        Slow targets get one each, and at most `slow_limit` together.
+        """
+        rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit, slow_limit)
         return await self.claims(conn, rows)
+
+    async def mark_slow(self, conn: Connection, target_id: str, *, slow: bool) -> None:
+        """Says whether the last attempt to a target took long."""
+        await conn.execute(_Q["mark_slow"], target_id, slow)
 
     async def claims(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> tuple[Claim, ...]:
         """Reads leased rows, with their targets, in their order."""
@@ -189,6 +197,7 @@ def _to_target(row: asyncpg.Record) -> SealedTarget:
         format=Format(row["format"]),
         ca_certificates=row["ca_certificates"],
         robot=row["robot"],
+        slow=row["slow"],
         created_at=row["created_at"],
     )
 

@@ -10,7 +10,7 @@ RETURNING target_id
 -- name: list_targets
 -- A page of targets by name.
 SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,
-    ca_certificates, robot, created_at
+    ca_certificates, robot, slow, created_at
 FROM notifier.target
 WHERE name > $1
 ORDER BY name
@@ -19,21 +19,21 @@ LIMIT $2
 -- name: targets_of
 -- These targets.
 SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,
-    ca_certificates, robot, created_at
+    ca_certificates, robot, slow, created_at
 FROM notifier.target
 WHERE target_id = ANY($1::text[])
 
 -- name: find_target
 -- A target by id or name.
 SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,
-    ca_certificates, robot, created_at
+    ca_certificates, robot, slow, created_at
 FROM notifier.target
 WHERE target_id = $1 OR name = $1
 
 -- name: lock_target
 -- A target by id or name; nobody else changes or deletes it until the transaction ends.
 SELECT target_id, name, kind, sealed_url, sealed_secret, sealed_old_secret, old_secret_until, format,
-    ca_certificates, robot, created_at
+    ca_certificates, robot, slow, created_at
 FROM notifier.target
 WHERE target_id = $1 OR name = $1
 FOR NO KEY UPDATE
@@ -88,11 +88,11 @@ SELECT pg_notify('drydock_deliveries', '')
 
 -- name: claim
 -- Leases due deliveries, but for those that robots are told merged: of each target at most so many at once over
--- all workers, longest waiting target first.
+-- all workers, longest waiting target first. Slow targets have one under way and so many places together.
 -- Leases and due times go by the clock of the database: those of the workers' machines may differ.
 WITH open AS (
-    SELECT t.target_id, t.served_at,
-        $3 - (
+    SELECT t.target_id, t.served_at, t.slow,
+        CASE WHEN t.slow THEN 1 ELSE $3::int END - (
             SELECT count(*)
             FROM notifier.delivery AS b
             WHERE b.target_id = t.target_id AND b.state = 'PENDING' AND b.lease_until > now()
@@ -104,12 +104,17 @@ WITH open AS (
         WHERE d.target_id = t.target_id AND d.state = 'PENDING' AND d.due_at <= now()
             AND (d.lease_until IS NULL OR d.lease_until <= now())
     )
+), ranked AS (
+    SELECT target_id, served_at, slow, room,
+        row_number() OVER (PARTITION BY slow ORDER BY served_at NULLS FIRST, target_id) AS place
+    FROM open
+    WHERE room > 0
 ), chosen AS (
     SELECT t.target_id, o.room, o.served_at
-    FROM open AS o
+    FROM ranked AS o
     JOIN notifier.target AS t USING (target_id)
-    WHERE o.room > 0
-    ORDER BY o.served_at NULLS FIRST, t.target_id
+    WHERE NOT o.slow OR o.place <= $5
+    ORDER BY o.slow, o.served_at NULLS FIRST, t.target_id
     LIMIT $4
     -- Keeps workers from taking the same target at one moment; a deletion waits.
     FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -135,6 +140,10 @@ FROM due
 WHERE d.target_id = due.target_id AND d.event_id = due.event_id
 RETURNING d.target_id, d.event_id, d.delivery_id, d.event_type, d.body, d.attempts, d.fence, d.created_at,
     due.lost
+
+-- name: mark_slow
+-- Says whether the last attempt to a target took long.
+UPDATE notifier.target SET slow = $2 WHERE target_id = $1 AND slow <> $2
 
 -- name: finish
 -- Ends a delivery, unless the lease has passed to somebody else.

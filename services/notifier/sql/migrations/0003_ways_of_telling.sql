@@ -12,7 +12,9 @@ ALTER TABLE notifier.target
     ADD COLUMN sealed_old_secret bytea,
     ADD COLUMN old_secret_until timestamptz,
     -- The chat robot that it writes to, as a hash of what names that; null where nothing is merged.
-    ADD COLUMN robot bytea;
+    ADD COLUMN robot bytea,
+    -- Its last attempt took long: those targets together have half of a worker's places, and delay no other.
+    ADD COLUMN slow boolean NOT NULL DEFAULT false;
 
 CREATE INDEX target_of_robot ON notifier.target (robot) WHERE robot IS NOT NULL;
 
