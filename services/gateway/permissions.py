@@ -122,6 +122,8 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _NOTIFIER + "DeleteEventRule": Role.OPERATOR,
         _NOTIFIER + "ListEventRules": Role.OPERATOR,
         _NOTIFIER + "ListEventRecords": Role.OPERATOR,
+        _NOTIFIER + "UpdateTarget": Role.OPERATOR,
+        _NOTIFIER + "SendTestNotification": Role.OPERATOR,
         _HEALTH + "Check": Open.OPEN,
         _HEALTH + "Watch": Open.OPEN,
         _HEALTH + "List": Role.VIEWER,
@@ -148,6 +150,8 @@ UNLIMITED: Final = frozenset(
         _NOTIFIER + "DeleteEventRule",
         _NOTIFIER + "ListEventRules",
         _NOTIFIER + "ListEventRecords",
+        _NOTIFIER + "UpdateTarget",
+        _NOTIFIER + "SendTestNotification",
     }
 )
 """Methods for keys that are not limited to instances. What a limited key names with the others, and what it is

@@ -21,11 +21,13 @@ from services.notifier.api import (
     EventRecord,
     EventRecordFilter,
     EventRule,
+    NewTarget,
     Subscription,
     Target,
-    TargetKind,
+    TargetChange,
+    TrialAnswer,
 )
-from services.notifier.convert import from_target, to_kind
+from services.notifier.convert import from_target, from_trial_answer, to_change, to_new_target
 from services.notifier.convert_delivery import from_account, from_delivery, to_list_deliveries
 from services.notifier.convert_event_rule import (
     answered_event_rule,
@@ -51,6 +53,8 @@ class NotifierClient:
         inner: NotifierInnerServiceAsyncStub = NotifierInnerServiceStub(peer.channel)
         # What changes something is sent once: a lost answer must not become ALREADY_EXISTS or NOT_FOUND.
         self._create = peer.once(notifier.CreateTarget)
+        self._update = peer.once(notifier.UpdateTarget)
+        self._test = peer.once(notifier.SendTestNotification)
         self._delete = peer.once(notifier.DeleteTarget)
         self._list = peer.repeatable(notifier.ListTargets)
         self._get_subscription = peer.repeatable(notifier.GetSubscription)
@@ -66,10 +70,17 @@ class NotifierClient:
         self._list_event_records = peer.repeatable(notifier.ListEventRecords)
         self._check = peer.repeatable(inner.CheckTargets)
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
+    async def create_target(self, new: NewTarget) -> Target:
         """Saves a target."""
-        said = pb.Target(name=name, kind=to_kind(kind), url=url)
-        return from_target((await self._create(pb.CreateTargetRequest(target=said))).target)
+        return from_target((await self._create(pb.CreateTargetRequest(target=to_new_target(new)))).target)
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        """Changes a target, given by id or name."""
+        return from_target((await self._update(to_change(target, change))).target)
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        """Tells a target that this is a test."""
+        return from_trial_answer(await self._test(pb.SendTestNotificationRequest(target=target)))
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         """Lists targets by name."""

@@ -74,10 +74,13 @@ class DeliveryStore:
         """Makes the oldest dead deliveries to a target due again; returns how many."""
         return len(await conn.fetch(_Q["replay_of_target"], target_id, limit, at))
 
-    async def window_target(self, conn: Connection) -> str | None:
-        """Returns a target whose window is over while news wait for it, and keeps others from closing it."""
-        target_id: str | None = await conn.fetchval(_Q["window_target"])
-        return target_id
+    async def window_target(self, conn: Connection) -> tuple[str, bool] | None:
+        """Returns a target whose window is over while news wait for it, and whether it reads digests.
+
+        Others are kept from closing it.
+        """
+        row = await conn.fetchrow(_Q["window_target"])
+        return (row["target_id"], row["merges"]) if row else None
 
     async def held(self, conn: Connection, target_id: str, *, limit: int) -> tuple[Held, ...]:
         """Returns the oldest news of a target that waited for a window that is over."""
@@ -94,13 +97,13 @@ class DeliveryStore:
 
     async def release(self, conn: Connection, target_id: str, event_id: str, at: datetime) -> None:
         """Makes news that waited due by itself."""
-        await conn.execute(_Q["release"], target_id, event_id, at)
+        await conn.execute(_Q["release_held"], target_id, event_id, at)
 
     async def merge(
         self, conn: Connection, target_id: str, event_ids: Sequence[str], told_in: str, at: datetime
     ) -> None:
         """Ends news that are told in another delivery."""
-        await conn.execute(_Q["merge"], target_id, event_ids, told_in, at)
+        await conn.execute(_Q["merge_held"], target_id, event_ids, told_in, at)
 
     async def backlog(self, conn: Connection) -> Unsent:
         """Returns how much waits."""

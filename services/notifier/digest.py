@@ -77,15 +77,17 @@ class Windows:
     async def close_one(self) -> bool:
         """Makes one delivery of news that waited for one target; False when none of them wait any more."""
         async with self._pool.acquire() as conn, conn.transaction():
-            target_id = await self._deliveries.window_target(conn)
-            if target_id is None:
+            found = await self._deliveries.window_target(conn)
+            if found is None:
                 return False
+            target_id, merges = found
             held = _together(await self._deliveries.held(conn, target_id, limit=MOST_NEWS))
             now = self._clock.now()
-            if len(held) == 1:
-                await self._deliveries.release(conn, target_id, held[0].event_id, now)
-            elif held:
+            if merges and len(held) > 1:
                 await self._merge(conn, target_id, held, now)
+            else:  # chats merge by themselves
+                for each in held:
+                    await self._deliveries.release(conn, target_id, each.event_id, now)
             await self._store.wake_workers(conn)
         log.info("window.closed", target_id=target_id, count=len(held))
         return True

@@ -26,6 +26,8 @@ class News(enum.Enum):
     SCAN_FAILED = "scan.failed"
     SCAN_DIGEST = "scan.digest"
     """Several of the others, told together."""
+    TARGET_TEST = "target.test"
+    """Nothing happened: somebody asks whether it arrives."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

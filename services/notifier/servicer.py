@@ -11,7 +11,7 @@ from drydock.notifier.v1 import notifier_service_pb2_grpc as rpc
 from drydock.notifier.v1 import subscription_pb2 as told_pb
 from services.kernel.rpc.server import Service
 from services.notifier.api import NotifierApi
-from services.notifier.convert import from_kind, to_target
+from services.notifier.convert import from_change, from_new_target, to_target, to_trial_answer
 from services.notifier.convert_delivery import from_delivery_filter, to_account, to_delivery
 from services.notifier.convert_event_rule import (
     from_event_rule,
@@ -30,9 +30,19 @@ class NotifierServicer(rpc.NotifierServiceServicer):
 
     async def CreateTarget(self, request: pb.CreateTargetRequest, context: object) -> pb.CreateTargetResponse:
         """Saves a target."""
-        said = request.target
-        target = await self._api.create_target(name=said.name, kind=from_kind(said.kind), url=said.url)
+        target = await self._api.create_target(from_new_target(request.target))
         return pb.CreateTargetResponse(target=to_target(target))
+
+    async def UpdateTarget(self, request: pb.UpdateTargetRequest, context: object) -> pb.UpdateTargetResponse:
+        """Changes a target."""
+        target = await self._api.update_target(request.target, from_change(request))
+        return pb.UpdateTargetResponse(target=to_target(target))
+
+    async def SendTestNotification(
+        self, request: pb.SendTestNotificationRequest, context: object
+    ) -> pb.SendTestNotificationResponse:
+        """Tries a target."""
+        return to_trial_answer(await self._api.send_test_notification(request.target))
 
     async def ListTargets(self, request: pb.ListTargetsRequest, context: object) -> pb.ListTargetsResponse:
         """Lists targets by name."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from services.kernel.errors import invalid, not_found
 from services.kernel.model.page import Page
@@ -15,9 +16,12 @@ from services.notifier.api import (
     EventRecord,
     EventRecordFilter,
     EventRule,
+    NewTarget,
     Subscription,
     Target,
+    TargetChange,
     TargetKind,
+    TrialAnswer,
 )
 
 
@@ -31,9 +35,25 @@ class FakeNotifier:
         self.hanging = False
         self.checked: list[frozenset[str]] = []
 
-    async def create_target(self, *, name: str, kind: TargetKind, url: str) -> Target:
-        self._targets[name] = _target(name, kind, url)
-        return self._targets[name]
+    async def create_target(self, new: NewTarget) -> Target:
+        self._targets[new.name] = _target(new.name, new.kind, new.url)
+        return self._targets[new.name]
+
+    async def update_target(self, target: str, change: TargetChange) -> Target:
+        saved = self._targets[target]
+        self._targets[target] = dataclasses.replace(saved, url=change.url or saved.url)
+        return self._targets[target]
+
+    async def send_test_notification(self, target: str) -> TrialAnswer:
+        return TrialAnswer(
+            delivered=target in self._targets,
+            reason="",
+            message="",
+            status=204,
+            answer="",
+            duration=timedelta(0),
+            delivery_id="d-1",
+        )
 
     async def list_targets(self, *, page_size: int = 0, page_token: str = "") -> Page[Target]:
         del page_size, page_token

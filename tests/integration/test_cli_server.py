@@ -299,6 +299,16 @@ async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -
     target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json
     assert (await shell("target", "list")).json == [target]
 
+    signed = await shell(
+        "target", "update", "chat", "--secret-stdin", "--format", "cloudevents-binary", stdin="s3cr3t\n"
+    )
+    assert signed.status == 0, signed.stderr
+    assert (signed.json["has_secret"], signed.json["format"]) == (True, "CLOUDEVENTS_BINARY")
+    assert "s3cr3t" not in signed.stdout
+    assert (await shell("target", "update", "chat")).status == 2
+    plain = await shell("target", "update", "chat", "--no-secret", "--format", "json")
+    assert plain.json == target
+
     where = ("--scope", "repo", "--namespace", "team", "--repo", "app", "--repo", "web")
     what = ("--tag", "v.*", "--trigger", "manual", "--target", target["target_id"])
     created = await shell("rule", "create", "prod", "releases", *where, *what)
@@ -326,6 +336,9 @@ async def test_a_revoked_key_is_gone_from_the_list(shell: Shell) -> None:
     created = (await shell("key", "create", "ci", "--role", "viewer")).json
     assert (created["role"], created["token"][:4]) == ("VIEWER", "ddk_")
     assert "ci" in [key["name"] for key in (await shell("key", "list")).json]
+    rotated = await shell("key", "rotate", "ci")
+    assert rotated.status == 0, rotated.stderr
+    assert rotated.json["token"] != created["token"]
     assert (await shell("key", "revoke", "ci")).status == 0
     assert "ci" not in [key["name"] for key in (await shell("key", "list")).json]
 

@@ -39,7 +39,8 @@ def windows_of(bench: NotifierBench, store: NotifierStore | None = None) -> Wind
 @asynccontextmanager
 async def hourly(database: str, **settings: float) -> AsyncIterator[tuple[NotifierBench, Site, str]]:
     """A notifier with a target that is told every hour."""
-    async with notifier_bench(database, clock=ManualClock(), **settings) as bench, serve_site() as site:
+    clock = ManualClock()
+    async with notifier_bench(database, clock=clock, egress=None, **settings) as bench, serve_site() as site:
         target = await bench.target(site.url)
         await bench.api.set_subscription("chat", HOUR)
         yield bench, site, target.target_id

@@ -72,7 +72,7 @@ RETURNING d.delivery_id
 
 -- name: window_target
 -- A target whose window is over while news wait for it; nobody else closes it until the transaction ends.
-SELECT t.target_id
+SELECT t.target_id, t.kind IN ('HTTP', 'HTTPS') AND t.format = 'JSON' AS merges
 FROM notifier.target AS t
 WHERE EXISTS (
     SELECT 1 FROM notifier.delivery AS d
@@ -91,13 +91,13 @@ ORDER BY created_at, event_id
 LIMIT $2
 FOR UPDATE
 
--- name: release
+-- name: release_held
 -- Makes news that waited due by itself.
 UPDATE notifier.delivery
 SET state = 'PENDING', due_at = now(), counted_from = $3
 WHERE target_id = $1 AND event_id = $2 AND state = 'HELD'
 
--- name: merge
+-- name: merge_held
 -- Ends news that are told in another delivery.
 UPDATE notifier.delivery
 SET state = 'MERGED', told_in = $3, finished_at = $4

@@ -13,7 +13,7 @@ from drydock.events.v1 import scan_event_pb2
 from services.kernel.bus.interface import Record
 from services.kernel.errors import ServiceError
 from services.kernel.rpc.client import translated_errors
-from services.notifier.api import EventRule, Subscription, TargetKind
+from services.notifier.api import EventRule, NewTarget, Subscription, TargetKind
 from services.rules.api import Scope
 from tests.builders.edge import Edge, acr_edge
 from tests.builders.notifier import MOMENT, record, scan_event
@@ -70,7 +70,9 @@ def a_rule(instance_id: str, target: str, name: str = "everything") -> EventRule
 @pytest.fixture
 async def centre(database: str) -> AsyncIterator[Centre]:
     async with acr_edge(database) as edge:
-        target = await edge.notifier.create_target(name="chat", kind=TargetKind.HTTP, url="http://127.0.0.1:9/")
+        target = await edge.notifier.create_target(
+            NewTarget(name="chat", kind=TargetKind.HTTP, url="http://127.0.0.1:9/")
+        )
         rule = await edge.notifier.create_event_rule(a_rule(edge.instance.instance_id, "chat"))
         yield Centre(edge=edge, target_id=target.target_id, rule=rule)
 
@@ -138,7 +140,7 @@ async def test_a_rule_tells_of_what_is_in_its_scope(centre: Centre, fields: dict
 
 async def test_an_update_changes_what_is_not_left_out(centre: Centre) -> None:
     other = await centre.edge.notifier.create_target(
-        name="board", kind=TargetKind.HTTPS, url="https://127.0.0.1:9/"
+        NewTarget(name="board", kind=TargetKind.HTTPS, url="https://127.0.0.1:9/")
     )
     await centre.update(rule_name="new", event_scope="NAMESPACE", namespaces=["team"])
     await centre.update(event_config=json.dumps({"id": "board", "Url": "https://elsewhere.example"}))

@@ -108,6 +108,16 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
                 _registered_method=True)
+        self.UpdateTarget = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/UpdateTarget',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
+                _registered_method=True)
+        self.SendTestNotification = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/SendTestNotification',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -212,6 +222,20 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateTarget(self, request, context):
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestNotification(self, request, context):
+        """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -284,6 +308,16 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.ListEventRecords,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.SerializeToString,
+            ),
+            'UpdateTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTarget,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.SerializeToString,
+            ),
+            'SendTestNotification': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestNotification,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -665,6 +699,60 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/ListEventRecords',
             drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/UpdateTarget',
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestNotification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/SendTestNotification',
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

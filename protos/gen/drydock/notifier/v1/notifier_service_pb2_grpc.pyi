@@ -64,6 +64,10 @@ class NotifierServiceStub:
     """Lists the event rules of an instance by name."""
     ListEventRecords: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]
     """Lists what event rules of an instance had told, newest first."""
+    UpdateTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -98,6 +102,10 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Lists the event rules of an instance by name."""
     ListEventRecords: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]  # type: ignore[assignment]
     """Lists what event rules of an instance had told, newest first."""
+    UpdateTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]  # type: ignore[assignment]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]  # type: ignore[assignment]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -213,5 +221,21 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_rule_pb2.ListEventRecordsResponse, _abc.Awaitable[_event_rule_pb2.ListEventRecordsResponse]]:
         """Lists what event rules of an instance had told, newest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateTarget(
+        self,
+        request: _notifier_service_pb2.UpdateTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.UpdateTargetResponse, _abc.Awaitable[_notifier_service_pb2.UpdateTargetResponse]]:
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+
+    @_abc_1.abstractmethod
+    def SendTestNotification(
+        self,
+        request: _notifier_service_pb2.SendTestNotificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.SendTestNotificationResponse, _abc.Awaitable[_notifier_service_pb2.SendTestNotificationResponse]]:
+        """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
