@@ -24,9 +24,12 @@ def read_exemptions(path: Path) -> tuple[Exemption, ...]:
         ServiceError: INVALID_EXEMPTION, FILE_NOT_READABLE.
     """
     try:
-        entries = tomllib.loads(read_document(path, "exempt").decode()).get("exempt", [])
+        document = tomllib.loads(read_document(path, "exempt").decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _broken(path, f"it is no TOML: {error}") from error
+    if unknown := set(document) - {"exempt"}:
+        raise _broken(path, f"it has {', '.join(sorted(unknown))[:80]!r}, which says nothing")
+    entries = document.get("exempt", [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise _broken(path, "exempt is no list of tables")
     return tuple(_exemption(path, number, entry) for number, entry in enumerate(entries, start=1))

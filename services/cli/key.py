@@ -24,7 +24,6 @@ app = typer.Typer(
 )
 
 _COLUMNS = ("name", "key_id", "role", "limits", "create_time", "expire_time", "last_use_time")
-_OVERLAP_SECONDS = 86_400.0
 
 
 class Role(enum.Enum):
@@ -117,14 +116,13 @@ def rotate(
     key: Annotated[str, typer.Argument(metavar="KEY", help="Name or id of the key.")],
     *,
     overlap: Annotated[
-        float,
+        float | None,
         typer.Option(
             parser=parse_duration,
             metavar="TIME",
-            help="How long the token that it has goes on opening: 90s, 12h, 7d.  [default: 1d]",
-            show_default=False,
+            help="How long the token that it has goes on opening: 90s, 12h, 7d; a day by default.",
         ),
-    ] = _OVERLAP_SECONDS,
+    ] = None,
     output: OutputOption = Output.TABLE,
     server: ServerOption = DEFAULT_SERVER,
     data: DataOption = DEFAULT_DATA,
@@ -138,7 +136,8 @@ def rotate(
         from drydock.gateway.v1.admin_service_pb2 import RotateKeyRequest
 
         request = RotateKeyRequest(key=key)
-        request.overlap.FromNanoseconds(int(overlap * 1e9))
+        if overlap is not None:
+            request.overlap.FromNanoseconds(int(overlap * 1e9))
         answer = await client.admin.RotateKey(request)
         return _with_secrets(answer)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from services.cli.kind import KindWord
 from services.cli.output import console_for
 from services.cli.password import check_pair, read_password
+from services.kernel.environment import settings_in
 from services.kernel.errors import ServiceError, invalid
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _kinds(words: list[KindWord] | None, engine: Engine) -> frozenset[FindingKin
 
 def _check_environment() -> None:
     """Reads no setting where none is made: to import all that reads them takes longer than a small image."""
-    if any(name.upper().startswith("DRYDOCK_") for name in os.environ):
+    if any(settings_in(os.environ)):
         from services.settings import check_environment
 
         check_environment()
@@ -124,9 +125,6 @@ def _template() -> Iterator[Template]:
 
 def _access(reference: ImageReference, access: Access, password: str) -> RegistryAccess | None:
     """Returns how to reach the registry; None for a folder or an archive."""
-    from pydantic import SecretStr
-
-    from services.kernel.model.access import RegistryAccess
     from services.kernel.model.reference import RegistryReference
 
     if not isinstance(reference, RegistryReference):
@@ -135,6 +133,10 @@ def _access(reference: ImageReference, access: Access, password: str) -> Registr
                 "INVALID_CREDENTIALS", "A file asks for no user.", field="username", hint="Leave --username out."
             )
         return None
+    from pydantic import SecretStr
+
+    from services.kernel.model.access import RegistryAccess
+
     return RegistryAccess(
         address=reference.host,
         plain_http=access.plain_http,

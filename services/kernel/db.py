@@ -28,7 +28,9 @@ _COMMAND_SECONDS = 30.0
 _KEEPALIVE = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
 # Our statements are short, and their best plan is the same whatever the arguments. Left to itself the server plans
 # them anew for every execution, as long as tables are cut by hash: 0.2 to 0.4 ms each, most of its work.
-_PLANS = {"plan_cache_mode": "force_generic_plan"}
+# And a plan stays with its connection: one that was made while a queue was short would later read all of a long
+# one, so that reading whole tables is left to statements that have no index.
+_PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
 _OUTAGES = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

@@ -11,6 +11,7 @@ from typing import TypeVar
 import structlog
 import uvloop
 
+from services.kernel import open_files
 from services.kernel.errors import ServiceError
 
 log = structlog.get_logger()
@@ -161,5 +162,6 @@ async def live(compose: Compose, *, drain_seconds: float, until: asyncio.Event |
 
 def run(compose: Compose, *, drain_seconds: float = 20.0) -> None:
     """Lives a process on a loop of its own until a signal ends it."""
+    open_files.raise_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live(compose, drain_seconds=drain_seconds))

@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.kernel.data_dir import DEFAULT_DATA_DIR
+from services.kernel.environment import ELSEWHERE, settings_in
 from services.kernel.errors import ServiceError, invalid
 
 EMBEDDED = "embedded"
@@ -97,27 +98,18 @@ def with_files(said: dict[str, Any], *names: str, prefix: str) -> dict[str, Any]
     return {**said, **read}
 
 
-ELSEWHERE = frozenset(
-    {
-        *("DRYDOCK_SERVER", "DRYDOCK_TOKEN", "DRYDOCK_TLS_CA", "DRYDOCK_TLS_CERT", "DRYDOCK_TLS_KEY"),
-        *("DRYDOCK_OSV_DIR", "DRYDOCK_SHARED"),
-    }
-)
-"""Variables of the client's side and of the tests, which no settings class has."""
-
-
 def refuse_unknown(environment: Iterable[str], classes: Sequence[type[BaseSettings]]) -> None:
     """Refuses variables that begin with DRYDOCK_ and mean nothing: a misspelt setting must not pass for a default.
 
     Raises:
         ServiceError: UNKNOWN_SETTING naming the first one and what was probably meant; never a value.
     """
-    known = ELSEWHERE | {
+    known = {
         f"{cls.model_config.get('env_prefix', '')}{field}".upper() for cls in classes for field in cls.model_fields
     }
-    for name in sorted(environment):
-        if name.upper().startswith("DRYDOCK_") and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+    for name in sorted(settings_in(environment)):
+        if name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), known | ELSEWHERE, n=1)
             hint = f"Did you mean {near[0]}?" if near else "Unset it."
             raise invalid("UNKNOWN_SETTING", f"There is no setting {name}.", field=name, hint=hint)
 

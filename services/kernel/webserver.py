@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kernel.connection import Connection
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 _BACKLOG = 512
 _MAX_CONNECTIONS = 1000
 _MAX_HEAD_BYTES = 16 * 1024
+HANDSHAKE_SECONDS = 10.0
+"""Of a connection that speaks TLS. The event loop's own is a minute."""
 
 
 @asynccontextmanager
@@ -29,12 +32,14 @@ async def serve_http(
     *,
     grace_seconds: float = 10.0,
     max_head_bytes: int = _MAX_HEAD_BYTES,
+    max_connections: int = _MAX_CONNECTIONS,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[str]:
     """Listens on `HOST:PORT` (port 0: any free one), serves until exit and yields the bound `HOST:PORT`.
 
-    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. At exit it
-    stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
+    With `tls` it speaks HTTPS only. A request line and its headers may have `max_head_bytes` together. Of more
+    than `max_connections` those that ask for nothing are closed; where all ask, the newest get 503. At exit
+    it stops listening, answers what is under way for at most `grace_seconds`, and cancels the rest.
 
     Raises:
         ServiceError: ADDRESS_NOT_AVAILABLE when it cannot listen there.
@@ -45,7 +50,7 @@ async def serve_http(
     server = _Server(
         uvicorn.Config(
             app,
-            http="h11",
+            http=Connection,
             ssl_context_factory=(lambda *_: tls) if tls is not None else None,
             ws="none",
             lifespan="off",
@@ -53,7 +58,7 @@ async def serve_http(
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=_MAX_CONNECTIONS,
+            limit_concurrency=max_connections,
             h11_max_incomplete_event_size=max_head_bytes,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=max(1, round(grace_seconds)),
@@ -86,9 +91,24 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts listening, then says so."""
+        """Starts listening as uvicorn does it, but with a deadline for handshakes, then says so."""
+        loop, config = asyncio.get_running_loop(), self.config
+
+        def connection() -> asyncio.Protocol:
+            return Connection(config=config, server_state=self.server_state, app_state={})
+
         try:
-            await super().startup(sockets)
+            self.servers = [
+                await loop.create_server(
+                    connection,
+                    sock=listener,
+                    ssl=config.ssl,
+                    ssl_handshake_timeout=HANDSHAKE_SECONDS if config.ssl is not None else None,
+                    backlog=_BACKLOG,
+                )
+                for listener in sockets or ()
+            ]
+            self.started = True
         finally:
             self.started_or_failed.set()
 

@@ -75,7 +75,7 @@ def failure_of(
         return ScanFailure(
             Reason.REGISTRY_FORBIDDEN,
             f"{host} does not allow the {asked.value} {what} to be pulled{told}.",
-            hint="Grant the configured user the right to pull.",
+            hint="Grant the user the right to pull.",
             metadata=facts,
         )
     if status == 401:

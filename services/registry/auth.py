@@ -185,10 +185,10 @@ class Negotiated(Authorization):
     def _given_up(self, refusal: Refusal, challenges: Sequence[Challenge]) -> ScanFailure:
         errors = {one.parameters.get("error", "") for one in challenges if one.scheme == "bearer"}
         if self._basic is None and (self._request is None or "insufficient_scope" in errors):
-            message = f"The registry {self._host} asks for credentials, and none are configured."
+            message = f"The registry {self._host} asks for credentials, and there are none."
             hint = "Give the instance a user name and a password that may pull."
         elif self._request is None and self._with_basic:
-            message = f"The registry {self._host} refused the configured user name and password."
+            message = f"The registry {self._host} refused the user name and password."
             hint = "Check the instance's credentials."
         elif self._request is None:
             message = f"The registry {self._host} offers neither Basic nor token authentication."
@@ -196,8 +196,8 @@ class Negotiated(Authorization):
         elif "insufficient_scope" in errors:
             return ScanFailure(
                 Reason.REGISTRY_FORBIDDEN,
-                f"The token server of {self._host} does not grant the configured user {refusal.what}.",
-                hint="Grant the configured user the right to pull, or check the name.",
+                f"The token server of {self._host} does not grant the user {refusal.what}.",
+                hint="Grant the user the right to pull, or check the name.",
             )
         else:
             message = f"The registry {self._host} does not take the token that its own token server gave."

@@ -164,14 +164,14 @@ def _refusal(response: aiohttp.ClientResponse, request: TokenRequest, host: str,
     if status == 401 and request.credentials is None:
         return ScanFailure(
             Reason.REGISTRY_UNAUTHORIZED,
-            f"The token server {host} asks for credentials for {request.scope.what}, and none are configured.",
+            f"The token server {host} asks for credentials for {request.scope.what}, and there are none.",
             hint="Give the instance a user name and a password that may pull.",
             metadata=facts,
         )
     if status == 401:
         return ScanFailure(
             Reason.REGISTRY_UNAUTHORIZED,
-            f"The token server {host} refused the configured user name and password.",
+            f"The token server {host} refused the user name and password.",
             hint="Check the instance's credentials.",
             metadata=facts,
         )
@@ -179,7 +179,7 @@ def _refusal(response: aiohttp.ClientResponse, request: TokenRequest, host: str,
         return ScanFailure(
             Reason.REGISTRY_FORBIDDEN,
             f"The token server {host} gives no token for {request.scope.what}.",
-            hint="Grant the configured user the right to pull.",
+            hint="Grant the user the right to pull.",
             metadata=facts,
         )
     if 300 <= status < 400:

@@ -7,6 +7,7 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
+from services.kernel.environment import settings_in
 from services.registry.limits import SourceSettings
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
@@ -36,7 +37,7 @@ def read_bounds() -> ScanBounds:
     Raises:
         pydantic.ValidationError: a variable holds what cannot be.
     """
-    if not any(name.upper().startswith("DRYDOCK_") for name in os.environ):
+    if not any(settings_in(os.environ)):
         return ScanBounds()
     from services.scanner.settings import bounds_of_settings  # noqa: PLC0415
 

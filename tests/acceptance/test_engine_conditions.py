@@ -130,7 +130,7 @@ async def test_revoked_credentials_show_and_new_ones_count_without_a_restart(sce
     assert (await scene.scan("1.0")).json["state"] == "COMPLETE"
     scene.users["lab"] = NEW
     revoked = await scene.until("CredentialsValid", FALSE, "REGISTRY_UNAUTHORIZED")
-    assert "refused the configured user name and password" in revoked.message
+    assert "refused the user name and password" in revoked.message
     reachable = {one.type: one.status for one in (await scene.engine()).conditions}["RegistryReachable"]
     assert reachable == TRUE
     await scene.push("2.0")

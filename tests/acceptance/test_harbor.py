@@ -216,6 +216,8 @@ async def test_a_scan_that_failed_is_an_error_with_its_reason(scene: Scene) -> N
         answer = await scene.harbor().scan(wrong)
     assert answer.status == 500
     assert "REGISTRY_UNAUTHORIZED" in answer.message
+    assert "came with the request" in answer.message
+    assert "instance" not in answer.message
     assert scene.digest in answer.message
     assert "wr0ng-s3cret" not in answer.message + repr(logs)
 

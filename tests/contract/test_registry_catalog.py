@@ -134,7 +134,7 @@ async def test_catalogue_is_read_with_credentials(each_registry: StartRegistry) 
             await repositories(wrong)
 
     assert caught.value.why is Reason.REGISTRY_CATALOG_REFUSED
-    assert "refused the configured user name and password" in caught.value.message
+    assert "refused the user name and password" in caught.value.message
     assert "wr0ng-secret" not in caught.value.sentence()
 
 

@@ -149,7 +149,7 @@ async def test_credentials_are_wanted_and_used(each_registry: StartRegistry) -> 
         wrong = RegistryAccess(
             address=running.access.address, plain_http=True, username="lab", password=SecretStr("wr0ng-secret")
         )
-        for access, told in ((anonymous, "none are configured"), (wrong, "refused the configured")):
+        for access, told in ((anonymous, "there are none"), (wrong, "refused the user name")):
             async with registry_source(access) as source:
                 with pytest.raises(ScanFailure) as caught:
                     await source.head("1.0")

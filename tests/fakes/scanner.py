@@ -175,7 +175,12 @@ class FakeScanner:
         task = await self.image_status(image)
         result = self.older[1] if self.older is not None and task is self.older[0] else self.result
         if result is None:
-            raise ServiceError(Kind.FAILED_PRECONDITION, "SCAN_NOT_COMPLETE", "The scan is not complete yet.")
+            raise ServiceError(
+                Kind.FAILED_PRECONDITION,
+                "SCAN_NOT_COMPLETE",
+                "The scan is not complete yet.",
+                metadata={"state": task.state.value, "reason": task.reason},
+            )
         chosen = [finding for finding in result if _matches(finding, wanted)]
         chosen.sort(key=lambda finding: (finding.severity.rank, *finding.key), reverse=wanted.descending)
         placed = tuple(PlacedFinding(finding=finding, platforms=("linux/amd64",)) for finding in chosen)

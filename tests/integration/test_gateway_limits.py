@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import GatewayStore
 from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.status import DETAILS_KEY
+from tests.builders.acr import Caller
 from tests.builders.methods import answer_of
 from tests.builders.retention import retention_of
 from tests.databases import migrated_pool
@@ -60,13 +61,11 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back_at_both_door
 ) -> None:
     async with gateway(database, tmp_path / "t", calls_per_second=0.01, calls_burst=2) as running:
         async with open_channel(running.doors.grpc, token=running.admin) as admin:
-            new = instance_pb2.Instance(name="lab", address="r.example")
-            await RulesServiceStub(admin).CreateInstance(rules_pb.CreateInstanceRequest(instance=new))
-            hook = await AdminServiceStub(admin).CreateKey(
-                pb.CreateKeyRequest(name="hook", role=pb.ROLE_WEBHOOK, instance="lab")
-            )
+            stub = AdminServiceStub(admin)
+            key = await stub.CreateKey(pb.CreateKeyRequest(name="ci", role=pb.ROLE_VIEWER, access_key=True))
+            await stub.ListKeys(pb.ListKeysRequest())
             with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await RulesServiceStub(admin).ListInstances(rules_pb.ListInstancesRequest())
+                await stub.ListKeys(pb.ListKeysRequest())
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         trailers = dict(caught.value.trailing_metadata() or ())
         status = status_pb2.Status.FromString(trailers[DETAILS_KEY])
@@ -75,15 +74,15 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back_at_both_door
         delay.Unpack(retry)
         assert 0 < retry.retry_delay.ToNanoseconds() <= 100 * 10**9
 
-        headers = {"authorization": f"Bearer {hook.token}", "content-type": "application/json"}
-        answers = []
-        async with aiohttp.ClientSession() as session:
-            for _ in range(3):
-                async with session.post(hook.webhook_url, data=b'{"events": []}', headers=headers) as response:
-                    answers.append((response.status, response.headers.get("retry-after")))
-    assert answers[:2] == [(202, None)] * 2
-    assert answers[2][0] == 429
-    assert 0 < int(answers[2][1] or 0) <= 100
+        caller = Caller(
+            address=running.doors.http,
+            access_key_id=key.access_key_id,
+            secret=key.access_key_secret,
+            now=datetime.now(UTC),
+        )
+        answers = [await caller.call("ListInstance") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert 0 < int(answers[2].headers["retry-after"]) <= 100
 
 
 async def test_health_needs_no_key_and_counts_for_none(database: str, tmp_path: Path) -> None:

@@ -101,3 +101,16 @@ async def test_a_server_that_lets_nobody_in_is_no_outage(database: str, change: 
         async with open_pool(database.replace(*change), application_name="tests"):
             pass
     assert caught.value.reason == "DATABASE_REFUSED"
+
+
+async def test_a_plan_made_while_a_queue_was_short_reads_no_whole_queue_later(database: str) -> None:
+    async with open_pool(database, application_name="t", max_size=1) as pool, pool.acquire() as conn:
+        await conn.execute("CREATE TABLE queue (turn int, body text); CREATE INDEX ON queue (turn)")
+        await conn.execute("INSERT INTO queue VALUES (1, 'b'); ANALYZE queue")
+        await conn.execute("PREPARE head AS SELECT body FROM queue WHERE turn > $1 ORDER BY turn LIMIT 1")
+        await conn.execute("EXECUTE head (0)")
+        await conn.execute("INSERT INTO queue SELECT n, 'b' FROM generate_series(1, 1000) AS n")
+
+        plan = [str(line[0]) for line in await conn.fetch("EXPLAIN EXECUTE head (0)")]
+    assert any("Index Scan" in line for line in plan), plan
+    assert not any("Sort" in line for line in plan), plan

@@ -73,15 +73,16 @@ def to_request(kind: type[M], parameters: Mapping[str, str]) -> M:
     return request
 
 
-def to_object(kind: type[M], text: str, name: str) -> M:
-    """Reads the JSON of an object that comes as a text; keys that it has no field for are passed over.
+def to_object(otherwise: M, text: str, name: str) -> M:
+    """Reads the JSON of an object that comes as a text, with the values of `otherwise` where it names none.
+
+    Keys are the reference's, or those of our protos, as Terraform's provider mixes them; others are passed over.
 
     Raises:
         ServiceError: PARAMETER_ERROR that names the parameter.
     """
-    found = kind()
-    _fill(found, _json(name, text), name)
-    return found
+    _fill(otherwise, _json(name, text), name)
+    return otherwise
 
 
 def fields_of(message: Message) -> Sequence[FieldDescriptor]:
@@ -94,7 +95,7 @@ def _fill(message: Any, value: object, name: str) -> None:
         raise _wrong(name, "must be a JSON object")
     message.SetInParent()
     for field in fields_of(message):
-        given = value.get(field.json_name)
+        given = value.get(field.json_name, value.get(field.name))
         if given is not None:
             _put(message, field, given)
 

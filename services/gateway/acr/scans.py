@@ -23,7 +23,7 @@ from services.kernel.model.digest import parse_digest
 from services.kernel.model.finding import VULNERABILITIES, Finding
 from services.kernel.model.reference import parse_tag
 from services.kernel.model.report import Coverage
-from services.scanner.api import FindingFilter, Findings, ImageQuery, PlatformScan, ScannerApi, Task
+from services.scanner.api import FindingFilter, Findings, ImageQuery, PlatformScan, ScannerApi, State, Task
 
 T = TypeVar("T")
 _BUSINESS_FAILURES = frozenset({"IMAGE_NOT_SCANNED", "SCAN_NOT_COMPLETE"})
@@ -147,5 +147,7 @@ async def _answered(asked: Awaitable[T]) -> T:
         return await asked
     except ServiceError as error:
         if error.reason in _BUSINESS_FAILURES:
-            raise BusinessFailure(error.reason) from error
+            # Of a scan that failed nobody is to wait for results: its reason stands in their place.
+            failed = error.metadata.get("state") == State.FAILED.value
+            raise BusinessFailure((failed and error.metadata.get("reason")) or error.reason) from error
         raise

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias, cast
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from prometheus_client import CollectorRegistry, Histogram
 
 from services.kernel import trace
 from services.kernel.db import is_outage, unavailable
-from services.kernel.errors import ServiceError
+from services.kernel.errors import ServiceError, invalid
 from services.kernel.ids import Ids
 from services.kernel.rpc import call_context, request_id
 from services.kernel.rpc.failures import deadline_exceeded, internal
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     # What grpc hands to interceptors is generic over every message of every method: there is no narrower type.
     Handler: TypeAlias = grpc.RpcMethodHandler[Any, Any]
     Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+    Parse: TypeAlias = Callable[[bytes], Any] | None
 
 Metadata = Iterable[tuple[str, str | bytes]]
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -65,7 +67,7 @@ class RpcMetrics:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps each method once, however often it is called."""
+    """Wraps each method once, however often it is called. The outermost: those behind it see parsed requests."""
 
     def __init__(
         self,
@@ -99,19 +101,22 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        codecs: Mapping[str, Any] = {
-            "request_deserializer": handler.request_deserializer,
-            "response_serializer": handler.response_serializer,
-        }
+        # A single request is parsed by us, once its caller is admitted: what grpc itself cannot parse it answers
+        # UNKNOWN, with the exception's text, to whoever has no key.
+        parse = handler.request_deserializer
+        answers: Mapping[str, Any] = {"response_serializer": handler.response_serializer}
+        both: Mapping[str, Any] = {**answers, "request_deserializer": parse}
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._single(method, handler.unary_unary), **codecs)
+            return grpc.unary_unary_rpc_method_handler(self._single(method, handler.unary_unary, parse), **answers)
         if handler.stream_unary is not None:
-            return grpc.stream_unary_rpc_method_handler(self._single(method, handler.stream_unary), **codecs)
+            return grpc.stream_unary_rpc_method_handler(self._single(method, handler.stream_unary, None), **both)
         if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(self._stream(method, handler.unary_stream), **codecs)
-        return grpc.stream_stream_rpc_method_handler(self._stream(method, handler.stream_stream), **codecs)
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(method, handler.unary_stream, parse), **answers
+            )
+        return grpc.stream_stream_rpc_method_handler(self._stream(method, handler.stream_stream, None), **both)
 
-    def _single(self, method: str, behaviour: Any) -> Any:
+    def _single(self, method: str, behaviour: Any, parse: Parse) -> Any:
         async def call(request: Any, context: Context) -> Any:
             began = time.perf_counter()
             metadata = context.invocation_metadata() or ()
@@ -121,7 +126,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 async with deadline:
                     await self._guard.admit(method, metadata)
-                    answer = await behaviour(request, context)
+                    answer = await behaviour(_parsed(request, parse), context)
             except grpc.aio.AbortError:
                 raise  # only the health service, which is not ours, answers its errors by itself
             except NotImplementedError:  # so does what was generated from a proto and never written, there
@@ -133,7 +138,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         return call
 
-    def _stream(self, method: str, behaviour: Any) -> Any:
+    def _stream(self, method: str, behaviour: Any, parse: Parse) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
             began = time.perf_counter()
             metadata = context.invocation_metadata() or ()
@@ -143,7 +148,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 async with deadline:
                     await self._guard.admit(method, metadata)
-                    answers = behaviour(request, context)
+                    answers = behaviour(_parsed(request, parse), context)
                     if hasattr(answers, "__aiter__"):
                         async for answer in answers:
                             yield answer
@@ -171,6 +176,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         code = CODES[error.kind]
         self._metrics.answered(method, code.name, time.perf_counter() - began)
         await context.abort(code, to_message(error), to_trailers(error, request_id.current()))
+
+
+def _parsed(request: Any, parse: Parse) -> Any:
+    if parse is None:
+        return request
+    try:
+        return parse(request)
+    except DecodeError as error:
+        raise invalid(
+            "REQUEST_MALFORMED",
+            "The request is not the message that this call takes.",
+            hint="Check that server and client were generated from the same protos.",
+        ) from error
 
 
 def _limit(context: Context, default: float) -> float:

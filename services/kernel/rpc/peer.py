@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -143,9 +143,10 @@ class Peer:
         number = 0
         while True:
             try:
-                async for answer in method(request, timeout=end - loop.time(), metadata=self._metadata()):
-                    number = 0
-                    yield answer
+                with _cancelled_by_us_alone():
+                    async for answer in method(request, timeout=end - loop.time(), metadata=self._metadata()):
+                        number = 0
+                        yield answer
             except grpc.aio.AioRpcError as error:
                 failure = self._translated(error)
                 number = min(number + 1, _ATTEMPTS)
@@ -169,13 +170,15 @@ class Peer:
 
     def _unary(self, method: Unary[Q, A], request: Q) -> Attempt[A]:
         async def attempt(seconds: float) -> A:
-            return await method(request, timeout=seconds, metadata=self._metadata())
+            with _cancelled_by_us_alone():
+                return await method(request, timeout=seconds, metadata=self._metadata())
 
         return attempt
 
     def _collected(self, method: Stream[Q, A], request: Q) -> Attempt[list[A]]:
         async def attempt(seconds: float) -> list[A]:
-            return [answer async for answer in method(request, timeout=seconds, metadata=self._metadata())]
+            with _cancelled_by_us_alone():
+                return [answer async for answer in method(request, timeout=seconds, metadata=self._metadata())]
 
         return attempt
 
@@ -242,6 +245,24 @@ class Peer:
             hint="Try again in a few seconds.",
             retry_after=2.0,
         )
+
+
+@contextmanager
+def _cancelled_by_us_alone() -> Iterator[None]:
+    """Takes a call that grpc alone has cancelled for what it is: a peer that was not reached.
+
+    grpc raises `CancelledError` for it; let through, it would end a task that nobody has told to end.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        nothing = grpc.aio.Metadata()
+        raise grpc.aio.AioRpcError(
+            grpc.StatusCode.UNAVAILABLE, nothing, nothing, details="cancelled by grpc"
+        ) from error
 
 
 @asynccontextmanager

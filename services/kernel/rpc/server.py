@@ -11,6 +11,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.kernel import open_files
 from services.kernel.errors import Kind, ServiceError
 
 log = structlog.get_logger()
@@ -20,6 +21,8 @@ MAX_STREAMS = 1000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """A report of a large image is tens of MiB of JSON."""
+_HANDSHAKE_SECONDS = 10
+"""From the connection to the caller's first frame. grpc's own is two minutes."""
 
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_ANSWER_BYTES),
@@ -76,6 +79,9 @@ async def serve(
         *_OPTIONS,
         ("grpc.max_receive_message_length", max_request_bytes),
         ("grpc.max_concurrent_streams", max_streams),
+        ("grpc.server_handshake_timeout_ms", round(_HANDSHAKE_SECONDS * 1000)),
+        # Whoever has no key may connect all the same: what the rest of the process opens is not theirs to take.
+        ("grpc.max_allowed_incoming_connections", open_files.limit() // 2),
     )
     server = grpc.aio.server(interceptors=tuple(interceptors), options=options)
     # For every call, grpc.aio waits anew on one future for each registered method: with sixty of them that took a

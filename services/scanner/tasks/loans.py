@@ -13,6 +13,8 @@ from services.kernel.model.access import RegistryAccess
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.secrets import SecretBox
 
+_OTHERS_HINT = "The credentials came with the request for the scan: it takes those of a user who may pull."
+
 
 class _Loan(msgspec.Struct, frozen=True, kw_only=True):
     address: str
@@ -60,6 +62,13 @@ class Loans:
             password=SecretStr(loan.password),
             token=SecretStr(loan.token),
         )
+
+
+def refused(failure: ScanFailure) -> ScanFailure:
+    """Says of a refusal of lent credentials whose they were: nobody is to look for the fault at the instance."""
+    if failure.why not in (Reason.REGISTRY_UNAUTHORIZED, Reason.REGISTRY_FORBIDDEN):
+        return failure
+    return ScanFailure(failure.why, failure.message, hint=_OTHERS_HINT, metadata=failure.metadata)
 
 
 def _context(task_id: str) -> str:

@@ -222,12 +222,14 @@ def _repo_id(instance_id: str, image: ImageQuery) -> str:
 def _not_complete(task: TaskRecord) -> ServiceError:
     if task.outcome.state is State.FAILED:
         message = f"The scan of {task.image.digest} failed: {task.outcome.message}"
+        hint = "It has no results: mend the cause, and scan again."
     else:
         message = f"The scan of {task.image.digest} is not complete yet."
+        hint = "Ask for the status until it is COMPLETE."
     return ServiceError(
         Kind.FAILED_PRECONDITION,
         "SCAN_NOT_COMPLETE",
         message,
-        hint="Ask for the status until it is COMPLETE.",
+        hint=hint,
         metadata={"state": task.outcome.state.value, "reason": task.outcome.reason},
     )

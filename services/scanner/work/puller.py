@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName
+from services.kernel.reasons import ScanFailure
 from services.registry.ask import OpenSource
 from services.registry.interface import Descriptor, ImageIndex, ImageSource, IndexChild
 from services.registry.limits import ImageLimits
@@ -12,7 +14,7 @@ from services.rules.api import RulesApi
 from services.scanner.pipeline.resolve import resolve
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage, ScanRecord
-from services.scanner.tasks.loans import Loans
+from services.scanner.tasks.loans import Loans, refused
 from services.scanner.trivy.scan import TrivyScan
 
 
@@ -47,8 +49,15 @@ class Puller:
             ServiceError: the instance cannot be asked for, or may not be scanned.
         """
         access = await self._rules.registry_access(scan.key.instance_id)
-        if scan.lender:
-            access = self._loans.open(scan.lender, scan.loan)
+        if not scan.lender:
+            return await self._pull(lease, scan, access)
+        access = self._loans.open(scan.lender, scan.loan)
+        try:
+            return await self._pull(lease, scan, access)
+        except ScanFailure as failure:
+            raise refused(failure) from failure
+
+    async def _pull(self, lease: Lease, scan: ScanRecord, access: RegistryAccess) -> ScannedImage | ImageIndex:
         digest, name = scan.key.digest, RepositoryName(namespace=scan.namespace, name=scan.repository)
         async with self._open_source(access, name) as source:
             match scan.key.engine:

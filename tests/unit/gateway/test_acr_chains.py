@@ -42,7 +42,6 @@ FINDINGS = (
 @pytest.mark.parametrize(
     ("policy", "denied"),
     [
-        ({}, False),
         ({"IssueLevel": "HIGH"}, True),
         ({"IssueLevel": "HIGH", "IssueCount": "2"}, True),  # what nobody knows may be High
         ({"IssueLevel": "HIGH", "IssueCount": "3"}, False),
@@ -78,7 +77,24 @@ def test_what_nobody_could_judge_is_no_success(task: dict[str, Any], policy: dic
     assert judge(read, a_task(**task), ()) is Result.FAILED
 
 
-@pytest.mark.parametrize("text", [config(active=False), "{}", json.dumps({"IsActive": True})])
+def test_a_policy_that_names_nothing_finds_nothing_good() -> None:
+    read = policy_of(checked_config(config()))
+
+    assert read is not None
+    assert judge(read, a_task(), ()) is Result.FAILED
+
+
+def test_a_chain_as_terraform_writes_it_is_a_gate() -> None:
+    # No IsActive, `node_config` among keys of the reference: alicloud_cr_chain of the provider, read 2026-11-26.
+    policy = {"IssueCount": "1", "IssueLevel": "HIGH", "Logic": "AND", "Action": "BLOCK"}
+    nodes = [{"Enable": True, "NodeName": "VULNERABILITY_SCANNING", "node_config": {"DenyPolicy": policy}}]
+    read = policy_of(checked_config(json.dumps({"Nodes": nodes, "Routers": []})))
+
+    assert read is not None
+    assert judge(read, a_task(), FINDINGS) is Result.DENIED
+
+
+@pytest.mark.parametrize("text", [config(active=False), "", "{}", json.dumps({"IsActive": True})])
 def test_a_chain_that_is_off_or_empty_judges_nothing(text: str) -> None:
     assert policy_of(checked_config(text)) is None
 

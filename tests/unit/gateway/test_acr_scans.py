@@ -188,6 +188,16 @@ async def test_results_of_a_running_first_scan_are_not_there_yet(edge: Edge) -> 
     assert (summary.code, summary.is_success) == ("SCAN_NOT_COMPLETE", False)
 
 
+async def test_results_of_a_scan_that_failed_are_not_to_be_waited_for(edge: Edge) -> None:
+    edge.scanner.task = a_task(state=State.FAILED, coverage=None, reason="IMAGE_NOT_FOUND")
+
+    summary = await edge.acr.GetRepoTagScanSummary(pb.GetRepoTagScanSummaryRequest(**image(edge)))
+    result = await edge.acr.ListRepoTagScanResult(pb.ListRepoTagScanResultRequest(**image(edge)))
+
+    for answer in (summary, result):
+        assert (answer.code, answer.is_success) == ("IMAGE_NOT_FOUND", False)
+
+
 async def test_what_nobody_could_judge_is_not_called_clean(edge: Edge) -> None:
     edge.scanner.task, edge.scanner.result = a_task(coverage=Coverage.NONE, reason="SYSTEM_UNKNOWN"), ()
 

@@ -20,7 +20,7 @@ from drydock.gateway.v1 import admin_service_pb2_grpc as rpc
 from services.kernel.errors import Kind, ServiceError, invalid
 from services.kernel.ids import RandomIds
 from services.kernel.rpc.client import open_channel, translated_errors
-from services.kernel.rpc.interceptors import CallInterceptor, Guard, RpcMetrics
+from services.kernel.rpc.interceptors import CallInterceptor, Guard, Metadata, RpcMetrics
 from services.kernel.rpc.request_id import current
 from services.kernel.rpc.server import RunningServer, Service, serve
 from tests.builders.guards import Anyone
@@ -232,6 +232,40 @@ async def test_the_guard_is_asked_before_the_handler_runs() -> None:
 
     assert caught.value.message == f"Not /{NAME}/ListKeys."
     assert not called
+
+
+async def sent_as_it_is(address: str, method: str, request: bytes) -> grpc.aio.AioRpcError:
+    """How a call with these bytes is refused."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        kind = channel.unary_stream if method.endswith("Watch") else channel.unary_unary
+        call: Any = kind(method, request_serializer=bytes)(request, timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await (call.read() if method.endswith("Watch") else call)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "method", [f"/{NAME}/ListKeys", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"]
+)
+async def test_bytes_that_are_no_message_are_refused_in_our_words(method: str) -> None:
+    with capture_logs() as logs:
+        async with serving() as server:
+            error = await sent_as_it_is(server.address, method, b"\xff\xff")
+
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "DecodeError" not in str(error)
+    assert not [entry for entry in logs if entry["log_level"] == "error"]
+
+
+async def test_nothing_is_parsed_of_a_caller_who_is_refused() -> None:
+    class Nobody:
+        async def admit(self, method: str, metadata: Metadata) -> None:
+            raise ServiceError(Kind.UNAUTHENTICATED, "TOKEN_MISSING", "No.")
+
+    async with serving(guard=Nobody()) as server:
+        error = await sent_as_it_is(server.address, f"/{NAME}/ListKeys", b"\xff\xff")
+
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_health_answers_and_watching_ends_with_the_server() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from services.kernel.environment import settings_in
 from services.kernel.errors import ServiceError
 from services.kernel.settings import KernelSettings, refuse_unknown
 from services.processes.plan import identity_of
@@ -104,3 +105,8 @@ def test_a_secret_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pa
         check_environment()
     assert caught.value.field == "DRYDOCK_SERVICE_TOKEN_FILE"
     assert "hunter2" not in caught.value.sentence()
+
+
+def test_what_the_client_and_the_tests_read_is_no_setting() -> None:
+    names = ["PATH", "DRYDOCK_TOKEN", "DRYDOCK_OSV_DIR", "drydock_log_level", "DRYDOCK_TOKN"]
+    assert list(settings_in(names)) == ["drydock_log_level", "DRYDOCK_TOKN"]

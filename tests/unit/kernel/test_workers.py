@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -14,19 +13,15 @@ from pathlib import Path
 import pytest
 
 from services.kernel.errors import Kind, ServiceError
-from services.kernel.workers.forked import fork_template
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.kernel.workers.template import spawn_template
 from tests.builders.workers import spawned_workers
 
 
-@pytest.fixture(params=["spawned", "forked"])
-def pool(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
-    """One worker of a template that is an interpreter of its own, or a fork of this one."""
-    if request.param == "spawned":
-        return spawned_workers(1, 1 << 30)
-    monkeypatch.setattr(threading, "active_count", lambda: 1)  # the suite's own threads are idle
-    return WorkerPool(partial(fork_template, ()), processes=1, memory_bytes=1 << 30)
+@pytest.fixture
+def pool() -> WorkerPool:
+    """One worker of a template that is an interpreter of its own."""
+    return spawned_workers(1, 1 << 30)
 
 
 def add(a: int, b: int) -> int:
@@ -157,16 +152,6 @@ async def test_workers_know_what_the_template_has_imported() -> None:
     assert await pool.run(20, knows, "wave")
 
 
-async def test_an_idle_worker_imports_what_is_needed_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    pool = WorkerPool(partial(fork_template, (), ("wave",)), processes=1, memory_bytes=1 << 30)
-
-    assert not await pool.run(20, knows, "wave")
-    async with asyncio.timeout(20):
-        while not await pool.run(20, knows, "wave"):
-            await asyncio.sleep(0.1)
-
-
 async def test_workers_have_what_their_template_was_prepared_with(pool: WorkerPool) -> None:
     pool.prepare(prepare, "ready")
     pool.prepare(refuse)
@@ -187,28 +172,3 @@ async def test_workers_end_with_their_template() -> None:
     number = await pool.run(20, os.getpid)
     template.close()
     await until_gone(number)
-
-
-def test_a_process_with_threads_is_not_forked() -> None:
-    ending = threading.Event()
-    thread = threading.Thread(target=ending.wait)
-    thread.start()
-    try:
-        with pytest.raises(RuntimeError):
-            fork_template(())
-    finally:
-        ending.set()
-        thread.join()
-
-
-def test_a_template_that_cannot_import_says_why(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(threading, "active_count", lambda: 1)
-    template = fork_template(("no.such.module",))
-    worker = template.start_worker(1 << 30)
-
-    assert worker.poll(10)
-    with pytest.raises(EOFError):
-        worker.recv()
-    assert "No module named 'no'" in capfd.readouterr().err

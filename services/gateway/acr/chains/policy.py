@@ -50,6 +50,11 @@ class Policy:
         """Whether it asks for what only one engine looks for."""
         return bool(self.baselines or self.malicious)
 
+    @property
+    def names_nothing(self) -> bool:
+        """Whether nothing at all is denied, so that nothing was held against it."""
+        return not (self.level or self.issues or self.baselines or self.malicious)
+
     def judges(self, task: Task) -> bool:
         """Tells whether a scan is one of those that it judges."""
         return self.engine is None or task.engine in (self.engine, Engine.ALL)
@@ -77,14 +82,14 @@ class Policy:
 
 
 def checked_config(text: str) -> pb.ChainConfig:
-    """Reads the configuration of a chain.
+    """Reads the configuration of a chain; it is active unless it says that it is not.
 
     Raises:
         ServiceError: PARAMETER_ERROR, INVALID_CHAIN_CONFIG, CHAIN_ACTION_NOT_SUPPORTED.
     """
     if len(text) > _LONGEST or "\0" in text or "\\u0000" in text:
         raise _bad("it has more than 64 KiB, or a NUL")
-    config = to_object(pb.ChainConfig, text or "{}", "ChainConfig")
+    config = to_object(pb.ChainConfig(is_active=True), text or "{}", "ChainConfig")
     for node in config.nodes:
         to_policy(node)
     return config
@@ -129,7 +134,8 @@ def judge(policy: Policy, task: Task, findings: Sequence[Finding]) -> Result:
     if policy.denies(findings):
         return Result.DENIED
     searched = task.engine is not Engine.TRIVY or not policy.looks_into_files
-    return Result.SUCCESS if task.coverage is Coverage.FULL and searched else Result.FAILED
+    judged = task.coverage is Coverage.FULL and searched and not policy.names_nothing
+    return Result.SUCCESS if judged else Result.FAILED
 
 
 def _named(
