@@ -150,7 +150,7 @@ def _target(config: str) -> str:
     """
     if not config:
         return ""
-    said = to_object(pb.EventConfig, config, "EventConfig")
+    said = to_object(pb.EventConfig(), config, "EventConfig")
     if said.url and not said.id:
         raise ServiceError(
             Kind.FAILED_PRECONDITION,
