@@ -106,6 +106,7 @@ async def compose(
         scanner_api = await start(
             scanner.server(ground, rules=rules_api, box=box, data=data, settings=ScannerSettings())
         )
+        notifier.ask_scanner(ground, scanner=scanner_api, settings=NotifierSettings())
         doors = await start(
             gateway.server(
                 ground,

@@ -31,6 +31,8 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "scan": _Entry("scan", "Scans one image here and now, without a server."),
         "instance": _Entry("instance", "Registries that Drydock looks after."),
         "rule": _Entry("rule", "Scan rules: what is scanned, when, and who is told."),
+        "event-rule": _Entry("event_rule", "Event rules: who is told of an instance's scans."),
+        "delivery": _Entry("delivery", "Deliveries: what became of notifications."),
         "target": _Entry("target", "Targets: who is told."),
         "task": _Entry("task", "Scan tasks: start, watch, call off, try again."),
         "status": _Entry("status", "Tells where the scan of an image stands."),

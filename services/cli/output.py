@@ -150,6 +150,8 @@ def _completed(plain: dict[str, object], kind: Descriptor | FastDescriptor) -> d
         value = plain.get(field.name)
         if field.enum_type is not None and isinstance(value, str):
             value = _bare(value, field.enum_type.name)
+        elif field.enum_type is not None and isinstance(value, list):
+            value = [_bare(word, field.enum_type.name) for word in value]
         elif field.message_type is not None and not field.message_type.full_name.startswith("google.protobuf."):
             value = _nested(value, field.message_type)
         record[field.name] = value

@@ -1,4 +1,4 @@
-"""Reads a password from standard input: never from an argument, which everybody on the machine can see."""
+"""Reads passwords and secrets from standard input: never from an argument, which everybody on the machine sees."""
 
 from __future__ import annotations
 
@@ -34,14 +34,25 @@ def read_password(*, wanted: bool) -> str:
     Raises:
         ServiceError: INVALID_CREDENTIALS when it is empty or endless.
     """
-    if not wanted:
-        return ""
-    password = sys.stdin.readline(_LONGEST + 2).rstrip("\r\n")
-    if not password or len(password) > _LONGEST:
+    return _first_line("INVALID_CREDENTIALS", "password") if wanted else ""
+
+
+def read_secret(*, wanted: bool) -> str:
+    """Returns the same of a secret.
+
+    Raises:
+        ServiceError: INVALID_SECRET when it is empty or endless.
+    """
+    return _first_line("INVALID_SECRET", "secret") if wanted else ""
+
+
+def _first_line(reason: str, what: str) -> str:
+    line = sys.stdin.readline(_LONGEST + 2).rstrip("\r\n")
+    if not line or len(line) > _LONGEST:
         raise invalid(
-            "INVALID_CREDENTIALS",
-            f"Standard input holds no password of 1 to {_LONGEST} characters.",
-            field="password",
-            hint='Pipe it in, as in: printf %s "$PASSWORD" | drydock …',
+            reason,
+            f"Standard input holds no {what} of 1 to {_LONGEST} characters.",
+            field=what,
+            hint=f'Pipe it in, as in: printf %s "${what.upper()}" | drydock …',
         )
-    return password
+    return line

@@ -37,7 +37,7 @@ AUDITED: Final = frozenset(
 _SUBJECT: Final = frozenset(
     {
         *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
-        *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id"),
+        *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id", "delivery_id"),
         *("repo_id", "namespace", "repository", "tag", "digest"),
         *("namespace_name", "repo_namespace_name", "repo_name", "chain_id"),
     }

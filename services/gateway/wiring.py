@@ -113,6 +113,7 @@ async def server(
         pool=pool,
         rules=rules,
         scanner=scanner,
+        notifier=notifier,
         editions=editions,
         in_reach=reach.has,
         clock=clock,

@@ -2,17 +2,18 @@
 
 Cloud metadata services hand out credentials to whoever asks from inside; where we connect is said by users, by
 registries and by name servers. Ranges: IANA special-purpose address registries, and the metadata addresses of
-cloud providers. Loopback and private addresses are allowed.
+cloud providers. Loopback and private addresses are allowed here; `services/kernel/egress.py` allows fewer.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Callable
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _REFUSED = tuple(
     ipaddress.ip_network(text)
@@ -44,8 +45,17 @@ def is_refused(host: str) -> bool:
 
     An IPv4 address inside an IPv6 one is looked at too. False for names: `GuardedResolver` sees where they lead.
     """
+    return any(form in network for form in forms_of(host) for network in _REFUSED)
+
+
+def forms_of(host: str) -> tuple[Address, ...]:
+    """Returns the address that a host is, in any spelling that resolvers take; nothing for a name.
+
+    Where an IPv6 address leads to an IPv4 one that it holds, that one is last.
+    """
+    host = host.removesuffix(".")  # which says of a name that it is whole
     address = _plain(host) or _shorthand(host)
-    return address is not None and any(form in network for form in _forms(address) for network in _REFUSED)
+    return () if address is None else _forms(address)
 
 
 def is_loopback(host: str) -> bool:
@@ -67,8 +77,10 @@ def check_literal(host: str) -> None:
 class GuardedResolver(AbstractResolver):
     """Looks names up once and refuses forbidden addresses; the connection goes to what was checked."""
 
-    def __init__(self, inner: AbstractResolver) -> None:
+    def __init__(self, inner: AbstractResolver, check: Callable[[str], None] = check_literal) -> None:
+        """`check` raises AddressRefused for an address that is not to be connected to."""
         self._inner = inner
+        self._check = check
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -79,8 +91,8 @@ class GuardedResolver(AbstractResolver):
             AddressRefused: one of them is forbidden; then none is used.
         """
         found = await self._inner.resolve(host, port, family)
-        if any(is_refused(answer["host"]) for answer in found):
-            raise AddressRefused(host)
+        for answer in found:
+            self._check(answer["host"])
         return found
 
     async def close(self) -> None:
@@ -88,14 +100,14 @@ class GuardedResolver(AbstractResolver):
         await self._inner.close()
 
 
-def _plain(host: str) -> _Address | None:
+def _plain(host: str) -> Address | None:
     try:
         return ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
 
 
-def _shorthand(host: str) -> _Address | None:
+def _shorthand(host: str) -> Address | None:
     # `0x7f.1`, `2130706433`: no address to Python, one to every resolver of the C library.
     try:
         return ipaddress.IPv4Address(socket.inet_aton(host))
@@ -103,7 +115,7 @@ def _shorthand(host: str) -> _Address | None:
         return None
 
 
-def _forms(address: _Address) -> tuple[_Address, ...]:
+def _forms(address: Address) -> tuple[Address, ...]:
     if isinstance(address, ipaddress.IPv4Address):
         return (address,)
     inner = address.ipv4_mapped or address.sixtofour

@@ -40,10 +40,18 @@ class Backoff:
         self._settings = settings
         self._chance = chance
 
-    def after(self, outcome: Outcome, *, attempt: int, created_at: datetime, now: datetime) -> Next:
+    def after(
+        self,
+        outcome: Outcome,
+        *,
+        attempt: int,
+        created_at: datetime,
+        now: datetime,
+        pause: float | None = None,
+    ) -> Next:
         """Returns what follows the attempt with this number, counted from 1.
 
-        A target that asks for a longer pause gets it, up to the longest that we make ourselves.
+        A `pause` that is given is made; else it is drawn.
         """
         if outcome.verdict is Verdict.DELIVERED:
             return Delivered()
@@ -51,7 +59,7 @@ class Backoff:
             return Dead(reason=outcome.reason, message=outcome.message)
         if self.is_exhausted(attempt):
             return exhausted(attempt, outcome)
-        pause = self._pause(attempt, outcome.retry_after)
+        pause = self.pause(attempt, outcome.retry_after) if pause is None else pause
         if now + timedelta(seconds=pause) > created_at + timedelta(seconds=self._settings.age_seconds):
             return Dead(
                 reason="DELIVERY_TOO_OLD",
@@ -63,7 +71,8 @@ class Backoff:
         """Tells whether the attempt with this number was the last one."""
         return attempt >= self._settings.attempts
 
-    def _pause(self, attempt: int, asked: float | None) -> float:
+    def pause(self, attempt: int, asked: float | None) -> float:
+        """Draws a pause; one that the target asks for is made if it is longer, up to the longest of our own."""
         longest = self._settings.retry_longest_seconds
         # The exponent is bounded too: 2.0 ** 5000 is no number.
         bound = min(longest, self._settings.retry_first_seconds * 2.0 ** min(attempt - 1, 60))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
+from services.kernel import trace
 from services.kernel.clock import Clock
-from services.kernel.db import Connection, Pool, is_outage
-from services.kernel.errors import ServiceError
+from services.kernel.db import Pool, is_outage
 from services.kernel.wakeup import Wakeups, wait, wait_any
-from services.notifier.backoff import Again, Backoff, Dead, Delivered, Next, exhausted
-from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+from services.notifier.backoff import Backoff, Next, exhausted
+from services.notifier.channels.interface import Channel, Outcome
+from services.notifier.ledger import LOST, Ledger, names
 from services.notifier.metrics import NotifierMetrics
-from services.notifier.records import Claim, Receipt
-from services.notifier.sealing import UrlSeal
+from services.notifier.records import Claim
+from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
 
@@ -23,11 +23,6 @@ log = structlog.get_logger()
 
 CHANNEL = "drydock_deliveries"
 """Notified at the commit of new deliveries."""
-_LOST = Outcome(
-    verdict=Verdict.UNKNOWN,
-    reason="WORKER_DIED",
-    message="The worker died between sending and writing: the notification may have arrived.",
-)
 
 
 class DeliveryWorker:
@@ -38,7 +33,7 @@ class DeliveryWorker:
         *,
         pool: Pool,
         store: NotifierStore,
-        seal: UrlSeal,
+        seal: TargetSeal,
         channel: Channel,
         backoff: Backoff,
         wakeups: Wakeups,
@@ -58,7 +53,9 @@ class DeliveryWorker:
         self._name = name
         self._settings = settings
         self._metrics = metrics
+        self._ledger = Ledger(store, clock, metrics)
         self._busy = 0
+        self._busy_slow = 0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Delivers until `stopping`; attempts under way are finished first."""
@@ -75,6 +72,7 @@ class DeliveryWorker:
                     continue
                 for claim in claims:
                     self._busy += 1
+                    self._busy_slow += claim.target.slow
                     sends.create_task(self._work(claim, news), name=f"delivery {claim.delivery_id}")
                 if not claims:
                     await wait_any((news, stopping), self._settings.look_seconds)
@@ -91,16 +89,18 @@ class DeliveryWorker:
                 lease_seconds=lease,
                 per_target=self._settings.concurrent_per_target,
                 limit=limit,
+                slow_limit=max(0, self._settings.concurrent_deliveries // 2 - self._busy_slow),
             )
             for claim in claims:
                 if claim.lost:
-                    await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt - 1, _LOST, 0.0))
+                    await self._ledger.lost(conn, claim)
         return claims
 
     async def deliver(self, claim: Claim) -> None:
         """Makes the attempt that the claim is for and writes down what became of it."""
+        trace.bind(trace.follow(claim.traceparent))
         if self._backoff.is_exhausted(claim.attempt - 1):  # the last one was lost with its worker
-            await self._record(claim, None, exhausted(claim.attempt - 1, _LOST), 0.0)
+            await self._record(claim, None, exhausted(claim.attempt - 1, LOST), 0.0)
             return
         began = self._clock.monotonic()
         outcome = await self._send(claim)
@@ -110,83 +110,28 @@ class DeliveryWorker:
             outcome, attempt=claim.attempt, created_at=claim.created_at, now=self._clock.now()
         )
         await self._record(claim, outcome, following, seconds)
+        if (slow := seconds > self._settings.slow_seconds) is not claim.target.slow:
+            async with self._pool.acquire() as conn:
+                await self._store.mark_slow(conn, claim.target_id, slow=slow)
 
     async def _send(self, claim: Claim) -> Outcome:
-        """Opens the URL for this one attempt; what another key has sealed waits until that key is back."""
-        try:
-            url = self._seal.open(claim.target_id, claim.sealed_url)
-        except ServiceError as error:
-            return Outcome(verdict=Verdict.TRY_AGAIN, reason=error.reason, message=error.sentence())
-        return await self._channel.send(
-            Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
-        )
+        parcel = self._seal.parcel(claim, self._clock.now(), claim.body)
+        return parcel if isinstance(parcel, Outcome) else await self._channel.send(parcel)
 
     async def _work(self, claim: Claim, news: asyncio.Event) -> None:
         try:
             await self.deliver(claim)
         except Exception as error:
             if is_outage(error):
-                log.warning("delivery.unrecorded", error=type(error).__name__, **_names(claim))
+                log.warning("delivery.unrecorded", error=type(error).__name__, **names(claim))
             else:
-                log.error("delivery.failed", exc_info=error, **_names(claim))
+                log.error("delivery.failed", exc_info=error, **names(claim))
         finally:
             self._busy -= 1
+            self._busy_slow -= claim.target.slow
             news.set()  # there is room again, and the target may have more
 
     async def _record(self, claim: Claim, outcome: Outcome | None, following: Next, seconds: float) -> None:
         async with self._pool.acquire() as conn, conn.transaction():
-            ours = await self._settle(conn, claim, outcome, following)
-            if ours and outcome is not None:
-                await self._store.insert_receipt(conn, self._receipt(claim, claim.attempt, outcome, seconds))
-        if not ours:
-            # Cancelled, or leased anew because we were too slow: then the other worker's word counts.
-            log.warning("receipt.refused", attempt=claim.attempt, **_names(claim))
-            return
-        if isinstance(following, Dead):
-            self._metrics.died()
-            log.warning("delivery.died", attempt=claim.attempt, reason=following.reason, **_names(claim))
-        elif isinstance(following, Again):
-            reason = outcome.reason if outcome else ""
-            log.info(
-                "delivery.postponed",
-                attempt=claim.attempt,
-                reason=reason,
-                pause_seconds=round(following.pause_seconds, 3),
-                **_names(claim),
-            )
-        else:
-            log.info("delivery.finished", attempt=claim.attempt, duration=round(seconds, 3), **_names(claim))
-
-    async def _settle(self, conn: Connection, claim: Claim, outcome: Outcome | None, following: Next) -> bool:
-        now = self._clock.now()
-        match following:
-            case Delivered():
-                return await self._store.finish(conn, claim, "DELIVERED", None, now)
-            case Dead():
-                return await self._store.finish(conn, claim, "DEAD", following, now)
-            case Again(pause_seconds=pause):
-                reason, message = (outcome.reason, outcome.message) if outcome else ("", "")
-                return await self._store.postpone(conn, claim, pause, reason, message)
-
-    def _receipt(self, claim: Claim, attempt: int, outcome: Outcome, seconds: float) -> Receipt:
-        return Receipt(
-            delivery_id=claim.delivery_id,
-            target_id=claim.target_id,
-            event_id=claim.event_id,
-            attempt=attempt,
-            outcome=outcome.verdict.value,
-            reason=outcome.reason,
-            message=outcome.message,
-            http_status=outcome.http_status,
-            milliseconds=round(seconds * 1000),
-            excerpt=outcome.excerpt,
-            created_at=self._clock.now(),
-        )
-
-
-def _names(claim: Claim) -> Mapping[str, str]:
-    return {
-        "delivery_id": claim.delivery_id,
-        "target_id": claim.target_id,
-        "event_id": claim.event_id,
-    }
+            ours = await self._ledger.record(conn, claim, outcome, following, seconds)
+        self._ledger.tell(claim, outcome, following, seconds, ours=ours)

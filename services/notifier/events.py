@@ -24,6 +24,10 @@ class News(enum.Enum):
 
     SCAN_COMPLETED = "scan.completed"
     SCAN_FAILED = "scan.failed"
+    SCAN_DIGEST = "scan.digest"
+    """Several of the others, told together."""
+    TARGET_TEST = "target.test"
+    """Nothing happened: somebody asks whether it arrives."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +56,10 @@ class ScanEvent:
 
 
 def news_in(event: ScanEvent) -> News | None:
-    """Returns what targets are told by default: vulnerabilities, a failure, or that nothing could be judged.
+    """Returns what an event may be told as: the end of a scan.
 
     What somebody called off is no news: whoever did so knows, and a run of a rule may have thousands of images.
     """
     if event.state is State.FAILED:
         return None if event.reason == Reason.CANCELLED.code else News.SCAN_FAILED
-    # An empty list of an image that could not be judged is no good news: silence would look like it.
-    if event.state is State.COMPLETE and (sum(event.findings.values()) > 0 or event.coverage == "NONE"):
-        return News.SCAN_COMPLETED
-    return None
+    return News.SCAN_COMPLETED if event.state is State.COMPLETE else None

@@ -24,6 +24,18 @@ def agings(settings: NotifierSettings) -> Sequence[Aging]:
             window=_Q["old_deliveries"],
             forget=[_Q["forget_deliveries"]],
         ),
+        Aging(
+            table="inquiry",
+            days=settings.receipt_days,
+            window=_Q["old_inquiries"],
+            forget=[_Q["forget_inquiries"]],
+        ),
+        Aging(
+            table="event_record",
+            days=settings.receipt_days,
+            window=_Q["old_event_records"],
+            forget=[_Q["forget_event_records"]],
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
-from services.notifier.api import TargetKind
+from services.notifier.api import Format, TargetKind
 from services.notifier.backoff import Dead
 from services.notifier.records import Claim, NewDelivery, Receipt, SealedTarget
 
@@ -29,9 +29,42 @@ class NotifierStore:
             target.name,
             target.kind.value,
             target.sealed_url,
+            target.sealed_secret,
+            target.format.value,
+            target.ca_certificates,
+            target.robot,
             target.created_at,
         )
         return row is not None
+
+    async def insert_robot(self, conn: Connection, target: SealedTarget) -> None:
+        """Makes sure that there is a row for the robot of a target, if it writes to one."""
+        if target.robot is not None:
+            await conn.execute(_Q["insert_robot"], target.robot)
+
+    async def find_target(self, conn: Connection, target: str) -> SealedTarget | None:
+        """Reads a target by id or name; None when there is none."""
+        row = await conn.fetchrow(_Q["find_target"], target)
+        return None if row is None else _to_target(row)
+
+    async def lock_target(self, conn: Connection, target: str) -> SealedTarget | None:
+        """Reads a target by id or name, and keeps others from changing it meanwhile; None when there is none."""
+        row = await conn.fetchrow(_Q["lock_target"], target)
+        return None if row is None else _to_target(row)
+
+    async def update_target(self, conn: Connection, target: SealedTarget) -> None:
+        """Writes what may change of a target."""
+        await conn.execute(
+            _Q["update_target"],
+            target.target_id,
+            target.sealed_url,
+            target.sealed_secret,
+            target.sealed_old_secret,
+            target.old_secret_until,
+            target.format.value,
+            target.ca_certificates,
+            target.robot,
+        )
 
     async def list_targets(self, conn: Connection, *, after: str, limit: int) -> tuple[SealedTarget, ...]:
         """Lists targets by name, those behind `after`."""
@@ -67,8 +100,10 @@ class NotifierStore:
 
     # deliveries
 
-    async def insert_deliveries(self, conn: Connection, new: Sequence[NewDelivery], at: datetime) -> int:
-        """Adds deliveries, each (target, event) once; returns how many are new."""
+    async def insert_deliveries(
+        self, conn: Connection, new: Sequence[NewDelivery], at: datetime
+    ) -> frozenset[str]:
+        """Adds deliveries, each (target, event) once; returns the ids of new ones."""
         rows = await conn.fetch(
             _Q["insert_deliveries"],
             [delivery.target_id for delivery in new],
@@ -77,8 +112,10 @@ class NotifierStore:
             [delivery.news.value for delivery in new],
             [delivery.body for delivery in new],
             at,
+            [delivery.traceparent for delivery in new],
+            [delivery.window_seconds for delivery in new],
         )
-        return len(rows)
+        return frozenset(str(row["delivery_id"]) for row in rows)
 
     async def wake_workers(self, conn: Connection) -> None:
         """Tells workers, at commit, that there is something to deliver."""
@@ -92,10 +129,26 @@ class NotifierStore:
         lease_seconds: float,
         per_target: int,
         limit: int,
+        slow_limit: int,
     ) -> tuple[Claim, ...]:
-        """Leases at most `limit` due deliveries, at most `per_target` under way to each target."""
-        rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit)
-        return tuple(_to_claim(row) for row in rows)
+        """Leases at most `limit` due deliveries, at most `per_target` under way to each target.
+
+        Slow targets get one each, and at most `slow_limit` together.
+        """
+        rows = await conn.fetch(_Q["claim"], owner, lease_seconds, per_target, limit, slow_limit)
+        return await self.claims(conn, rows)
+
+    async def mark_slow(self, conn: Connection, target_id: str, *, slow: bool) -> None:
+        """Says whether the last attempt to a target took long."""
+        await conn.execute(_Q["mark_slow"], target_id, slow)
+
+    async def claims(self, conn: Connection, rows: Sequence[asyncpg.Record]) -> tuple[Claim, ...]:
+        """Reads leased rows, with their targets, in their order."""
+        if not rows:
+            return ()
+        found = await conn.fetch(_Q["targets_of"], sorted({row["target_id"] for row in rows}))
+        targets = {row["target_id"]: _to_target(row) for row in found}
+        return tuple(_to_claim(row, targets[row["target_id"]]) for row in rows)
 
     async def finish(self, conn: Connection, claim: Claim, state: str, dead: Dead | None, at: datetime) -> bool:
         """Ends a delivery; False when the lease has passed to somebody else."""
@@ -142,20 +195,27 @@ def _to_target(row: asyncpg.Record) -> SealedTarget:
         name=row["name"],
         kind=TargetKind(row["kind"]),
         sealed_url=row["sealed_url"],
+        sealed_secret=row["sealed_secret"],
+        sealed_old_secret=row["sealed_old_secret"],
+        old_secret_until=row["old_secret_until"],
+        format=Format(row["format"]),
+        ca_certificates=row["ca_certificates"],
+        robot=row["robot"],
+        slow=row["slow"],
         created_at=row["created_at"],
     )
 
 
-def _to_claim(row: asyncpg.Record) -> Claim:
+def _to_claim(row: asyncpg.Record, target: SealedTarget) -> Claim:
     return Claim(
-        target_id=row["target_id"],
+        target=target,
         event_id=str(row["event_id"]),
         delivery_id=str(row["delivery_id"]),
         attempt=row["attempts"],
         fence=row["fence"],
         created_at=row["created_at"],
         lost=row["lost"],
+        traceparent=row["traceparent"],
         event_type=row["event_type"],
-        sealed_url=row["sealed_url"],
         body=row["body"],
     )

@@ -28,7 +28,7 @@ from services.kernel.settings import EMBEDDED
 from services.notifier.settings import NotifierSettings
 from services.processes.peers import SERVICES
 from services.processes.plan import Plan
-from services.processes.roles import PEERS, Role
+from services.processes.roles import LATER, PEERS, Role
 from services.rules.settings import RulesSettings
 from services.scanner.advisories.state import describe
 from services.scanner.inspectors.clamd import Clamd, ClamdFailed, release_of
@@ -94,7 +94,7 @@ async def checks_of(plan: Plan) -> tuple[Check, ...]:
         found.append(await _check("bus", lambda: _kafka(plan)))
     found += [
         await _check(f"peer {role.value}", lambda role=role: _peer(plan, role))  # type: ignore[misc] # bound early
-        for role in PEERS[plan.role]
+        for role in (*PEERS[plan.role], *LATER[plan.role])
     ]
     if plan.role is not Role.GATEWAY:
         found.append(await _check("data folder", lambda: _data_folder(plan)))

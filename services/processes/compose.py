@@ -103,8 +103,9 @@ async def _scanner(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
 
 
 async def _notifier(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
-    del peers
-    api = await stack.enter_async_context(notifier.server(ground, box=_box(plan), settings=NotifierSettings()))
+    settings = NotifierSettings()
+    api = await stack.enter_async_context(notifier.server(ground, box=_box(plan), settings=settings))
+    notifier.ask_scanner(ground, scanner=ScannerClient(peers[Role.SCANNER]), settings=settings)
     return await _open_inner(ground, plan, notifier_door.inner_services(api))
 
 

@@ -13,7 +13,7 @@ from services.kernel.run import Part, Process
 from services.kernel.wakeup import wait
 from services.notifier import client as notifier
 from services.processes.plan import Plan
-from services.processes.roles import PEERS, Role
+from services.processes.roles import LATER, PEERS, Role
 from services.rules import client as rules
 from services.scanner import client as scanner
 
@@ -29,11 +29,11 @@ async def open_peers(
 ) -> dict[Role, Peer]:
     """Opens the way to every peer that the role calls; they close with the stack.
 
-    The process is not ready before each was reached once. What happens to a peer later is told call by call:
-    a service that is away must not take all others out of the load balancer.
+    The process is not ready before each was reached once, those excepted that are asked later. What happens to a
+    peer later is told call by call: a service that is away must not take all others out of the load balancer.
     """
     peers = {}
-    for role in PEERS[plan.role]:
+    for role in (*PEERS[plan.role], *LATER[plan.role]):
         peers[role] = await stack.enter_async_context(
             open_peer(
                 role.value,
@@ -43,6 +43,8 @@ async def open_peers(
                 call_seconds=plan.process.peer_call_seconds,
             )
         )
+        if role not in PEERS[plan.role]:
+            continue
         part = process.readiness.add(f"peer {role.value}")
         process.start(f"peer {role.value}", _await(peers[role], SERVICES[role], part, process.stopping))
     return peers

@@ -25,3 +25,8 @@ PEERS: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
     }
 )
 """Whom each service calls. No circle: each becomes ready in some order, whatever the order of their starts."""
+
+LATER: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
+    {Role.RULES: (), Role.SCANNER: (), Role.NOTIFIER: (Role.SCANNER,), Role.GATEWAY: ()}
+)
+"""Whom a service asks besides, in work that waits for the answer: nobody becomes ready by it."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from services.kernel.addresses import is_refused
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_host, parse_repository
+from services.kernel.tag_pattern import compile_pattern
 from services.rules.api import InstanceChange, NewInstance, NewScanRule, Scope
-from services.rules.tag_pattern import compile_pattern
 
 INSTANCE_PREFIX = "cri"
 MAX_NAMESPACES = 100

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from services.kernel.errors import ServiceError
+from services.kernel.tag_pattern import TagPattern, compile_pattern
 from services.rules.api import ScanRule, Scope, Trigger
-from services.rules.tag_pattern import TagPattern, compile_pattern
 
 log = structlog.get_logger()
 

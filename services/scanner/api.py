@@ -243,6 +243,23 @@ class SeenTag:
     """When it, or its digest, was last pulled; None when nobody told."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a complete task found, held against the scan before it."""
+
+    task_id: str
+    earlier_task_id: str
+    """What it was compared with; empty where there was none: then all is new."""
+    doubt: str
+    """Why "nothing new" cannot be said of it, as a reason code; empty where it can."""
+    found: Mapping[FindingKind, Mapping[Severity, int]]
+    """How many findings there are of each kind, distinct over all platforms."""
+    new: Mapping[FindingKind, Mapping[Severity, int]]
+    """How many of them the earlier scan did not have."""
+    examples: tuple[Finding, ...]
+    """Some of those that are new, worst first."""
+
+
 class ScannerApi(Protocol):
     """Tasks, their states and their findings.
 
@@ -362,4 +379,16 @@ class ScannerApi(Protocol):
 
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         """Lists what went of an instance, newest first; that may be one that was deleted, by its id."""
+        ...
+
+    async def compare(self, task_id: str) -> Comparison:
+        """Holds what a complete task found against the newest earlier complete scan by the same engine.
+
+        That is one of the same repository and tag, else of the same digest in the repository, that was asked for
+        before this one and could judge something. A finding is known when that one had it of the same package and
+        file, whatever the package's version.
+
+        Raises:
+            ServiceError: SCAN_TASK_NOT_EXIST; SCAN_NOT_COMPLETE; REPORT_NOT_EXIST when its report is gone.
+        """
         ...

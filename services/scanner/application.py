@@ -20,6 +20,7 @@ from services.kernel.model.report import Report
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import RulesApi
 from services.scanner.api import (
+    Comparison,
     FindingFilter,
     Findings,
     ImageQuery,
@@ -39,6 +40,7 @@ from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
 from services.scanner.tags.account import Account
+from services.scanner.tasks.compare import compare_tasks
 from services.scanner.tasks.control import Control
 from services.scanner.tasks.gating import Gating
 from services.scanner.tasks.intake import Intake
@@ -265,6 +267,18 @@ class ScannerApplication:
             )
         # The report is shared by all who have the content; whoever asks sees it under their own name.
         return await asyncio.to_thread(_addressed, fitting, packed, _name_of(task.image))
+
+    async def compare(self, task_id: str) -> Comparison:
+        """Holds a task's findings against the scan before it."""
+        async with self._pool.acquire() as db:
+            task = await self._lookup.task(db, task_id)
+            earlier = await self._store.earlier_task(db, task)
+            parts = {
+                each.task_id: await self._store.parts_of(db, each.scan_id) for each in (task, earlier) if each
+            }
+            ids = [part.scan_id for several in parts.values() for part in several]
+            packed = await self._store.reports(db, ids)
+        return await asyncio.to_thread(compare_tasks, task, earlier, parts, packed)
 
     # tags, and what went
 

@@ -14,6 +14,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.kernel.rpc.peer import Peer
 from services.scanner.api import (
+    Comparison,
     FindingFilter,
     Findings,
     ImageQuery,
@@ -25,6 +26,7 @@ from services.scanner.api import (
     TaskFilter,
 )
 from services.scanner.convert import from_finding, from_task, to_lent, to_query, to_wanted
+from services.scanner.convert_comparison import from_comparison
 from services.scanner.convert_gate import from_standing, from_verdict, to_policy
 from services.scanner.convert_runs import from_run, to_list_tasks
 from services.scanner.convert_sync import from_removal, from_seen_tag
@@ -59,6 +61,7 @@ class ScannerClient:
         self._get_status = peer.repeatable(inner.GetStatus)
         self._read_findings = peer.repeatable_stream(inner.ReadFindings)
         self._read_report = peer.repeatable(inner.ReadReport)
+        self._compare = peer.repeatable(inner.CompareTask)
         self._list_tags = peer.repeatable(scanner.ListTags)
         self._list_removals = peer.repeatable(scanner.ListRemovals)
 
@@ -161,6 +164,10 @@ class ScannerClient:
             pb.ListRemovalsRequest(instance=instance, page_size=page_size, page_token=page_token)
         )
         return Page(items=tuple(map(from_removal, answer.removals)), next_token=answer.next_page_token)
+
+    async def compare(self, task_id: str) -> Comparison:
+        """Holds what a complete task found against the scan before it; see ScannerApi."""
+        return from_comparison(await self._compare(inner_pb.CompareTaskRequest(task_id=task_id)))
 
 
 def _task_or_run(

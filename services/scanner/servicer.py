@@ -24,6 +24,7 @@ from services.scanner.convert import (
     to_finding,
     to_task,
 )
+from services.scanner.convert_comparison import to_comparison
 from services.scanner.convert_gate import from_policy, to_standing, to_verdict
 from services.scanner.convert_runs import from_task_filter, to_run
 from services.scanner.convert_sync import to_removal, to_seen_tag
@@ -193,6 +194,12 @@ class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):
         """Returns one platform's report."""
         report = await self._api.report(from_query(request.image), request.platform)
         return inner_pb.ReadReportResponse(report=report)
+
+    async def CompareTask(
+        self, request: inner_pb.CompareTaskRequest, context: object
+    ) -> inner_pb.CompareTaskResponse:
+        """Says what is new."""
+        return to_comparison(await self._api.compare(_task_id(request.task_id)))
 
 
 def inner_services(api: ScannerApi) -> tuple[Service, ...]:

@@ -162,6 +162,16 @@ class ScannerStore:
         )
         return [to_task(row) for row in rows]
 
+    async def earlier_task(self, db: Connection, task: TaskRecord) -> TaskRecord | None:
+        """Returns the newest complete task before this one, of its tag, else of its digest, by its engine."""
+        image, place = task.image, (task.engine.value, task.created_at, task.task_id)
+        row = None
+        if image.tag:
+            row = await db.fetchrow(_Q["earlier_task_of_tag"], image.repo_id, image.tag, *place)
+        if row is None:
+            row = await db.fetchrow(_Q["earlier_task_of_digest"], image.repo_id, image.digest, *place)
+        return to_task(row) if row else None
+
     async def tasks(
         self,
         db: Connection,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -13,6 +14,8 @@ from pathlib import Path
 import grpc
 import pytest
 
+from drydock.notifier.v1 import subscription_pb2
+from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceStub
 from drydock.scanner.v1 import scan_pb2
 from services.kernel.model.access import RegistryAccess
 from services.lab.faults import Delay
@@ -77,6 +80,31 @@ def tag_of(received: Received) -> str:
     body = json.loads(received.body)
     assert body["status"] == "COMPLETE"
     return str(body["tag"])
+
+
+async def test_what_is_new_is_asked_across_processes(tmp_path: Path, database: str) -> None:
+    roles = ("rules", "scanner", "notifier", "gateway")
+    async with fleet(tmp_path, database, *roles) as started, serve_receiver() as receiver:
+        await started.migrate()
+        await started.start_all()
+        async with client_of(started.running) as client, scene(client, receiver.url) as (instance_id, registry):
+            await NotifierServiceStub(client.channel).SetSubscription(
+                subscription_pb2.SetSubscriptionRequest(
+                    target="receiver",
+                    subscription=subscription_pb2.Subscription(
+                        occasions=[subscription_pb2.OCCASION_FINDINGS], new_only=True
+                    ),
+                )
+            )
+            digest = await push_image(registry.access, "team/app", "v1", an_image())
+            await client.wait(instance_id, "team/app", "v1", digest=digest)
+            await receiver.wait_for(lambda got: tag_of(got) == "v1", 60)
+            await end_all(started)
+        [told] = receiver.received
+        body = json.loads(told.body)
+        assert body["comparison"]["earlier_task_id"] == ""
+        assert body["comparison"]["new"]["total"] == body["findings"]["total"] > 0
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", told.headers["traceparent"])
 
 
 async def test_a_service_that_restarts_is_found_again_by_all_others(tmp_path: Path, database: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
 from pathlib import Path
 
 from cryptography import x509
@@ -31,6 +32,18 @@ class Authority:
             ),
             authority=_pem(self.certificate),
         )
+
+    def server(self, folder: Path) -> ssl.SSLContext:
+        """Returns what a server on 127.0.0.1 shows."""
+        files = self.write(folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files["tls_cert_file"], files["tls_key_file"])
+        return context
+
+    @property
+    def pem(self) -> str:
+        """The authority's own certificate."""
+        return _pem(self.certificate).decode()
 
     def identity(self) -> Identity:
         return Identity(certificates=self.issue())

@@ -20,6 +20,17 @@ from services.kernel.rpc.client import open_channel
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.secrets import SecretBox
+from services.notifier.application import Notifier
+from services.notifier.channels.open import open_channels
+from services.notifier.consumer import ScanEventConsumer
+from services.notifier.desk import Desk
+from services.notifier.metrics import TellingMetrics
+from services.notifier.robot_store import RobotStore
+from services.notifier.settings import NotifierSettings
+from services.notifier.store import NotifierStore
+from services.notifier.subscription_store import SubscriptionStore
+from services.notifier.targets import TargetSealer
+from services.notifier.trial import Trial
 from services.rules.access import Passwords
 from services.rules.api import Instance, NewInstance, Repository
 from services.rules.application import Rules
@@ -29,6 +40,7 @@ from services.rules.sync.switch import SyncSwitch
 from services.rules.targets import TargetCheck
 from tests.builders.engines import some_engines
 from tests.builders.guards import Anyone
+from tests.builders.notifier import SEAL, way_out
 from tests.builders.runs_application import a_runs
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
@@ -70,6 +82,9 @@ class Edge:
     acr: acr_rpc.ContainerRegistryAsyncStub
     rules: Rules
     scanner: FakeScanner
+    notifier: Notifier
+    consumer: ScanEventConsumer
+    """What the notifier hears of scans by."""
     instance: Instance
     repository: Repository
     clock: ManualClock
@@ -78,16 +93,42 @@ class Edge:
 @asynccontextmanager
 async def acr_edge(database: str) -> AsyncIterator[Edge]:
     clock, scanner = ManualClock(), FakeScanner()
-    async with migrated_pool(database, ("rules", "services.rules"), ("gateway", "services.gateway")) as pool:
+    schemas = (
+        ("rules", "services.rules"),
+        ("gateway", "services.gateway"),
+        ("notifier", "services.notifier"),
+    )
+    egress = way_out()
+    async with (
+        migrated_pool(database, *schemas) as pool,
+        open_channels(egress, clock, attempt_seconds=5.0) as channels,
+    ):
         rules = real_rules(pool, clock)
         instance = await rules.create_instance(
             NewInstance(name="lab", address="127.0.0.1:5000", default_rule=False)
         )
         repository = await rules.see_repository(instance.instance_id, "team", "app")
+        notifier = Notifier(
+            pool=pool,
+            store=NotifierStore(),
+            sealer=TargetSealer(SEAL, egress, clock),
+            trial=Trial(
+                pool=pool,
+                robots=RobotStore(NotifierStore()),
+                seal=SEAL,
+                channels=channels,
+                clock=clock,
+                ids=RandomIds(),
+                settings=NotifierSettings(),
+            ),
+            clock=clock,
+            ids=RandomIds(),
+        )
         servicer = ContainerRegistryServicer(
             pool=pool,
             rules=rules,
             scanner=scanner,
+            notifier=notifier,
             editions=Editions(rules, clock),
             in_reach=lambda *_: True,
             clock=clock,
@@ -101,6 +142,13 @@ async def acr_edge(database: str) -> AsyncIterator[Edge]:
                 acr=acr_rpc.ContainerRegistryStub(channel),
                 rules=rules,
                 scanner=scanner,
+                notifier=notifier,
+                consumer=ScanEventConsumer(
+                    pool=pool,
+                    desk=Desk(NotifierStore(), SubscriptionStore(), clock),
+                    clock=clock,
+                    metrics=TellingMetrics(CollectorRegistry()),
+                ),
                 instance=instance,
                 repository=repository,
                 clock=clock,

@@ -63,15 +63,24 @@ class Waits:
 
 
 class FixedNames(AbstractResolver):
-    """Leads every name to one address."""
+    """Leads every name to the same addresses, and remembers what it was asked for."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = addresses
+        self.asked: list[str] = []
+
+    def lead_to(self, *addresses: str) -> None:
+        """Leads elsewhere from now on."""
+        self._addresses = addresses
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        return [ResolveResult(hostname=host, host=self._address, port=port, family=family, proto=0, flags=0)]
+        self.asked.append(host)
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=0, flags=0)
+            for address in self._addresses
+        ]
 
     async def close(self) -> None:
         pass

@@ -7,12 +7,14 @@ import contextlib
 import dataclasses
 import itertools
 import random
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import asyncpg
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import CollectorRegistry
 
@@ -20,28 +22,43 @@ from drydock.events.v1 import scan_event_pb2
 from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
+from services.kernel.egress import Egress, parse_networks
 from services.kernel.ids import RandomIds
 from services.kernel.model.digest import digest_of
 from services.kernel.secrets import SecretBox
 from services.kernel.wakeup import Wakeups
-from services.notifier.api import Target, TargetKind
+from services.notifier.api import Format, NewTarget, Target, TargetKind
 from services.notifier.application import Notifier
 from services.notifier.backoff import Backoff
-from services.notifier.channels.http import open_http_channel
+from services.notifier.channels.chat import ChatChannel
 from services.notifier.channels.interface import Channel, Parcel
+from services.notifier.channels.open import Channels, open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
-from services.notifier.metrics import NotifierMetrics
+from services.notifier.desk import Desk
+from services.notifier.ledger import Ledger
+from services.notifier.metrics import NotifierMetrics, TellingMetrics
 from services.notifier.records import Claim
-from services.notifier.sealing import UrlSeal
+from services.notifier.robot_store import RobotStore
+from services.notifier.robots import RobotWorker
+from services.notifier.sealing import TargetSeal
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
+from services.notifier.subscription_store import SubscriptionStore
+from services.notifier.targets import TargetSealer
+from services.notifier.trial import Trial
 from tests.databases import migrated_pool
 from tests.fakes.clock import ManualClock
 
 MOMENT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-SEAL = UrlSeal(SecretBox(b"k" * 32))
+SEAL = TargetSeal(SecretBox(b"k" * 32))
 _numbers = itertools.count(1)
+
+
+def way_out(names: AbstractResolver | None = None) -> Egress:
+    """The way out of a notifier whose operator allows this machine."""
+    return Egress(networks=parse_networks("127.0.0.0/8"), names=names)
+
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -64,7 +81,7 @@ def scan_event(
         repo_id="crr-1",
         namespace="team",
         repository="app",
-        tag="1.0",
+        tag=fields.get("tag", "1.0"),
         digest=digest_of(b"image"),
         engine="SECURITY_CENTER",
         reason=fields.get("reason", ""),
@@ -79,14 +96,14 @@ def scan_event(
     return record(event.SerializeToString())
 
 
-def record(value: bytes) -> Record:
-    message = Message(topic=SCAN_EVENTS, key=b"k", value=value)
+def record(value: bytes, headers: Mapping[str, str] | None = None) -> Record:
+    message = Message(topic=SCAN_EVENTS, key=b"k", value=value, headers=headers or {})
     return Record(message=message, partition=0, position=str(next(_numbers)))
 
 
 def parcel_of(claim: Claim) -> Parcel:
     """What a worker hands to its channel."""
-    url = SEAL.open(claim.target_id, claim.sealed_url)
+    url = SEAL.open(claim.target_id, claim.target.sealed_url)
     return Parcel(delivery_id=claim.delivery_id, event_type=claim.event_type, url=url, body=claim.body)
 
 
@@ -119,7 +136,7 @@ def answering(status: int, *, text: str = "", headers: Mapping[str, str] | None 
 
 
 @contextlib.asynccontextmanager
-async def serve_site(answer: Answer = _no_content) -> AsyncIterator[Site]:
+async def serve_site(answer: Answer = _no_content, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
     """Serves on a free port of 127.0.0.1."""
     site = Site(url="", answer=answer, hits=[])
 
@@ -132,10 +149,10 @@ async def serve_site(answer: Answer = _no_content) -> AsyncIterator[Site]:
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        tcp = web.TCPSite(runner, "127.0.0.1", 0)
+        tcp = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await tcp.start()
         host, port = runner.addresses[0][:2]
-        site.url = f"http://{host}:{port}/hook"
+        site.url = f"{'https' if tls else 'http'}://{host}:{port}/hook"
         yield site
     finally:
         await runner.cleanup()
@@ -150,16 +167,19 @@ class NotifierBench:
     store: NotifierStore
     pool: Pool
     channel: Channel
+    channels: Channels
     clock: Clock
     url: str
     settings: NotifierSettings
     worker: DeliveryWorker
+    registry: CollectorRegistry
+    """What the consumer counts."""
 
     def another_worker(
         self,
         name: str = "other",
         channel: Channel | None = None,
-        seal: UrlSeal | None = None,
+        seal: TargetSeal | None = None,
         clock: Clock | None = None,
     ) -> DeliveryWorker:
         """Makes a worker on the same database, with random numbers that are the same in every run."""
@@ -176,9 +196,40 @@ class NotifierBench:
             metrics=NotifierMetrics(CollectorRegistry()),
         )
 
-    async def target(self, url: str, name: str = "chat") -> Target:
-        """Saves a target of kind HTTP."""
-        return await self.api.create_target(name=name, kind=TargetKind.HTTP, url=url)
+    def robot_worker(
+        self, name: str = "robots", chats: Mapping[TargetKind, ChatChannel] | None = None
+    ) -> RobotWorker:
+        """Makes a worker for chat robots on the same database."""
+        metrics = NotifierMetrics(CollectorRegistry())
+        return RobotWorker(
+            pool=self.pool,
+            store=RobotStore(self.store),
+            ledger=Ledger(self.store, self.clock, metrics),
+            seal=SEAL,
+            channels=chats or self.channels.chats,
+            backoff=Backoff(self.settings, random.Random(1)),
+            wakeups=Wakeups(self.url),
+            clock=self.clock,
+            ids=RandomIds(),
+            name=name,
+            settings=self.settings,
+            metrics=metrics,
+        )
+
+    async def target(
+        self,
+        url: str,
+        name: str = "chat",
+        *,
+        kind: TargetKind = TargetKind.HTTP,
+        secret: str = "",
+        format: Format = Format.JSON,
+        ca_certificates: str = "",
+    ) -> Target:
+        """Saves a target."""
+        return await self.api.create_target(
+            NewTarget(name=name, kind=kind, url=url, secret=secret, format=format, ca_certificates=ca_certificates)
+        )
 
     async def tell(self, *records: Record) -> None:
         """Hands one batch to the consumer."""
@@ -199,6 +250,20 @@ class NotifierBench:
             "lease_until = lease_until - make_interval(secs => $1)",
             seconds,
         )
+        await self.pool.execute(
+            "UPDATE notifier.inquiry SET due_at = due_at - make_interval(secs => $1), "
+            "created_at = created_at - make_interval(secs => $1), "
+            "lease_until = lease_until - make_interval(secs => $1)",
+            seconds,
+        )
+        await self.pool.execute(
+            "UPDATE notifier.robot SET resting_until = resting_until - make_interval(secs => $1)", seconds
+        )
+        await self.pool.execute(
+            "UPDATE notifier.robot_call SET taken_at = taken_at - make_interval(secs => $1), "
+            "until = until - make_interval(secs => $1)",
+            seconds,
+        )
 
     async def deliveries(self) -> list[asyncpg.Record]:
         """Returns all rows of deliveries."""
@@ -211,21 +276,22 @@ class NotifierBench:
 
 @contextlib.asynccontextmanager
 async def notifier_bench(
-    url: str, *, clock: Clock | None = None, **settings: float
+    url: str, *, clock: Clock | None = None, egress: Egress | None = None, **settings: float
 ) -> AsyncIterator[NotifierBench]:
     """Builds the notifier on a fresh database, with a real HTTP channel."""
     time = clock or ManualClock()
     chosen = NotifierSettings.model_validate({"attempt_seconds": 5.0, **settings})
+    egress = egress or way_out()
     async with (
         migrated_pool(url, ("notifier", "services.notifier")) as pool,
-        open_http_channel(time, attempt_seconds=chosen.attempt_seconds) as channel,
+        open_channels(egress, time, attempt_seconds=chosen.attempt_seconds) as channels,
     ):
         store = NotifierStore()
         worker = DeliveryWorker(
             pool=pool,
             store=store,
             seal=SEAL,
-            channel=channel,
+            channel=channels.any,
             backoff=Backoff(chosen, random.Random(1)),
             wakeups=Wakeups(url),
             clock=time,
@@ -233,12 +299,36 @@ async def notifier_bench(
             settings=chosen,
             metrics=NotifierMetrics(CollectorRegistry()),
         )
+        trial = Trial(
+            pool=pool,
+            robots=RobotStore(store),
+            seal=SEAL,
+            channels=channels,
+            clock=time,
+            ids=RandomIds(),
+            settings=chosen,
+        )
+        registry = CollectorRegistry()
         yield NotifierBench(
-            api=Notifier(pool=pool, store=store, seal=SEAL, clock=time, ids=RandomIds()),
-            consumer=ScanEventConsumer(pool=pool, store=store, clock=time),
+            registry=registry,
+            api=Notifier(
+                pool=pool,
+                store=store,
+                sealer=TargetSealer(SEAL, egress, time),
+                trial=trial,
+                ids=RandomIds(),
+                clock=time,
+            ),
+            consumer=ScanEventConsumer(
+                pool=pool,
+                desk=Desk(store, SubscriptionStore(), time),
+                clock=time,
+                metrics=TellingMetrics(registry),
+            ),
             store=store,
             pool=pool,
-            channel=channel,
+            channel=channels.any,
+            channels=channels,
             clock=time,
             url=url,
             settings=chosen,

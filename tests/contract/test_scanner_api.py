@@ -220,3 +220,18 @@ async def test_an_image_is_scanned_by_an_access_that_the_caller_brings(scene: Sc
     assert (refused.state, refused.reason) == (State.FAILED, "REGISTRY_UNAUTHORIZED")
     assert "wr0ng" not in refused.message
     assert found.state is State.COMPLETE, found
+
+
+async def test_a_task_is_compared_with_the_one_before_it(scene: Scene) -> None:
+    first = await scene.scanned()
+    told = await scene.api.compare(first.task_id)
+    assert told.earlier_task_id == ""
+    assert told.new == told.found
+    counts = sum(count for of_kind in told.found.values() for count in of_kind.values())
+    assert counts == sum(first.findings.values()) > 0
+    again = await scene.scanned()
+    second = await scene.api.compare(again.task_id)
+    assert (second.earlier_task_id, second.new, second.examples) == (first.task_id, {}, ())
+    assert second.found == told.found
+    unknown = scene.api.compare("00000000-0000-0000-0000-000000000000")
+    assert await refusal(unknown) == (Kind.NOT_FOUND, "SCAN_TASK_NOT_EXIST")

@@ -16,6 +16,7 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import (
+    Comparison,
     FindingFilter,
     Findings,
     ImageQuery,
@@ -203,6 +204,9 @@ class FakeScanner:
 
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         return Page(items=())
+
+    async def compare(self, task_id: str) -> Comparison:
+        raise not_found("SCAN_TASK_NOT_EXIST", f"There is no scan task {task_id!r}.")
 
 
 def _is_wanted(task: Task, wanted: TaskFilter) -> bool:

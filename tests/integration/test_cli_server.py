@@ -19,6 +19,7 @@ from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
 from services.lab.registry import LabRegistry, serve_registry
 from tests.builders.malware import EICAR
+from tests.builders.notifier import answering, serve_site
 from tests.commandline import Ran, drydock
 from tests.running import running_drydock
 
@@ -199,10 +200,114 @@ async def test_a_new_instance_has_the_rule_every_push_unless_told_not_to(shell: 
     assert (await shell("rule", "list", "without")).json == []
 
 
+async def test_what_a_target_is_told_of_is_said_and_changed(shell: Shell) -> None:
+    await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")
+    assert (await shell("target", "when", "chat")).json["occasions"] == ["FINDINGS", "FAILED"]
+    instance = (await shell("instance", "create", "prod", "--address", "127.0.0.1:9", "--plain-http")).json
+    what = ("--on", "findings", "--on", "malicious", "--min-severity", "high", "--new-only")
+    where = ("--instance", "prod", "--namespace", "team", "--repo", "team/app", "--tag", "v.*", "--together", "1h")
+    changed = (await shell("target", "when", "chat", *what, *where)).json
+    assert changed == (await shell("target", "when", "chat")).json
+    assert changed == {
+        "occasions": ["FINDINGS", "MALICIOUS_SAMPLE"],
+        "min_severity": "HIGH",
+        "new_only": True,
+        "instance_ids": [instance["instance_id"]],
+        "namespaces": ["team"],
+        "repositories": ["team/app"],
+        "tag_pattern": "v.*",
+        "window_seconds": 3600,
+    }
+    other = (await shell("target", "when", "chat", "--all-findings", "--together", "0s")).json
+    assert (other["new_only"], other["window_seconds"], other["namespaces"]) == (False, 0, ["team"])
+    assert (await shell("target", "when", "chat", "--reset")).json["namespaces"] == []
+    refused = await shell("target", "when", "chat", "--on", "failed", "--new-only")
+    assert (refused.status, refused.error["reason"]) == (2, "INVALID_SUBSCRIPTION")
+
+
+async def test_a_dead_delivery_is_listed_shown_and_replayed(shell: Shell, registry: LabRegistry) -> None:
+    async with serve_site(answering(404, text="nobody here")) as site:
+        await create_lab(shell, registry)
+        target = (await shell("target", "create", "chat", "--kind", "http", "--url", site.url)).json
+        await shell("target", "when", "chat", "--on", "completed")
+        what = ("--scope", "instance", "--tag", ".*", "--trigger", "manual", "--target", target["target_id"])
+        rule = (await shell("rule", "create", "lab", "all", *what)).json
+        assert (await shell("rule", "run", rule["rule_id"], "--wait", "60s")).status == 0
+        async with asyncio.timeout(30):
+            while not (listed := (await shell("delivery", "list", "--state", "dead", "--target", "chat")).json):
+                await asyncio.sleep(0.1)
+        [dead] = listed
+        assert (dead["state"], dead["reason"], dead["target"]) == ("DEAD", "TARGET_REFUSES", "chat")
+        shown = (await shell("delivery", "show", dead["delivery_id"])).json
+        assert shown["body"]["delivery_id"] == dead["delivery_id"]
+        assert [(each["http_status"], each["excerpt"]) for each in shown["tries"]] == [(404, "nobody here")]
+        site.answer = answering(204)
+        replayed = (await shell("delivery", "replay", dead["delivery_id"])).json
+        assert (replayed["state"], replayed["replays"]) == ("PENDING", 1)
+        async with asyncio.timeout(30):
+            while not (await shell("delivery", "list", "--state", "delivered")).json:
+                await asyncio.sleep(0.1)
+        assert [hit.headers["Drydock-Delivery"] for hit in site.hits] == [dead["delivery_id"]] * 2
+        assert site.hits[0].body == site.hits[1].body
+    again = await shell("delivery", "replay", dead["delivery_id"])
+    assert (again.status, again.error["reason"]) == (1, "DELIVERY_NOT_DEAD")
+    assert (await shell("delivery", "replay", "--target", "chat")).json == {"replayed": 0}
+    assert (await shell("delivery", "replay")).status == 2
+    viewer = (await shell("key", "create", "eyes", "--role", "viewer")).json
+    refused = await shell.as_(viewer["token"])("delivery", "list")
+    assert refused.error["reason"] == "ROLE_INSUFFICIENT"
+
+
+async def test_who_wants_new_findings_only_is_told_what_the_scan_before_did_not_have(
+    shell: Shell, registry: LabRegistry
+) -> None:
+    async with serve_site() as site:
+        await create_lab(shell, registry)
+        target = (await shell("target", "create", "chat", "--kind", "http", "--url", site.url)).json
+        await shell("target", "when", "chat", "--on", "findings", "--new-only")
+        what = ("--scope", "instance", "--tag", ".*", "--trigger", "manual", "--target", target["target_id"])
+        rule = (await shell("rule", "create", "lab", "all", *what)).json
+        for hits in (1, 2):
+            assert (await shell("rule", "run", rule["rule_id"], "--wait", "60s")).status == 0
+            async with asyncio.timeout(30):
+                while len(site.hits) < hits:
+                    await asyncio.sleep(0.1)
+    first, second = (json.loads(hit.body) for hit in site.hits)
+    assert first["comparison"]["earlier_task_id"] == ""
+    assert first["comparison"]["new"]["total"] == first["findings"]["total"] > 0
+    assert len(first["comparison"]["examples"]) == first["findings"]["total"]
+    # The sample advisories cannot judge all: nobody can say that nothing is new, so it is told.
+    assert second["comparison"]["earlier_task_id"] == first["task_id"]
+    assert second["comparison"]["new"]["total"] == 0
+    assert second["comparison"]["doubt"] == second["reason"] != ""
+
+
+async def test_event_rules_are_made_listed_and_deleted(shell: Shell) -> None:
+    await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")
+    instance = (await shell("instance", "create", "prod", "--address", "127.0.0.1:9", "--plain-http")).json
+    what = ("--target", "chat", "--namespace", "team", "--repo", "app", "--tag", "v.*")
+    made = (await shell("event-rule", "create", "prod", "all", *what)).json
+    assert (made["instance_id"], made["scope"], made["repo_names"]) == (instance["instance_id"], "REPO", ["app"])
+    assert (await shell("event-rule", "list", "prod")).json == [made]
+    assert (await shell("event-rule", "records", "prod")).json == []
+    assert (await shell("event-rule", "delete", "prod", made["rule_id"])).status == 0
+    assert (await shell("event-rule", "list", "prod")).json == []
+
+
 async def test_rules_and_targets_are_created_changed_and_deleted(shell: Shell) -> None:
     await shell("instance", "create", "prod", "--address", "a.example.com", "--no-default-rule")
     target = (await shell("target", "create", "chat", "--kind", "http", "--url", "http://127.0.0.1:9/x")).json
     assert (await shell("target", "list")).json == [target]
+
+    signed = await shell(
+        "target", "update", "chat", "--secret-stdin", "--format", "cloudevents-binary", stdin="s3cr3t\n"
+    )
+    assert signed.status == 0, signed.stderr
+    assert (signed.json["has_secret"], signed.json["format"]) == (True, "CLOUDEVENTS_BINARY")
+    assert "s3cr3t" not in signed.stdout
+    assert (await shell("target", "update", "chat")).status == 2
+    plain = await shell("target", "update", "chat", "--no-secret", "--format", "json")
+    assert plain.json == target
 
     where = ("--scope", "repo", "--namespace", "team", "--repo", "app", "--repo", "web")
     what = ("--tag", "v.*", "--trigger", "manual", "--target", target["target_id"])
@@ -231,6 +336,9 @@ async def test_a_revoked_key_is_gone_from_the_list(shell: Shell) -> None:
     created = (await shell("key", "create", "ci", "--role", "viewer")).json
     assert (created["role"], created["token"][:4]) == ("VIEWER", "ddk_")
     assert "ci" in [key["name"] for key in (await shell("key", "list")).json]
+    rotated = await shell("key", "rotate", "ci")
+    assert rotated.status == 0, rotated.stderr
+    assert rotated.json["token"] != created["token"]
     assert (await shell("key", "revoke", "ci")).status == 0
     assert "ci" not in [key["name"] for key in (await shell("key", "list")).json]
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
+from services.kernel.clock import SystemClock
 from services.kernel.errors import ServiceError
 from services.kernel.wakeup import wait
 from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
@@ -270,6 +271,49 @@ async def test_a_slow_target_delays_no_other(database: str) -> None:
             release.set()
         states = [row["state"] for row in await bench.deliveries()]
         assert states.count("DELIVERED") == 12
+
+
+async def test_many_slow_targets_delay_none_that_answers(database: str) -> None:
+    release, stopping = asyncio.Event(), asyncio.Event()
+
+    async def silent(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response(status=204)
+
+    async with notifier_bench(database, concurrent_deliveries=8, attempt_seconds=60) as bench:
+        async with serve_site(silent) as tar, serve_site() as quick, asyncio.TaskGroup() as tasks:
+            held = [await bench.target(tar.url, f"held{n}") for n in range(12)]
+            fast = await bench.target(quick.url, "fast")
+            await bench.pool.execute("UPDATE notifier.target SET slow = true WHERE name LIKE 'held%'")
+            for _ in range(3):
+                await bench.tell(*(scan_event(target.target_id) for target in held))
+            tasks.create_task(bench.worker.run(stopping))
+            async with asyncio.timeout(60):
+                while len(tar.hits) < 4:
+                    await wait(stopping, 0.02)
+                for _ in range(10):
+                    await bench.tell(scan_event(fast.target_id))
+                while len(quick.hits) < 10:
+                    await wait(stopping, 0.02)
+            assert len(tar.hits) == 4
+            stopping.set()
+            release.set()
+
+
+async def test_a_target_that_answers_again_is_slow_no_more(database: str) -> None:
+    async with notifier_bench(database, clock=SystemClock(), slow_seconds=0.2, attempt_seconds=0.4) as bench:
+
+        async def late(_: web.Request) -> web.StreamResponse:
+            await wait(asyncio.Event(), 0.3)
+            return web.Response(status=204)
+
+        async with serve_site(late) as site:
+            target = await bench.target(site.url)
+            for answer, slow in ((late, True), (answering(204), False)):
+                site.answer = answer
+                await bench.tell(scan_event(target.target_id))
+                await bench.deliver_due()
+                assert await bench.pool.fetchval("SELECT slow FROM notifier.target") is slow
 
 
 class Exploding(Channel):

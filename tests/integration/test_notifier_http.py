@@ -11,54 +11,32 @@ from datetime import timedelta
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
-from services.notifier.channels.http import HttpChannel, open_http_channel
-from services.notifier.channels.interface import Outcome, Parcel, Verdict
-from tests.builders.notifier import answering, serve_site
+from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+from services.notifier.channels.open import open_channels
+from tests.builders.images import FixedNames
+from tests.builders.notifier import answering, serve_site, way_out
 from tests.fakes.clock import ManualClock
 
 CLOCK = ManualClock()
 
 
-class Names(AbstractResolver):
-    """Resolves every name to the same addresses."""
-
-    def __init__(self, *addresses: str) -> None:
-        self.addresses = addresses
-        self.asked: list[str] = []
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        self.asked.append(host)
-        return [
-            ResolveResult(
-                hostname=host, host=address, port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST
-            )
-            for address in self.addresses
-        ]
-
-    async def close(self) -> None:
-        """Holds nothing."""
-
-
 @pytest.fixture
-async def channel() -> AsyncIterator[HttpChannel]:
-    async with open_http_channel(CLOCK, attempt_seconds=5.0) as opened:
-        yield opened
+async def channel() -> AsyncIterator[Channel]:
+    async with open_channels(way_out(), CLOCK, attempt_seconds=5.0) as opened:
+        yield opened.any
 
 
 def parcel(url: str) -> Parcel:
     return Parcel(delivery_id="d-1", event_type="scan.completed", url=url, body=b'{"a":1}')
 
 
-async def send(channel: HttpChannel, url: str) -> Outcome:
+async def send(channel: Channel, url: str) -> Outcome:
     async with asyncio.timeout(20):
         return await channel.send(parcel(url))
 
 
-async def test_a_delivery_is_a_post_with_its_id_and_event(channel: HttpChannel) -> None:
+async def test_a_delivery_is_a_post_with_its_id_and_event(channel: Channel) -> None:
     async with serve_site() as site:
         outcome = await send(channel, site.url)
         assert (outcome.verdict, outcome.http_status) == (Verdict.DELIVERED, 204)
@@ -86,7 +64,7 @@ async def test_a_delivery_is_a_post_with_its_id_and_event(channel: HttpChannel) 
         (503, Verdict.TRY_AGAIN, "TARGET_ERROR"),
     ],
 )
-async def test_the_status_decides(channel: HttpChannel, status: int, verdict: Verdict, reason: str) -> None:
+async def test_the_status_decides(channel: Channel, status: int, verdict: Verdict, reason: str) -> None:
     headers = {"Location": "/elsewhere"} if status == 302 else {}
     async with serve_site(answering(status, text="so" if status != 204 else "", headers=headers)) as site:
         outcome = await send(channel, site.url)
@@ -101,19 +79,19 @@ async def test_the_status_decides(channel: HttpChannel, status: int, verdict: Ve
     [("7", 7.0), ("0", 0.0), ("-1", None), ("soon", None), ("9" * 400, 86_400.0), ("\u0661", None)],
 )
 async def test_the_pause_that_the_target_asks_for_is_read(
-    channel: HttpChannel, text: str, seconds: float | None
+    channel: Channel, text: str, seconds: float | None
 ) -> None:
     async with serve_site(answering(503, headers={"Retry-After": text})) as site:
         assert (await send(channel, site.url)).retry_after == seconds
 
 
-async def test_the_pause_may_be_a_date(channel: HttpChannel) -> None:
+async def test_the_pause_may_be_a_date(channel: Channel) -> None:
     later = (CLOCK.now() + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     async with serve_site(answering(429, headers={"Retry-After": later})) as site:
         assert (await send(channel, site.url)).retry_after == 90.0
 
 
-async def test_an_endless_answer_is_read_only_at_its_beginning(channel: HttpChannel) -> None:
+async def test_an_endless_answer_is_read_only_at_its_beginning(channel: Channel) -> None:
     gone = asyncio.Event()
 
     async def endless(request: web.Request) -> web.StreamResponse:
@@ -133,7 +111,7 @@ async def test_an_endless_answer_is_read_only_at_its_beginning(channel: HttpChan
         assert "\0" not in outcome.excerpt
 
 
-async def test_an_answer_that_grows_when_unpacked_is_not_unpacked(channel: HttpChannel) -> None:
+async def test_an_answer_that_grows_when_unpacked_is_not_unpacked(channel: Channel) -> None:
     bomb = gzip.compress(b"0" * 10_000_000)
 
     async def answer(_: web.Request) -> web.StreamResponse:
@@ -150,8 +128,8 @@ async def test_a_target_that_stays_silent_runs_into_the_deadline() -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with serve_site(silent) as site, open_http_channel(CLOCK, attempt_seconds=0.2) as channel:
-        outcome = await send(channel, site.url)
+    async with serve_site(silent) as site, open_channels(way_out(), CLOCK, attempt_seconds=0.2) as channels:
+        outcome = await send(channels.any, site.url)
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TIMEOUT")
 
 
@@ -163,18 +141,21 @@ async def test_a_delivery_whose_answer_has_no_end_of_body_counts() -> None:
         await asyncio.Event().wait()
         return response
 
-    async with serve_site(headers_only) as site, open_http_channel(CLOCK, attempt_seconds=5.0) as channel:
-        assert (await send(channel, site.url)).verdict is Verdict.DELIVERED
+    async with (
+        serve_site(headers_only) as site,
+        open_channels(way_out(), CLOCK, attempt_seconds=5.0) as channels,
+    ):
+        assert (await send(channels.any, site.url)).verdict is Verdict.DELIVERED
 
 
-async def test_a_port_where_nobody_listens_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_port_where_nobody_listens_is_tried_again(channel: Channel) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     outcome = await send(channel, f"http://127.0.0.1:{port}/")
     assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_UNREACHABLE")
 
 
-async def test_a_server_that_speaks_no_http_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_server_that_speaks_no_http_is_tried_again(channel: Channel) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(b"SSH-2.0-x\r\n\r\n")
@@ -188,7 +169,7 @@ async def test_a_server_that_speaks_no_http_is_tried_again(channel: HttpChannel)
     assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_BROKE_OFF")
 
 
-async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: HttpChannel) -> None:
+async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: Channel) -> None:
     async with serve_site() as site:
         outcome = await send(channel, site.url.replace("http://", "https://"))
         assert (outcome.verdict, outcome.reason) == (Verdict.TRY_AGAIN, "TARGET_TLS")
@@ -197,32 +178,30 @@ async def test_a_target_without_tls_where_tls_is_wanted_is_tried_again(channel: 
 
 @pytest.mark.parametrize("addresses", [("169.254.169.254",), ("127.0.0.1", "169.254.169.254")])
 async def test_a_name_that_leads_to_a_metadata_address_is_given_up(addresses: tuple[str, ...]) -> None:
-    async with open_http_channel(CLOCK, attempt_seconds=5.0, resolver=Names(*addresses)) as channel:
-        outcome = await send(channel, "http://innocent.example/")
+    async with open_channels(way_out(FixedNames(*addresses)), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, "http://innocent.example/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "2852039166", "[fe80::1]"])
 async def test_an_address_that_got_past_saving_is_given_up_without_a_call(host: str) -> None:
-    names = Names("127.0.0.1")
-    async with open_http_channel(CLOCK, attempt_seconds=5.0, resolver=names) as channel:
-        outcome = await send(channel, f"http://{host}/")
+    names = FixedNames("127.0.0.1")
+    async with open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, f"http://{host}/")
         assert (outcome.verdict, outcome.reason) == (Verdict.GIVE_UP, "ADDRESS_REFUSED")
         assert names.asked == []
 
 
 async def test_a_name_is_looked_up_once_and_the_connection_goes_to_that_address() -> None:
-    names = Names("127.0.0.1")
-    async with serve_site() as site, open_http_channel(CLOCK, attempt_seconds=5.0, resolver=names) as channel:
-        outcome = await send(channel, site.url.replace("127.0.0.1", "hooks.example"))
+    names = FixedNames("127.0.0.1")
+    async with serve_site() as site, open_channels(way_out(names), CLOCK, attempt_seconds=5.0) as channels:
+        outcome = await send(channels.any, site.url.replace("127.0.0.1", "hooks.example"))
         assert outcome.verdict is Verdict.DELIVERED
         assert names.asked == ["hooks.example"]
         assert site.hits[0].headers["Host"].startswith("hooks.example:")
 
 
-async def test_a_proxy_of_the_environment_is_not_used(
-    channel: HttpChannel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_proxy_of_the_environment_is_not_used(channel: Channel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     async with serve_site() as site:
         assert (await send(channel, site.url)).verdict is Verdict.DELIVERED

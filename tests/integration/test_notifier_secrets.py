@@ -14,7 +14,7 @@ from services.kernel.db import Pool
 from services.kernel.errors import ServiceError
 from services.kernel.log import configure_logs
 from services.kernel.secrets import SecretBox
-from services.notifier.sealing import UrlSeal, seal_plain_urls
+from services.notifier.sealing import TargetSeal, seal_plain_urls
 from services.notifier.store import NotifierStore
 from tests.builders.notifier import SEAL, NotifierBench, notifier_bench, parcel_of, scan_event, serve_site
 
@@ -99,7 +99,7 @@ async def test_with_another_key_a_delivery_waits_until_the_right_one_is_back(dat
     async with notifier_bench(database) as bench, serve_site() as site:
         target = await bench.target(site.url)
         await bench.tell(scan_event(target.target_id))
-        stranger = bench.another_worker(seal=UrlSeal(SecretBox(b"x" * 32)))
+        stranger = bench.another_worker(seal=TargetSeal(SecretBox(b"x" * 32)))
         (claim,) = await stranger.claim(10)
         await stranger.deliver(claim)
         (row,) = await bench.deliveries()

@@ -19,7 +19,7 @@ from services.kernel.rpc.client import open_channel, translated_errors
 from services.kernel.rpc.interceptors import CallInterceptor, RpcMetrics
 from services.kernel.rpc.server import Service, serve
 from services.kernel.secrets import SecretBox
-from services.notifier.api import NotifierApi, TargetKind
+from services.notifier.api import NewTarget, NotifierApi, TargetKind
 from services.notifier.servicer import NotifierServicer
 from services.notifier.settings import NotifierSettings
 from services.notifier.wiring import server
@@ -40,7 +40,7 @@ async def running_notifier(url: str) -> AsyncIterator[tuple[NotifierApi, Bus, Po
 
 async def test_a_scan_event_on_the_bus_reaches_its_target_once(database: str) -> None:
     async with running_notifier(database) as (api, bus, pool), serve_site() as site, asyncio.timeout(30):
-        target = await api.create_target(name="chat", kind=TargetKind.HTTP, url=site.url)
+        target = await api.create_target(NewTarget(name="chat", kind=TargetKind.HTTP, url=site.url))
         event = scan_event(target.target_id)
         await bus.publish([event.message, event.message])
         # The next event of the same key is delivered after both: by then a second delivery would have been made.

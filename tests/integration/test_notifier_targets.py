@@ -29,7 +29,7 @@ async def test_a_taken_name_and_a_bad_url_are_refused(database: str) -> None:
             await bench.target(URL)
         assert (caught.value.kind, caught.value.reason) == (Kind.ALREADY_EXISTS, "TARGET_ALREADY_EXIST")
         with pytest.raises(ServiceError) as caught:
-            await bench.api.create_target(name="b", kind=TargetKind.HTTPS, url=URL)
+            await bench.target(URL, "b", kind=TargetKind.HTTPS)
         assert caught.value.reason == "INVALID_URL"
 
 

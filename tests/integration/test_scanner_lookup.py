@@ -11,14 +11,25 @@ from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
+from services.kernel.model.report import Coverage
+from services.kernel.reasons import Reason, ScanFailure
 from services.rules.api import NewInstance
 from services.scanner.api import ImageQuery, State
-from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tasks.lookup import Lookup
 from tests.builders.edge import real_rules
-from tests.builders.scanner import ScannerBench, good, image
+from tests.builders.scanner import ScannerBench, Script, good, image, scanned
 from tests.databases import migrated_pool
+
+
+async def broken(_: ScanRecord) -> ScannedImage:
+    raise ScanFailure(Reason.LAYER_TOO_LARGE, "It is too large.")
+
+
+async def blind(scan: ScanRecord) -> ScannedImage:
+    seen = scanned(scan)
+    return dataclasses.replace(seen, outcome=dataclasses.replace(seen.outcome, coverage=Coverage.NONE))
 
 
 class Desk:
@@ -38,6 +49,7 @@ class Desk:
         *,
         complete: bool = True,
         engine: Engine = Engine.SECURITY_CENTER,
+        script: Script = good,
     ) -> TaskRecord:
         """Pushes, scans, and returns the task."""
         self._revision += 1
@@ -53,7 +65,12 @@ class Desk:
         async with self.bench.pool.acquire() as db:
             await self.bench.store.see_tags(db, [(address, self._revision, SystemClock().now())])
         task = await self.bench.ask(address, revision=self._revision, engine=engine)
-        return (await self.bench.work_until(good, task.task_id))[0] if complete else task
+        return (await self.bench.work_until(script, task.task_id))[0] if complete else task
+
+    async def before(self, task: TaskRecord) -> str:
+        async with self.bench.pool.acquire() as db:
+            found = await self.bench.store.earlier_task(db, task)
+        return found.task_id if found else ""
 
     def query(self, tag: str = "", content: bytes | None = None, engine: Engine | None = None) -> ImageQuery:
         return ImageQuery(
@@ -163,3 +180,25 @@ async def test_an_engine_that_never_scanned_the_image_has_no_answer(desk: Desk) 
     with pytest.raises(ServiceError) as caught:
         await desk.lookup.newest(query)
     assert (caught.value.reason, caught.value.field) == ("TASK_DOES_NOT_MATCH", "engine")
+
+
+async def test_a_scan_is_compared_with_the_one_before_it_of_its_tag_by_its_engine(desk: Desk) -> None:
+    first = await desk.scan(b"one", "1.0")
+    await desk.scan(b"elsewhere", "2.0")
+    await desk.scan(b"by another", "1.0", engine=Engine.TRIVY)
+    last = await desk.scan(b"two", "1.0")
+    await desk.scan(b"later", "1.0")
+    assert await desk.before(last) == first.task_id
+    assert await desk.before(first) == ""
+
+
+async def test_a_new_tag_is_compared_with_the_scan_of_its_digest(desk: Desk) -> None:
+    first = await desk.scan(b"one", "1.0")
+    assert await desk.before(await desk.scan(b"one", "latest")) == first.task_id
+
+
+async def test_a_scan_is_compared_with_none_that_failed_or_judged_nothing(desk: Desk) -> None:
+    first = await desk.scan(b"one", "1.0")
+    await desk.scan(b"two", "1.0", script=broken)
+    await desk.scan(b"three", "1.0", script=blind)
+    assert await desk.before(await desk.scan(b"four", "1.0")) == first.task_id

@@ -16,6 +16,7 @@ from services.gateway.acr.chains.chains import Chains
 from services.gateway.acr.chains.servicer import ChainActions
 from services.gateway.acr.chains.store import ChainStore
 from services.gateway.acr.content import Contents, to_number
+from services.gateway.acr.events.servicer import EventActions
 from services.gateway.acr.requests import InReach, from_page
 from services.gateway.acr.rules import ScanRules
 from services.gateway.acr.scans import BusinessFailure, Scans
@@ -25,6 +26,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.ids import Ids
 from services.kernel.rpc.request_id import current
+from services.notifier.api import NotifierApi
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
 
@@ -32,7 +34,7 @@ REASON_TRAILER = "x-drydock-reason"
 """Why a status is RETRYING, FAILED, or COMPLETE with limited coverage: the reference has no field for it."""
 
 
-class ContainerRegistryServicer(CatalogActions, ChainActions, rpc.ContainerRegistryServicer):
+class ContainerRegistryServicer(CatalogActions, ChainActions, EventActions, rpc.ContainerRegistryServicer):
     """Each action of the reference that Drydock has, for both doors."""
 
     def __init__(
@@ -41,6 +43,7 @@ class ContainerRegistryServicer(CatalogActions, ChainActions, rpc.ContainerRegis
         pool: Pool,
         rules: RulesApi,
         scanner: ScannerApi,
+        notifier: NotifierApi,
         editions: Editions,
         in_reach: InReach,
         clock: Clock,
@@ -58,6 +61,7 @@ class ContainerRegistryServicer(CatalogActions, ChainActions, rpc.ContainerRegis
             ids=ids,
         )
         ChainActions.__init__(self, chains)
+        EventActions.__init__(self, rules=rules, notifier=notifier, in_reach=in_reach)
         self._scans = Scans(scanner, editions)
         self._contents = Contents(self._scans)
         self._scan_rules = ScanRules(rules)

@@ -12,6 +12,7 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.page import Page
 from services.rules.api import RulesApi
 from services.scanner.api import (
+    Comparison,
     FindingFilter,
     Findings,
     ImageQuery,
@@ -146,6 +147,12 @@ class ScannerInReach:
         if part is None or part.whole:
             return page
         return dataclasses.replace(page, items=tuple(one for one in page.items if part.has(one.namespace)))
+
+    async def compare(self, task_id: str) -> Comparison:
+        """Holds a task against the one before it."""
+        if self._reach.limited():
+            await self.get_task(task_id)
+        return await self._scanner.compare(task_id)
 
     async def check(self, image: ImageQuery) -> None:
         """Returns when the caller may call about the image that is named.

@@ -1,146 +1,47 @@
-"""Telling by POST of JSON over HTTP or HTTPS (RFC 9110, section 15 "Status Codes")."""
+"""Telling by POST of JSON or of a CloudEvent, signed where the target has a secret."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import hashlib
+import hmac
+from collections.abc import Sequence
 
-import aiohttp
-from aiohttp.abc import AbstractResolver
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from services.kernel.addresses import AddressRefused, GuardedResolver, check_literal
+from services.kernel import trace
 from services.kernel.clock import Clock
-from services.kernel.retry_after import parse_retry_after
-from services.notifier.channels.excerpt import excerpt_of
-from services.notifier.channels.interface import Channel, Outcome, Parcel, Verdict
+from services.notifier.channels.cloudevents import wrap
+from services.notifier.channels.interface import Channel, Outcome, Parcel
+from services.notifier.channels.post import Post, judge
 
 DELIVERY_HEADER = "Drydock-Delivery"
 EVENT_HEADER = "Drydock-Event"
-
-_READ_BYTES = 4096
-_BODY_SECONDS = 1.0
-_REPEATABLE = frozenset({408, 425, 429})
-_HEADERS = {
-    "Content-Type": "application/json",
-    "User-Agent": "drydock-notifier/1",
-    # A compressed answer could grow without end, and nobody needs it.
-    "Accept-Encoding": "identity",
-}
-
-
-_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
-    (TimeoutError, "TARGET_TIMEOUT", "The target did not answer in time."),
-    (
-        aiohttp.ClientConnectorCertificateError,
-        "TARGET_CERTIFICATE",
-        "The certificate of the target cannot be verified.",
-    ),
-    (aiohttp.ClientSSLError, "TARGET_TLS", "No TLS connection to the target could be made."),
-    (
-        aiohttp.ClientConnectorDNSError,
-        "TARGET_UNKNOWN_HOST",
-        "The name of the target's host cannot be looked up.",
-    ),
-    (aiohttp.ClientConnectorError, "TARGET_UNREACHABLE", "No connection to the target could be made."),
-)
-"""From special to general."""
+SIGNATURE_HEADER = "Drydock-Signature"
 
 
 class HttpChannel(Channel):
-    """POSTs. Redirects are not followed, proxies of the environment are not used, cookies are not kept."""
+    """POSTs what a program reads."""
 
-    def __init__(self, session: aiohttp.ClientSession, clock: Clock, *, attempt_seconds: float) -> None:
-        self._session = session
+    def __init__(self, post: Post, clock: Clock) -> None:
+        self._post = post
         self._clock = clock
-        self._attempt_seconds = attempt_seconds
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Makes one attempt. Any 2xx is a delivery; 408, 425, 429, 5xx and silence may pass; the rest is final."""
-        url = URL(parcel.url, encoded=True)
-        headers = {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
-        try:
-            check_literal(url.host or "")
-            async with asyncio.timeout(self._attempt_seconds):
-                request = self._session.post(url, data=parcel.body, headers=headers, allow_redirects=False)
-                async with request as response:
-                    excerpt = excerpt_of(await _beginning(response), url)
-                    return self._judge(response, excerpt)
-        except (aiohttp.ClientError, OSError) as error:  # a TimeoutError is an OSError
-            return _failure(error)
-
-    def _judge(self, response: aiohttp.ClientResponse, excerpt: str) -> Outcome:
-        status = response.status
-        if 200 <= status < 300:
-            return Outcome(verdict=Verdict.DELIVERED, http_status=status, excerpt=excerpt)
-        if 300 <= status < 400:
-            verdict, reason = Verdict.GIVE_UP, "TARGET_REDIRECTS"
-            message = f"The target answers {status}; redirects are not followed."
-        elif status in _REPEATABLE or status >= 500:
-            verdict, reason = Verdict.TRY_AGAIN, "TARGET_ERROR"
-            message = f"The target answers {status}."
-        else:
-            verdict, reason = Verdict.GIVE_UP, "TARGET_REFUSES"
-            message = f"The target refuses the notification with {status}."
-        return Outcome(
-            verdict=verdict,
-            reason=reason,
-            message=message,
-            http_status=status,
-            excerpt=excerpt,
-            retry_after=parse_retry_after(response.headers.get("Retry-After"), self._clock),
+        """Makes one attempt; what the status means, `judge` says."""
+        body, headers = wrap(parcel.body, parcel.format)
+        headers |= {DELIVERY_HEADER: parcel.delivery_id, EVENT_HEADER: parcel.event_type}
+        if traceparent := trace.current():
+            headers[trace.HEADER] = traceparent
+        if parcel.secrets:
+            headers[SIGNATURE_HEADER] = sign(body, parcel.secrets, int(self._clock.now().timestamp()))
+        answer = await self._post.send(
+            URL(parcel.url, encoded=True), body, headers, ca_certificates=parcel.ca_certificates
         )
+        return answer if isinstance(answer, Outcome) else judge(answer)
 
 
-@asynccontextmanager
-async def open_http_channel(
-    clock: Clock, *, attempt_seconds: float, resolver: AbstractResolver | None = None
-) -> AsyncIterator[HttpChannel]:
-    """Opens a channel with connections of its own; `resolver` stands in for the system's in tests."""
-    connector = aiohttp.TCPConnector(
-        resolver=GuardedResolver(resolver or ThreadedResolver()), use_dns_cache=False, limit=0
-    )
-    async with aiohttp.ClientSession(
-        connector=connector,
-        headers=_HEADERS,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None),  # the attempt as a whole has its deadline
-    ) as session:
-        yield HttpChannel(session, clock, attempt_seconds=attempt_seconds)
-
-
-async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Reads the beginning of an answer's body; what of it does not come soon is not worth a second delivery."""
-    try:
-        async with asyncio.timeout(_BODY_SECONDS):
-            return await response.content.read(_READ_BYTES)
-    except (aiohttp.ClientError, OSError):
-        return b""
-    finally:
-        if not response.content.at_eof():
-            response.close()  # the rest may be endless
-
-
-def _failure(error: Exception) -> Outcome:
-    if isinstance(error, AddressRefused) or isinstance(getattr(error, "os_error", None), AddressRefused):
-        return _refused_address()
-    for kind, reason, message in _FAILURES:
-        if isinstance(error, kind):
-            return Outcome(verdict=Verdict.TRY_AGAIN, reason=reason, message=message)
-    return Outcome(
-        verdict=Verdict.TRY_AGAIN,
-        reason="TARGET_BROKE_OFF",
-        message="The target closed the connection, or answered with something that is no HTTP.",
-    )
-
-
-def _refused_address() -> Outcome:
-    return Outcome(
-        verdict=Verdict.GIVE_UP,
-        reason="ADDRESS_REFUSED",
-        message="The target's host leads to a link-local, metadata or multicast address.",
-    )
+def sign(body: bytes, secrets: Sequence[str], seconds: int) -> str:
+    """Returns `t=SECONDS,v1=HEX`, a `v1` for each secret: HMAC-SHA256 over the seconds, a dot and the raw body."""
+    signed = b"%d.%s" % (seconds, body)
+    signatures = (hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets)
+    return ",".join((f"t={seconds}", *(f"v1={signature}" for signature in signatures)))

@@ -6,6 +6,8 @@ import dataclasses
 import enum
 from abc import ABC, abstractmethod
 
+from services.notifier.api import Format, TargetKind
+
 
 class Verdict(enum.Enum):
     """What became of one attempt."""
@@ -21,13 +23,18 @@ class Verdict(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """What is delivered, and where to."""
+    """What is delivered, where to, and how."""
 
     delivery_id: str
     """The same over all attempts."""
     event_type: str
+    kind: TargetKind = TargetKind.HTTP
     url: str = dataclasses.field(repr=False)
     """Often a secret: opened for the attempt, and told to nobody."""
+    secrets: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    """Those that sign or log in, the newest first."""
+    format: Format = Format.JSON
+    ca_certificates: str = ""
     body: bytes = dataclasses.field(repr=False)
 
 
@@ -45,6 +52,8 @@ class Outcome:
     """Beginning of the answer's body, as far as it is text, without what it repeats of the URL."""
     retry_after: float | None = None
     """Seconds that the target asked for; None when it asked for nothing."""
+    blames_content: bool = False
+    """What was refused is the text: where several were merged, it may be that of one alone."""
 
 
 class Channel(ABC):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from services.kernel.model.reference import RepositoryName, parse_repository
 from services.kernel.reasons import Reason
+from services.kernel.tag_pattern import compile_pattern
 from services.rules.api import NewScanRule, RunNote, Scope
 from services.rules.runs.records import Reach
-from services.rules.tag_pattern import compile_pattern
 
 
 def reach_of(rule: NewScanRule) -> Reach:

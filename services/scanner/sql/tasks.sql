@@ -84,6 +84,26 @@ CROSS JOIN LATERAL (
 ) AS k
 ORDER BY k.created_at DESC, k.task_id DESC
 
+-- name: earlier_task_of_tag
+-- Newest complete task of a tag by an engine that was asked for before another one and could judge something.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
+FROM scanner.task
+WHERE repo_id = $1 AND tag = $2 AND engine = $3 AND (created_at, task_id) < ($4, $5::uuid)
+    AND state = 'COMPLETE' AND coverage IN ('FULL', 'PARTIAL')
+ORDER BY created_at DESC, task_id DESC
+LIMIT 1
+
+-- name: earlier_task_of_digest
+-- The same of a digest in a repository, under any tag or none.
+SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,
+    coverage, findings, advisories_version, rule_ids, target_ids, traceparent, run_id, created_at, ended_at
+FROM scanner.task
+WHERE repo_id = $1 AND digest = $2 AND engine = $3 AND (created_at, task_id) < ($4, $5::uuid)
+    AND state = 'COMPLETE' AND coverage IN ('FULL', 'PARTIAL')
+ORDER BY created_at DESC, task_id DESC
+LIMIT 1
+
 -- name: tasks
 -- A page of tasks, newest first, after a position.
 SELECT task_id, instance_id, repo_id, namespace, repository, tag, digest, engine, scan_id, state, reason, message,

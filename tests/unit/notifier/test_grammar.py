@@ -62,22 +62,6 @@ def test_the_scheme_is_that_of_the_kind() -> None:
         check_url("http://hooks.example/", TargetKind.HTTPS)
 
 
-@pytest.mark.parametrize(
-    "host",
-    [
-        "169.254.169.254",
-        "2852039166",
-        "[fe80::1%25eth0]",
-        "[64:ff9b::a9fe:a9fe]",
-        "[fd00:ec2::254]",
-    ],
-)
-def test_an_address_that_is_never_called_is_refused_in_every_spelling(host: str) -> None:
-    with pytest.raises(ServiceError) as caught:
-        check_url(f"http://{host}/latest", TargetKind.HTTP)
-    assert caught.value.reason == "ADDRESS_REFUSED"
-
-
 @pytest.mark.parametrize("name", ["", "A", "-a", "a b", "a" * 65, "tgt-abc", "a\0"])
 def test_a_name_outside_the_grammar_is_refused(name: str) -> None:
     with pytest.raises(ServiceError) as caught:

@@ -7,20 +7,31 @@ import uuid
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.errors import ServiceError
+from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
+from services.notifier.api import Occasion
 from services.notifier.convert_events import from_scan_event
-from services.notifier.events import News, news_in
+from services.notifier.events import News
+from services.notifier.filters import Unanswered
 from services.notifier.payload import delivery_id_of, encode, notification_of
+from services.scanner.api import Comparison
 from tests.builders.notifier import scan_event
+from tests.builders.reports import FINDINGS, malware
+from tests.builders.whole import whole
 
 _SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "notification.schema.json").read_text())
 _VALIDATOR = jsonschema.Draft202012Validator(
     _SCHEMA, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+)
+
+COUNTS = st.dictionaries(
+    st.sampled_from(FindingKind), st.dictionaries(st.sampled_from(Severity), st.integers(1, 10**6), min_size=1)
 )
 
 
@@ -36,8 +47,8 @@ def test_every_notification_is_what_the_schema_says(
     event = from_scan_event(
         scan_event("tgt-1", state=state, findings=findings, coverage=coverage, message=message).message.value
     )
-    for news in News:
-        body = json.loads(encode(notification_of(event, news, "tgt-1")))
+    for news in (News.SCAN_COMPLETED, News.SCAN_FAILED):
+        body = json.loads(encode(notification_of(event, news, "tgt-1", occasions=tuple(Occasion))))
         _VALIDATOR.validate(body)
         assert set(body) == set(_SCHEMA["required"])
         assert body["findings"]["total"] == sum(findings.values())
@@ -46,7 +57,7 @@ def test_every_notification_is_what_the_schema_says(
 
 def test_a_notification_says_what_happened_to_what() -> None:
     event = from_scan_event(scan_event("tgt-1", event_id=str(uuid.UUID(int=7))).message.value)
-    body = json.loads(encode(notification_of(event, News.SCAN_COMPLETED, "tgt-1")))
+    body = json.loads(encode(notification_of(event, News.SCAN_COMPLETED, "tgt-1", occasions=())))
     assert body["event"] == "scan.completed"
     assert body["time"] == "2026-11-24T12:00:00.000Z"
     assert body["repository"] == {"repo_id": "crr-1", "namespace": "team", "name": "app"}
@@ -60,32 +71,38 @@ def test_a_delivery_has_one_id_for_each_event_and_target() -> None:
     assert len({delivery_id_of(event, target) for event in (one, two) for target in ("tgt-1", "tgt-2")}) == 4
 
 
-@pytest.mark.parametrize(
-    ("state", "findings", "coverage", "news"),
-    [
-        ("COMPLETE", {"LOW": 1}, "FULL", News.SCAN_COMPLETED),
-        ("COMPLETE", {"LOW": 0}, "FULL", None),
-        ("COMPLETE", {}, "PARTIAL", None),
-        ("COMPLETE", {}, "NONE", News.SCAN_COMPLETED),
-        ("FAILED", {}, "", News.SCAN_FAILED),
-        ("SCANNING", {}, "", None),
-        ("RETRYING", {}, "", None),
-    ],
-)
-def test_findings_failures_and_what_could_not_be_judged_are_told(
-    state: str, findings: dict[str, int], coverage: str, news: News | None
-) -> None:
-    record = scan_event("tgt-1", state=state, findings=findings, coverage=coverage)
-    assert news_in(from_scan_event(record.message.value)) is news
-
-
-def test_what_was_called_off_is_told_to_nobody() -> None:
-    record = scan_event("tgt-1", state="FAILED", reason="CANCELLED")
-    assert news_in(from_scan_event(record.message.value)) is None
-
-
 @pytest.mark.parametrize("value", [b"\xff", b"", scan_event(event_id="x").message.value])
 def test_an_event_that_cannot_be_read_is_refused(value: bytes) -> None:
     with pytest.raises(ServiceError) as caught:
         from_scan_event(value)
     assert caught.value.reason == "BAD_EVENT"
+
+
+@given(
+    whole(
+        Comparison, new=COUNTS, found=COUNTS, examples=st.lists(st.sampled_from(FINDINGS), max_size=20).map(tuple)
+    )
+)
+def test_what_is_new_is_said_as_the_schema_says(comparison: Comparison) -> None:
+    event = from_scan_event(scan_event("tgt-1").message.value)
+    said = notification_of(event, News.SCAN_COMPLETED, "tgt-1", occasions=(), answer=comparison)
+    body = json.loads(encode(said))
+    _VALIDATOR.validate(body)
+    assert body["comparison"]["new"]["total"] == sum(body["comparison"]["new_by_kind"].values())
+
+
+def test_that_nobody_could_compare_is_said() -> None:
+    event = from_scan_event(scan_event("tgt-1").message.value)
+    answer = Unanswered(reason="PEER_UNAVAILABLE")
+    body = json.loads(encode(notification_of(event, News.SCAN_COMPLETED, "tgt-1", occasions=(), answer=answer)))
+    _VALIDATOR.validate(body)
+    assert body["comparison"]["doubt"] == "PEER_UNAVAILABLE"
+
+
+def test_names_that_an_image_makes_as_long_as_it_likes_are_cut() -> None:
+    event = from_scan_event(scan_event("tgt-1").message.value)
+    long = msgspec.structs.replace(malware(), path="/" + "x" * 100_000)
+    answer = Comparison(task_id="", earlier_task_id="", doubt="", found={}, new={}, examples=(long,))
+    body = encode(notification_of(event, News.SCAN_COMPLETED, "tgt-1", occasions=(), answer=answer))
+    _VALIDATOR.validate(json.loads(body))
+    assert len(body) < 4096

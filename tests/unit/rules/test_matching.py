@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.kernel.tag_pattern import compile_pattern
 from services.rules.api import ScanRule, Scope, Trigger
 from services.rules.matching import IndexCache, RuleIndex
-from services.rules.tag_pattern import compile_pattern
 from tests.builders.rules import saved_rule
 
 _names = st.sampled_from(["a", "b", "c", "a/b", "_"])

@@ -13,10 +13,11 @@ from drydock.scanner.v1 import gate_pb2, scan_pb2
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import digest_of
-from services.kernel.model.finding import Finding, Package, SourcePackage
+from services.kernel.model.finding import Finding, FindingKind, Package, SourcePackage
 from services.kernel.model.severity import Severity
 from services.scanner import convert, convert_gate, convert_runs, convert_sync
 from services.scanner.api import (
+    Comparison,
     FindingFilter,
     ImageQuery,
     ImageStanding,
@@ -30,6 +31,7 @@ from services.scanner.api import (
     Task,
     TaskFilter,
 )
+from services.scanner.convert_comparison import from_comparison, to_comparison
 from services.scanner.gate.api import (
     Excused,
     Exemption,
@@ -198,3 +200,15 @@ def test_a_policy_that_cannot_be_is_refused(policy: gate_pb2.GatePolicy, reason:
     with pytest.raises(ServiceError) as caught:
         convert_gate.from_policy(policy)
     assert (caught.value.kind, caught.value.reason) == (Kind.INVALID_ARGUMENT, reason)
+
+
+@given(
+    whole(
+        Comparison,
+        found=st.dictionaries(st.sampled_from(FindingKind), COUNTS),
+        new=st.dictionaries(st.sampled_from(FindingKind), COUNTS),
+        examples=st.lists(FINDINGS, max_size=3).map(tuple),
+    )
+)
+def test_comparisons(comparison: Comparison) -> None:
+    assert from_comparison(to_comparison(comparison)) == comparison

@@ -4037,3 +4037,425 @@ class ListChainInstanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
 
 Global___ListChainInstanceResponse: _TypeAlias = ListChainInstanceResponse  # noqa: Y015
+
+@_typing.final
+class UpdateEventCenterRuleRequest(_message.Message):
+    """UpdateEventCenterRuleRequest says what is to change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAME_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    EVENT_CHANNEL_FIELD_NUMBER: _builtins.int
+    EVENT_CONFIG_FIELD_NUMBER: _builtins.int
+    EVENT_SCOPE_FIELD_NUMBER: _builtins.int
+    NAMESPACES_FIELD_NUMBER: _builtins.int
+    REPO_NAMES_FIELD_NUMBER: _builtins.int
+    REPO_TAG_FILTER_PATTERN_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    rule_id: _builtins.str
+    """`crecr-…`. REQUIRED."""
+    rule_name: _builtins.str
+    """Name. OPTIONAL."""
+    event_type: _builtins.str
+    """`cr:Artifact:ScanCompleted`. OPTIONAL."""
+    event_channel: _builtins.str
+    """`EVENT_BRIDGE`. OPTIONAL."""
+    event_config: _builtins.str
+    """JSON of an EventConfig. OPTIONAL."""
+    event_scope: _builtins.str
+    """`INSTANCE`, `NAMESPACE` or `REPO`; with it the names count as a whole. OPTIONAL."""
+    repo_tag_filter_pattern: _builtins.str
+    """RE2 expression that the whole tag must match. OPTIONAL."""
+    @_builtins.property
+    def namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """NAMESPACE: one or more; REPO: exactly one. OPTIONAL."""
+
+    @_builtins.property
+    def repo_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """REPO: one or more. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        rule_name: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        event_channel: _builtins.str = ...,
+        event_config: _builtins.str = ...,
+        event_scope: _builtins.str = ...,
+        namespaces: _abc.Iterable[_builtins.str] | None = ...,
+        repo_names: _abc.Iterable[_builtins.str] | None = ...,
+        repo_tag_filter_pattern: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_channel", b"event_channel", "event_config", b"event_config", "event_scope", b"event_scope", "event_type", b"event_type", "instance_id", b"instance_id", "namespaces", b"namespaces", "repo_names", b"repo_names", "repo_tag_filter_pattern", b"repo_tag_filter_pattern", "rule_id", b"rule_id", "rule_name", b"rule_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateEventCenterRuleRequest: _TypeAlias = UpdateEventCenterRuleRequest  # noqa: Y015
+
+@_typing.final
+class EventConfig(_message.Message):
+    """EventConfig names who is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Target, by id or name."""
+    url: _builtins.str
+    """Passed over beside an id: a target has its address."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventConfig: _TypeAlias = EventConfig  # noqa: Y015
+
+@_typing.final
+class UpdateEventCenterRuleResponse(_message.Message):
+    """UpdateEventCenterRuleResponse holds the id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """200: the reference has an integer here."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    rule_id: _builtins.str
+    """`crecr-…`."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "request_id", b"request_id", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateEventCenterRuleResponse: _TypeAlias = UpdateEventCenterRuleResponse  # noqa: Y015
+
+@_typing.final
+class DeleteEventCenterRuleRequest(_message.Message):
+    """DeleteEventCenterRuleRequest names the rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    rule_id: _builtins.str
+    """`crecr-…`. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteEventCenterRuleRequest: _TypeAlias = DeleteEventCenterRuleRequest  # noqa: Y015
+
+@_typing.final
+class DeleteEventCenterRuleResponse(_message.Message):
+    """DeleteEventCenterRuleResponse says that it is gone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteEventCenterRuleResponse: _TypeAlias = DeleteEventCenterRuleResponse  # noqa: Y015
+
+@_typing.final
+class ListEventCenterRuleNameRequest(_message.Message):
+    """ListEventCenterRuleNameRequest names the instance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventCenterRuleNameRequest: _TypeAlias = ListEventCenterRuleNameRequest  # noqa: Y015
+
+@_typing.final
+class EventCenterRuleName(_message.Message):
+    """EventCenterRuleName is an event rule by its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAME_FIELD_NUMBER: _builtins.int
+    rule_id: _builtins.str
+    """`crecr-…`."""
+    rule_name: _builtins.str
+    """Name."""
+    def __init__(
+        self,
+        *,
+        rule_id: _builtins.str = ...,
+        rule_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule_id", b"rule_id", "rule_name", b"rule_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventCenterRuleName: _TypeAlias = EventCenterRuleName  # noqa: Y015
+
+@_typing.final
+class ListEventCenterRuleNameResponse(_message.Message):
+    """ListEventCenterRuleNameResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAMES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    @_builtins.property
+    def rule_names(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCenterRuleName]:
+        """By name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        rule_names: _abc.Iterable[Global___EventCenterRuleName] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "request_id", b"request_id", "rule_names", b"rule_names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListEventCenterRuleNameResponse: _TypeAlias = ListEventCenterRuleNameResponse  # noqa: Y015
+
+@_typing.final
+class ListEventCenterRecordRequest(_message.Message):
+    """ListEventCenterRecordRequest says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    REPO_NAMESPACE_NAME_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    instance_id: _builtins.str
+    """Instance, `cri-…`. REQUIRED."""
+    rule_id: _builtins.str
+    """Only those of this rule. OPTIONAL."""
+    event_type: _builtins.str
+    """Only those of this type. OPTIONAL."""
+    repo_namespace_name: _builtins.str
+    """Only those of this namespace. OPTIONAL."""
+    repo_name: _builtins.str
+    """Only those of this repository. OPTIONAL."""
+    page_no: _builtins.int
+    """Page, from 1; 0 means 1. OPTIONAL."""
+    page_size: _builtins.int
+    """At most so many, 1 to 100; 0 means 30, more is cut to 100. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        repo_namespace_name: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_type", b"event_type", "instance_id", b"instance_id", "page_no", b"page_no", "page_size", b"page_size", "repo_name", b"repo_name", "repo_namespace_name", b"repo_namespace_name", "rule_id", b"rule_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventCenterRecordRequest: _TypeAlias = ListEventCenterRecordRequest  # noqa: Y015
+
+@_typing.final
+class EventCenterRecord(_message.Message):
+    """EventCenterRecord says that a rule had something told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_ID_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    RULE_NAME_FIELD_NUMBER: _builtins.int
+    INSTANCE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    EVENT_CHANNEL_FIELD_NUMBER: _builtins.int
+    EVENT_NOTIFY_ID_FIELD_NUMBER: _builtins.int
+    EVENT_NOTIFY_METHOD_FIELD_NUMBER: _builtins.int
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    REPO_NAME_FIELD_NUMBER: _builtins.int
+    TAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    record_id: _builtins.str
+    """`crecrr-…`."""
+    rule_id: _builtins.str
+    """`crecr-…`; the rule may be gone."""
+    rule_name: _builtins.str
+    """Its name when it was told."""
+    instance_id: _builtins.str
+    """Instance."""
+    event_type: _builtins.str
+    """`cr:Artifact:ScanCompleted`."""
+    event_channel: _builtins.str
+    """`EVENT_BRIDGE`."""
+    event_notify_id: _builtins.str
+    """Id of the delivery, UUID."""
+    event_notify_method: _builtins.str
+    """`http`, `https` or `dingding`; others have the name of their kind."""
+    namespace: _builtins.str
+    """Namespace of the image."""
+    repo_name: _builtins.str
+    """Repository of the image."""
+    tag: _builtins.str
+    """Tag of the image; may be empty."""
+    create_time: _builtins.int
+    """When the event was taken, milliseconds since 1970."""
+    update_time: _builtins.int
+    """When the delivery ended, else when the event was taken."""
+    def __init__(
+        self,
+        *,
+        record_id: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
+        rule_name: _builtins.str = ...,
+        instance_id: _builtins.str = ...,
+        event_type: _builtins.str = ...,
+        event_channel: _builtins.str = ...,
+        event_notify_id: _builtins.str = ...,
+        event_notify_method: _builtins.str = ...,
+        namespace: _builtins.str = ...,
+        repo_name: _builtins.str = ...,
+        tag: _builtins.str = ...,
+        create_time: _builtins.int = ...,
+        update_time: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "event_channel", b"event_channel", "event_notify_id", b"event_notify_id", "event_notify_method", b"event_notify_method", "event_type", b"event_type", "instance_id", b"instance_id", "namespace", b"namespace", "record_id", b"record_id", "repo_name", b"repo_name", "rule_id", b"rule_id", "rule_name", b"rule_name", "tag", b"tag", "update_time", b"update_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventCenterRecord: _TypeAlias = EventCenterRecord  # noqa: Y015
+
+@_typing.final
+class ListEventCenterRecordResponse(_message.Message):
+    """ListEventCenterRecordResponse holds the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    IS_SUCCESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_NO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """`success`, or the code of a business failure."""
+    is_success: _builtins.bool
+    """Whether the call did what was asked."""
+    request_id: _builtins.str
+    """Upper-case UUID of the call."""
+    page_no: _builtins.int
+    """Page, from 1."""
+    page_size: _builtins.int
+    """Size of a page."""
+    total_count: _builtins.int
+    """How many there are in all."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventCenterRecord]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        is_success: _builtins.bool | None = ...,
+        request_id: _builtins.str = ...,
+        page_no: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+        records: _abc.Iterable[Global___EventCenterRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "is_success", b"is_success"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_success", b"_is_success", "code", b"code", "is_success", b"is_success", "page_no", b"page_no", "page_size", b"page_size", "records", b"records", "request_id", b"request_id", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_success: _TypeAlias = _typing.Literal["is_success"]  # noqa: Y015
+    _WhichOneofArgType__is_success: _TypeAlias = _typing.Literal["_is_success", b"_is_success"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_success) -> _WhichOneofReturnType__is_success | None: ...
+
+Global___ListEventCenterRecordResponse: _TypeAlias = ListEventCenterRecordResponse  # noqa: Y015

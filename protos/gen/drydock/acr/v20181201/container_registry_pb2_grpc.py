@@ -212,6 +212,26 @@ class ContainerRegistryStub:
                 request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.SerializeToString,
                 response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.FromString,
                 _registered_method=True)
+        self.UpdateEventCenterRule = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/UpdateEventCenterRule',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleResponse.FromString,
+                _registered_method=True)
+        self.DeleteEventCenterRule = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/DeleteEventCenterRule',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleResponse.FromString,
+                _registered_method=True)
+        self.ListEventCenterRuleName = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListEventCenterRuleName',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameResponse.FromString,
+                _registered_method=True)
+        self.ListEventCenterRecord = channel.unary_unary(
+                '/drydock.acr.v20181201.ContainerRegistry/ListEventCenterRecord',
+                request_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordRequest.SerializeToString,
+                response_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordResponse.FromString,
+                _registered_method=True)
 
 
 class ContainerRegistryServicer:
@@ -467,6 +487,34 @@ class ContainerRegistryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateEventCenterRule(self, request, context):
+        """Changes what is not left out of an event rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEventCenterRule(self, request, context):
+        """Deletes an event rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventCenterRuleName(self, request, context):
+        """Lists event rules by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventCenterRecord(self, request, context):
+        """Lists what event rules had told, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContainerRegistryServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -644,6 +692,26 @@ def add_ContainerRegistryServicer_to_server(servicer, server):
                     servicer.ListChainInstance,
                     request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.FromString,
                     response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.SerializeToString,
+            ),
+            'UpdateEventCenterRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEventCenterRule,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleResponse.SerializeToString,
+            ),
+            'DeleteEventCenterRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEventCenterRule,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleResponse.SerializeToString,
+            ),
+            'ListEventCenterRuleName': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventCenterRuleName,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameResponse.SerializeToString,
+            ),
+            'ListEventCenterRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventCenterRecord,
+                    request_deserializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordRequest.FromString,
+                    response_serializer=drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1594,6 +1662,114 @@ class ContainerRegistry:
             '/drydock.acr.v20181201.ContainerRegistry/ListChainInstance',
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceRequest.SerializeToString,
             drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListChainInstanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEventCenterRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/UpdateEventCenterRule',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.UpdateEventCenterRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEventCenterRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/DeleteEventCenterRule',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.DeleteEventCenterRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventCenterRuleName(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListEventCenterRuleName',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRuleNameResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventCenterRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.acr.v20181201.ContainerRegistry/ListEventCenterRecord',
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordRequest.SerializeToString,
+            drydock_dot_acr_dot_v20181201_dot_container__registry__pb2.ListEventCenterRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

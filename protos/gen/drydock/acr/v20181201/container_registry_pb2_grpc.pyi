@@ -110,6 +110,14 @@ class ContainerRegistryStub:
     """Lists chains, oldest first."""
     ListChainInstance: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainInstanceRequest, _container_registry_pb2.ListChainInstanceResponse]
     """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
+    UpdateEventCenterRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateEventCenterRuleRequest, _container_registry_pb2.UpdateEventCenterRuleResponse]
+    """Changes what is not left out of an event rule."""
+    DeleteEventCenterRule: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteEventCenterRuleRequest, _container_registry_pb2.DeleteEventCenterRuleResponse]
+    """Deletes an event rule."""
+    ListEventCenterRuleName: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListEventCenterRuleNameRequest, _container_registry_pb2.ListEventCenterRuleNameResponse]
+    """Lists event rules by name."""
+    ListEventCenterRecord: _grpc.UnaryUnaryMultiCallable[_container_registry_pb2.ListEventCenterRecordRequest, _container_registry_pb2.ListEventCenterRecordResponse]
+    """Lists what event rules had told, newest first."""
 
 @_typing.type_check_only
 class ContainerRegistryAsyncStub(ContainerRegistryStub):
@@ -193,6 +201,14 @@ class ContainerRegistryAsyncStub(ContainerRegistryStub):
     """Lists chains, oldest first."""
     ListChainInstance: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListChainInstanceRequest, _container_registry_pb2.ListChainInstanceResponse]  # type: ignore[assignment]
     """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
+    UpdateEventCenterRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.UpdateEventCenterRuleRequest, _container_registry_pb2.UpdateEventCenterRuleResponse]  # type: ignore[assignment]
+    """Changes what is not left out of an event rule."""
+    DeleteEventCenterRule: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.DeleteEventCenterRuleRequest, _container_registry_pb2.DeleteEventCenterRuleResponse]  # type: ignore[assignment]
+    """Deletes an event rule."""
+    ListEventCenterRuleName: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListEventCenterRuleNameRequest, _container_registry_pb2.ListEventCenterRuleNameResponse]  # type: ignore[assignment]
+    """Lists event rules by name."""
+    ListEventCenterRecord: _aio.UnaryUnaryMultiCallable[_container_registry_pb2.ListEventCenterRecordRequest, _container_registry_pb2.ListEventCenterRecordResponse]  # type: ignore[assignment]
+    """Lists what event rules had told, newest first."""
 
 class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
     """ContainerRegistry answers like the reference product: field for field, in snake_case; the JSON names are the
@@ -483,5 +499,37 @@ class ContainerRegistryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_container_registry_pb2.ListChainInstanceResponse, _abc.Awaitable[_container_registry_pb2.ListChainInstanceResponse]]:
         """Lists scans as chains judge them, newest first: those of the last 1,000 tasks since the chains were created."""
+
+    @_abc_1.abstractmethod
+    def UpdateEventCenterRule(
+        self,
+        request: _container_registry_pb2.UpdateEventCenterRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.UpdateEventCenterRuleResponse, _abc.Awaitable[_container_registry_pb2.UpdateEventCenterRuleResponse]]:
+        """Changes what is not left out of an event rule."""
+
+    @_abc_1.abstractmethod
+    def DeleteEventCenterRule(
+        self,
+        request: _container_registry_pb2.DeleteEventCenterRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.DeleteEventCenterRuleResponse, _abc.Awaitable[_container_registry_pb2.DeleteEventCenterRuleResponse]]:
+        """Deletes an event rule."""
+
+    @_abc_1.abstractmethod
+    def ListEventCenterRuleName(
+        self,
+        request: _container_registry_pb2.ListEventCenterRuleNameRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListEventCenterRuleNameResponse, _abc.Awaitable[_container_registry_pb2.ListEventCenterRuleNameResponse]]:
+        """Lists event rules by name."""
+
+    @_abc_1.abstractmethod
+    def ListEventCenterRecord(
+        self,
+        request: _container_registry_pb2.ListEventCenterRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_container_registry_pb2.ListEventCenterRecordResponse, _abc.Awaitable[_container_registry_pb2.ListEventCenterRecordResponse]]:
+        """Lists what event rules had told, newest first."""
 
 def add_ContainerRegistryServicer_to_server(servicer: ContainerRegistryServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,10 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from drydock.notifier.v1 import delivery_pb2 as drydock_dot_notifier_dot_v1_dot_delivery__pb2
+from drydock.notifier.v1 import event_rule_pb2 as drydock_dot_notifier_dot_v1_dot_event__rule__pb2
+from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/notifier/v1/notifier_service.proto\x12\x13\x64rydock.notifier.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9b\x01\n\x06Target\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.drydock.notifier.v1.TargetKind\x12\x10\n\x03url\x18\x04 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x13\x43reateTargetRequest\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\"C\n\x14\x43reateTargetResponse\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x13ListTargetsResponse\x12,\n\x07targets\x18\x01 \x03(\x0b\x32\x1b.drydock.notifier.v1.Target\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteTargetRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTargetResponse*V\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TARGET_KIND_HTTP\x10\x01\x12\x15\n\x11TARGET_KIND_HTTPS\x10\x02\x32\xbd\x02\n\x0fNotifierService\x12\x63\n\x0c\x43reateTarget\x12(.drydock.notifier.v1.CreateTargetRequest\x1a).drydock.notifier.v1.CreateTargetResponse\x12`\n\x0bListTargets\x12\'.drydock.notifier.v1.ListTargetsRequest\x1a(.drydock.notifier.v1.ListTargetsResponse\x12\x63\n\x0c\x44\x65leteTarget\x12(.drydock.notifier.v1.DeleteTargetRequest\x1a).drydock.notifier.v1.DeleteTargetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*drydock/notifier/v1/notifier_service.proto\x12\x13\x64rydock.notifier.v1\x1a\"drydock/notifier/v1/delivery.proto\x1a$drydock/notifier/v1/event_rule.proto\x1a&drydock/notifier/v1/subscription.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x02\n\x06Target\x12\x11\n\ttarget_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12-\n\x04kind\x18\x03 \x01(\x0e\x32\x1f.drydock.notifier.v1.TargetKind\x12\x10\n\x03url\x18\x04 \x01(\tB\x03\x80\x01\x01\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x06secret\x18\x06 \x01(\tB\x03\x80\x01\x01\x12\x12\n\nhas_secret\x18\x07 \x01(\x08\x12\x34\n\x10old_secret_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x06\x66ormat\x18\t \x01(\x0e\x32!.drydock.notifier.v1.TargetFormat\x12\x17\n\x0f\x63\x61_certificates\x18\n \x01(\t\"B\n\x13\x43reateTargetRequest\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\"C\n\x14\x43reateTargetResponse\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\";\n\x12ListTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x13ListTargetsResponse\x12,\n\x07targets\x18\x01 \x03(\x0b\x32\x1b.drydock.notifier.v1.Target\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"%\n\x13\x44\x65leteTargetRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteTargetResponse\"\xfa\x01\n\x13UpdateTargetRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\x12\x15\n\x03url\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00\x88\x01\x01\x12\x18\n\x06secret\x18\x03 \x01(\tB\x03\x80\x01\x01H\x01\x88\x01\x01\x12*\n\x07overlap\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x06\x66ormat\x18\x05 \x01(\x0e\x32!.drydock.notifier.v1.TargetFormat\x12\x1c\n\x0f\x63\x61_certificates\x18\x06 \x01(\tH\x02\x88\x01\x01\x42\x06\n\x04_urlB\t\n\x07_secretB\x12\n\x10_ca_certificates\"C\n\x14UpdateTargetResponse\x12+\n\x06target\x18\x01 \x01(\x0b\x32\x1b.drydock.notifier.v1.Target\"-\n\x1bSendTestNotificationRequest\x12\x0e\n\x06target\x18\x01 \x01(\t\"\xc4\x01\n\x1cSendTestNotificationResponse\x12\x11\n\tdelivered\x18\x01 \x01(\x08\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x13\n\x06status\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x0e\n\x06\x61nswer\x18\x05 \x01(\t\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x64\x65livery_id\x18\x07 \x01(\tB\t\n\x07_status*\x9e\x01\n\nTargetKind\x12\x1b\n\x17TARGET_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10TARGET_KIND_HTTP\x10\x01\x12\x15\n\x11TARGET_KIND_HTTPS\x10\x02\x12\x18\n\x14TARGET_KIND_DINGTALK\x10\x03\x12\x15\n\x11TARGET_KIND_SLACK\x10\x04\x12\x15\n\x11TARGET_KIND_EMAIL\x10\x05*\x95\x01\n\x0cTargetFormat\x12\x1d\n\x19TARGET_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12TARGET_FORMAT_JSON\x10\x01\x12$\n TARGET_FORMAT_CLOUDEVENTS_BINARY\x10\x02\x12(\n$TARGET_FORMAT_CLOUDEVENTS_STRUCTURED\x10\x03\x32\xca\r\n\x0fNotifierService\x12\x63\n\x0c\x43reateTarget\x12(.drydock.notifier.v1.CreateTargetRequest\x1a).drydock.notifier.v1.CreateTargetResponse\x12`\n\x0bListTargets\x12\'.drydock.notifier.v1.ListTargetsRequest\x1a(.drydock.notifier.v1.ListTargetsResponse\x12\x63\n\x0c\x44\x65leteTarget\x12(.drydock.notifier.v1.DeleteTargetRequest\x1a).drydock.notifier.v1.DeleteTargetResponse\x12l\n\x0fGetSubscription\x12+.drydock.notifier.v1.GetSubscriptionRequest\x1a,.drydock.notifier.v1.GetSubscriptionResponse\x12l\n\x0fSetSubscription\x12+.drydock.notifier.v1.SetSubscriptionRequest\x1a,.drydock.notifier.v1.SetSubscriptionResponse\x12i\n\x0eListDeliveries\x12*.drydock.notifier.v1.ListDeliveriesRequest\x1a+.drydock.notifier.v1.ListDeliveriesResponse\x12`\n\x0bGetDelivery\x12\'.drydock.notifier.v1.GetDeliveryRequest\x1a(.drydock.notifier.v1.GetDeliveryResponse\x12i\n\x0eReplayDelivery\x12*.drydock.notifier.v1.ReplayDeliveryRequest\x1a+.drydock.notifier.v1.ReplayDeliveryResponse\x12o\n\x10ReplayDeliveries\x12,.drydock.notifier.v1.ReplayDeliveriesRequest\x1a-.drydock.notifier.v1.ReplayDeliveriesResponse\x12l\n\x0f\x43reateEventRule\x12+.drydock.notifier.v1.CreateEventRuleRequest\x1a,.drydock.notifier.v1.CreateEventRuleResponse\x12l\n\x0fUpdateEventRule\x12+.drydock.notifier.v1.UpdateEventRuleRequest\x1a,.drydock.notifier.v1.UpdateEventRuleResponse\x12l\n\x0f\x44\x65leteEventRule\x12+.drydock.notifier.v1.DeleteEventRuleRequest\x1a,.drydock.notifier.v1.DeleteEventRuleResponse\x12i\n\x0eListEventRules\x12*.drydock.notifier.v1.ListEventRulesRequest\x1a+.drydock.notifier.v1.ListEventRulesResponse\x12o\n\x10ListEventRecords\x12,.drydock.notifier.v1.ListEventRecordsRequest\x1a-.drydock.notifier.v1.ListEventRecordsResponse\x12\x63\n\x0cUpdateTarget\x12(.drydock.notifier.v1.UpdateTargetRequest\x1a).drydock.notifier.v1.UpdateTargetResponse\x12{\n\x14SendTestNotification\x12\x30.drydock.notifier.v1.SendTestNotificationRequest\x1a\x31.drydock.notifier.v1.SendTestNotificationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +38,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TARGET'].fields_by_name['url']._loaded_options = None
   _globals['_TARGET'].fields_by_name['url']._serialized_options = b'\200\001\001'
-  _globals['_TARGETKIND']._serialized_start=613
-  _globals['_TARGETKIND']._serialized_end=699
-  _globals['_TARGET']._serialized_start=101
-  _globals['_TARGET']._serialized_end=256
-  _globals['_CREATETARGETREQUEST']._serialized_start=258
-  _globals['_CREATETARGETREQUEST']._serialized_end=324
-  _globals['_CREATETARGETRESPONSE']._serialized_start=326
-  _globals['_CREATETARGETRESPONSE']._serialized_end=393
-  _globals['_LISTTARGETSREQUEST']._serialized_start=395
-  _globals['_LISTTARGETSREQUEST']._serialized_end=454
-  _globals['_LISTTARGETSRESPONSE']._serialized_start=456
-  _globals['_LISTTARGETSRESPONSE']._serialized_end=548
-  _globals['_DELETETARGETREQUEST']._serialized_start=550
-  _globals['_DELETETARGETREQUEST']._serialized_end=587
-  _globals['_DELETETARGETRESPONSE']._serialized_start=589
-  _globals['_DELETETARGETRESPONSE']._serialized_end=611
-  _globals['_NOTIFIERSERVICE']._serialized_start=702
-  _globals['_NOTIFIERSERVICE']._serialized_end=1019
+  _globals['_TARGET'].fields_by_name['secret']._loaded_options = None
+  _globals['_TARGET'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_UPDATETARGETREQUEST'].fields_by_name['url']._loaded_options = None
+  _globals['_UPDATETARGETREQUEST'].fields_by_name['url']._serialized_options = b'\200\001\001'
+  _globals['_UPDATETARGETREQUEST'].fields_by_name['secret']._loaded_options = None
+  _globals['_UPDATETARGETREQUEST'].fields_by_name['secret']._serialized_options = b'\200\001\001'
+  _globals['_TARGETKIND']._serialized_start=1499
+  _globals['_TARGETKIND']._serialized_end=1657
+  _globals['_TARGETFORMAT']._serialized_start=1660
+  _globals['_TARGETFORMAT']._serialized_end=1809
+  _globals['_TARGET']._serialized_start=247
+  _globals['_TARGET']._serialized_end=573
+  _globals['_CREATETARGETREQUEST']._serialized_start=575
+  _globals['_CREATETARGETREQUEST']._serialized_end=641
+  _globals['_CREATETARGETRESPONSE']._serialized_start=643
+  _globals['_CREATETARGETRESPONSE']._serialized_end=710
+  _globals['_LISTTARGETSREQUEST']._serialized_start=712
+  _globals['_LISTTARGETSREQUEST']._serialized_end=771
+  _globals['_LISTTARGETSRESPONSE']._serialized_start=773
+  _globals['_LISTTARGETSRESPONSE']._serialized_end=865
+  _globals['_DELETETARGETREQUEST']._serialized_start=867
+  _globals['_DELETETARGETREQUEST']._serialized_end=904
+  _globals['_DELETETARGETRESPONSE']._serialized_start=906
+  _globals['_DELETETARGETRESPONSE']._serialized_end=928
+  _globals['_UPDATETARGETREQUEST']._serialized_start=931
+  _globals['_UPDATETARGETREQUEST']._serialized_end=1181
+  _globals['_UPDATETARGETRESPONSE']._serialized_start=1183
+  _globals['_UPDATETARGETRESPONSE']._serialized_end=1250
+  _globals['_SENDTESTNOTIFICATIONREQUEST']._serialized_start=1252
+  _globals['_SENDTESTNOTIFICATIONREQUEST']._serialized_end=1297
+  _globals['_SENDTESTNOTIFICATIONRESPONSE']._serialized_start=1300
+  _globals['_SENDTESTNOTIFICATIONRESPONSE']._serialized_end=1496
+  _globals['_NOTIFIERSERVICE']._serialized_start=1812
+  _globals['_NOTIFIERSERVICE']._serialized_end=3550
 # @@protoc_insertion_point(module_scope)

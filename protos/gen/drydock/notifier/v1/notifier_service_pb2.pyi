@@ -5,6 +5,7 @@ Targets: who is told."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -32,6 +33,12 @@ class _TargetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetKind
     """A POST of JSON over HTTP."""
     TARGET_KIND_HTTPS: _TargetKind.ValueType  # 2
     """A POST of JSON over HTTPS."""
+    TARGET_KIND_DINGTALK: _TargetKind.ValueType  # 3
+    """A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
+    TARGET_KIND_SLACK: _TargetKind.ValueType  # 4
+    """An incoming webhook of Slack, or of what takes the same; merged like that."""
+    TARGET_KIND_EMAIL: _TargetKind.ValueType  # 5
+    """Mail over SMTP. The URL is `smtps://HOST/?from=A&to=B,C&user=U`, the secret the password."""
 
 class TargetKind(_TargetKind, metaclass=_TargetKindEnumTypeWrapper):
     """TargetKind is how a target is told."""
@@ -42,7 +49,41 @@ TARGET_KIND_HTTP: TargetKind.ValueType  # 1
 """A POST of JSON over HTTP."""
 TARGET_KIND_HTTPS: TargetKind.ValueType  # 2
 """A POST of JSON over HTTPS."""
+TARGET_KIND_DINGTALK: TargetKind.ValueType  # 3
+"""A custom robot of DingTalk, in markdown; several notifications in one message when there are many."""
+TARGET_KIND_SLACK: TargetKind.ValueType  # 4
+"""An incoming webhook of Slack, or of what takes the same; merged like that."""
+TARGET_KIND_EMAIL: TargetKind.ValueType  # 5
+"""Mail over SMTP. The URL is `smtps://HOST/?from=A&to=B,C&user=U`, the secret the password."""
 Global___TargetKind: _TypeAlias = TargetKind  # noqa: Y015
+
+class _TargetFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TargetFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TARGET_FORMAT_UNSPECIFIED: _TargetFormat.ValueType  # 0
+    """Not set: JSON for a new target, as it was for one that is changed."""
+    TARGET_FORMAT_JSON: _TargetFormat.ValueType  # 1
+    """The notification, in JSON."""
+    TARGET_FORMAT_CLOUDEVENTS_BINARY: _TargetFormat.ValueType  # 2
+    """The same, with the attributes of CloudEvents 1.0 as headers."""
+    TARGET_FORMAT_CLOUDEVENTS_STRUCTURED: _TargetFormat.ValueType  # 3
+    """A CloudEvent 1.0 in JSON, with the notification as its data."""
+
+class TargetFormat(_TargetFormat, metaclass=_TargetFormatEnumTypeWrapper):
+    """TargetFormat is what is posted to a target."""
+
+TARGET_FORMAT_UNSPECIFIED: TargetFormat.ValueType  # 0
+"""Not set: JSON for a new target, as it was for one that is changed."""
+TARGET_FORMAT_JSON: TargetFormat.ValueType  # 1
+"""The notification, in JSON."""
+TARGET_FORMAT_CLOUDEVENTS_BINARY: TargetFormat.ValueType  # 2
+"""The same, with the attributes of CloudEvents 1.0 as headers."""
+TARGET_FORMAT_CLOUDEVENTS_STRUCTURED: TargetFormat.ValueType  # 3
+"""A CloudEvent 1.0 in JSON, with the notification as its data."""
+Global___TargetFormat: _TypeAlias = TargetFormat  # noqa: Y015
 
 @_typing.final
 class Target(_message.Message):
@@ -55,6 +96,11 @@ class Target(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     URL_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    HAS_SECRET_FIELD_NUMBER: _builtins.int
+    OLD_SECRET_UNTIL_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
     target_id: _builtins.str
     """`tgt-…`. OUTPUT_ONLY."""
     name: _builtins.str
@@ -63,9 +109,21 @@ class Target(_message.Message):
     """How it is told. REQUIRED."""
     url: _builtins.str
     """Where; often a secret, and kept encrypted. User and password in it are refused. REQUIRED."""
+    secret: _builtins.str
+    """Signs what is sent, or logs in; kept encrypted, and told to nobody. INPUT_ONLY."""
+    has_secret: _builtins.bool
+    """Whether it has a secret. OUTPUT_ONLY."""
+    format: Global___TargetFormat.ValueType
+    """What is posted; JSON when not set. OPTIONAL."""
+    ca_certificates: _builtins.str
+    """Certificates in PEM that the target's own must lead to, in place of what the system trusts. OPTIONAL."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created. OUTPUT_ONLY."""
+
+    @_builtins.property
+    def old_secret_until(self) -> _timestamp_pb2.Timestamp:
+        """How long the secret before goes on signing beside it; absent when it does not. OUTPUT_ONLY."""
 
     def __init__(
         self,
@@ -75,10 +133,15 @@ class Target(_message.Message):
         kind: Global___TargetKind.ValueType = ...,
         url: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        secret: _builtins.str = ...,
+        has_secret: _builtins.bool = ...,
+        old_secret_until: _timestamp_pb2.Timestamp | None = ...,
+        format: Global___TargetFormat.ValueType = ...,
+        ca_certificates: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "old_secret_until", b"old_secret_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "name", b"name", "target_id", b"target_id", "url", b"url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca_certificates", b"ca_certificates", "create_time", b"create_time", "format", b"format", "has_secret", b"has_secret", "kind", b"kind", "name", b"name", "old_secret_until", b"old_secret_until", "secret", b"secret", "target_id", b"target_id", "url", b"url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -224,3 +287,154 @@ class DeleteTargetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteTargetResponse: _TypeAlias = DeleteTargetResponse  # noqa: Y015
+
+@_typing.final
+class UpdateTargetRequest(_message.Message):
+    """UpdateTargetRequest says what changes; what is absent stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    OVERLAP_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CA_CERTIFICATES_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Id or name of the target. REQUIRED."""
+    url: _builtins.str
+    """Where it is from now on. OPTIONAL."""
+    secret: _builtins.str
+    """Its new secret; empty takes it away. OPTIONAL."""
+    format: Global___TargetFormat.ValueType
+    """What is posted. OPTIONAL."""
+    ca_certificates: _builtins.str
+    """Certificates that its own must lead to; empty for what the system trusts. OPTIONAL."""
+    @_builtins.property
+    def overlap(self) -> _duration_pb2.Duration:
+        """How long the secret before goes on signing beside the new one: a day when absent, 30 days at most. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+        url: _builtins.str | None = ...,
+        secret: _builtins.str | None = ...,
+        overlap: _duration_pb2.Duration | None = ...,
+        format: Global___TargetFormat.ValueType = ...,
+        ca_certificates: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates", "_secret", b"_secret", "_url", b"_url", "ca_certificates", b"ca_certificates", "overlap", b"overlap", "secret", b"secret", "url", b"url"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates", "_secret", b"_secret", "_url", b"_url", "ca_certificates", b"ca_certificates", "format", b"format", "overlap", b"overlap", "secret", b"secret", "target", b"target", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ca_certificates: _TypeAlias = _typing.Literal["ca_certificates"]  # noqa: Y015
+    _WhichOneofArgType__ca_certificates: _TypeAlias = _typing.Literal["_ca_certificates", b"_ca_certificates"]  # noqa: Y015
+    _WhichOneofReturnType__secret: _TypeAlias = _typing.Literal["secret"]  # noqa: Y015
+    _WhichOneofArgType__secret: _TypeAlias = _typing.Literal["_secret", b"_secret"]  # noqa: Y015
+    _WhichOneofReturnType__url: _TypeAlias = _typing.Literal["url"]  # noqa: Y015
+    _WhichOneofArgType__url: _TypeAlias = _typing.Literal["_url", b"_url"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ca_certificates) -> _WhichOneofReturnType__ca_certificates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__secret) -> _WhichOneofReturnType__secret | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__url) -> _WhichOneofReturnType__url | None: ...
+
+Global___UpdateTargetRequest: _TypeAlias = UpdateTargetRequest  # noqa: Y015
+
+@_typing.final
+class UpdateTargetResponse(_message.Message):
+    """UpdateTargetResponse holds the target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> Global___Target:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        target: Global___Target | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateTargetResponse: _TypeAlias = UpdateTargetResponse  # noqa: Y015
+
+@_typing.final
+class SendTestNotificationRequest(_message.Message):
+    """SendTestNotificationRequest names a target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """Its id or its name. REQUIRED."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendTestNotificationRequest: _TypeAlias = SendTestNotificationRequest  # noqa: Y015
+
+@_typing.final
+class SendTestNotificationResponse(_message.Message):
+    """SendTestNotificationResponse is what became of the attempt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    DELIVERY_ID_FIELD_NUMBER: _builtins.int
+    delivered: _builtins.bool
+    """Whether the target took it."""
+    reason: _builtins.str
+    """Machine-readable; empty when it was delivered."""
+    message: _builtins.str
+    """The reason as a sentence."""
+    status: _builtins.int
+    """Of the answer, HTTP's or SMTP's; absent where there was none."""
+    answer: _builtins.str
+    """The beginning of what the target said, without what it repeats of its URL."""
+    delivery_id: _builtins.str
+    """The id that the target was told."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """From the name lookup to the answer."""
+
+    def __init__(
+        self,
+        *,
+        delivered: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        status: _builtins.int | None = ...,
+        answer: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        delivery_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "duration", b"duration", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_status", b"_status", "answer", b"answer", "delivered", b"delivered", "delivery_id", b"delivery_id", "duration", b"duration", "message", b"message", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__status: _TypeAlias = _typing.Literal["status"]  # noqa: Y015
+    _WhichOneofArgType__status: _TypeAlias = _typing.Literal["_status", b"_status"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__status) -> _WhichOneofReturnType__status | None: ...
+
+Global___SendTestNotificationResponse: _TypeAlias = SendTestNotificationResponse  # noqa: Y015

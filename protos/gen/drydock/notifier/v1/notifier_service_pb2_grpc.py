@@ -3,7 +3,10 @@
 import grpc
 import warnings
 
+from drydock.notifier.v1 import delivery_pb2 as drydock_dot_notifier_dot_v1_dot_delivery__pb2
+from drydock.notifier.v1 import event_rule_pb2 as drydock_dot_notifier_dot_v1_dot_event__rule__pb2
 from drydock.notifier.v1 import notifier_service_pb2 as drydock_dot_notifier_dot_v1_dot_notifier__service__pb2
+from drydock.notifier.v1 import subscription_pb2 as drydock_dot_notifier_dot_v1_dot_subscription__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -50,6 +53,71 @@ class NotifierServiceStub:
                 request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
                 response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
                 _registered_method=True)
+        self.GetSubscription = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/GetSubscription',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.SetSubscription = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/SetSubscription',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListDeliveries',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.GetDelivery = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/GetDelivery',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.FromString,
+                _registered_method=True)
+        self.ReplayDelivery = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ReplayDelivery',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeliveries = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ReplayDeliveries',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.CreateEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/CreateEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.FromString,
+                _registered_method=True)
+        self.UpdateEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/UpdateEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.FromString,
+                _registered_method=True)
+        self.DeleteEventRule = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/DeleteEventRule',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.FromString,
+                _registered_method=True)
+        self.ListEventRules = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListEventRules',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.FromString,
+                _registered_method=True)
+        self.ListEventRecords = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/ListEventRecords',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
+                _registered_method=True)
+        self.UpdateTarget = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/UpdateTarget',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
+                _registered_method=True)
+        self.SendTestNotification = channel.unary_unary(
+                '/drydock.notifier.v1.NotifierService/SendTestNotification',
+                request_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.SerializeToString,
+                response_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.FromString,
+                _registered_method=True)
 
 
 class NotifierServiceServicer:
@@ -77,6 +145,97 @@ class NotifierServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSubscription(self, request, context):
+        """Returns what a target is told of, and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetSubscription(self, request, context):
+        """Replaces what a target is told of, and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Lists deliveries, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDelivery(self, request, context):
+        """Returns one delivery with what is sent and what became of its attempts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDelivery(self, request, context):
+        """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeliveries(self, request, context):
+        """Makes the oldest 1,000 dead deliveries to a target due again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateEventRule(self, request, context):
+        """Has a target told of the ends of scans of an instance's images.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateEventRule(self, request, context):
+        """Replaces an event rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteEventRule(self, request, context):
+        """Deletes an event rule; its records stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventRules(self, request, context):
+        """Lists the event rules of an instance by name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEventRecords(self, request, context):
+        """Lists what event rules of an instance had told, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateTarget(self, request, context):
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendTestNotification(self, request, context):
+        """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifierServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +253,71 @@ def add_NotifierServiceServicer_to_server(servicer, server):
                     servicer.DeleteTarget,
                     request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.FromString,
                     response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.SerializeToString,
+            ),
+            'GetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSubscription,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.SerializeToString,
+            ),
+            'SetSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetSubscription,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'GetDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDelivery,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.SerializeToString,
+            ),
+            'ReplayDelivery': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDelivery,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.SerializeToString,
+            ),
+            'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeliveries,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.SerializeToString,
+            ),
+            'CreateEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.SerializeToString,
+            ),
+            'UpdateEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.SerializeToString,
+            ),
+            'DeleteEventRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteEventRule,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.SerializeToString,
+            ),
+            'ListEventRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventRules,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.SerializeToString,
+            ),
+            'ListEventRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEventRecords,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.SerializeToString,
+            ),
+            'UpdateTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateTarget,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.SerializeToString,
+            ),
+            'SendTestNotification': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendTestNotification,
+                    request_deserializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.FromString,
+                    response_serializer=drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +402,357 @@ class NotifierService:
             '/drydock.notifier.v1.NotifierService/DeleteTarget',
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetRequest.SerializeToString,
             drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.DeleteTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/GetSubscription',
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.GetSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/SetSubscription',
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_subscription__pb2.SetSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListDeliveries',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/GetDelivery',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.GetDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDelivery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ReplayDelivery',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ReplayDeliveries',
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_delivery__pb2.ReplayDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/CreateEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.CreateEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/UpdateEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.UpdateEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteEventRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/DeleteEventRule',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.DeleteEventRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListEventRules',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEventRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/ListEventRecords',
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_event__rule__pb2.ListEventRecordsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/UpdateTarget',
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.UpdateTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendTestNotification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.notifier.v1.NotifierService/SendTestNotification',
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationRequest.SerializeToString,
+            drydock_dot_notifier_dot_v1_dot_notifier__service__pb2.SendTestNotificationResponse.FromString,
             options,
             channel_credentials,
             insecure,

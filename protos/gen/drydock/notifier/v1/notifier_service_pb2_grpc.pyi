@@ -4,7 +4,10 @@ isort:skip_file
 Targets: who is told."""
 
 from collections import abc as _abc
+from drydock.notifier.v1 import delivery_pb2 as _delivery_pb2
+from drydock.notifier.v1 import event_rule_pb2 as _event_rule_pb2
 from drydock.notifier.v1 import notifier_service_pb2 as _notifier_service_pb2
+from drydock.notifier.v1 import subscription_pb2 as _subscription_pb2
 from grpc import aio as _aio
 import abc as _abc_1
 import grpc as _grpc
@@ -39,6 +42,32 @@ class NotifierServiceStub:
     """Lists targets by name."""
     DeleteTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.GetSubscriptionResponse]
+    """Returns what a target is told of, and when."""
+    SetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]
+    """Replaces what a target is told of, and when."""
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ListDeliveriesRequest, _delivery_pb2.ListDeliveriesResponse]
+    """Lists deliveries, newest first."""
+    GetDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.GetDeliveryRequest, _delivery_pb2.GetDeliveryResponse]
+    """Returns one delivery with what is sent and what became of its attempts."""
+    ReplayDelivery: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveryRequest, _delivery_pb2.ReplayDeliveryResponse]
+    """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]
+    """Makes the oldest 1,000 dead deliveries to a target due again."""
+    CreateEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.CreateEventRuleRequest, _event_rule_pb2.CreateEventRuleResponse]
+    """Has a target told of the ends of scans of an instance's images."""
+    UpdateEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.UpdateEventRuleRequest, _event_rule_pb2.UpdateEventRuleResponse]
+    """Replaces an event rule."""
+    DeleteEventRule: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.DeleteEventRuleRequest, _event_rule_pb2.DeleteEventRuleResponse]
+    """Deletes an event rule; its records stay."""
+    ListEventRules: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRulesRequest, _event_rule_pb2.ListEventRulesResponse]
+    """Lists the event rules of an instance by name."""
+    ListEventRecords: _grpc.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]
+    """Lists what event rules of an instance had told, newest first."""
+    UpdateTarget: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _grpc.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 @_typing.type_check_only
 class NotifierServiceAsyncStub(NotifierServiceStub):
@@ -51,6 +80,32 @@ class NotifierServiceAsyncStub(NotifierServiceStub):
     """Lists targets by name."""
     DeleteTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.DeleteTargetRequest, _notifier_service_pb2.DeleteTargetResponse]  # type: ignore[assignment]
     """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+    GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.GetSubscriptionRequest, _subscription_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
+    """Returns what a target is told of, and when."""
+    SetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.SetSubscriptionRequest, _subscription_pb2.SetSubscriptionResponse]  # type: ignore[assignment]
+    """Replaces what a target is told of, and when."""
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ListDeliveriesRequest, _delivery_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Lists deliveries, newest first."""
+    GetDelivery: _aio.UnaryUnaryMultiCallable[_delivery_pb2.GetDeliveryRequest, _delivery_pb2.GetDeliveryResponse]  # type: ignore[assignment]
+    """Returns one delivery with what is sent and what became of its attempts."""
+    ReplayDelivery: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveryRequest, _delivery_pb2.ReplayDeliveryResponse]  # type: ignore[assignment]
+    """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_pb2.ReplayDeliveriesRequest, _delivery_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
+    """Makes the oldest 1,000 dead deliveries to a target due again."""
+    CreateEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.CreateEventRuleRequest, _event_rule_pb2.CreateEventRuleResponse]  # type: ignore[assignment]
+    """Has a target told of the ends of scans of an instance's images."""
+    UpdateEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.UpdateEventRuleRequest, _event_rule_pb2.UpdateEventRuleResponse]  # type: ignore[assignment]
+    """Replaces an event rule."""
+    DeleteEventRule: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.DeleteEventRuleRequest, _event_rule_pb2.DeleteEventRuleResponse]  # type: ignore[assignment]
+    """Deletes an event rule; its records stay."""
+    ListEventRules: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRulesRequest, _event_rule_pb2.ListEventRulesResponse]  # type: ignore[assignment]
+    """Lists the event rules of an instance by name."""
+    ListEventRecords: _aio.UnaryUnaryMultiCallable[_event_rule_pb2.ListEventRecordsRequest, _event_rule_pb2.ListEventRecordsResponse]  # type: ignore[assignment]
+    """Lists what event rules of an instance had told, newest first."""
+    UpdateTarget: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.UpdateTargetRequest, _notifier_service_pb2.UpdateTargetResponse]  # type: ignore[assignment]
+    """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+    SendTestNotification: _aio.UnaryUnaryMultiCallable[_notifier_service_pb2.SendTestNotificationRequest, _notifier_service_pb2.SendTestNotificationResponse]  # type: ignore[assignment]
+    """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
     """NotifierService answers for telling people and machines what happened."""
@@ -78,5 +133,109 @@ class NotifierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_notifier_service_pb2.DeleteTargetResponse, _abc.Awaitable[_notifier_service_pb2.DeleteTargetResponse]]:
         """Deletes a target; deliveries that are under way to it end. Rules and tasks may still name it: it is told no more."""
+
+    @_abc_1.abstractmethod
+    def GetSubscription(
+        self,
+        request: _subscription_pb2.GetSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.GetSubscriptionResponse, _abc.Awaitable[_subscription_pb2.GetSubscriptionResponse]]:
+        """Returns what a target is told of, and when."""
+
+    @_abc_1.abstractmethod
+    def SetSubscription(
+        self,
+        request: _subscription_pb2.SetSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.SetSubscriptionResponse, _abc.Awaitable[_subscription_pb2.SetSubscriptionResponse]]:
+        """Replaces what a target is told of, and when."""
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _delivery_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ListDeliveriesResponse, _abc.Awaitable[_delivery_pb2.ListDeliveriesResponse]]:
+        """Lists deliveries, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetDelivery(
+        self,
+        request: _delivery_pb2.GetDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.GetDeliveryResponse, _abc.Awaitable[_delivery_pb2.GetDeliveryResponse]]:
+        """Returns one delivery with what is sent and what became of its attempts."""
+
+    @_abc_1.abstractmethod
+    def ReplayDelivery(
+        self,
+        request: _delivery_pb2.ReplayDeliveryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ReplayDeliveryResponse, _abc.Awaitable[_delivery_pb2.ReplayDeliveryResponse]]:
+        """Makes a dead delivery due again, under the same id and with the same body. Fails with DELIVERY_NOT_DEAD."""
+
+    @_abc_1.abstractmethod
+    def ReplayDeliveries(
+        self,
+        request: _delivery_pb2.ReplayDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_pb2.ReplayDeliveriesResponse]]:
+        """Makes the oldest 1,000 dead deliveries to a target due again."""
+
+    @_abc_1.abstractmethod
+    def CreateEventRule(
+        self,
+        request: _event_rule_pb2.CreateEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.CreateEventRuleResponse, _abc.Awaitable[_event_rule_pb2.CreateEventRuleResponse]]:
+        """Has a target told of the ends of scans of an instance's images."""
+
+    @_abc_1.abstractmethod
+    def UpdateEventRule(
+        self,
+        request: _event_rule_pb2.UpdateEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.UpdateEventRuleResponse, _abc.Awaitable[_event_rule_pb2.UpdateEventRuleResponse]]:
+        """Replaces an event rule."""
+
+    @_abc_1.abstractmethod
+    def DeleteEventRule(
+        self,
+        request: _event_rule_pb2.DeleteEventRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.DeleteEventRuleResponse, _abc.Awaitable[_event_rule_pb2.DeleteEventRuleResponse]]:
+        """Deletes an event rule; its records stay."""
+
+    @_abc_1.abstractmethod
+    def ListEventRules(
+        self,
+        request: _event_rule_pb2.ListEventRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.ListEventRulesResponse, _abc.Awaitable[_event_rule_pb2.ListEventRulesResponse]]:
+        """Lists the event rules of an instance by name."""
+
+    @_abc_1.abstractmethod
+    def ListEventRecords(
+        self,
+        request: _event_rule_pb2.ListEventRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_rule_pb2.ListEventRecordsResponse, _abc.Awaitable[_event_rule_pb2.ListEventRecordsResponse]]:
+        """Lists what event rules of an instance had told, newest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateTarget(
+        self,
+        request: _notifier_service_pb2.UpdateTargetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.UpdateTargetResponse, _abc.Awaitable[_notifier_service_pb2.UpdateTargetResponse]]:
+        """Changes a target: where it is, how it is told, and its secret, which may overlap with the one before."""
+
+    @_abc_1.abstractmethod
+    def SendTestNotification(
+        self,
+        request: _notifier_service_pb2.SendTestNotificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_notifier_service_pb2.SendTestNotificationResponse, _abc.Awaitable[_notifier_service_pb2.SendTestNotificationResponse]]:
+        """Tells a target that this is a test, and says exactly what it answered. One attempt, which leaves no delivery."""
 
 def add_NotifierServiceServicer_to_server(servicer: NotifierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

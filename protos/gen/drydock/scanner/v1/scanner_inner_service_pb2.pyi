@@ -328,3 +328,121 @@ class LentAccess(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LentAccess: _TypeAlias = LentAccess  # noqa: Y015
+
+@_typing.final
+class CompareTaskRequest(_message.Message):
+    """CompareTaskRequest names a complete task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareTaskRequest: _TypeAlias = CompareTaskRequest  # noqa: Y015
+
+@_typing.final
+class CompareTaskResponse(_message.Message):
+    """CompareTaskResponse says what is new."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: _builtins.int
+    EARLIER_TASK_ID_FIELD_NUMBER: _builtins.int
+    DOUBT_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    NEW_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    task_id: _builtins.str
+    """The task."""
+    earlier_task_id: _builtins.str
+    """What it was compared with; empty where there was none: then all is new."""
+    doubt: _builtins.str
+    """Why "nothing new" cannot be said of it, as a reason code; empty where it can."""
+    @_builtins.property
+    def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindCounts]:
+        """How many findings there are of each kind and severity."""
+
+    @_builtins.property
+    def new(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindCounts]:
+        """How many of them are new."""
+
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[_scan_pb2.Finding]:
+        """Some of the new ones, worst first."""
+
+    def __init__(
+        self,
+        *,
+        task_id: _builtins.str = ...,
+        earlier_task_id: _builtins.str = ...,
+        doubt: _builtins.str = ...,
+        found: _abc.Iterable[Global___KindCounts] | None = ...,
+        new: _abc.Iterable[Global___KindCounts] | None = ...,
+        examples: _abc.Iterable[_scan_pb2.Finding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["doubt", b"doubt", "earlier_task_id", b"earlier_task_id", "examples", b"examples", "found", b"found", "new", b"new", "task_id", b"task_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareTaskResponse: _TypeAlias = CompareTaskResponse  # noqa: Y015
+
+@_typing.final
+class KindCounts(_message.Message):
+    """KindCounts counts the findings of one kind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BySeverityEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    KIND_FIELD_NUMBER: _builtins.int
+    BY_SEVERITY_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Their kind."""
+    @_builtins.property
+    def by_severity(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many there are of each severity."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        by_severity: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_severity", b"by_severity", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KindCounts: _TypeAlias = KindCounts  # noqa: Y015

@@ -55,6 +55,11 @@ class ScannerInnerServiceStub:
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportRequest.SerializeToString,
                 response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportResponse.FromString,
                 _registered_method=True)
+        self.CompareTask = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerInnerService/CompareTask',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskResponse.FromString,
+                _registered_method=True)
 
 
 class ScannerInnerServiceServicer:
@@ -89,6 +94,13 @@ class ScannerInnerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CompareTask(self, request, context):
+        """Holds what a complete task found against the scan before it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScannerInnerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +123,11 @@ def add_ScannerInnerServiceServicer_to_server(servicer, server):
                     servicer.ReadReport,
                     request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportRequest.FromString,
                     response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportResponse.SerializeToString,
+            ),
+            'CompareTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareTask,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +239,33 @@ class ScannerInnerService:
             '/drydock.scanner.v1.ScannerInnerService/ReadReport',
             drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportRequest.SerializeToString,
             drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.ReadReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerInnerService/CompareTask',
+            drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__inner__service__pb2.CompareTaskResponse.FromString,
             options,
             channel_credentials,
             insecure,

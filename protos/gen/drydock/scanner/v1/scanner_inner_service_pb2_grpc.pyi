@@ -41,6 +41,8 @@ class ScannerInnerServiceStub:
     """Streams all matching findings of the last complete task of an image, in order."""
     ReadReport: _grpc.UnaryUnaryMultiCallable[_scanner_inner_service_pb2.ReadReportRequest, _scanner_inner_service_pb2.ReadReportResponse]
     """Returns the report of one platform."""
+    CompareTask: _grpc.UnaryUnaryMultiCallable[_scanner_inner_service_pb2.CompareTaskRequest, _scanner_inner_service_pb2.CompareTaskResponse]
+    """Holds what a complete task found against the scan before it."""
 
 @_typing.type_check_only
 class ScannerInnerServiceAsyncStub(ScannerInnerServiceStub):
@@ -55,6 +57,8 @@ class ScannerInnerServiceAsyncStub(ScannerInnerServiceStub):
     """Streams all matching findings of the last complete task of an image, in order."""
     ReadReport: _aio.UnaryUnaryMultiCallable[_scanner_inner_service_pb2.ReadReportRequest, _scanner_inner_service_pb2.ReadReportResponse]  # type: ignore[assignment]
     """Returns the report of one platform."""
+    CompareTask: _aio.UnaryUnaryMultiCallable[_scanner_inner_service_pb2.CompareTaskRequest, _scanner_inner_service_pb2.CompareTaskResponse]  # type: ignore[assignment]
+    """Holds what a complete task found against the scan before it."""
 
 class ScannerInnerServiceServicer(metaclass=_abc_1.ABCMeta):
     """ScannerInnerService is the scanner as the gateway meets it; what callers may say is checked at the gateway's door."""
@@ -90,5 +94,13 @@ class ScannerInnerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_scanner_inner_service_pb2.ReadReportResponse, _abc.Awaitable[_scanner_inner_service_pb2.ReadReportResponse]]:
         """Returns the report of one platform."""
+
+    @_abc_1.abstractmethod
+    def CompareTask(
+        self,
+        request: _scanner_inner_service_pb2.CompareTaskRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_inner_service_pb2.CompareTaskResponse, _abc.Awaitable[_scanner_inner_service_pb2.CompareTaskResponse]]:
+        """Holds what a complete task found against the scan before it."""
 
 def add_ScannerInnerServiceServicer_to_server(servicer: ScannerInnerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

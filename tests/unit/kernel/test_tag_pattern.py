@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.kernel.errors import ServiceError
-from services.rules.tag_pattern import MAX_PATTERN_CHARACTERS, compile_pattern
+from services.kernel.tag_pattern import MAX_PATTERN_CHARACTERS, compile_pattern
 
 
 @pytest.mark.parametrize(

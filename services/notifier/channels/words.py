@@ -1,0 +1,66 @@
+"""A notification in words that people read; how they look is for each chat to say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from services.kernel.model.reference import RepositoryName
+from services.kernel.model.severity import Severity
+from services.notifier.payload import Notification
+
+_LONGEST = 400
+_DIGEST = 19
+"""Characters of a digest that are enough to know it by: `sha256:` and twelve more."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
+
+
+def image_of(said: Notification) -> str:
+    """Returns the image as people call it: `team/app:1.0`, or `team/app@sha256:…`."""
+    path = RepositoryName(namespace=said.repository.namespace, name=said.repository.name).path
+    return one_line(f"{path}:{said.tag}" if said.tag else f"{path}@{said.digest}")
+
+
+def summary_of(said: Notification) -> str:
+    """Returns what there is to know in a few words: `2 critical, 1 low`."""
+    if said.event == "target.test":
+        return "a test"
+    if said.status == "FAILED":
+        return one_line(f"not scanned: {said.reason}" if said.reason else "not scanned")
+    counts = ((severity, said.findings.get(severity.value, 0)) for severity in reversed(Severity))
+    found = ", ".join(f"{count} {severity.value.lower()}" for severity, count in counts if count)
+    if said.coverage == "NONE":
+        return one_line(f"nothing could be judged: {said.reason}" if said.reason else "nothing could be judged")
+    limits = "" if said.coverage in ("FULL", "") else f" (coverage {said.coverage.lower()})"
+    return one_line((found or "nothing found") + limits)
+
+
+def facts_of(said: Notification) -> Sequence[tuple[str, str]]:
+    """Returns the rest, each with its name, without what is empty."""
+    facts = (
+        ("event", said.event),
+        ("why", said.message or said.reason),
+        ("digest", said.digest),
+        ("engine", said.engine),
+        ("instance", said.instance_id),
+        ("task", said.task_id),
+        ("time", said.time),
+        ("delivery", said.delivery_id),
+    )
+    return [(name, one_line(value)) for name, value in facts if value]
+
+
+def short_digest(said: Notification) -> str:
+    """Returns the beginning of the digest."""
+    return one_line(said.digest[:_DIGEST])
+
+
+def clock_of(said: Notification) -> str:
+    """Returns the time of day, UTC, to the second."""
+    return one_line(said.time[11:19])
+
+
+def one_line(text: str) -> str:
+    """Returns text of anybody's without line ends, control characters and changes of direction, cut when long."""
+    line = _CONTROLS.sub(" ", text)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}\N{HORIZONTAL ELLIPSIS}"
