@@ -193,6 +193,14 @@ class FakeScanner:
     async def list_removals(self, *, instance: str, page_size: int = 0, page_token: str = "") -> Page[Removal]:
         return Page(items=())
 
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        return (), cursor
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        return Page(items=())
+
 
 def _matches(finding: Finding, wanted: FindingFilter) -> bool:
     return (

@@ -205,7 +205,7 @@ FOR UPDATE
 DELETE FROM scanner.task AS k
 WHERE k.task_id = ANY($1::uuid[]) AND k.ended_at IS NOT NULL
     AND NOT EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
-RETURNING k.scan_id
+RETURNING k.scan_id, k.digest
 
 -- name: lock_ended_scans
 -- Ended scans, locked in an order that is the same for all: whoever joins one now waits, and finds it or not.
