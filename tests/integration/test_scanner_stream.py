@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import tracemalloc
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.kernel.bus.interface import FINDINGS, FINDINGS_STATE
+from services.kernel.bus.interface import FINDINGS, FINDINGS_STATE, Message
+from services.kernel.db import Connection
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage, ReportWarning
@@ -332,3 +334,35 @@ async def went(bench: StreamBench, address: ImageAddress) -> None:
             repository=address.repository,
             digests=[address.digest],
         )
+
+
+async def test_a_very_large_report_is_told_in_small_pieces_and_in_bounded_memory(
+    bench: StreamBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 20_000
+    await bench.scan(
+        image(), Said(findings=[vulnerability(OPENSSL, f"CVE-2024-{number}") for number in range(count)])
+    )
+    add, sizes = Outbox.add, []
+
+    async def noted(self: Outbox, db: Connection, messages: Sequence[Message]) -> None:
+        sizes.append(len(messages))
+        await add(self, db, messages)
+
+    monkeypatch.setattr(Outbox, "add", noted)
+    [claim] = await bench.claims()
+    tracemalloc.start()
+    try:
+        await bench.teller.tell(claim)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The findings once, decoded, and little else: neither the inventory nor the events are ever held whole.
+    assert peak < 120 << 20
+    assert max(sizes) <= 200
+    assert sum(sizes) == count
+    largest = await bench.scanner.pool.fetchval("SELECT max(octet_length(value)) FROM scanner.finding_outbox")
+    assert largest < 8192
+    await went(bench, image())
+    assert len(await bench.tell()) == 2 * count
+    assert await bench.open_uids() == set()
