@@ -16,6 +16,7 @@ import pytest
 
 from services.kernel.bus.interface import FINDINGS, FINDINGS_STATE, Message
 from services.kernel.db import Connection
+from services.kernel.migrate import load_migrations
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage, ReportWarning
@@ -23,7 +24,7 @@ from services.kernel.model.severity import Severity
 from services.kernel.outbox import Outbox
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.api import State
-from services.scanner.marks import mark_gone_images
+from services.scanner.marks import mark_gone_images, mark_images
 from services.scanner.records import ImageAddress, ScannedImage, ScanRecord
 from tests.builders.advisories import affected, before, record
 from tests.builders.reports import LODASH, OPENSSL, vulnerability
@@ -240,6 +241,39 @@ async def test_an_image_that_was_pushed_again_before_it_was_told_to_have_gone_st
     assert await bench.tell() == []
     assert len(await bench.open_uids()) == len(EVERY)
     await went(bench, image())
+    assert len(await bench.tell()) == len(EVERY)
+
+
+async def test_a_stream_that_is_switched_off_keeps_a_line_for_each_image_and_tells_all_later(
+    bench: StreamBench,
+) -> None:
+    for _ in range(3):
+        await bench.scan(image(), as_said(EVERY))
+        await bench.teller.keep_short(asyncio.Event())
+    assert await bench.scanner.pool.fetchval("SELECT count(*) FROM scanner.stream_mark") == 0
+    assert await bench.scanner.pool.fetchval("SELECT count(*) FROM scanner.stream_image") == 1
+    assert await bench.taken() == []
+    assert len(await bench.tell()) == len(EVERY)
+
+
+async def test_the_last_word_stands_when_its_task_went_and_an_older_one_is_left(bench: StreamBench) -> None:
+    await bench.scan(image(tag="1.0"), as_said([RISK, SAMPLE]))
+    await bench.tell()
+    last = await bench.scan(image(tag="2.0"), as_said([SAMPLE]))
+    assert activities(await bench.tell()) == [("Close", RISK.id)]
+    await bench.scanner.pool.execute("DELETE FROM scanner.task WHERE task_id = $1", last.task_id)
+    async with bench.scanner.pool.acquire() as db:
+        await mark_images(db, [image()])
+    assert await bench.tell() == []
+
+
+async def test_images_that_were_scanned_by_a_release_without_a_stream_are_told(bench: StreamBench) -> None:
+    await bench.scan(image(), as_said(EVERY))
+    pool = bench.scanner.pool
+    await pool.execute("DELETE FROM scanner.stream_mark")
+    [told] = [each for each in load_migrations("services.scanner") if each.name == "stream"]
+    [_, marking] = told.statements.split("-- What was found before there was a stream is told by it, too.")
+    await pool.execute(marking)
     assert len(await bench.tell()) == len(EVERY)
 
 

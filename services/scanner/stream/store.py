@@ -23,9 +23,9 @@ class StreamStore:
 
     # images
 
-    async def gather(self, db: Connection, limit: int) -> None:
-        """Makes at most so many marks into images that are due."""
-        await db.execute(_Q["gather_marks"], limit)
+    async def gather(self, db: Connection, limit: int) -> bool:
+        """Makes at most so many marks into images that are due; tells whether there were any."""
+        return not (await db.execute(_Q["gather_marks"], limit)).endswith(" 0")
 
     async def claim(self, db: Connection, limit: int, lease_seconds: float) -> Sequence[StreamClaim]:
         """Takes at most so many images that are due; each is due again after a pause that grows."""

@@ -85,6 +85,12 @@ class FindingTeller:
             self.claim, self.tell, wakeups=wakeups, channel=CHANNEL, most=_AT_ONCE, stopping=stopping
         )
 
+    async def keep_short(self, stopping: asyncio.Event) -> None:
+        """Makes all marks into images, and tells nothing: for a stream that is switched off."""
+        async with self._pool.acquire() as db:
+            while not stopping.is_set() and await self._store.gather(db, _MARKS):
+                pass
+
     async def claim(self, limit: int) -> Sequence[StreamClaim]:
         """Takes at most so many images of which there is something to tell."""
         async with self._pool.acquire() as db:
@@ -100,7 +106,8 @@ class FindingTeller:
                 told = await self._store.told(db, claim.image)
             for result in results:
                 before = told.get((result.platform, result.engine))
-                if before is None or (before.scan_id, before.ended_at) != (result.scan_id, result.ended_at):
+                # Older ones come up again where the task of the last one went with its tag: its word stands.
+                if before is None or result.ended_at > before.ended_at:
                     counts += await self._tell_result(claim, result, before)
             if claim.gone and not results:
                 counts += await self._tell_gone(claim)

@@ -180,7 +180,7 @@ class SyncStore:
         subject = removal.subject
         which = (removal.noted_at, open_, limit)
         if removal.cause is Cause.TAG_DELETED:
-            rows = await db.fetch(_Q["doomed_by_tag"], subject.repo_id, subject.tag, *which)
+            rows = await db.fetch(_Q["doomed_by_tag"], subject.repo_id, subject.tag, *which, subject.digest)
         elif removal.cause is Cause.DIGEST_DELETED:
             rows = await db.fetch(_Q["doomed_by_digest"], subject.repo_id, subject.digest, *which)
         else:
