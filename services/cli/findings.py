@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from services.cli.connect import Client, listed
+from services.cli.findings_stream import export, follow
 from services.cli.image import to_image_ref
 from services.cli.kind import KindWord
 from services.cli.options import (
@@ -78,6 +79,10 @@ def list_(
         return found if output is Output.JSON else [flat(item) for item in found], page.next_page_token
 
     listed(fetch, _COLUMNS, server=server, data=data, output=output, limit=limit)
+
+
+app.command()(follow)
+app.command()(export)
 
 
 def flat(finding: Record) -> Record:

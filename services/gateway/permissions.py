@@ -109,6 +109,8 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _SCANNER + "GetReport": Role.VIEWER,
         _SCANNER + "ListTags": Role.VIEWER,
         _SCANNER + "ListRemovals": Role.VIEWER,
+        _SCANNER + "ReadFindingEvents": Role.VIEWER,
+        _SCANNER + "ListOpenFindings": Role.VIEWER,
         _NOTIFIER + "CreateTarget": Role.OPERATOR,
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,
@@ -141,6 +143,9 @@ call: theirs is a role of its own."""
 UNLIMITED: Final = frozenset(
     {
         _RULES + "CreateInstance",
+        # The stream of findings is that of all instances.
+        _SCANNER + "ReadFindingEvents",
+        _SCANNER + "ListOpenFindings",
         # Targets belong to no instance.
         _NOTIFIER + "CreateTarget",
         _NOTIFIER + "ListTargets",

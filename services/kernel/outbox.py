@@ -17,20 +17,22 @@ from services.kernel.wakeup import Wakeups, wait, wait_any
 log = structlog.get_logger()
 
 SCHEMAS = frozenset({"rules", "scanner", "fixer", "notifier", "gateway"})
+TABLES = frozenset({"outbox", "finding_outbox"})
 _BATCH = 500
 _LOOK_SECONDS = 1.0
 
 
 class Outbox:
-    """The outbox of one schema; its table is `<schema>.outbox`, made by that schema's first migration."""
+    """An outbox of one schema, whose migrations made its table; each table has a relay of its own."""
 
-    def __init__(self, schema: str) -> None:
-        if schema not in SCHEMAS:
-            raise ValueError(f"{schema!r} is no schema of ours")
-        self.schema = schema
-        self.channel = f"drydock_outbox_{schema}"
+    def __init__(self, schema: str, table: str = "outbox") -> None:
+        if schema not in SCHEMAS or table not in TABLES:
+            raise ValueError(f"{schema}.{table} is no outbox of ours")
+        self.name = schema if table == "outbox" else f"{schema}_{table}"
+        self.table = f"{schema}.{table}"
+        self.channel = f"drydock_outbox_{self.name}"
         self._insert = (
-            f"WITH added AS (INSERT INTO {schema}.outbox (topic, key, value, headers) "  # noqa: S608 - one of SCHEMAS
+            f"WITH added AS (INSERT INTO {self.table} (topic, key, value, headers) "  # noqa: S608 - a table of ours
             "SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::jsonb[])) SELECT pg_notify($5, '')"
         )
 
@@ -57,7 +59,7 @@ class Outbox:
 class OutboxRelay:
     """Moves messages from an outbox to the bus: published first, deleted after, so that none is lost.
 
-    A crash between the two publishes some again: consumers know them by their event ids. One relay of a schema
+    A crash between the two publishes some again: consumers know them by their event ids. One relay of an outbox
     works at a time, the one whose session holds the lock; so the order of a key is kept.
     """
 
@@ -66,16 +68,16 @@ class OutboxRelay:
         self._bus = bus
         self._outbox = outbox
         self._wakeups = wakeups
-        table = f"{outbox.schema}.outbox"
+        table = outbox.table
         self._read = f"SELECT id, topic, key, value, headers FROM {table} ORDER BY id LIMIT {_BATCH}"  # noqa: S608
-        self._delete = f"DELETE FROM {table} WHERE id = ANY($1::bigint[])"  # noqa: S608 - one of SCHEMAS
+        self._delete = f"DELETE FROM {table} WHERE id = ANY($1::bigint[])"  # noqa: S608 - a table of ours
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Relays until `stopping`, then once more what is there."""
         async with self._wakeups.subscribe(self._outbox.channel) as news:
             while not stopping.is_set():
                 try:
-                    connection = await connect(self._url, application_name=f"drydock outbox {self._outbox.schema}")
+                    connection = await connect(self._url, application_name=f"drydock outbox {self._outbox.name}")
                     try:
                         await self._lead(connection, news, stopping)
                     finally:
@@ -83,7 +85,7 @@ class OutboxRelay:
                 except Exception as error:
                     if not is_outage(error):
                         raise
-                    log.warning("outbox.delayed", schema=self._outbox.schema, error=type(error).__name__)
+                    log.warning("outbox.delayed", outbox=self._outbox.name, error=type(error).__name__)
                     await wait(stopping, _LOOK_SECONDS)
 
     async def _lead(
@@ -109,7 +111,7 @@ class OutboxRelay:
         except ServiceError as error:
             if error.kind is not Kind.UNAVAILABLE:
                 raise
-            log.warning("outbox.delayed", schema=self._outbox.schema, reason=error.reason)
+            log.warning("outbox.delayed", outbox=self._outbox.name, reason=error.reason)
             await wait(stopping, _LOOK_SECONDS)
             return True
         await connection.execute(self._delete, [row["id"] for row in rows])

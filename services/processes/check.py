@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings
 
 from services.gateway.wiring import describe_doors
 from services.kernel.bus.kafka_settings import KafkaSettings
-from services.kernel.bus.kafka_topics import lacking_topics, with_graves
+from services.kernel.bus.kafka_topics import lacking_topics, our_topics
 from services.kernel.bus.open import embedded_not_here
 from services.kernel.clock import SystemClock
 from services.kernel.db import Pool, describe_server, is_outage, open_pool, unavailable
@@ -177,7 +177,7 @@ async def _kafka(plan: Plan) -> str:
     if plan.kernel.kafka == EMBEDDED:
         raise embedded_not_here()
     settings = KafkaSettings().model_copy(update={"patience_seconds": _SECONDS / 2})
-    missing = await lacking_topics(plan.kernel.kafka, with_graves(), settings)
+    missing = await lacking_topics(plan.kernel.kafka, our_topics(), settings)
     return f"Kafka at {plan.kernel.kafka}" + (f", {len(missing)} topics to be made" if missing else "")
 
 

@@ -371,6 +371,23 @@ class ScannerApi(Protocol):
         """
         ...
 
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        """Returns events of findings behind a cursor, each a line of JSON, and the cursor behind them.
+
+        Without a cursor: those told since a moment, else every one that the bus keeps. None is no end: more come.
+        Those of one finding are in order; one may come twice, with the same id.
+
+        Raises:
+            ServiceError: INVALID_PAGE_TOKEN, INVALID_PAGE_SIZE, BUS_UNAVAILABLE.
+        """
+        ...
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        """Lists findings that are open in the stream, each as an event on a line of JSON."""
+        ...
+
     async def list_tags(
         self, *, instance: str, namespace: str, repository: str, page_size: int = 0, page_token: str = ""
     ) -> Page[SeenTag]:

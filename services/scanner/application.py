@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
 from services.kernel import trace
 from services.kernel.clock import Clock
@@ -39,6 +40,7 @@ from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, TaskRecord
 from services.scanner.reports import addressed_report, unpack_report
 from services.scanner.store import ScannerStore
+from services.scanner.stream.reads import StreamReads
 from services.scanner.tags.account import Account
 from services.scanner.tasks.compare import compare_tasks
 from services.scanner.tasks.control import Control
@@ -74,6 +76,7 @@ class ScannerApplication:
         ids: Ids,
         account: Account,
         loans: Loans,
+        stream: StreamReads,
     ) -> None:
         self._pool = pool
         self._store = store
@@ -89,6 +92,7 @@ class ScannerApplication:
         self._ids = ids
         self._account = account
         self._loans = loans
+        self._stream = stream
 
     # tasks
 
@@ -279,6 +283,21 @@ class ScannerApplication:
             ids = [part.scan_id for several in parts.values() for part in several]
             packed = await self._store.reports(db, ids)
         return await asyncio.to_thread(compare_tasks, task, earlier, parts, packed)
+
+    # the stream of findings
+
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        """Reads on in the stream."""
+        return await self._stream.events(since=since, cursor=cursor, limit=limit)
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        """Reads a page of what is open."""
+        instance_id = await self._lookup.instance_id(instance) if instance else ""
+        return await self._stream.open_findings(
+            instance_id=instance_id, page_size=page_size, page_token=page_token
+        )
 
     # tags, and what went
 

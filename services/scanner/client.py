@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from drydock.scanner.v1 import scanner_inner_service_pb2 as inner_pb
@@ -29,6 +30,7 @@ from services.scanner.convert import from_finding, from_task, to_lent, to_query,
 from services.scanner.convert_comparison import from_comparison
 from services.scanner.convert_gate import from_standing, from_verdict, to_policy
 from services.scanner.convert_runs import from_run, to_list_tasks
+from services.scanner.convert_stream import to_events_request
 from services.scanner.convert_sync import from_removal, from_seen_tag
 from services.scanner.gate.api import GateAnswer, GatePolicy
 
@@ -56,6 +58,8 @@ class ScannerClient:
         self._cancel_task = peer.repeatable(scanner.CancelScanTask)
         self._rerun_task = peer.repeatable(scanner.RerunScanTask)
         self._wait = peer.lasting(scanner.WaitScanVerdict)
+        self._finding_events = peer.repeatable(scanner.ReadFindingEvents)
+        self._open_findings = peer.repeatable(scanner.ListOpenFindings)
         self._peer, self._watch = peer, scanner.WatchScan
         self._evaluate_gate = peer.repeatable(scanner.EvaluateGate)
         self._get_status = peer.repeatable(inner.GetStatus)
@@ -168,6 +172,20 @@ class ScannerClient:
     async def compare(self, task_id: str) -> Comparison:
         """Holds what a complete task found against the scan before it; see ScannerApi."""
         return from_comparison(await self._compare(inner_pb.CompareTaskRequest(task_id=task_id)))
+
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        """Returns events of findings behind a cursor, and the cursor behind them."""
+        answer = await self._finding_events(to_events_request(since, cursor, limit))
+        return tuple(answer.events), answer.cursor
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        """Lists findings that are open in the stream."""
+        answer = await self._open_findings(
+            pb.ListOpenFindingsRequest(instance=instance, page_size=page_size, page_token=page_token)
+        )
+        return Page(items=tuple(answer.events), next_token=answer.next_page_token)
 
 
 def _task_or_run(

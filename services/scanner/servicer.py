@@ -27,6 +27,7 @@ from services.scanner.convert import (
 from services.scanner.convert_comparison import to_comparison
 from services.scanner.convert_gate import from_policy, to_standing, to_verdict
 from services.scanner.convert_runs import from_task_filter, to_run
+from services.scanner.convert_stream import from_since
 from services.scanner.convert_sync import to_removal, to_seen_tag
 
 _MAX_DIGITS = 9
@@ -153,6 +154,24 @@ class ScannerServicer(rpc.ScannerServiceServicer):
         image, policy = _named(from_image(request.image)), from_policy(request.policy)
         answer = await self._api.evaluate_gate(image, policy, request.platform)
         return pb.EvaluateGateResponse(verdict=to_verdict(answer))
+
+    async def ReadFindingEvents(
+        self, request: pb.ReadFindingEventsRequest, context: object
+    ) -> pb.ReadFindingEventsResponse:
+        """Reads on in the stream of findings."""
+        events, cursor = await self._api.finding_events(
+            since=from_since(request), cursor=request.cursor, limit=request.limit
+        )
+        return pb.ReadFindingEventsResponse(events=events, cursor=cursor)
+
+    async def ListOpenFindings(
+        self, request: pb.ListOpenFindingsRequest, context: object
+    ) -> pb.ListOpenFindingsResponse:
+        """Lists what is open in the stream of findings."""
+        page = await self._api.open_findings(
+            instance=request.instance, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListOpenFindingsResponse(events=page.items, next_page_token=page.next_token)
 
 
 class ScannerInnerServicer(inner_rpc.ScannerInnerServiceServicer):

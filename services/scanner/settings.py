@@ -94,6 +94,8 @@ class ScannerSettings(BaseSettings):
     """How often a scanner tells rules how its engines are; silent for five times as long, it counts no more."""
     removal_grace_seconds: float = Field(default=604_800.0, ge=0)
     """How long results of what a synced registry deleted, or of a deleted instance, stay readable: seven days."""
+    findings_stream: bool = True
+    """Whether findings are told on the bus; switched on again, it tells what differs from what it last told."""
     pull_seconds: float = Field(default=60.0, ge=0)
     """A last-pulled time is written again when it has grown by so much."""
     spool_bytes: int = Field(default=_BOUNDS.spool_bytes, ge=1 << 20)

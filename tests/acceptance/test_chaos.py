@@ -19,5 +19,6 @@ async def test_nothing_is_lost_or_done_twice_while_everything_is_killed(bus: str
     async with scratch_stage(kafka=bus == "kafka") as stage:
         result = await run(stage, PLAN, SEED, settle_seconds=90)
     assert result.good, result.complaint()
+    assert result.finding_events >= result.findings > 0
     assert set(result.kills.values()) == {1}
     assert (result.faults["BrokerAway"], result.faults["DatabaseAway"]) == (1, 1)

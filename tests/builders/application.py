@@ -15,6 +15,8 @@ from services.registry.open import open_repository
 from services.rules.api import NewInstance
 from services.scanner.application import ScannerApplication
 from services.scanner.settings import ScannerSettings
+from services.scanner.stream.reads import StreamReads
+from services.scanner.stream.store import StreamStore
 from services.scanner.tags.account import Account
 from services.scanner.tags.reads import open_tag_reads
 from services.scanner.tags.store import SyncStore
@@ -85,6 +87,7 @@ async def scanner_stage(
             ids=ground.ids,
             account=Account(pool, SyncStore()),
             loans=LOANS,
+            stream=StreamReads(pool, StreamStore(), ground.bus),
         )
         yield Stage(
             application=application,

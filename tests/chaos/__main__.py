@@ -70,6 +70,7 @@ def _table(result: Result) -> str:
         "tasks": _counts(result.ends),
         "notifications": f"{result.notifications}, repeated {result.repeated}",
         "unknown": _counts(result.unknown),
+        "findings": f"{result.findings} open, told by {result.finding_events} messages",
     }
     lines = [f"{name + ':':15}{value}" for name, value in facts.items()] + [""]
     for name, found in result.broken.items():

@@ -12,6 +12,8 @@ from drydock.events.v1 import scan_event_pb2
 from services.kernel.bus.interface import (
     BULK_REQUESTS,
     DEAD_SUFFIX,
+    FINDINGS,
+    FINDINGS_STATE,
     IMAGE_EVENTS,
     SCAN_EVENTS,
     SCAN_REQUESTS,
@@ -21,8 +23,10 @@ from services.kernel.bus.interface import (
 )
 from services.kernel.db import Pool
 from services.notifier.channels.http import DELIVERY_HEADER
+from services.scanner.reports import unpack_report
 from tests.chaos.pushes import Push
 from tests.chaos.stage import Stage
+from tests.plain_consumer import Got, read_topic
 
 GROUPS = (
     ("rules", IMAGE_EVENTS),
@@ -33,6 +37,8 @@ GROUPS = (
 )
 """Every consumer group and what it reads."""
 Row = Mapping[str, Any]
+Words = tuple[str, ...]
+"""What the uid of a finding follows from."""
 _LOOK_SECONDS = 0.5
 _UNSETTLED = {
     "tasks that have not ended": "SELECT count(*) FROM scanner.task WHERE ended_at IS NULL",
@@ -40,6 +46,9 @@ _UNSETTLED = {
     "tags in doubt": "SELECT count(*) FROM scanner.tag WHERE doubted_at IS NOT NULL",
     "events in the rules' outbox": "SELECT count(*) FROM rules.outbox",
     "events in the scanner's outbox": "SELECT count(*) FROM scanner.outbox",
+    "marks of the stream": "SELECT count(*) FROM scanner.stream_mark",
+    "images to be told of": "SELECT count(*) FROM scanner.stream_image WHERE heard > told",
+    "events in the stream's outbox": "SELECT count(*) FROM scanner.finding_outbox",
     "deliveries that have not ended": "SELECT count(*) FROM notifier.delivery WHERE finished_at IS NULL",
 }
 
@@ -67,6 +76,14 @@ class Evidence:
     dead_letters: Mapping[str, int]
     deaths: Mapping[str, Sequence[str]]
     """Processes that ended by themselves."""
+    finding_events: Sequence[Got]
+    """The stream of findings from its beginning."""
+    finding_states: Sequence[Got] | None
+    """The compacted topic; None where the bus has none."""
+    open_uids: frozenset[str]
+    """Findings that the database has as open."""
+    reported: frozenset[Words]
+    """What findings of the last reports of every image are named by."""
 
 
 async def settle(stage: Stage, pushes: int, deadline_seconds: float) -> Mapping[str, int]:
@@ -124,7 +141,60 @@ async def gather(stage: Stage, pushes: Sequence[Push], unsettled: Mapping[str, i
             completions=_completions(stage),
             dead_letters={topic: len(await _all(bus, topic + DEAD_SUFFIX)) for topic in TOPICS},
             deaths={hand.name: hand.deaths for hand in stage.crew.hands if hand.deaths},
+            finding_events=await _stream(stage, bus, FINDINGS),
+            finding_states=await _stream(stage, bus, FINDINGS_STATE) if bus.compacts else None,
+            open_uids=frozenset(
+                row["uid"] for row in await _rows(pool, "SELECT uid::text FROM scanner.stream_finding")
+            ),
+            reported=await reported(pool),
         )
+
+
+async def _stream(stage: Stage, bus: Bus, topic: str) -> list[Got]:
+    """Reads a topic as a stranger does; on PostgreSQL there is but our own way."""
+    if stage.broker is not None:
+        return await asyncio.to_thread(read_topic, stage.broker.servers, stage.broker.settings, topic)
+    got: list[Got] = []
+    after: dict[int, str] = {}
+    while kept := await bus.tail(topic, after=after, limit=1000):
+        for one in kept:
+            after[one.record.partition] = one.record.position
+            message = one.record.message
+            got.append(
+                Got(
+                    partition=one.record.partition,
+                    offset=len(got),
+                    key=message.key.decode(),
+                    headers=message.headers,
+                    value=message.value or None,
+                )
+            )
+    return got
+
+
+async def reported(pool: Pool) -> frozenset[Words]:
+    """Reads from the reports, past all that makes the stream, what it must have open."""
+    rows = await pool.fetch(
+        "SELECT DISTINCT k.instance_id, k.namespace, k.repository, k.digest, s.platform, s.engine, r.content "
+        "FROM scanner.task AS k LEFT JOIN scanner.scan_part AS p ON p.index_id = k.scan_id "
+        "JOIN scanner.scan AS s ON s.scan_id = coalesce(p.scan_id, k.scan_id) "
+        "JOIN scanner.report AS r ON r.scan_id = s.scan_id WHERE k.state = 'COMPLETE' AND s.state = 'COMPLETE'"
+    )
+    return frozenset(
+        (
+            row["instance_id"],
+            f"{row['namespace']}/{row['repository']}",
+            row["digest"],
+            row["platform"],
+            row["engine"],
+            finding.kind.value,
+            finding.id,
+            finding.package.purl if finding.package else "",
+            finding.path,
+        )
+        for row in rows
+        for finding in unpack_report(row["content"]).findings
+    )
 
 
 _TASKS = """

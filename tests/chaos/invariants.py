@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.pushes import Push
+from tests.plain_consumer import compacted, disorder, rebuilt, words_of
 
 Check = Callable[[Evidence], list[str]]
 HOMEMADE = frozenset({"WORKER_DIED", "SPOOL_FULL"})
@@ -125,6 +126,24 @@ def no_process_ends_by_itself(found: Evidence) -> list[str]:
     return [f"{name}: {death}" for name, deaths in found.deaths.items() for death in deaths]
 
 
+def findings_are_told_in_order_and_once(found: Evidence) -> list[str]:
+    return disorder(found.finding_events)
+
+
+def findings_told_are_those_that_are_open(found: Evidence) -> list[str]:
+    told = rebuilt(found.finding_events)
+    uids = [f"{uid}: told or open, not both" for uid in told.keys() ^ found.open_uids]
+    words = {words_of(event) for event in told.values()}
+    return [*uids, *(f"{word}: not told" for word in found.reported - words), *map(str, words - found.reported)]
+
+
+def the_compacted_topic_holds_what_is_open(found: Evidence) -> list[str]:
+    if found.finding_states is None:
+        return []
+    told, kept = rebuilt(found.finding_events), compacted(found.finding_states)
+    return [uid for uid in told.keys() | kept.keys() if told.get(uid) != kept.get(uid)]
+
+
 INVARIANTS: Mapping[str, Check] = MappingProxyType(
     {
         check.__name__.replace("_", " "): check
@@ -141,6 +160,9 @@ INVARIANTS: Mapping[str, Check] = MappingProxyType(
             every_delivery_ends_with_its_receipts,
             repeated_only_after_an_unknown_outcome,
             one_delivery_for_each_end_and_target,
+            findings_are_told_in_order_and_once,
+            findings_told_are_those_that_are_open,
+            the_compacted_topic_holds_what_is_open,
             nothing_is_buried,
             no_process_ends_by_itself,
         )

@@ -36,6 +36,10 @@ class Result:
     """Notifications that a receiver took more than once, counting the repetitions."""
     unknown: Mapping[str, int]
     """Receipts of unknown outcome by reason: why something was repeated."""
+    findings: int
+    """Open in the stream at the end."""
+    finding_events: int
+    """Messages of the stream, repeated ones included."""
     broken: Mapping[str, list[str]]
     """What contradicts each invariant; all of them are named."""
 
@@ -90,6 +94,8 @@ def _result(
         notifications=len(taken),
         repeated=sum(taken.values()) - len(taken),
         unknown=dict(Tally(row["reason"] for row in found.receipts if row["outcome"] == "UNKNOWN")),
+        findings=len(found.open_uids),
+        finding_events=len(found.finding_events),
         broken={name: check(found) for name, check in INVARIANTS.items()},
     )
 

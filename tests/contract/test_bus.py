@@ -286,3 +286,49 @@ async def test_a_message_that_is_too_large_is_refused_and_the_others_go_on(bus: 
     await bus.publish([largest])
     async with bus.subscribe(group="g", topic=topic) as subscription:
         assert (await next_batch(subscription)).records[0].message == largest
+
+
+def positions(kept: tuple[Kept, ...], known: dict[int, str] | None = None) -> dict[int, str]:
+    return {**(known or {}), **{one.record.partition: one.record.position for one in kept}}
+
+
+async def test_whoever_reads_on_behind_its_places_gets_every_message_once(bus: Bus, topic: str) -> None:
+    sent = [message(topic, str(n), key=str(n % 11)) for n in range(40)]
+    await bus.publish(sent)
+    after: dict[int, str] = {}
+    read: list[Message] = []
+    async with asyncio.timeout(60):
+        while kept := await bus.tail(topic, after=after, limit=7):
+            assert len(kept) <= 7
+            read += [one.record.message for one in kept]
+            after = positions(kept, after)
+    assert sorted(each.value for each in read) == sorted(each.value for each in sent)
+    for key in {each.key for each in sent}:
+        assert [m.value for m in read if m.key == key] == [m.value for m in sent if m.key == key]
+    await bus.publish([message(topic, "later")])
+    assert [one.record.message.value for one in await bus.tail(topic, after=after, limit=7)] == [b"later"]
+
+
+async def test_whoever_reads_since_a_moment_gets_what_was_published_then(bus: Bus, topic: str) -> None:
+    await bus.publish([message(topic, "early", key=str(n)) for n in range(20)])
+    await asyncio.sleep(0.05)  # the clock is the bus's own: the moment must lie between
+    early = await bus.tail(topic, after={}, limit=100)
+    moment = max(one.published_at for one in early) + timedelta(milliseconds=20)
+    await bus.publish([message(topic, "late", key=str(n)) for n in range(20)])
+    late = await bus.tail(topic, after={}, since=moment, limit=100)
+    assert {one.record.message.value for one in late} == {b"late"}
+    assert len(late) == 20
+    assert await bus.tail(topic, after=positions(late), since=moment, limit=100) == ()
+
+
+async def test_nobody_reads_on_behind_a_place_that_cannot_be(bus: Bus, topic: str) -> None:
+    for after in ({0: "nowhere"}, {99: "1"}):
+        with pytest.raises(ServiceError) as caught:
+            await bus.tail(topic, after=after, limit=1)
+        assert caught.value.reason == "INVALID_PLACE"
+
+
+async def test_a_tombstone_comes_back_with_its_key_and_no_value(bus: Bus, topic: str) -> None:
+    await bus.publish([message(topic, "")])
+    [kept] = await bus.tail(topic, after={}, limit=1)
+    assert (kept.record.message.key, kept.record.message.value) == (b"k", b"")

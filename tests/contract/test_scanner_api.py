@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
+from services.kernel.model.page import encode_token
 from services.kernel.model.report import Coverage, Report
 from services.kernel.model.severity import Severity
 from services.lab.image import build_index
@@ -193,6 +195,49 @@ async def test_tags_are_listed_by_name_page_by_page(scene: Scene) -> None:
     assert tag.seen_at is not None
     assert (await scene.api.list_tags(instance="lab", namespace="_", repository="app")).items == ()
     assert (await scene.api.list_removals(instance="lab")).items == ()
+
+
+@pytest.mark.slow
+async def test_the_stream_of_findings_is_read_on_and_what_is_open_listed(scene: Scene) -> None:
+    began = datetime.now(UTC) - timedelta(minutes=1)
+    assert await scene.api.finding_events() == ((), "")
+    await scene.scanned()
+    found = (await scene.api.findings(scene.image(), ALL)).findings
+    count = sum(len(placed.platforms) for placed in found)
+    events: list[bytes] = []
+    cursor = ""
+    async with asyncio.timeout(30):
+        while len(events) < count:
+            some, cursor = await scene.api.finding_events(since=began, cursor=cursor, limit=1)
+            events += some
+            await asyncio.sleep(0 if some else 0.1)
+    assert await scene.api.finding_events(cursor=cursor) == ((), cursor)
+    assert await scene.api.finding_events(since=datetime.now(UTC) + timedelta(days=1)) == ((), "")
+    assert (await scene.api.finding_events(limit=1000))[0] == tuple(events)
+    uids = {msgspec.json.decode(event)["subject"] for event in events}
+    assert len(uids) == count
+    for instance in ("", "lab", scene.instance_id):
+        listed: list[bytes] = []
+        token = ""
+        while len(listed) < count:
+            page = await scene.api.open_findings(instance=instance, page_size=1, page_token=token)
+            listed, token = [*listed, *page.items], page.next_token
+        assert token == ""
+        assert {msgspec.json.decode(event)["subject"] for event in listed} == uids
+    for call, reason in (
+        (scene.api.finding_events(cursor="junk"), "INVALID_PAGE_TOKEN"),
+        (scene.api.finding_events(cursor=encode_token(("0", "nowhere"), "finding events")), "INVALID_PLACE"),
+        (scene.api.finding_events(cursor=encode_token(("0",), "finding events")), "INVALID_PAGE_TOKEN"),
+        (scene.api.finding_events(limit=-1), "INVALID_PAGE_SIZE"),
+        (scene.api.finding_events(limit=1001), "INVALID_PAGE_SIZE"),
+        (scene.api.open_findings(page_token="junk"), "INVALID_PAGE_TOKEN"),
+        (
+            scene.api.open_findings(page_token=encode_token(("", "", "no uuid"), "open findings", "")),
+            "INVALID_PAGE_TOKEN",
+        ),
+    ):
+        assert await refusal(call) == (Kind.INVALID_ARGUMENT, reason)
+    assert await refusal(scene.api.open_findings(instance="nobody")) == (Kind.NOT_FOUND, "INSTANCE_NOT_EXIST")
 
 
 def test_the_client_has_every_method_of_the_interface() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 
-from services.kernel.bus.interface import Bus, Excerpt, Message, Place, Subscription, bus_unavailable
+from services.kernel.bus.interface import Bus, Excerpt, Kept, Message, Place, Subscription, bus_unavailable
 
 
 class UnreliableBus(Bus):
@@ -14,6 +15,10 @@ class UnreliableBus(Bus):
         self._bus = bus
         self.down = False
         self.hanging = False
+
+    @property
+    def compacts(self) -> bool:
+        return self._bus.compacts
 
     async def publish(self, messages: Sequence[Message]) -> None:
         if self.down:
@@ -27,6 +32,11 @@ class UnreliableBus(Bus):
 
     async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
         return await self._bus.browse(topic, start=start, limit=limit)
+
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        return await self._bus.tail(topic, after=after, since=since, limit=limit)
 
     async def lag(self, group: str, topic: str) -> int:
         return await self._bus.lag(group, topic)

@@ -218,6 +218,14 @@ def _is_wanted(task: Task, wanted: TaskFilter) -> bool:
         and (wanted.since is None or wanted.since <= task.created_at)
     )
 
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        return (), cursor
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        return Page(items=())
+
 
 def _matches(finding: Finding, wanted: FindingFilter) -> bool:
     return (

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -43,6 +44,7 @@ from services.scanner.tags.records import Cause, Removal
 from services.scanner.tags.store import SyncStore
 from tests.builders.retention import retention_of
 from tests.builders.scanner import ScannerBench, good, scanned, scanner_bench
+from tests.builders.stream import Said, StreamBench, a_risk
 from tests.registries import RunningRegistry, lab_registry
 
 PATIENCE = SourceSettings(
@@ -265,6 +267,27 @@ async def test_a_deleted_tag_goes_at_once_and_its_results_after_the_grace_period
     assert (removal.tasks, removal.reports) == (1, 1)
 
 
+async def test_the_stream_is_told_that_an_image_is_gone_when_its_last_results_go(
+    scene: Scene, tmp_path: Path
+) -> None:
+    stream = StreamBench(scene.scanner, tmp_path)
+    digest = await scene.push("1.0", "same")
+    await scene.push("stable", "same")
+    for tag in ("1.0", "stable"):
+        await stream.scan(an_address(digest, tag), Said(findings=[a_risk()]))
+    [created] = await stream.tell()
+    for tag in ("1.0", "stable"):
+        assert await stream.tell() == []  # another tag has it, or the grace period is not over
+        await scene.delete(tag)
+        await scene.told(DELETE, tag=tag)
+        await scene.settle()
+        await scene.after_grace()
+    [closed] = await stream.tell()
+    assert (closed.activity, closed.event["status_code"]) == ("Close", "IMAGE_DELETED")
+    assert closed.event["finding_info"]["uid"] == created.event["finding_info"]["uid"]
+    assert await scene.count("stream_image") == await scene.count("stream_scan") == 0
+
+
 async def test_results_stay_while_another_living_tag_has_the_digest(scene: Scene) -> None:
     digest = await scene.push("1.0", "same")
     await scene.scanned(digest, "1.0")
@@ -275,6 +298,23 @@ async def test_results_stay_while_another_living_tag_has_the_digest(scene: Scene
     assert list(await scene.tags()) == ["team/app:stable"]
     assert await scene.after_grace() == 1
     assert [await scene.count(table) for table in ("task", "scan", "report")] == [1, 1, 1]
+
+
+async def test_results_go_with_the_last_tag_of_their_digest_whichever_tag_they_came_under(scene: Scene) -> None:
+    digest = await scene.push("1.0", "same")
+    await scene.push("stable", "same")
+    moved = await scene.push("moves", "same")
+    for tag in ("1.0", "stable", "moves", ""):  # the last one by digest alone
+        await scene.scanned(moved, tag)
+    await scene.push("moves", "other")
+    for tag in ("1.0", "stable"):
+        await scene.delete(tag)
+        await scene.told(DELETE, tag=tag)
+        await scene.settle()
+        await scene.after_grace()
+    rows = await scene.scanner.pool.fetch("SELECT tag FROM scanner.task WHERE digest = $1", digest)
+    # What a tag that lives has as its last good result stays, and what nobody's tag was for.
+    assert sorted(row["tag"] for row in rows) == ["", "moves"]
 
 
 async def test_a_deleted_digest_takes_all_tags_on_it(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from services.gateway.reach.limits import Reach, namespace_of, out_of_reach
 from services.kernel.errors import Kind, ServiceError, not_found
@@ -153,6 +154,16 @@ class ScannerInReach:
         if self._reach.limited():
             await self.get_task(task_id)
         return await self._scanner.compare(task_id)
+
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        """Returns events of findings; the door lets no key with limits call this."""
+        return await self._scanner.finding_events(since=since, cursor=cursor, limit=limit)
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        """Lists open findings; the door lets no key with limits call this."""
+        return await self._scanner.open_findings(instance=instance, page_size=page_size, page_token=page_token)
 
     async def check(self, image: ImageQuery) -> None:
         """Returns when the caller may call about the image that is named.

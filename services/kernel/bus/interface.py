@@ -17,6 +17,10 @@ SCAN_REQUESTS = "drydock.scan.requests.v1"
 BULK_REQUESTS = "drydock.scan.requests.bulk.v1"
 """Requests by the thousand: on a topic of their own, so that a push's request lies behind none of them."""
 SCAN_EVENTS = "drydock.scan.events.v1"
+FINDINGS = "drydock.findings.v1"
+"""What became of each finding, for other programs: CloudEvents in binary mode (`docs/findings-stream.md`)."""
+FINDINGS_STATE = "drydock.findings.state.v1"
+"""Findings that are open, by uid: compacted, where the bus can do that."""
 DEAD_SUFFIX = ".dead"
 TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, BULK_REQUESTS, SCAN_EVENTS)
 """Each has a topic for its dead letters beside it, `<topic>.dead`."""
@@ -36,6 +40,7 @@ class Message:
     key: bytes
     """Messages of one key stay in order."""
     value: bytes
+    """Empty in a tombstone: of a compacted topic, the key is no more."""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -107,6 +112,11 @@ class Subscription(ABC):
 class Bus(ABC):
     """A bus. At least once: consumers are idempotent by the event ids inside the messages."""
 
+    @property
+    @abstractmethod
+    def compacts(self) -> bool:
+        """Whether it can keep the newest message of each key for ever; where not, none is published for that."""
+
     @abstractmethod
     async def publish(self, messages: Sequence[Message]) -> None:
         """Returns when all messages are durable.
@@ -128,6 +138,19 @@ class Bus(ABC):
         """Reads what is kept, from `start` on (itself included; None: the oldest); moves no group's position.
 
         At most `limit` records, and fewer when they are large.
+
+        Raises:
+            ServiceError: INVALID_PLACE when this bus has no such place; BUS_UNAVAILABLE.
+        """
+
+    @abstractmethod
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        """Reads on, in every partition: behind the positions, by partition, where they are named.
+
+        In the others from the moment that is named, else from the oldest. At most `limit` records, in order within
+        each partition; none when there are none now. Moves no group's position.
 
         Raises:
             ServiceError: INVALID_PLACE when this bus has no such place; BUS_UNAVAILABLE.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
-from services.kernel.bus.interface import Bus, Excerpt, Message, Place, Subscription
+from services.kernel.bus.interface import Bus, Excerpt, Kept, Message, Place, Subscription
 from services.kernel.run import Part, Readiness
 
 
@@ -15,6 +16,11 @@ class JoinedBus(Bus):
     def __init__(self, bus: Bus, readiness: Readiness) -> None:
         self._bus = bus
         self._readiness = readiness
+
+    @property
+    def compacts(self) -> bool:
+        """As the bus within."""
+        return self._bus.compacts
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publishes."""
@@ -29,6 +35,12 @@ class JoinedBus(Bus):
     async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
         """Looks into a topic."""
         return await self._bus.browse(topic, start=start, limit=limit)
+
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        """Reads on in a topic."""
+        return await self._bus.tail(topic, after=after, since=since, limit=limit)
 
     async def lag(self, group: str, topic: str) -> int:
         """Counts what a group has not committed."""

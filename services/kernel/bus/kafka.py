@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +25,7 @@ from services.kernel.bus.interface import (
 from services.kernel.bus.kafka_consumer import GROUP_PREFIX, Membership, close, join, to_record
 from services.kernel.bus.kafka_producer import DurableProducer
 from services.kernel.bus.kafka_settings import KafkaSettings, client_arguments
-from services.kernel.bus.kafka_topics import Topic, count_partitions, ensure_topics, with_graves
+from services.kernel.bus.kafka_topics import Topic, count_partitions, ensure_topics, our_topics
 
 _LOOK_SECONDS = 20.0
 _FETCH_MS = 2000
@@ -54,7 +54,7 @@ async def open_kafka_bus(
         ServiceError: what `ensure_topics` and `client_arguments` raise.
     """
     arguments = client_arguments(servers, settings)
-    await ensure_topics(arguments, with_graves() if topics is None else topics, settings, keep_days=keep_days)
+    await ensure_topics(arguments, our_topics() if topics is None else topics, settings, keep_days=keep_days)
     producer = DurableProducer(arguments, publish_seconds=settings.publish_seconds)
     try:
         yield KafkaBus(arguments, producer, membership or Membership(session_seconds=settings.session_seconds))
@@ -69,6 +69,11 @@ class KafkaBus(Bus):
         self._arguments = arguments
         self._producer = producer
         self._membership = membership
+
+    @property
+    def compacts(self) -> bool:
+        """Always: the broker does."""
+        return True
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Returns when every replica in sync holds the messages."""
@@ -102,6 +107,37 @@ class KafkaBus(Bus):
                     found.append(_kept(record))
                     size += len(record.value or b"")
             return Excerpt(kept=tuple(found), next=None)
+
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        """Reads without a group, partition after partition."""
+        async with self._looking(topic) as (consumer, partitions):
+            if not set(after) <= {place.partition for place in partitions}:
+                number = min(set(after) - {place.partition for place in partitions})
+                raise invalid_place(Place(partition=number, position=after[number]))
+            begins = await consumer.beginning_offsets(partitions)
+            ends = await consumer.end_offsets(partitions)
+            at = dict(begins)
+            if since is not None:
+                moment = max(int(since.timestamp() * 1000), 0)
+                found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment))
+                at = {place: found[place].offset if found[place] else ends[place] for place in partitions}
+            for place in partitions:
+                if place.partition in after:
+                    said = Place(partition=place.partition, position=after[place.partition])
+                    at[place] = max(_offset(said) + 1, begins[place])
+            left = [place for place in partitions if at[place] < ends[place]]
+            consumer.assign(left)
+            for place in left:
+                consumer.seek(place, at[place])
+            kept: list[Kept] = []
+            for place in left:
+                async for record in _records(consumer, place, at[place], ends[place]):
+                    kept.append(_kept(record))
+                    if len(kept) >= limit:
+                        return tuple(kept)
+            return tuple(kept)
 
     async def lag(self, group: str, topic: str) -> int:
         """Compares the ends of the partitions with what the group has committed."""

@@ -77,7 +77,7 @@ class DurableProducer:
             confirmation = await client.send(
                 message.topic,
                 key=message.key,
-                value=message.value,
+                value=message.value or None,  # a tombstone has none
                 headers=[(name, value.encode()) for name, value in message.headers.items()],
             )
             self._awaited.add(confirmation)

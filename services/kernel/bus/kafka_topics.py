@@ -12,7 +12,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
-from services.kernel.bus.interface import DEAD_SUFFIX, MAX_MESSAGE_BYTES, PARTITIONS, TOPICS
+from services.kernel.bus.interface import (
+    DEAD_SUFFIX,
+    FINDINGS,
+    FINDINGS_STATE,
+    MAX_MESSAGE_BYTES,
+    PARTITIONS,
+    TOPICS,
+)
 from services.kernel.bus.kafka_settings import KafkaSettings, client_arguments
 from services.kernel.errors import Kind, ServiceError
 
@@ -37,6 +44,11 @@ class Topic:
 def with_graves(names: Sequence[str] = TOPICS) -> tuple[Topic, ...]:
     """Returns the topics and, beside each, the one for its dead letters."""
     return tuple(Topic(name=name + suffix) for name in names for suffix in ("", DEAD_SUFFIX))
+
+
+def our_topics() -> tuple[Topic, ...]:
+    """Returns all topics that Drydock uses; nobody of ours consumes findings, so that none of them dies."""
+    return (*with_graves(), Topic(name=FINDINGS), Topic(name=FINDINGS_STATE, compacted=True))
 
 
 async def ensure_topics(

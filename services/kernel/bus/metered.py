@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 
 import structlog
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client import Counter as CounterMetric
 
-from services.kernel.bus.interface import DEAD_SUFFIX, Batch, Bus, Excerpt, Message, Place, Subscription
+from services.kernel.bus.interface import DEAD_SUFFIX, Batch, Bus, Excerpt, Kept, Message, Place, Subscription
 from services.kernel.errors import ServiceError
 from services.kernel.wakeup import wait
 
@@ -39,6 +40,11 @@ class MeteredBus(Bus):
             "drydock_bus_lag", "Messages that a group has not committed.", ("group", "topic"), registry=registry
         )
 
+    @property
+    def compacts(self) -> bool:
+        """As the bus within."""
+        return self._bus.compacts
+
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publishes, and counts what was confirmed."""
         await self._bus.publish(messages)
@@ -55,6 +61,12 @@ class MeteredBus(Bus):
     async def browse(self, topic: str, *, start: Place | None = None, limit: int) -> Excerpt:
         """Looks into a topic."""
         return await self._bus.browse(topic, start=start, limit=limit)
+
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        """Reads on in a topic."""
+        return await self._bus.tail(topic, after=after, since=since, limit=limit)
 
     async def lag(self, group: str, topic: str) -> int:
         """Counts what a group has not committed."""

@@ -6,8 +6,9 @@ import asyncio
 import dataclasses
 import itertools
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from datetime import datetime
 
 import asyncpg
 import msgspec
@@ -55,6 +56,11 @@ class PostgresBus(Bus):
         self._wakeups = wakeups
         self._ids = ids
 
+    @property
+    def compacts(self) -> bool:
+        """Never: what is so now lies in tables of the same database."""
+        return False
+
     async def publish(self, messages: Sequence[Message]) -> None:
         """Appends all messages in one transaction."""
         if not messages:
@@ -89,6 +95,25 @@ class PostgresBus(Bus):
             kept=tuple(Kept(record=_record(topic, row), published_at=row["created_at"]) for row in whole),
             next=Place(partition=rest[0]["partition"], position=_position(rest[0])) if rest else None,
         )
+
+    async def tail(
+        self, topic: str, *, after: Mapping[int, str], since: datetime | None = None, limit: int
+    ) -> tuple[Kept, ...]:
+        """Reads committed messages in the order in which they were published."""
+        places = {number: _Place(0, 0) for number in _ALL}
+        for partition, position in after.items():
+            places[partition] = _parsed(Place(partition=partition, position=position))
+        with _outages():
+            rows = await self._pool.fetch(
+                _QUERIES["tail"],
+                topic,
+                _ALL,
+                [places[number].xid for number in _ALL],
+                [places[number].seq for number in _ALL],
+                since,
+                limit,
+            )
+        return tuple(Kept(record=_record(topic, row), published_at=row["created_at"]) for row in rows)
 
     async def lag(self, group: str, topic: str) -> int:
         """Counts unread messages, at most 100,000 of a partition."""

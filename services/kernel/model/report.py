@@ -109,6 +109,8 @@ class ReportWarning(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     layer: str = ""
     engine: str = ""
     """Whose it is, where several were asked."""
+    ecosystem: str = ""
+    """Whose packages alone it is about, where it is about those of one."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

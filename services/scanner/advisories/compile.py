@@ -22,7 +22,14 @@ import msgspec
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.versions import sort_key
 from services.scanner.advisories.claims import Claim, TooManyClaims, claims_of
-from services.scanner.advisories.database import FORMAT, META_KEY, Meta, SourceMeta, package_key
+from services.scanner.advisories.database import (
+    FORMAT,
+    META_KEY,
+    WITHDRAWN_KEY,
+    Meta,
+    SourceMeta,
+    package_key,
+)
 from services.scanner.advisories.ecosystems import family, is_system, scheme_of
 from services.scanner.advisories.merge import Vulnerability, merge
 from services.scanner.advisories.osv import moment_of
@@ -59,6 +66,8 @@ class _Counts:
     families: dict[str, datetime] = dataclasses.field(default_factory=dict)
     """The youngest fact of each; `_EARLIEST` when nothing tells."""
     left_out: Counter[str] = dataclasses.field(default_factory=Counter)
+    withdrawn: set[str] = dataclasses.field(default_factory=set)
+    """Ids of records."""
     sources: list[SourceMeta] = dataclasses.field(default_factory=list)
 
 
@@ -104,6 +113,8 @@ def _collect(
         for record in read_source(source.path, source.name):
             read += 1
             moment = moment_of(record.modified)
+            if record.withdrawn:
+                counts.withdrawn.add(record.id)
             newest = _newer(newest, moment, built_at)
             ecosystems: set[str] = set()
             try:
@@ -159,6 +170,9 @@ def _write(spool: lmdb.Environment, output: Path, space: int, counts: _Counts, b
                 digest.update(len(key).to_bytes(2) + key + len(value).to_bytes(_SEQUENCE_BYTES) + value)
                 transaction.put(key, value, append=True)
                 packages += 1
+            withdrawn = encoder.encode(sorted(counts.withdrawn))
+            digest.update(withdrawn)
+            transaction.put(WITHDRAWN_KEY, withdrawn)
             meta = _meta(counts, built_at, packages, digest.digest())
             transaction.put(META_KEY, encoder.encode(meta))
         environment.sync(True)

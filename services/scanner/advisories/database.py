@@ -1,7 +1,8 @@
 """The compiled file: one LMDB environment, mapped read-only, shared by every process of the machine.
 
 Its keys are packages (`package_key`), its values MessagePack lists of `merge.Vulnerability`; one more key holds
-the `Meta`. Nothing in an open file ever changes: a newer one has another name.
+the `Meta`, and one the ids of withdrawn records. Nothing in an open file ever changes: a newer one has another
+name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ FORMAT: Final = 3
 """Raised whenever older code could misread the file, or newer code would find less in an older one."""
 
 META_KEY: Final = b"\0meta"
+WITHDRAWN_KEY: Final = b"\0withdrawn"
+_OWN: Final = b"\0"
+"""What the keys begin with that are no package's."""
 _MAX_KEY: Final = 400
 """Bytes; LMDB itself allows 511."""
 _MAX_ECOSYSTEM: Final = 60
@@ -163,6 +167,12 @@ class Database:
                 self._remembered.popitem(last=False)
         return known
 
+    def withdrawn(self) -> frozenset[str]:
+        """Ids of records that say of themselves that they were withdrawn; none of a file of an older release."""
+        with self._environment.begin() as transaction:
+            content = transaction.get(WITHDRAWN_KEY)
+        return msgspec.msgpack.decode(content, type=frozenset[str]) if content is not None else frozenset()
+
     def packages(self) -> Iterator[KnownPackage]:
         """Gives every package and all that is known about it, sorted by ecosystem and name.
 
@@ -170,7 +180,7 @@ class Database:
         """
         with self._environment.begin(buffers=True) as transaction:
             for key, content in transaction.cursor():
-                if bytes(key) == META_KEY:
+                if bytes(key[:1]) == _OWN:
                     continue
                 ecosystem, _, name = bytes(key[:-1]).decode().partition("\0")
                 yield KnownPackage(ecosystem, name, self._decoder.decode(content))

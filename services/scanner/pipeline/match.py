@@ -157,13 +157,13 @@ def _on_their_own(
 def _is_spoken_of(package: Package, database: AdvisoryDatabase) -> bool:
     if not is_system(package.ecosystem):
         return False
-    name, _ = _judged_as(package)
+    name, _ = judged_as(package)
     of_family = family(package.ecosystem)
     releases = (each for each in database.meta.ecosystems if family(each) == of_family)
     return any(database.vulnerabilities(each, canonical_name(each, name)) for each in releases)
 
 
-def _judged_as(package: Package) -> tuple[str, str]:
+def judged_as(package: Package) -> tuple[str, str]:
     """Returns the name and the version that advisories of its ecosystem speak of."""
     source = None if names_binaries(package.ecosystem) else package.source
     return (source.name, source.version) if source else (package.name, package.version)
@@ -203,7 +203,7 @@ class _Judge:
         """Everything that is wrong with one package; nothing of one whose version nobody knows."""
         if not package.version:
             return
-        name, version = _judged_as(package)
+        name, version = judged_as(package)
         verdicts = self._verdict(package.ecosystem, name, version, _label(package))
         if verdicts:
             unfixed = self._unfixed if is_system(package.ecosystem) else FixState.AFFECTED

@@ -83,6 +83,7 @@ def _uncovered(
         yield ReportWarning(
             code=NO_ADVISORIES,
             message=f"There are no advisories for {named}: {count} of its packages could not be judged.",
+            ecosystem=ecosystem,
         )
     # What has no ecosystem is a system's package, too: its distribution is one that OSV does not know.
     if distribution is not None and not any(not p.ecosystem or is_system(p.ecosystem) for p in packages):

@@ -150,11 +150,19 @@ RETURNING removal_id, instance_id, repo_id, namespace, repository, tag, digest, 
     tasks, reports
 
 -- name: doomed_by_tag
--- Some tasks under a tag that is gone: on digests that no tag of the repository has, and begun before it was known.
+-- Some tasks under a tag that is gone: on digests that no tag of the repository has, and begun before it was known. Tasks
+-- on the digest that it had ($6) under other tags, which went before it, too: its living kept those.
 -- Open ones, and those of a run that has not been summed up, which counts them; or all others.
 SELECT k.task_id
 FROM scanner.task AS k
-WHERE k.repo_id = $1 AND k.tag = $2
+WHERE k.repo_id = $1
+    AND (
+        k.tag = $2
+        OR (
+            k.digest = $6 AND k.tag <> ''
+            AND NOT EXISTS (SELECT FROM scanner.tag AS t WHERE t.repo_id = k.repo_id AND t.tag = k.tag)
+        )
+    )
     AND k.created_at <= $3
     AND (
         k.ended_at IS NULL OR EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
@@ -205,7 +213,7 @@ FOR UPDATE
 DELETE FROM scanner.task AS k
 WHERE k.task_id = ANY($1::uuid[]) AND k.ended_at IS NOT NULL
     AND NOT EXISTS (SELECT FROM scanner.run AS r WHERE r.run_id = k.run_id AND r.summary IS NULL)
-RETURNING k.scan_id
+RETURNING k.scan_id, k.digest
 
 -- name: lock_ended_scans
 -- Ended scans, locked in an order that is the same for all: whoever joins one now waits, and finds it or not.

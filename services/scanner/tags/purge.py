@@ -11,6 +11,7 @@ from services.kernel.db import Connection, Pool
 from services.kernel.errors import ServiceError
 from services.kernel.retention import every
 from services.rules.api import RulesApi
+from services.scanner.marks import mark_gone_images
 from services.scanner.tags.metrics import SyncMetrics
 from services.scanner.tags.records import Removal
 from services.scanner.tags.store import SyncStore
@@ -81,9 +82,18 @@ class Purge:
 
     async def _step(self, db: Connection, removal: Removal) -> tuple[int, int]:
         """Deletes some tasks, and scans and reports that none is left for; returns how many tasks and reports."""
-        scans = await self._store.purge_tasks(db, removal, _BATCH)
-        tasks, reports = len(scans), 0
-        left = sorted(set(scans))
+        purged = await self._store.purge_tasks(db, removal, _BATCH)
+        tasks, reports = len(purged), 0
+        subject = removal.subject
+        await mark_gone_images(
+            db,
+            instance_id=subject.instance_id,
+            repo_id=subject.repo_id,
+            namespace=subject.namespace,
+            repository=subject.repository,
+            digests=[digest for _, digest in purged],
+        )
+        left = sorted({scan_id for scan_id, _ in purged})
         while left:
             # Only then whether anybody needs them: a task that joins one waits for us, and makes a new one.
             held = await self._store.lock_ended_scans(db, left)

@@ -165,12 +165,12 @@ class SyncStore:
         row = await db.fetchrow(_Q["claim_removal"], again_seconds)
         return _to_removal(row) if row else None
 
-    async def purge_tasks(self, db: Connection, removal: Removal, limit: int) -> list[str]:
-        """Deletes some tasks of what is gone; returns their scans, one for each."""
+    async def purge_tasks(self, db: Connection, removal: Removal, limit: int) -> list[tuple[str, str]]:
+        """Deletes some tasks of what is gone; returns scan and digest of each."""
         doomed = await self._doomed(db, removal, limit, open_=False)
         await db.execute(_Q["hold_runs_of_tasks"], doomed)
         await db.execute(_Q["hold_scans_of_tasks"], doomed)
-        return [str(row["scan_id"]) for row in await db.fetch(_Q["delete_tasks"], doomed)]
+        return [(str(row["scan_id"]), row["digest"]) for row in await db.fetch(_Q["delete_tasks"], doomed)]
 
     async def has_open_tasks(self, db: Connection, removal: Removal) -> bool:
         """Tells whether tasks of what is gone are still open, or still counted by the run that they belong to."""
@@ -180,7 +180,7 @@ class SyncStore:
         subject = removal.subject
         which = (removal.noted_at, open_, limit)
         if removal.cause is Cause.TAG_DELETED:
-            rows = await db.fetch(_Q["doomed_by_tag"], subject.repo_id, subject.tag, *which)
+            rows = await db.fetch(_Q["doomed_by_tag"], subject.repo_id, subject.tag, *which, subject.digest)
         elif removal.cause is Cause.DIGEST_DELETED:
             rows = await db.fetch(_Q["doomed_by_digest"], subject.repo_id, subject.digest, *which)
         else:

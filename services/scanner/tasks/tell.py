@@ -1,4 +1,7 @@
-"""Telling: every change of a task becomes an event, in the transaction of the change."""
+"""Telling: every change of a task becomes an event, in the transaction of the change.
+
+What is complete is marked for the stream of findings, too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from services.kernel.db import Connection
 from services.kernel.ids import Ids
 from services.kernel.outbox import Outbox
 from services.scanner.convert_events import to_scan_event
+from services.scanner.marks import mark_images
 from services.scanner.records import TaskRecord
+from services.scanner.state import State
 
 
 class TaskTeller:
@@ -24,3 +29,4 @@ class TaskTeller:
         """Adds one event for each task, which says how it stands now."""
         now = self._clock.now()
         await self._outbox.add(db, [to_scan_event(task, self._ids.uuid(), now) for task in tasks])
+        await mark_images(db, [task.image for task in tasks if task.outcome.state is State.COMPLETE])

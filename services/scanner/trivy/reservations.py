@@ -124,6 +124,7 @@ def _uncovered(packages: Sequence[Package], database: TrivyDatabase) -> Iterator
             code=NO_ADVISORIES,
             message=f"Trivy's database has no advisories for {ecosystem or 'what OSV has no word for'}: "
             f"{count} packages could not be judged.",
+            ecosystem=ecosystem,
         )
 
 

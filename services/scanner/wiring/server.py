@@ -53,6 +53,7 @@ from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.wiring.pipeline import make_pipeline
+from services.scanner.wiring.stream import start_stream
 from services.scanner.wiring.tags import start_tag_work
 from services.scanner.wiring.trivy import databases_of, trivy_scan
 from services.scanner.wiring.waiting import waiting_room
@@ -183,6 +184,7 @@ async def server(
         start_tag_work(
             ground, store=store, sync=sync, outbox=outbox, rules=rules, open_source=opener, settings=settings
         )
+        stream = start_stream(ground, files=files, tells=settings.findings_stream)
         process.start("scanner runs", keeper.run(stopping))
         process.start("scanner worker", worker.run(stopping))
         if search.now.inspection is not None:
@@ -212,5 +214,6 @@ async def server(
             clock=clock,
             ids=ground.ids,
             account=Account(pool, sync),
+            stream=stream,
             loans=loans,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.chaos.evidence import Evidence
 from tests.chaos.invariants import INVARIANTS
 from tests.chaos.pushes import Push
+from tests.plain_consumer import WORDS, Got
 
 PUSH = Push(number=0, instance_id="cri-1", repository="team/app", tag="v1", digest="sha256:a", broken=False)
 TASK = {
@@ -29,6 +31,15 @@ TAG = {name: TASK[name] for name in ("instance_id", "namespace", "repository", "
 DELIVERY = {"target_id": "x", "event_id": "e1", "delivery_id": "d1", "state": "DELIVERED", "lease_owner": None}
 RECEIPT = {"delivery_id": "d1", "outcome": "DELIVERED", "reason": "", "attempt": 1}
 UNKNOWN = {"delivery_id": "d1", "outcome": "UNKNOWN", "reason": "WORKER_DIED", "attempt": 1}
+WORDS_SAID = {word: word for word in WORDS}
+CREATED = Got(
+    partition=0,
+    offset=0,
+    key="sha256:a",
+    headers={"ce_id": "1", "ce_subject": "u1", "ce_type": "drydock.finding.created"},
+    value=json.dumps({"unmapped": WORDS_SAID}).encode(),
+)
+STATE = dataclasses.replace(CREATED, key="u1")
 GOOD = Evidence(
     pushes=[PUSH],
     unsettled={},
@@ -42,6 +53,10 @@ GOOD = Evidence(
     completions=["s1"],
     dead_letters={"topic": 0},
     deaths={},
+    finding_events=[CREATED],
+    finding_states=[STATE],
+    open_uids=frozenset({"u1"}),
+    reported=frozenset({WORDS}),
 )
 FAILED = {**TASK, "state": "FAILED", "reason": "REGISTRY_ERROR", "message": "It answered 502."}
 
@@ -100,3 +115,32 @@ def test_a_broken_image_must_fail_and_may_be_told_so() -> None:
 )
 def test_what_contradicts_an_invariant_is_seen(invariant: str, changes: dict[str, Any]) -> None:
     assert invariant in broken_by(**changes)
+
+
+def event(number: int, type_: str = "created", uid: str = "u1") -> Got:
+    headers = {"ce_id": str(number), "ce_subject": uid, "ce_type": f"drydock.finding.{type_}"}
+    return dataclasses.replace(CREATED, headers=headers)
+
+
+OPEN = "findings told are those that are open"
+ORDER = "findings are told in order and once"
+COMPACTED = "the compacted topic holds what is open"
+
+
+def test_an_event_that_came_twice_with_its_id_is_one() -> None:
+    assert broken_by(finding_events=[CREATED, CREATED]) == set()
+
+
+def test_findings_that_differ_from_the_stream_are_noticed() -> None:
+    assert broken_by(finding_events=[], finding_states=[]) == {OPEN}
+    assert broken_by(open_uids=frozenset()) == {OPEN}
+    assert broken_by(reported=frozenset()) == {OPEN}
+    assert broken_by(reported=frozenset({WORDS, ("another",)})) == {OPEN}
+    assert broken_by(finding_events=[CREATED, event(2)]) == {ORDER}
+    assert broken_by(finding_events=[CREATED, event(2, "updated")]) == set()
+    twice = dataclasses.replace(CREATED, value=b"{}")
+    assert broken_by(finding_events=[CREATED, twice]) == {ORDER}
+    assert broken_by(finding_events=[CREATED, event(2, "updated", "u2")]) >= {ORDER, OPEN}
+    assert broken_by(finding_states=[]) == {COMPACTED}
+    assert broken_by(finding_states=[STATE, dataclasses.replace(STATE, value=None)]) == {COMPACTED}
+    assert broken_by(finding_states=None) == set()

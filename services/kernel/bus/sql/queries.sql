@@ -118,6 +118,24 @@ FROM (
 ) AS measured
 ORDER BY partition, xid, seq
 
+-- name: tail
+-- Next messages of every partition, each after its place, in the order of all; since a moment, where one is named.
+SELECT p.partition, m.xid, m.seq, m.key, m.value, m.headers, m.created_at
+FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS p (partition, xid, seq)
+CROSS JOIN LATERAL (
+    SELECT xid, seq, key, value, headers, created_at
+    FROM bus.message
+    WHERE topic = $1
+        AND partition = p.partition
+        AND (xid, seq) > (p.xid, p.seq)
+        AND ($5::timestamptz IS NULL OR created_at >= $5)
+        AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+    ORDER BY xid, seq
+    LIMIT $6
+) AS m
+ORDER BY m.xid, m.seq
+LIMIT $6
+
 -- name: lag
 -- Messages after a group's positions; those of one partition are counted up to a limit.
 SELECT coalesce(sum(unread.n), 0)::bigint

@@ -182,6 +182,8 @@ def test_withdrawn_records_and_commits_claim_nothing(tmp_path: Path) -> None:
         record("CVE-1-3", affected("PyPI", "y", *before("1"))),
     )
     assert database.meta.left_out == {"no_versions": 1, "withdrawn": 1}
+    assert database.withdrawn() == {"CVE-1-1"}
+    assert all(known.name for known in database.packages())
     assert matched(database, python("x", "1")).findings == ()
 
 

@@ -829,3 +829,123 @@ class EvaluateGateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvaluateGateResponse: _TypeAlias = EvaluateGateResponse  # noqa: Y015
+
+@_typing.final
+class ReadFindingEventsRequest(_message.Message):
+    """ReadFindingEventsRequest says where to read on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """What the answer before this one said; the beginning when empty. OPTIONAL."""
+    limit: _builtins.int
+    """At most so many events, at most 1,000; as many as go into an answer when 0. OPTIONAL."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Without a cursor: only events that were published at this moment or later. OPTIONAL."""
+
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "limit", b"limit", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadFindingEventsRequest: _TypeAlias = ReadFindingEventsRequest  # noqa: Y015
+
+@_typing.final
+class ReadFindingEventsResponse(_message.Message):
+    """ReadFindingEventsResponse holds events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Where to read on; empty while there was never any event."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """CloudEvents as JSON, each with an event of OCSF 1.5.0 as its data (`docs/finding-event.schema.json`); none when there
+        is nothing new. Those of one finding are in order; one may come twice, with the same id.
+        """
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_builtins.bytes] | None = ...,
+        cursor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadFindingEventsResponse: _TypeAlias = ReadFindingEventsResponse  # noqa: Y015
+
+@_typing.final
+class ListOpenFindingsRequest(_message.Message):
+    """ListOpenFindingsRequest asks for a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    instance: _builtins.str
+    """Id or name; findings of every instance when empty. OPTIONAL."""
+    page_size: _builtins.int
+    """At most 1,000. OPTIONAL."""
+    page_token: _builtins.str
+    """From the page before. OPTIONAL."""
+    def __init__(
+        self,
+        *,
+        instance: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenFindingsRequest: _TypeAlias = ListOpenFindingsRequest  # noqa: Y015
+
+@_typing.final
+class ListOpenFindingsResponse(_message.Message):
+    """ListOpenFindingsResponse holds a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """As ReadFindingEvents has them."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_builtins.bytes] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOpenFindingsResponse: _TypeAlias = ListOpenFindingsResponse  # noqa: Y015

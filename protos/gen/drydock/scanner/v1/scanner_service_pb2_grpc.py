@@ -100,6 +100,16 @@ class ScannerServiceStub:
                 request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.SerializeToString,
                 response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.FromString,
                 _registered_method=True)
+        self.ReadFindingEvents = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/ReadFindingEvents',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsResponse.FromString,
+                _registered_method=True)
+        self.ListOpenFindings = channel.unary_unary(
+                '/drydock.scanner.v1.ScannerService/ListOpenFindings',
+                request_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsRequest.SerializeToString,
+                response_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsResponse.FromString,
+                _registered_method=True)
 
 
 class ScannerServiceServicer:
@@ -205,6 +215,20 @@ class ScannerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadFindingEvents(self, request, context):
+        """Reads on in the stream of findings: what opened, changed and closed, of every instance. For keys without limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOpenFindings(self, request, context):
+        """Lists the findings that are open in the stream, each as its event. For keys without limits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ScannerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -272,6 +296,16 @@ def add_ScannerServiceServicer_to_server(servicer, server):
                     servicer.EvaluateGate,
                     request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.FromString,
                     response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.SerializeToString,
+            ),
+            'ReadFindingEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadFindingEvents,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsResponse.SerializeToString,
+            ),
+            'ListOpenFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOpenFindings,
+                    request_deserializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsRequest.FromString,
+                    response_serializer=drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -626,6 +660,60 @@ class ScannerService:
             '/drydock.scanner.v1.ScannerService/EvaluateGate',
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateRequest.SerializeToString,
             drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.EvaluateGateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFindingEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/ReadFindingEvents',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ReadFindingEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOpenFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drydock.scanner.v1.ScannerService/ListOpenFindings',
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsRequest.SerializeToString,
+            drydock_dot_scanner_dot_v1_dot_scanner__service__pb2.ListOpenFindingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,10 @@ class ScannerServiceStub:
     """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
     nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
     """
+    ReadFindingEvents: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ReadFindingEventsRequest, _scanner_service_pb2.ReadFindingEventsResponse]
+    """Reads on in the stream of findings: what opened, changed and closed, of every instance. For keys without limits."""
+    ListOpenFindings: _grpc.UnaryUnaryMultiCallable[_scanner_service_pb2.ListOpenFindingsRequest, _scanner_service_pb2.ListOpenFindingsResponse]
+    """Lists the findings that are open in the stream, each as its event. For keys without limits."""
 
 @_typing.type_check_only
 class ScannerServiceAsyncStub(ScannerServiceStub):
@@ -119,6 +123,10 @@ class ScannerServiceAsyncStub(ScannerServiceStub):
     """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
     nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
     """
+    ReadFindingEvents: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ReadFindingEventsRequest, _scanner_service_pb2.ReadFindingEventsResponse]  # type: ignore[assignment]
+    """Reads on in the stream of findings: what opened, changed and closed, of every instance. For keys without limits."""
+    ListOpenFindings: _aio.UnaryUnaryMultiCallable[_scanner_service_pb2.ListOpenFindingsRequest, _scanner_service_pb2.ListOpenFindingsResponse]  # type: ignore[assignment]
+    """Lists the findings that are open in the stream, each as its event. For keys without limits."""
 
 class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
     """ScannerService answers for what is in an image and what is wrong with it."""
@@ -240,5 +248,21 @@ class ScannerServiceServicer(metaclass=_abc_1.ABCMeta):
         """Holds the newest task on an image against a policy, at once: asks the registry for the tag's digest first. What
         nobody can tell yet is UNDECIDED, no error: an image not scanned, a scan under way or failed among the rest.
         """
+
+    @_abc_1.abstractmethod
+    def ReadFindingEvents(
+        self,
+        request: _scanner_service_pb2.ReadFindingEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.ReadFindingEventsResponse, _abc.Awaitable[_scanner_service_pb2.ReadFindingEventsResponse]]:
+        """Reads on in the stream of findings: what opened, changed and closed, of every instance. For keys without limits."""
+
+    @_abc_1.abstractmethod
+    def ListOpenFindings(
+        self,
+        request: _scanner_service_pb2.ListOpenFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scanner_service_pb2.ListOpenFindingsResponse, _abc.Awaitable[_scanner_service_pb2.ListOpenFindingsResponse]]:
+        """Lists the findings that are open in the stream, each as its event. For keys without limits."""
 
 def add_ScannerServiceServicer_to_server(servicer: ScannerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

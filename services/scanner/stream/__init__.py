@@ -1,0 +1,1 @@
+"""The stream of findings: what became wrong with images, what changed and what is over, for SIEMs."""
