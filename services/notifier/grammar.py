@@ -32,7 +32,8 @@ _SCHEMES = {
     TargetKind.SLACK: ("https", "http"),
     TargetKind.EMAIL: ("smtps", "smtp"),
 }
-_FORMED = frozenset({TargetKind.HTTP, TargetKind.HTTPS})
+PROGRAMS = frozenset({TargetKind.HTTP, TargetKind.HTTPS})
+"""Kinds whose receivers choose a format, and verify signatures of ours."""
 
 
 def may_name_target(text: str) -> bool:
@@ -76,7 +77,7 @@ def check_url(url: str, kind: TargetKind) -> URL:
         raise _bad("it names no host or a wrong port")
     if "#" in url:
         raise _bad("it has a fragment, which is never sent")
-    if kind not in _FORMED and parsed.scheme == "http" and not is_loopback(parsed.host):
+    if kind not in PROGRAMS and parsed.scheme == "http" and not is_loopback(parsed.host):
         raise _bad("outside of this machine it begins with https://: it is a secret")
     if kind is TargetKind.EMAIL:
         try:
@@ -92,7 +93,7 @@ def check_format(form: Format, kind: TargetKind) -> None:
     Raises:
         ServiceError: INVALID_TARGET_FORMAT.
     """
-    if form is not Format.JSON and kind not in _FORMED:
+    if form is not Format.JSON and kind not in PROGRAMS:
         raise invalid(
             "INVALID_TARGET_FORMAT", f"A target of kind {kind.value} has a format of its own.", field="format"
         )

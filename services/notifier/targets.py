@@ -73,7 +73,8 @@ class TargetSealer:
         grammar.check_secret(change.secret, saved.kind)
         overlap = _OVERLAP if change.overlap is None else change.overlap
         grammar.check_overlap(overlap)
-        goes_on = bool(change.secret and saved.sealed_secret and overlap)
+        # A robot verifies with the one secret that it has, and a password opens or does not.
+        goes_on = bool(change.secret and saved.sealed_secret and overlap) and saved.kind in grammar.PROGRAMS
         return dataclasses.replace(
             target,
             sealed_secret=self._seal.seal_secret(saved.target_id, change.secret),

@@ -280,24 +280,28 @@ async def test_many_slow_targets_delay_none_that_answers(database: str) -> None:
         await release.wait()
         return web.Response(status=204)
 
-    async with notifier_bench(database, concurrent_deliveries=8, attempt_seconds=60) as bench:
-        async with serve_site(silent) as tar, serve_site() as quick, asyncio.TaskGroup() as tasks:
-            held = [await bench.target(tar.url, f"held{n}") for n in range(12)]
-            fast = await bench.target(quick.url, "fast")
-            await bench.pool.execute("UPDATE notifier.target SET slow = true WHERE name LIKE 'held%'")
-            for _ in range(3):
-                await bench.tell(*(scan_event(target.target_id) for target in held))
-            tasks.create_task(bench.worker.run(stopping))
-            async with asyncio.timeout(60):
-                while len(tar.hits) < 4:
-                    await wait(stopping, 0.02)
-                for _ in range(10):
-                    await bench.tell(scan_event(fast.target_id))
-                while len(quick.hits) < 10:
-                    await wait(stopping, 0.02)
-            assert len(tar.hits) == 4
-            stopping.set()
-            release.set()
+    async with (
+        notifier_bench(database, concurrent_deliveries=8, attempt_seconds=60) as bench,
+        serve_site(silent) as tar,
+        serve_site() as quick,
+        asyncio.TaskGroup() as tasks,
+    ):
+        held = [await bench.target(tar.url, f"held{n}") for n in range(12)]
+        fast = await bench.target(quick.url, "fast")
+        await bench.pool.execute("UPDATE notifier.target SET slow = true WHERE name LIKE 'held%'")
+        for _ in range(3):
+            await bench.tell(*(scan_event(target.target_id) for target in held))
+        tasks.create_task(bench.worker.run(stopping))
+        async with asyncio.timeout(60):
+            while len(tar.hits) < 4:
+                await wait(stopping, 0.02)
+            for _ in range(10):
+                await bench.tell(scan_event(fast.target_id))
+            while len(quick.hits) < 10:
+                await wait(stopping, 0.02)
+        assert len(tar.hits) == 4
+        stopping.set()
+        release.set()
 
 
 async def test_a_target_that_answers_again_is_slow_no_more(database: str) -> None:

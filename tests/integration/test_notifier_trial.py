@@ -98,7 +98,8 @@ async def test_a_robot_says_its_errcode_and_a_test_takes_one_of_its_places(datab
         wrong = await bench.api.send_test_notification("chat")
         assert (wrong.delivered, wrong.status, wrong.reason) == (False, 200, "ROBOT_REFUSES")
         assert json.loads(wrong.answer) == {"errcode": 310000, "errmsg": "sign not match"}
-        await bench.api.update_target("chat", TargetChange(secret=SECRET))
+        changed = await bench.api.update_target("chat", TargetChange(secret=SECRET))
+        assert changed.old_secret_until is None  # a robot knows one secret
         for _ in range(19):
             assert (await bench.api.send_test_notification("chat")).delivered
         with pytest.raises(ServiceError) as caught:
