@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drydock.events.v1.scan_event_pb2 import Reevaluation
 from services.kernel.errors import ServiceError
 from services.kernel.model.severity import Severity
 from services.notifier.convert_events import from_scan_event
@@ -82,6 +83,23 @@ def test_findings_failures_and_what_could_not_be_judged_are_told(
 def test_what_was_called_off_is_told_to_nobody() -> None:
     record = scan_event("tgt-1", state="FAILED", reason="CANCELLED")
     assert news_in(from_scan_event(record.message.value)) is None
+
+
+@pytest.mark.parametrize(
+    ("reevaluation", "news"),
+    [
+        (Reevaluation(new_findings={"HIGH": 1}), News.SCAN_COMPLETED),
+        (Reevaluation(gone_findings={"HIGH": 1}), None),
+        (Reevaluation(changed_findings=1), None),
+        (Reevaluation(new_findings={"HIGH": 1}, first=True), None),
+        (Reevaluation(new_findings={"HIGH": 1}, superseded=True), None),
+    ],
+)
+def test_of_what_newer_advisories_changed_only_what_is_new_about_a_tag_is_told(
+    reevaluation: Reevaluation, news: News | None
+) -> None:
+    record = scan_event("tgt-1", reevaluation=reevaluation)
+    assert news_in(from_scan_event(record.message.value)) is news
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"", scan_event(event_id="x").message.value])
