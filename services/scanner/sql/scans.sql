@@ -85,9 +85,15 @@ ORDER BY p.position, s.engine
 
 -- name: put_report
 -- Stores a report; it replaces the one of an earlier attempt.
-INSERT INTO scanner.report (scan_id, content) VALUES ($1, $2)
-ON CONFLICT (scan_id) DO UPDATE SET content = excluded.content, created_at = now()
+INSERT INTO scanner.report (scan_id, content, inventory, verdict, generation, beside) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (scan_id) DO UPDATE
+SET content = excluded.content, created_at = now(), inventory = excluded.inventory, verdict = excluded.verdict,
+    generation = excluded.generation, beside = excluded.beside, stale = ''
 
 -- name: reports
--- Reports of scans.
-SELECT scan_id, content FROM scanner.report WHERE scan_id = ANY($1::uuid[])
+-- Reports of scans, each with what later advisories say of its inventory.
+SELECT r.scan_id, r.content, r.stale, v.content AS later, v.advisories_version, v.built_at, v.sample, v.judged_at
+FROM scanner.report AS r
+LEFT JOIN scanner.verdict AS v
+    ON v.inventory = r.inventory AND v.verdict = r.verdict AND v.generation > r.generation
+WHERE r.scan_id = ANY($1::uuid[])

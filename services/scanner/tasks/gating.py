@@ -25,8 +25,8 @@ from services.scanner.gate.api import (
 )
 from services.scanner.gate.evaluate import Evidence, evaluate
 from services.scanner.gate.vex import read_documents
-from services.scanner.records import PartRecord, TaskRecord
-from services.scanner.reports import unpack_report
+from services.scanner.records import PartRecord, StoredReport, TaskRecord
+from services.scanner.reports import read_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.platforms import merge_findings, platform_reports
 from services.scanner.tasks.present import PresentDigests
@@ -96,13 +96,13 @@ class Gating:
         policy: GatePolicy,
         task: TaskRecord,
         parts: Sequence[PartRecord],
-        packed: Mapping[str, bytes],
+        packed: Mapping[str, StoredReport],
         platform: str,
     ) -> GateVerdict:
         complete = [part.scan_id for part in parts if part.outcome.state is State.COMPLETE]
         if not complete or any(scan_id not in packed for scan_id in complete):
             return undecided("REPORT_GONE", "The scan's report is no longer kept, or is being made anew.")
-        reports = platform_reports(parts, {scan_id: unpack_report(packed[scan_id]) for scan_id in complete})
+        reports = platform_reports(parts, {scan_id: read_report(packed[scan_id]) for scan_id in complete})
         if platform and platform not in reports:
             raise not_found(
                 "PLATFORM_NOT_EXIST",

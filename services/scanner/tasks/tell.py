@@ -9,7 +9,7 @@ from services.kernel.db import Connection
 from services.kernel.ids import Ids
 from services.kernel.outbox import Outbox
 from services.scanner.convert_events import to_scan_event
-from services.scanner.records import TaskRecord
+from services.scanner.records import Difference, TaskRecord
 
 
 class TaskTeller:
@@ -24,3 +24,9 @@ class TaskTeller:
         """Adds one event for each task, which says how it stands now."""
         now = self._clock.now()
         await self._outbox.add(db, [to_scan_event(task, self._ids.uuid(), now) for task in tasks])
+
+    async def tell_differences(self, db: Connection, tasks: Sequence[tuple[TaskRecord, Difference]]) -> None:
+        """Adds one event for each task whose image newer advisories say something else of."""
+        now = self._clock.now()
+        events = [to_scan_event(task, self._ids.uuid(), now, difference) for task, difference in tasks]
+        await self._outbox.add(db, events)
