@@ -125,7 +125,11 @@ class StoredReport:
     """Packed."""
     later: LaterVerdict | None = None
     stale: str = ""
-    """Why it was not judged by the advisories that count, as a sentence; empty when it was."""
+    """Why it could not be judged by the youngest advisories, as a sentence; empty where nobody tried in vain."""
+    newest: str = ""
+    """Version of the youngest advisories of its engine; empty where none are known."""
+    newest_at: datetime | None = None
+    """When these were made."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import msgspec
 import zstandard
 
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import (
+    AdvisoriesInfo,
     Coverage,
     Report,
     ReportWarning,
@@ -44,6 +46,9 @@ def read_report(stored: StoredReport) -> Report:
     report = unpack_report(stored.content)
     if stored.later is not None:
         report = _judged_again(report, stored.later)
+    if stored.newest_at is not None and _is_older(report.advisories, stored.newest, stored.newest_at):
+        advisories = msgspec.structs.replace(report.advisories, newer=stored.newest)
+        report = msgspec.structs.replace(report, advisories=advisories)
     return _stale(report, stored.stale) if stored.stale else report
 
 
@@ -78,6 +83,15 @@ def _judged_again(report: Report, later: LaterVerdict) -> Report:
         report = with_verdict(report, unpack_verdict(later.content))
     moment = later.judged_at.isoformat().replace("+00:00", "Z")
     return msgspec.structs.replace(report, advisories=later.advisories, scanned_at=moment)
+
+
+def _is_older(judged_by: AdvisoriesInfo, newest: str, newest_at: datetime) -> bool:
+    if judged_by.version == newest:
+        return False
+    try:
+        return datetime.fromisoformat(judged_by.built_at) < newest_at
+    except (ValueError, TypeError):  # it does not tell of when it is
+        return True
 
 
 def _stale(report: Report, why: str) -> Report:

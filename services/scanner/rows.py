@@ -97,7 +97,13 @@ def to_report(row: asyncpg.Record) -> StoredReport:
             version=row["advisories_version"], built_at=row["built_at"], sample=row["sample"]
         )
         later = LaterVerdict(content=row["later"], advisories=advisories, judged_at=row["judged_at"])
-    return StoredReport(content=row["content"], later=later, stale=row["stale"])
+    return StoredReport(
+        content=row["content"],
+        later=later,
+        stale=row["stale"],
+        newest=row["newest"] or "",
+        newest_at=row["newest_at"],
+    )
 
 
 def to_outcome(row: asyncpg.Record) -> Outcome:

@@ -62,6 +62,13 @@ class InlineWorkers:
         return function(*args, **kwargs)
 
 
+class TrivyHas:
+    """Trivy's database as the test says."""
+
+    advisories_version = "none"
+    advisories_at: datetime | None = None
+
+
 class ReevaluationStage:
     """Images of Debian packages, scanned with the advisories of a data directory."""
 
@@ -71,6 +78,7 @@ class ReevaluationStage:
         self.data = folder / "data"
         self.files = AdvisoryFiles(self.data)
         self.meta: Meta = self._read()
+        self.trivy = TrivyHas()
         self.workers = InlineWorkers()
         self._folder = folder
         self._imports = 0
@@ -139,6 +147,7 @@ class ReevaluationStage:
             pool=self.pool,
             store=store,
             advisories=self,
+            trivy=self.trivy,
             matcher=Matcher(
                 pool=self.pool,
                 store=store,

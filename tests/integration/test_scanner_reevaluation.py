@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from services.kernel.db import Connection
 from services.kernel.model.digest import digest_of
+from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.platform import Platform
-from services.kernel.model.report import Coverage
+from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.records import Difference, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reevaluate import write
-from services.scanner.reports import NOT_REEVALUATED
+from services.scanner.reports import NOT_REEVALUATED, outcome_of, pack_report
 from services.scanner.tasks.tell import TaskTeller
-from tests.builders.advisories import Json, affected, before, record
+from tests.builders.advisories import NOW, Json, affected, before, record
 from tests.builders.reevaluation import ReevaluationStage, reevaluation_stage
 from tests.builders.scanner import image
+from tests.builders.scanner import report as a_report
 
 PACKAGES = {"openssl": "3.0.1", "curl": "7.88"}
 OLD = record("CVE-2026-1", affected("Debian:12", "openssl", *before("3.0.2")))
@@ -320,3 +325,43 @@ async def test_a_node_with_older_advisories_matches_nothing(stage: ReevaluationS
     stage.meta = behind
     assert await stage.catch_up() == []
     assert (await stage.bench.task(task.task_id)).outcome == task.outcome
+
+
+async def test_a_report_that_waits_for_its_turn_says_that_younger_advisories_are_there(
+    stage: ReevaluationStage,
+) -> None:
+    await stage.advise(OLD)
+    task = await stage.scan(PACKAGES)
+    assert not (await stage.report(task)).advisories.newer
+    second = await stage.advise(OLD, NEW)
+    await stage.reevaluator().enter()
+    assert (await stage.report(task)).advisories.newer == second
+    await stage.catch_up()
+    assert not (await stage.report(task)).advisories.newer
+
+
+async def test_an_image_that_trivy_scanned_says_when_trivy_has_a_younger_database(
+    stage: ReevaluationStage,
+) -> None:
+    stage.trivy.advisories_version, stage.trivy.advisories_at = "t1", NOW
+    stage.bench.versions.advisories = "t1"
+    await stage.reevaluator().enter()
+    task = await stage.bench.ask(image(b"trivy"), engine=Engine.TRIVY)
+
+    async def script(scan: ScanRecord) -> ScannedImage:
+        whole = a_report(scan.key.digest, "linux/amd64")
+        info = AdvisoriesInfo(version="t1", built_at=NOW.isoformat(), sample=False)
+        return ScannedImage(
+            platform="linux/amd64",
+            report=pack_report(msgspec.structs.replace(whole, advisories=info)),
+            outcome=dataclasses.replace(outcome_of(whole), advisories_version="t1"),
+        )
+
+    await stage.bench.work_until(script, task.task_id)
+    await stage.catch_up()
+    assert not (await stage.report(task)).advisories.newer
+    stage.trivy.advisories_version, stage.trivy.advisories_at = "t2", NOW + timedelta(hours=6)
+    assert await stage.catch_up() == []
+    assert (await stage.report(task)).advisories.newer == "t2"
+    now = await stage.bench.task(task.task_id)
+    assert (now.outcome.coverage, now.outcome.advisories_version) == (Coverage.FULL, "t1")

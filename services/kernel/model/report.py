@@ -43,7 +43,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
+class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which advisories it was matched with."""
 
     version: str
@@ -51,6 +51,8 @@ class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
     """When they were imported, RFC 3339, UTC; their facts may be older: STALE_ADVISORIES warns of that."""
     sample: bool
     """True for the small snapshot that ships with Drydock: no verdict rests on it."""
+    newer: str = ""
+    """Version of younger ones, by which it was not judged when it was read; empty where none were there."""
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
 
 from services.kernel.db import Pool, is_outage
 from services.kernel.errors import ServiceError
+from services.kernel.model.engine import Engine
 from services.kernel.wakeup import wait
 from services.kernel.workers.pool import WorkerDied, WorkerTimedOut
 from services.scanner.advisories.database import Meta
@@ -47,6 +49,20 @@ class Advisories(Protocol):
         ...
 
 
+class TrivyAdvisories(Protocol):
+    """Knows which database Trivy judges by: reports by an older one say so."""
+
+    @property
+    def advisories_version(self) -> str:
+        """Its version."""
+        ...
+
+    @property
+    def advisories_at(self) -> datetime | None:
+        """When it was made; None while there is none, or where nobody says."""
+        ...
+
+
 class Reevaluator:
     """Matches what lags behind; any number of processes share the work by the rows that they claim."""
 
@@ -56,6 +72,7 @@ class Reevaluator:
         pool: Pool,
         store: ReevaluationStore,
         advisories: Advisories,
+        trivy: TrivyAdvisories,
         matcher: Matcher,
         writer: VerdictWriter,
         slots: Slots,
@@ -66,12 +83,13 @@ class Reevaluator:
         self._pool = pool
         self._store = store
         self._advisories = advisories
+        self._trivy = trivy
         self._matcher = matcher
         self._writer = writer
         self._slots = slots
         self._metrics = metrics
         self._at_once = at_once
-        self._entered = ""
+        self._entered: dict[Engine, str] = {}
         self._begun = 0
         self._told_at = 0.0
 
@@ -92,11 +110,16 @@ class Reevaluator:
 
     async def enter(self) -> None:
         """Notes which advisories this process has; scans that are recorded from now on are held against that."""
-        meta = self._advisories.meta
-        if meta.version != self._entered:
+        meta, trivy_at = self._advisories.meta, self._trivy.advisories_at
+        await self._enter(Engine.SECURITY_CENTER, meta.version, meta.built_at)
+        if trivy_at is not None:
+            await self._enter(Engine.TRIVY, self._trivy.advisories_version, trivy_at)
+
+    async def _enter(self, engine: Engine, version: str, built_at: datetime) -> None:
+        if self._entered.get(engine) != version:
             async with self._pool.acquire() as db:
-                await self._store.enter(db, meta.version, meta.built_at)
-            self._entered = meta.version
+                await self._store.enter(db, engine, version, built_at)
+            self._entered[engine] = version
 
     async def catch_up(self, stopping: asyncio.Event) -> None:
         """Matches all that lags behind now, unless others do."""

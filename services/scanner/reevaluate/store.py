@@ -35,13 +35,13 @@ class ReevaluationStore:
 
     # generations
 
-    async def enter(self, db: Connection, version: str, built_at: datetime) -> None:
-        """Notes that advisories are there; they count if they are the youngest. Idempotent."""
-        await db.execute(_Q["enter_generation"], version, built_at)
+    async def enter(self, db: Connection, engine: Engine, version: str, built_at: datetime) -> None:
+        """Notes that an engine's advisories are there; they count if they are the youngest. Idempotent."""
+        await db.execute(_Q["enter_generation"], engine.value, version, built_at)
 
     async def newest(self, db: Connection) -> Generation | None:
-        """Returns the youngest advisories; None where none were ever noted."""
-        row = await db.fetchrow(_Q["newest_generation"])
+        """Returns the youngest advisories that inventories are matched with; None where none were ever noted."""
+        row = await db.fetchrow(_Q["newest_generation"], Engine.SECURITY_CENTER.value)
         if row is None:
             return None
         return Generation(

@@ -2,29 +2,33 @@
 -- A report rests on this inventory, judged by a version of advisories. If that is none of the youngest it is to be
 -- matched again, and so is what somebody matches at this moment. Returns the generation of that version.
 WITH judged AS (
-    SELECT coalesce((SELECT generation FROM scanner.generation WHERE version = $3), 0) AS generation,
-        coalesce((SELECT max(generation) FROM scanner.generation), 0) AS newest
+    SELECT coalesce(
+        (SELECT generation FROM scanner.generation WHERE engine = 'SECURITY_CENTER' AND version = $3), 0
+    ) AS generation
 )
 INSERT INTO scanner.inventory AS i (digest, content, generation)
 SELECT $1, $2, generation FROM judged
 ON CONFLICT (digest) DO UPDATE
 SET generation = least(i.generation, excluded.generation),
     touched = i.touched + (
-        excluded.generation < coalesce((SELECT max(generation) FROM scanner.generation), 0)
+        excluded.generation < coalesce(
+            (SELECT max(generation) FROM scanner.generation WHERE engine = 'SECURITY_CENTER'), 0
+        )
     )::int
 RETURNING (SELECT generation FROM judged)
 
 -- name: enter_generation
--- Advisories are there; they count from now on if they are younger than all that were.
-INSERT INTO scanner.generation (version, built_at)
-SELECT $1, $2
-WHERE NOT EXISTS (SELECT FROM scanner.generation WHERE version = $1 OR built_at >= $2)
-ON CONFLICT (version) DO NOTHING
+-- Advisories of an engine are there; they count from now on if they are younger than all that were.
+INSERT INTO scanner.generation (engine, version, built_at)
+SELECT $1, $2, $3
+WHERE NOT EXISTS (SELECT FROM scanner.generation WHERE engine = $1 AND (version = $2 OR built_at >= $3))
+ON CONFLICT (engine, version) DO NOTHING
 
 -- name: newest_generation
--- The youngest advisories, and what is left to be done with them.
+-- The youngest advisories of an engine, and what is left to be done with them.
 SELECT generation, version, ended_at IS NOT NULL AS ended, unmarked
 FROM scanner.generation
+WHERE engine = $1
 ORDER BY generation DESC
 LIMIT 1
 

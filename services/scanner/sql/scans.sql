@@ -91,9 +91,14 @@ SET content = excluded.content, created_at = now(), inventory = excluded.invento
     generation = excluded.generation, beside = excluded.beside, stale = ''
 
 -- name: reports
--- Reports of scans, each with what later advisories say of its inventory.
-SELECT r.scan_id, r.content, r.stale, v.content AS later, v.advisories_version, v.built_at, v.sample, v.judged_at
+-- Reports of scans, each with what later advisories say of its inventory, and which are the youngest of its engine.
+SELECT r.scan_id, r.content, r.stale, v.content AS later, v.advisories_version, v.built_at, v.sample, v.judged_at,
+    g.version AS newest, g.built_at AS newest_at
 FROM scanner.report AS r
+JOIN scanner.scan AS s ON s.scan_id = r.scan_id
+LEFT JOIN LATERAL (
+    SELECT version, built_at FROM scanner.generation WHERE engine = s.engine ORDER BY generation DESC LIMIT 1
+) AS g ON true
 LEFT JOIN scanner.verdict AS v
     ON v.inventory = r.inventory AND v.verdict = r.verdict AND v.generation > r.generation
 WHERE r.scan_id = ANY($1::uuid[])

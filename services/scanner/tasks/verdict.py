@@ -297,4 +297,5 @@ def _advisories(reports: Sequence[Report]) -> AdvisoriesInfo:
         version="; ".join(dict.fromkeys(each.version for each in said)),
         built_at=min(each.built_at for each in said),
         sample=any(each.sample for each in said),
+        newer="; ".join(dict.fromkeys(each.newer for each in said if each.newer)),
     )

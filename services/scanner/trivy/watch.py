@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +61,11 @@ class TrivyWatch:
     def advisories_version(self) -> str:
         """Version of the database, so that a new one scans anew; `none` while there is none."""
         return self._seen.database.version if self._seen.database else "none"
+
+    @property
+    def advisories_at(self) -> datetime | None:
+        """When the database was made; None while there is none, or where nobody says."""
+        return self._seen.database.built_at if self._seen.database else None
 
     def health(self) -> EngineHealth:
         """Returns how the engine was when somebody last looked."""

@@ -14,6 +14,7 @@ from services.scanner.reevaluate.store import ReevaluationStore
 from services.scanner.reevaluate.write import VerdictWriter
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.tell import TaskTeller
+from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.work.lanes import Slots
 
 
@@ -23,6 +24,7 @@ def make_reevaluator(
     scans: ScannerStore,
     teller: TaskTeller,
     advisories: Advisories,
+    trivy: TrivyWatch,
     workers: WorkerPool,
     slots: Slots,
     data: Path,
@@ -34,6 +36,7 @@ def make_reevaluator(
         pool=ground.pool,
         store=store,
         advisories=advisories,
+        trivy=trivy,
         matcher=Matcher(
             pool=ground.pool,
             store=store,

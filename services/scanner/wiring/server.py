@@ -152,6 +152,7 @@ async def server(
             scans=store,
             teller=teller,
             advisories=watch,
+            trivy=trivy,
             workers=workers,
             slots=slots,
             data=data,

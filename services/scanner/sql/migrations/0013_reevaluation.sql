@@ -1,10 +1,12 @@
 -- What images are matched by, once for all that have the same, so that newer advisories are held against it without
 -- the registry (decision 0044).
 
--- Sets of advisories that this database has seen, the youngest last: inventories lag behind it until they are matched.
+-- Sets of advisories that this database has seen, the youngest of each engine last: inventories lag behind it until they
+-- are matched, and reports that cannot be matched say that they do.
 CREATE TABLE scanner.generation (
     generation bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    version text NOT NULL UNIQUE,
+    engine text NOT NULL,
+    version text NOT NULL,
     built_at timestamptz NOT NULL,
     begun_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,  -- when the last inventory was matched; NULL: not yet
@@ -12,8 +14,11 @@ CREATE TABLE scanner.generation (
     inventories int NOT NULL DEFAULT 0,  -- matched so far
     failed int NOT NULL DEFAULT 0,  -- of these could not be
     images int NOT NULL DEFAULT 0,  -- of which something else is said since
-    events int NOT NULL DEFAULT 0
+    events int NOT NULL DEFAULT 0,
+    UNIQUE (engine, version)
 ) WITH (fillfactor = 50);
+
+CREATE INDEX generation_newest ON scanner.generation (engine, generation);
 
 CREATE TABLE scanner.inventory (
     digest text NOT NULL PRIMARY KEY,  -- of the content, before it was packed
