@@ -21,6 +21,7 @@ from services.kernel.model.severity import Severity
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.records import Difference, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reevaluate import write
+from services.scanner.reevaluate.store import ReevaluationStore
 from services.scanner.reports import NOT_REEVALUATED, outcome_of, pack_report
 from services.scanner.tasks.tell import TaskTeller
 from tests.builders.advisories import NOW, Json, affected, before, record
@@ -304,6 +305,31 @@ async def test_a_scan_that_was_judged_by_older_advisories_is_matched_when_it_com
     await stage.bench.work_until(script, task.task_id)
     [event] = await stage.catch_up()
     assert (event.task_id, dict(event.reevaluation.new_findings)) == (task.task_id, {"UNKNOWN": 1})
+
+
+async def test_a_report_that_comes_in_while_its_inventory_is_matched_is_not_forgotten(
+    stage: ReevaluationStage,
+) -> None:
+    await stage.advise(OLD)
+    first = await stage.scan(PACKAGES)
+    late, task = stage.judged(digest_of(b"late"), PACKAGES), await stage.bench.ask(image(b"late", tag="late"))
+    await stage.advise(OLD, NEW)
+    await stage.reevaluator().enter()
+    store = ReevaluationStore()
+    async with stage.pool.acquire() as db:
+        generation = await store.newest(db)
+        assert generation is not None
+        claimed = await store.claim(db, generation.number, limit=10, lease_seconds=0)
+
+    async def script(scan: ScanRecord) -> ScannedImage:
+        return late
+
+    await stage.bench.work_until(script, task.task_id)
+    async with stage.pool.acquire() as db, db.transaction():
+        await store.finish(db, claimed, generation.number)
+        assert await store.lagging(db, generation.number) == 1
+    told = {event.task_id for event in await stage.catch_up()}
+    assert told == {first.task_id, task.task_id}
 
 
 async def test_inventories_that_no_report_rests_on_go(stage: ReevaluationStage) -> None:

@@ -180,29 +180,33 @@ class Reevaluator:
 
     async def _match(self, claimed: Sequence[ClaimedInventory], generation: Generation) -> bool:
         """Matches inventories and writes what comes of it; False when it was for nothing."""
-        tally, left = Tally(), {each.digest for each in claimed}
+        tally, done = Tally(), list[ClaimedInventory]()
         try:
             for found in await self._matcher.answers(claimed, generation):
                 if isinstance(found, Answered):
-                    inventory = found.claimed
                     tally.add(await self._writer.write(found, generation))
+                    done.append(found.claimed)
                 else:
                     inventory, failure = found
                     log.error("reevaluation.failed", inventory=inventory.digest, reason=failure.reason)
                     tally.add(await self._writer.write_failure(inventory, failure, generation))
-                left.discard(inventory.digest)
-        finally:
-            if left:
-                await self._give_back(sorted(left))
+                    done.append(inventory)
+            await self._writer.finish(done, generation)
+        except BaseException:
+            await self._give_back(claimed)
+            raise
+        if not done:
+            await self._give_back(claimed)
+            return False
         async with self._pool.acquire() as db:
             await self._store.count(db, generation.number, tally)
         self._metrics.done(tally)
-        return len(left) < len(claimed)
+        return True
 
-    async def _give_back(self, digests: Sequence[str]) -> None:
+    async def _give_back(self, claimed: Sequence[ClaimedInventory]) -> None:
         try:
             async with asyncio.timeout(2), self._pool.acquire() as db:
-                await self._store.give_back(db, digests)
+                await self._store.give_back(db, [each.digest for each in claimed])
         except Exception as error:
             if not is_outage(error):
                 raise

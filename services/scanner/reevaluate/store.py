@@ -81,21 +81,21 @@ class ReevaluationStore:
         """Returns how many inventories lag behind."""
         return int(await db.fetchval(_Q["lagging_inventories"], generation))
 
-    async def lock(self, db: Connection, digest: str, generation: int) -> bool:
-        """Locks an inventory until the transaction ends; False when it is gone, or does not lag behind."""
-        return await db.fetchval(_Q["lock_inventory"], digest, generation) is not None
+    async def lock(self, db: Connection, digests: Sequence[str], generation: int) -> Sequence[str]:
+        """Locks inventories until the transaction ends; returns those that are there and lag behind."""
+        rows = await db.fetch(_Q["lock_inventories"], list(digests), generation)
+        return [row["digest"] for row in rows]
 
-    async def finish(self, db: Connection, digest: str, generation: int, touched: int) -> None:
-        """Ends the work on a locked inventory; it is due again if an older report came in meanwhile."""
-        await db.execute(_Q["drop_verdicts"], digest)
-        await db.execute(_Q["finish_inventory"], digest, generation, touched)
+    async def finish(self, db: Connection, inventories: Sequence[ClaimedInventory], generation: int) -> None:
+        """Ends the work on locked inventories, and forgets those that no report rests on.
 
-    async def drop(self, db: Connection, digest: str) -> bool:
-        """Deletes a locked inventory that no report rests on; False when one does."""
-        if await db.fetchval(_Q["drop_inventory"], digest) is None:
-            return False
-        await db.execute(_Q["drop_verdicts"], digest)
-        return True
+        One is due again if an older report came in meanwhile.
+        """
+        digests = [each.digest for each in inventories]
+        await db.execute(_Q["drop_inventories"], digests)
+        await db.execute(_Q["drop_verdicts"], digests)
+        touched = [each.touched for each in inventories]
+        await db.execute(_Q["finish_inventories"], digests, touched, generation)
 
     # reports
 

@@ -66,28 +66,28 @@ class VerdictWriter:
         self._clock = clock
 
     async def write(self, answered: Answered, generation: Generation) -> Tally:
-        """Writes one answer to its end; what others have written meanwhile is not written again."""
+        """Writes one answer; what others have written meanwhile is not written again. `finish` it after."""
         tally = Tally(inventories=1)
-        claimed, number = answered.claimed, generation.number
         for group, comparison in answered.groups:
-            after = NO_SCAN
-            while batch := await self._batch(group, number, after):
-                after = max(batch)
-                for part in await self._apart(batch):
+            step = _Step(answered=answered, group=group, number=generation.number)
+            after, more = NO_SCAN, True
+            while more:
+                batch = await self._batch(step, after)
+                for part in await self._apart(batch) if batch else ():
                     async with self._pool.acquire() as db, db.transaction():
-                        if not await self._store.lock(db, claimed.digest, number):
+                        if not await self._store.lock(db, [group.inventory], step.number):
                             return tally
-                        step = _Step(answered=answered, group=group, number=number)
                         if comparison is None:
                             await self._confirm(db, step, list(part))
                         else:
                             tally.add(await self._move(db, step, comparison, part))
+                more = len(batch) == _AT_ONCE
+                after = max(batch, default=after)
             tally.changed = tally.changed or int(comparison is not None)
-        await self._finish(claimed, number)
         return tally
 
     async def write_failure(self, claimed: ClaimedInventory, failure: Unmatched, generation: Generation) -> Tally:
-        """Marks the reports on an inventory that could not be matched; they stand, and say why."""
+        """Marks reports on an inventory that could not be matched: they stand, and say why. `finish` it after."""
         why = (
             f"Newer advisories ({generation.version}) are there, by which the image could not be judged "
             f"({failure.reason}): {failure.message} Scan it again."
@@ -95,16 +95,22 @@ class VerdictWriter:
         after = NO_SCAN
         while True:
             async with self._pool.acquire() as db, db.transaction():
-                if not await self._store.lock(db, claimed.digest, generation.number):
+                if not await self._store.lock(db, [claimed.digest], generation.number):
                     return Tally()
                 batch = await self._store.reports_of_inventory(
                     db, claimed.digest, generation.number, after=after, limit=_AT_ONCE
                 )
                 if not batch:
-                    await self._store.finish(db, claimed.digest, generation.number, claimed.touched)
                     return Tally(inventories=1, failed=1)
                 await self._store.mark(db, batch, NOT_REEVALUATED, why)
             after = batch[-1]
+
+    async def finish(self, inventories: Sequence[ClaimedInventory], generation: Generation) -> None:
+        """Notes that everything was written that a generation says of inventories."""
+        async with self._pool.acquire() as db, db.transaction():
+            locked = await self._store.lock(db, [each.digest for each in inventories], generation.number)
+            left = [each for each in inventories if each.digest in locked]
+            await self._store.finish(db, left, generation.number)
 
     async def mark_unmatchable(self, generation: Generation, why: str) -> int:
         """Marks reports of the deep engine whose inventory nobody kept; returns how many."""
@@ -120,9 +126,9 @@ class VerdictWriter:
                 await self._store.mark(db, batch, NOT_REEVALUATED, why)
             after, count = batch[-1], count + len(batch)
 
-    async def _batch(self, group: ReportGroup, generation: int, after: str) -> _Beside:
+    async def _batch(self, step: _Step, after: str) -> _Beside:
         async with self._pool.acquire() as db:
-            return await self._store.reports_of_group(db, group, generation, after=after, limit=_AT_ONCE)
+            return await self._store.reports_of_group(db, step.group, step.number, after=after, limit=_AT_ONCE)
 
     async def _apart(self, batch: _Beside) -> Sequence[_Beside]:
         """Takes platforms of indexes apart: each costs reading the reports of all of them."""
@@ -143,8 +149,8 @@ class VerdictWriter:
         indexes = sorted({each.index_id for each in pairs if each.index_id in shown})
         needed = {each.scan_id for each in pairs if each.is_open or each.index_id in shown}
         scan_ids = [scan_id for scan_id in batch if scan_id in shown or scan_id in needed]
-        await self._store.lock_scans(db, scan_ids)
-        await self._store.lock_scans(db, indexes)
+        for ids in filter(None, (scan_ids, indexes)):
+            await self._store.lock_scans(db, ids)
         wholes = [await self._whole(db, index_id) for index_id in indexes]
         await self._put_verdict(db, step, with_content=True)
         answer = step.answered.answer
@@ -183,13 +189,6 @@ class VerdictWriter:
             judged_at=self._clock.now(),
             with_content=with_content,
         )
-
-    async def _finish(self, claimed: ClaimedInventory, number: int) -> None:
-        async with self._pool.acquire() as db, db.transaction():
-            if await self._store.lock(db, claimed.digest, number) and not await self._store.drop(
-                db, claimed.digest
-            ):
-                await self._store.finish(db, claimed.digest, number, claimed.touched)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,9 +60,9 @@ FROM scanner.report
 WHERE inventory = ANY($1::text[]) AND generation < $2
 GROUP BY inventory, verdict, stale <> ''
 
--- name: lock_inventory
--- One inventory, which nobody adds a report to until the transaction ends, unless it was matched already.
-SELECT digest FROM scanner.inventory WHERE digest = $1 AND generation < $2 FOR UPDATE
+-- name: lock_inventories
+-- Inventories that lag behind, which nobody adds a report to until the transaction ends; in one order for all.
+SELECT digest FROM scanner.inventory WHERE digest = ANY($1::text[]) AND generation < $2 ORDER BY digest FOR UPDATE
 
 -- name: put_verdict
 -- A generation gave this answer; whoever has no content leaves it as it is.
@@ -152,23 +152,24 @@ WHERE t.state = 'COMPLETE' AND t.engine = $3 AND t.advisories_version <> $2
             AND n.state = 'COMPLETE' AND (n.created_at, n.task_id) > (t.created_at, t.task_id)
     )
 
--- name: finish_inventory
--- All reports that rest on it were judged by this generation, unless one came in since it was taken: then it is due.
-UPDATE scanner.inventory
-SET generation = CASE WHEN touched = $3 THEN $2 ELSE generation END, due_at = now()
-WHERE digest = $1
+-- name: finish_inventories
+-- All reports that rest on these were judged by this generation, unless one came in since they were taken: then they are
+-- due.
+UPDATE scanner.inventory AS i
+SET generation = CASE WHEN i.touched = w.touched THEN $3 ELSE i.generation END, due_at = now()
+FROM unnest($1::text[], $2::int[]) AS w (digest, touched)
+WHERE i.digest = w.digest
 
 -- name: drop_verdicts
 -- Forgets answers that no report rests on.
 DELETE FROM scanner.verdict AS v
-WHERE v.inventory = $1
-    AND NOT EXISTS (SELECT FROM scanner.report AS r WHERE r.inventory = $1 AND r.verdict = v.verdict)
+WHERE v.inventory = ANY($1::text[])
+    AND NOT EXISTS (SELECT FROM scanner.report AS r WHERE r.inventory = v.inventory AND r.verdict = v.verdict)
 
--- name: drop_inventory
--- Forgets an inventory, which the caller has locked, that no report rests on.
+-- name: drop_inventories
+-- Forgets those inventories, which the caller has locked, that no report rests on.
 DELETE FROM scanner.inventory AS i
-WHERE i.digest = $1 AND NOT EXISTS (SELECT FROM scanner.report AS r WHERE r.inventory = $1)
-RETURNING i.digest
+WHERE i.digest = ANY($1::text[]) AND NOT EXISTS (SELECT FROM scanner.report AS r WHERE r.inventory = i.digest)
 
 -- name: count_generation
 -- What was done for a generation since it was last counted.
