@@ -141,7 +141,7 @@ class ReevaluationStage:
             )
         )
 
-    def reevaluator(self, teller: TaskTeller | None = None) -> Reevaluator:
+    def reevaluator(self, teller: TaskTeller | None = None, slots: Slots | None = None) -> Reevaluator:
         store = ReevaluationStore()
         return Reevaluator(
             pool=self.pool,
@@ -165,7 +165,7 @@ class ReevaluationStage:
                 teller=teller or self.bench.teller,
                 clock=NowClock(),
             ),
-            slots=Slots(4, 1),
+            slots=slots or Slots(4, 1),
             metrics=ReevaluationMetrics(CollectorRegistry()),
             at_once=1,
         )

@@ -19,11 +19,13 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
+from services.scanner.lanes import LANE_BULK
 from services.scanner.records import Difference, ScannedImage, ScanRecord, TaskRecord
 from services.scanner.reevaluate import write
 from services.scanner.reevaluate.store import ReevaluationStore
 from services.scanner.reports import NOT_REEVALUATED, outcome_of, pack_report
 from services.scanner.tasks.tell import TaskTeller
+from services.scanner.work.lanes import Slots
 from tests.builders.advisories import NOW, Json, affected, before, record
 from tests.builders.reevaluation import ReevaluationStage, reevaluation_stage
 from tests.builders.scanner import image
@@ -339,6 +341,21 @@ async def test_inventories_that_no_report_rests_on_go(stage: ReevaluationStage) 
     await stage.advise(OLD, NEW)
     assert await stage.catch_up() == []
     assert await stage.pool.fetchval("SELECT count(*) FROM scanner.inventory") == 0
+
+
+async def test_who_is_told_to_stop_does_not_wait_for_a_place(stage: ReevaluationStage) -> None:
+    await stage.advise(OLD)
+    await stage.scan(PACKAGES)
+    await stage.advise(OLD, NEW)
+    slots, stopping = Slots(1, 1), asyncio.Event()
+    slots.take(LANE_BULK, 0.0)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        working = group.create_task(stage.reevaluator(slots=slots).catch_up(stopping))
+        while await stage.pool.fetchval("SELECT count(*) FROM scanner.generation") < 2:
+            await asyncio.sleep(0.01)
+        assert not working.done()
+        stopping.set()
+    assert len(await stage.catch_up()) == 1
 
 
 async def test_a_node_with_older_advisories_matches_nothing(stage: ReevaluationStage) -> None:

@@ -156,7 +156,9 @@ class Reevaluator:
     async def _work(self, generation: Generation, stopping: asyncio.Event) -> None:
         """Claims and matches until nothing is left, or newer advisories are there."""
         while not stopping.is_set() and self._advisories.meta.version == generation.version:
-            async with self._turn():
+            async with self._turn(stopping) as ours:
+                if not ours:
+                    return
                 async with self._pool.acquire() as db:
                     claimed = await self._store.claim(db, generation.number, _AT_ONCE, _LEASE_SECONDS)
                 if not claimed or not await self._match(claimed, generation):
@@ -164,19 +166,25 @@ class Reevaluator:
             await self._tell_progress(generation)
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Waits for the lane to be open, and takes one of the process's slots."""
+    async def _turn(self, stopping: asyncio.Event) -> AsyncIterator[bool]:
+        """Waits for the lane to be open, and takes one of the process's slots; False when it stops meanwhile."""
+        if not await self._take_slot(stopping):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._slots.give_back(LANE_REEVALUATION, _now())
+
+    async def _take_slot(self, stopping: asyncio.Event) -> bool:
         with self._slots.asking(LANE_REEVALUATION):
-            while True:
+            while not stopping.is_set():
                 async with self._slots.deciding:
                     if LANE_REEVALUATION in self._slots.open_lanes(_now()):
                         self._slots.take(LANE_REEVALUATION, _now())
-                        break
-                await asyncio.sleep(_SLOT_SECONDS)
-        try:
-            yield
-        finally:
-            self._slots.give_back(LANE_REEVALUATION, _now())
+                        return True
+                await wait(stopping, _SLOT_SECONDS)
+        return False
 
     async def _match(self, claimed: Sequence[ClaimedInventory], generation: Generation) -> bool:
         """Matches inventories and writes what comes of it; False when it was for nothing."""
