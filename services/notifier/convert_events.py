@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from drydock.events.v1 import scan_event_pb2
 from services.kernel.errors import ServiceError, invalid
-from services.notifier.events import ScanEvent, State
+from services.notifier.events import Reevaluated, ScanEvent, State
 
 _STATES: dict[int, State] = {
     scan_event_pb2.ScanEvent.STATE_SCANNING: State.SCANNING,
@@ -56,6 +56,18 @@ def from_scan_event(value: bytes) -> ScanEvent:
         rule_ids=tuple(event.rule_ids),
         target_ids=tuple(event.target_ids),
         occurred_at=occurred_at,
+        reevaluated=_reevaluated(event.reevaluation) if event.HasField("reevaluation") else None,
+    )
+
+
+def _reevaluated(said: scan_event_pb2.Reevaluation) -> Reevaluated:
+    return Reevaluated(
+        previous_version=said.previous_version,
+        new=dict(said.new_findings),
+        gone=dict(said.gone_findings),
+        changed=said.changed_findings,
+        first=said.first,
+        superseded=said.superseded,
     )
 
 

@@ -31,6 +31,28 @@ class News(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Reevaluated:
+    """What newer advisories changed about an image that nobody scanned again."""
+
+    previous_version: str
+    """Of the advisories that the earlier verdict rested on."""
+    new: Mapping[str, int]
+    """Findings by severity that were not there before."""
+    gone: Mapping[str, int]
+    changed: int
+    """Findings of which something else is said now."""
+    first: bool
+    """Whether the earlier verdict rested on nothing: what is new then is no news."""
+    superseded: bool
+    """Whether the tag has another digest by now."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether people are told unless they ask for more: something new is wrong with what a tag has."""
+        return bool(sum(self.new.values())) and not self.first and not self.superseded
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScanEvent:
     """A scan task changed its state."""
 
@@ -53,13 +75,18 @@ class ScanEvent:
     rule_ids: tuple[str, ...]
     target_ids: tuple[str, ...]
     occurred_at: datetime
+    reevaluated: Reevaluated | None = None
+    """Set when nobody scanned: all else says how the image stands since."""
 
 
 def news_in(event: ScanEvent) -> News | None:
     """Returns what an event may be told as: the end of a scan.
 
-    What somebody called off is no news: whoever did so knows, and a run of a rule may have thousands of images.
+    What somebody called off is no news: whoever did so knows, and a run of a rule may have thousands of images. Of
+    what newer advisories changed, only what is new is: the first that are loaded are new to every image there is.
     """
+    if event.reevaluated is not None and not event.reevaluated.is_news:
+        return None
     if event.state is State.FAILED:
         return None if event.reason == Reason.CANCELLED.code else News.SCAN_FAILED
     return News.SCAN_COMPLETED if event.state is State.COMPLETE else None

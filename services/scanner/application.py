@@ -37,8 +37,8 @@ from services.scanner.api import (
 from services.scanner.events import ScanRequested
 from services.scanner.gate.api import GateAnswer, GatePolicy
 from services.scanner.lanes import LANE_PERSON
-from services.scanner.records import ImageAddress, PartRecord, TaskRecord
-from services.scanner.reports import addressed_report, unpack_report
+from services.scanner.records import ImageAddress, PartRecord, StoredReport, TaskRecord
+from services.scanner.reports import addressed_report, read_report
 from services.scanner.store import ScannerStore
 from services.scanner.stream.reads import StreamReads
 from services.scanner.tags.account import Account
@@ -316,11 +316,11 @@ class ScannerApplication:
         return await self._account.removals(instance_id, page_size=page_size, page_token=page_token)
 
 
-def _reports(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> dict[str, Report]:
-    return platform_reports(parts, {scan_id: unpack_report(content) for scan_id, content in packed.items()})
+def _reports(parts: Sequence[PartRecord], packed: Mapping[str, StoredReport]) -> dict[str, Report]:
+    return platform_reports(parts, {scan_id: read_report(stored) for scan_id, stored in packed.items()})
 
 
-def _addressed(parts: Sequence[PartRecord], packed: Mapping[str, bytes], reference: str) -> bytes:
+def _addressed(parts: Sequence[PartRecord], packed: Mapping[str, StoredReport], reference: str) -> bytes:
     known = {part.scan_id: packed[part.scan_id] for part in parts if part.scan_id in packed}
     [report] = _reports(parts, known).values()
     return addressed_report(report, reference)

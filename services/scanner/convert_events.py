@@ -21,7 +21,7 @@ from services.kernel.model.repository_id import repository_id
 from services.scanner.api import State
 from services.scanner.events import Deleted, Listed, Pulled, ScanRequested, TagPushed
 from services.scanner.lanes import LANE_BULK, LANE_PERSON, LANE_PUSH, LANE_REEVALUATION
-from services.scanner.records import ImageAddress, TaskRecord
+from services.scanner.records import Difference, ImageAddress, TaskRecord
 from services.scanner.tags.records import Subject
 
 _STATES = {
@@ -148,8 +148,10 @@ def from_scan_request(record: Record) -> ScanRequested:
     )
 
 
-def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Message:
-    """Writes the event that tells how a task stands now."""
+def to_scan_event(
+    task: TaskRecord, event_id: str, occurred_at: datetime, difference: Difference | None = None
+) -> Message:
+    """Writes the event that tells how a task stands now, and what newer advisories changed, if they did."""
     at = Timestamp()
     at.FromDatetime(occurred_at)
     image, outcome = task.image, task.outcome
@@ -172,12 +174,24 @@ def to_scan_event(task: TaskRecord, event_id: str, occurred_at: datetime) -> Mes
         rule_ids=task.rule_ids,
         target_ids=task.target_ids,
         occurred_at=at,
+        reevaluation=_reevaluation(difference) if difference is not None else None,
     )
     return Message(
         topic=SCAN_EVENTS,
         key=image.digest.encode(),
         value=event.SerializeToString(),
         headers=trace.headers_after(task.traceparent),
+    )
+
+
+def _reevaluation(difference: Difference) -> scan_event_pb2.Reevaluation:
+    return scan_event_pb2.Reevaluation(
+        previous_version=difference.previous_version,
+        new_findings={severity.value: count for severity, count in difference.new.items()},
+        gone_findings={severity.value: count for severity, count in difference.gone.items()},
+        changed_findings=difference.changed,
+        first=difference.first,
+        superseded=difference.superseded,
     )
 
 

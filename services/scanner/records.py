@@ -9,7 +9,7 @@ from datetime import datetime
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
-from services.kernel.model.report import Coverage
+from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.lanes import PATIENT_LANES
 from services.scanner.state import State
@@ -82,6 +82,20 @@ class Outcome:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FoundInventory:
+    """What an image was matched by, to be matched again when advisories change (`services.scanner.inventory`)."""
+
+    digest: str
+    """Of the content: images that have the same share it."""
+    content: bytes
+    """Packed."""
+    verdict: str
+    """Identity of what matching said."""
+    beside: Mapping[Severity, int]
+    """Findings that no advisory has a say in: of rules, in what files hold."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedImage:
     """The result of scanning one platform, before it is recorded."""
 
@@ -89,6 +103,49 @@ class ScannedImage:
     report: bytes
     """Packed (`services.scanner.reports`)."""
     outcome: Outcome
+    inventory: FoundInventory | None = None
+    """None: it cannot be matched again, only scanned."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class LaterVerdict:
+    """That a report's inventory was matched again."""
+
+    content: bytes | None
+    """Packed (`services.scanner.inventory`); None: it said the same as the report itself."""
+    advisories: AdvisoriesInfo
+    judged_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReport:
+    """A report as the store has it: as it was when the image was scanned, and what came later."""
+
+    content: bytes
+    """Packed."""
+    later: LaterVerdict | None = None
+    stale: str = ""
+    """Why it could not be judged by the youngest advisories, as a sentence; empty where nobody tried in vain."""
+    newest: str = ""
+    """Version of the youngest advisories of its engine; empty where none are known."""
+    newest_at: datetime | None = None
+    """When these were made."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What newer advisories changed about an image."""
+
+    previous_version: str
+    new: Mapping[Severity, int]
+    """Findings that were not there before; zeros are left out."""
+    gone: Mapping[Severity, int]
+    changed: int
+    """Findings of which something else is said."""
+    first: bool
+    """Whether the earlier verdict rested on nothing: the sample, or no advisories for what is in the image."""
+    superseded: bool = False
+    """Whether the task's tag has another digest by now."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 import msgspec
 import zstandard
 
-from services.kernel.model.report import Report
+from services.kernel.model.finding import FindingKind
+from services.kernel.model.report import (
+    AdvisoriesInfo,
+    Coverage,
+    Report,
+    ReportWarning,
+    count_by_kind,
+    count_by_severity,
+    sort_key,
+)
 from services.kernel.model.severity import Severity
-from services.scanner.records import Outcome
+from services.scanner.inventory import Verdict, unpack_verdict
+from services.scanner.records import LaterVerdict, Outcome, StoredReport
 from services.scanner.state import State
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Report)
 _LEVEL = 3
 _MAX_BYTES = 1 << 30
+NOT_REEVALUATED = "NOT_REEVALUATED"
+"""Newer advisories are there, and the image was not matched with them."""
 
 
 def pack_report(report: Report) -> bytes:
@@ -26,6 +41,68 @@ def unpack_report(packed: bytes) -> Report:
     return _DECODER.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES))
 
 
+def read_report(stored: StoredReport) -> Report:
+    """Returns a report as it stands: as the scan made it, or as later advisories have it since."""
+    report = unpack_report(stored.content)
+    if stored.later is not None:
+        report = _judged_again(report, stored.later)
+    if stored.newest_at is not None and _is_older(report.advisories, stored.newest, stored.newest_at):
+        advisories = msgspec.structs.replace(report.advisories, newer=stored.newest)
+        report = msgspec.structs.replace(report, advisories=advisories)
+    return _stale(report, stored.stale) if stored.stale else report
+
+
+def verdict_of(report: Report) -> Verdict:
+    """Returns what matching said, without what rules saw in content."""
+    return Verdict(
+        findings=tuple(finding for finding in report.findings if finding.package is not None),
+        coverage=report.summary.coverage,
+        coverage_reason=report.summary.coverage_reason,
+        warnings=report.warnings,
+    )
+
+
+def with_verdict(report: Report, verdict: Verdict) -> Report:
+    """Returns a report with another verdict on its packages; what rules saw in content stays."""
+    seen = tuple(finding for finding in report.findings if finding.package is None)
+    findings = tuple(sorted((*verdict.findings, *seen), key=sort_key)) if seen else verdict.findings
+    kinds = {FindingKind(kind) for kind in report.summary.by_kind}
+    summary = msgspec.structs.replace(
+        report.summary,
+        findings=len(findings),
+        by_severity=count_by_severity(findings),
+        by_kind=count_by_kind(findings, kinds),
+        coverage=verdict.coverage,
+        coverage_reason=verdict.coverage_reason,
+    )
+    return msgspec.structs.replace(report, findings=findings, summary=summary, warnings=verdict.warnings)
+
+
+def _judged_again(report: Report, later: LaterVerdict) -> Report:
+    if later.content is not None:
+        report = with_verdict(report, unpack_verdict(later.content))
+    moment = later.judged_at.isoformat().replace("+00:00", "Z")
+    return msgspec.structs.replace(report, advisories=later.advisories, scanned_at=moment)
+
+
+def _is_older(judged_by: AdvisoriesInfo, newest: str, newest_at: datetime) -> bool:
+    if judged_by.version == newest:
+        return False
+    try:
+        return datetime.fromisoformat(judged_by.built_at) < newest_at
+    except (ValueError, TypeError):  # it does not tell of when it is
+        return True
+
+
+def _stale(report: Report, why: str) -> Report:
+    """What newer advisories say is not known: that must not look as if they said nothing."""
+    warning = ReportWarning(code=NOT_REEVALUATED, message=why)
+    summary = report.summary
+    if summary.coverage is Coverage.FULL:
+        summary = msgspec.structs.replace(summary, coverage=Coverage.PARTIAL, coverage_reason=NOT_REEVALUATED)
+    return msgspec.structs.replace(report, summary=summary, warnings=(*report.warnings, warning))
+
+
 def addressed_report(report: Report, reference: str) -> bytes:
     """Returns the JSON of a report with `reference` as the name of its image."""
     image = msgspec.structs.replace(report.image, reference=reference)
@@ -34,13 +111,21 @@ def addressed_report(report: Report, reference: str) -> bytes:
 
 def outcome_of(report: Report) -> Outcome:
     """Returns how a scan with this report ended."""
-    summary = report.summary
-    limiting = (warning.message for warning in report.warnings if warning.code == summary.coverage_reason)
+    return _outcome(verdict_of(report), report.summary.by_severity, report.advisories.version)
+
+
+def outcome_of_verdict(verdict: Verdict, version: str) -> Outcome:
+    """Returns how a scan ends that finds nothing but this."""
+    return _outcome(verdict, count_by_severity(verdict.findings), version)
+
+
+def _outcome(verdict: Verdict, by_severity: Mapping[str, int], version: str) -> Outcome:
+    limiting = (warning.message for warning in verdict.warnings if warning.code == verdict.coverage_reason)
     return Outcome(
         state=State.COMPLETE,
-        reason=summary.coverage_reason,
+        reason=verdict.coverage_reason,
         message=next(limiting, ""),
-        coverage=summary.coverage,
-        findings={Severity(word): count for word, count in summary.by_severity.items()},
-        advisories_version=report.advisories.version,
+        coverage=verdict.coverage,
+        findings={Severity(word): count for word, count in by_severity.items()},
+        advisories_version=version,
     )

@@ -7,10 +7,20 @@ import msgspec
 
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
-from services.kernel.model.report import Coverage
+from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import State
-from services.scanner.records import DoubtedTag, ImageAddress, Outcome, PartRecord, ScanKey, ScanRecord, TaskRecord
+from services.scanner.records import (
+    DoubtedTag,
+    ImageAddress,
+    LaterVerdict,
+    Outcome,
+    PartRecord,
+    ScanKey,
+    ScanRecord,
+    StoredReport,
+    TaskRecord,
+)
 
 
 def to_task(row: asyncpg.Record) -> TaskRecord:
@@ -76,6 +86,26 @@ def to_part(row: asyncpg.Record) -> PartRecord:
         platform=row["platform"],
         digest=Digest(row["digest"]),
         outcome=to_outcome(row),
+    )
+
+
+def to_report(row: asyncpg.Record) -> StoredReport:
+    """Reads a row of the query `reports`."""
+    later = None
+    if row["judged_at"] is not None:
+        advisories = AdvisoriesInfo(
+            version=row["advisories_version"],
+            built_at=row["built_at"],
+            sample=row["sample"],
+            facts_at=row["facts_at"],
+        )
+        later = LaterVerdict(content=row["later"], advisories=advisories, judged_at=row["judged_at"])
+    return StoredReport(
+        content=row["content"],
+        later=later,
+        stale=row["stale"],
+        newest=row["newest"] or "",
+        newest_at=row["newest_at"],
     )
 
 

@@ -11,7 +11,14 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.reference import RepositoryName, parse_repository
 from services.kernel.sql import load_queries
 from services.scanner.api import TaskFilter
-from services.scanner.columns import message_column, outcome_columns, tag_columns, task_columns, word_column
+from services.scanner.columns import (
+    counts_column,
+    message_column,
+    outcome_columns,
+    tag_columns,
+    task_columns,
+    word_column,
+)
 from services.scanner.records import (
     DoubtedTag,
     ImageAddress,
@@ -19,10 +26,12 @@ from services.scanner.records import (
     Outcome,
     PartRecord,
     ScanKey,
+    ScannedImage,
     ScanRecord,
+    StoredReport,
     TaskRecord,
 )
-from services.scanner.rows import to_doubted_tag, to_part, to_scan, to_task
+from services.scanner.rows import to_doubted_tag, to_part, to_report, to_scan, to_task
 
 _Q = load_queries("services.scanner")
 
@@ -308,14 +317,22 @@ class ScannerStore:
 
     # reports and layers
 
-    async def put_report(self, db: Connection, scan_id: str, content: bytes) -> None:
-        """Stores a compressed report."""
-        await db.execute(_Q["put_report"], scan_id, content)
+    async def put_report(self, db: Connection, scan_id: str, scanned: ScannedImage) -> None:
+        """Stores a report, and what the image was matched by: to be matched again when advisories change."""
+        found, version = scanned.inventory, scanned.outcome.advisories_version
+        if found is None:
+            await db.execute(_Q["put_report"], scan_id, scanned.report, None, None, 0, "{}")
+            return
+        generation = await db.fetchval(_Q["put_inventory"], found.digest, found.content, version)
+        beside = counts_column(found.beside)
+        await db.execute(
+            _Q["put_report"], scan_id, scanned.report, found.digest, found.verdict, generation, beside
+        )
 
-    async def reports(self, db: Connection, scan_ids: Sequence[str]) -> Mapping[str, bytes]:
-        """Returns the compressed reports of scans, by scan; those without one are missing."""
+    async def reports(self, db: Connection, scan_ids: Sequence[str]) -> Mapping[str, StoredReport]:
+        """Returns the reports of scans as they stand, by scan; those without one are missing."""
         rows = await db.fetch(_Q["reports"], list(scan_ids))
-        return {str(row["scan_id"]): row["content"] for row in rows}
+        return {str(row["scan_id"]): to_report(row) for row in rows}
 
     async def analyses(self, db: Connection, digests: Sequence[str], analysers: str) -> Mapping[str, bytes]:
         """Returns the compressed analyses of layers, by layer digest; those without one are missing."""

@@ -27,26 +27,26 @@ def old_debian(database: Database) -> Sequence[Package]:
 def alma(database: Database) -> Sequence[Package]:
     """400 packages of AlmaLinux 9, modular ones among them."""
     return [
-        rpm(known.name, _version(known), ecosystem=known.ecosystem)
-        for known in _spread(database, "AlmaLinux:9", 400)
+        rpm(known.name, fitting_version(known), ecosystem=known.ecosystem)
+        for known in spread(database, "AlmaLinux:9", 400)
     ]
 
 
 def languages(database: Database) -> Sequence[Package]:
     """200 packages of npm and 200 of PyPI."""
-    return [*_of_language(database, "npm", 200), *_of_language(database, "PyPI", 200)]
+    return [*of_language(database, "npm", 200), *of_language(database, "PyPI", 200)]
 
 
 def mixed(database: Database) -> Sequence[Package]:
     """A Debian image, two packages of each of 150 sources, with 50 packages of npm and 50 of PyPI."""
     return [
         *(
-            debian(f"{known.name}-{number}", _version(known), source=known.name)
-            for known in _spread(database, "Debian:12", 150)
+            debian(f"{known.name}-{number}", fitting_version(known), source=known.name)
+            for known in spread(database, "Debian:12", 150)
             for number in range(2)
         ),
-        *_of_language(database, "npm", 50),
-        *_of_language(database, "PyPI", 50),
+        *of_language(database, "npm", 50),
+        *of_language(database, "PyPI", 50),
     ]
 
 
@@ -65,9 +65,10 @@ def _debian_at(version: str) -> Sequence[Package]:
     return [debian(f"{source}-{number}", version, source=source) for number in range(40) for source in _SOURCES]
 
 
-def _of_language(database: Database, ecosystem: str, count: int) -> Iterator[Package]:
-    for known in _spread(database, ecosystem, count):
-        version = _version(known)
+def of_language(database: Database, ecosystem: str, count: int) -> Iterator[Package]:
+    """So many packages of a language."""
+    for known in spread(database, ecosystem, count):
+        version = fitting_version(known)
         yield Package(
             purl=f"pkg:{ecosystem.lower()}/{known.name}@{version}",
             name=known.name,
@@ -78,14 +79,17 @@ def _of_language(database: Database, ecosystem: str, count: int) -> Iterator[Pac
         )
 
 
-def _spread(database: Database, ecosystem: str, count: int) -> Sequence[KnownPackage]:
+def spread(database: Database, ecosystem: str, count: int) -> Sequence[KnownPackage]:
     """Takes every so many of the packages that are known, which are sorted by name."""
     known = [each for each in database.packages() if each.ecosystem == ecosystem]
     assert len(known) >= count, f"{ecosystem} has {len(known)} packages"
     return list(islice(known, 0, None, len(known) // count))[:count]
 
 
-def _version(known: KnownPackage) -> str:
-    """The highest fixes come first, several vulnerabilities may share one: the next is taken, if there is any."""
+def fitting_version(known: KnownPackage) -> str:
+    """A version without the newest fix.
+
+    The highest fixes come first, several vulnerabilities may share one: the next is taken, if there is any.
+    """
     fixes = list(dict.fromkeys(each.ceiling for each in known.vulnerabilities if each.ceiling))
     return fixes[:2][-1] if fixes else "1"

@@ -69,6 +69,7 @@ def scan_event(
     state: str = "COMPLETE",
     findings: Mapping[str, int] | None = None,
     coverage: str = "FULL",
+    reevaluation: scan_event_pb2.Reevaluation | None = None,
     **fields: str,
 ) -> Record:
     occurred_at = Timestamp()
@@ -92,6 +93,7 @@ def scan_event(
         rule_ids=["crscnr-1"],
         target_ids=targets,
         occurred_at=occurred_at,
+        reevaluation=reevaluation,
     )
     return record(event.SerializeToString())
 

@@ -51,6 +51,7 @@ from services.scanner.tasks.run_store import RunStore
 from services.scanner.tasks.runs import Runs
 from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
+from services.scanner.work.lanes import Slots
 from services.scanner.work.worker import Worker
 from tests.databases import migrated_pool
 
@@ -159,6 +160,7 @@ class ScannerBench:
             wakeups=wakeups,
             settings=self.settings,
             random_source=random.Random(1),
+            slots=Slots(self.settings.concurrent_scans, self.settings.reserved_scans),
         )
         async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             group.create_task(wakeups.run(stopping))

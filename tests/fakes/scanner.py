@@ -208,6 +208,14 @@ class FakeScanner:
     async def compare(self, task_id: str) -> Comparison:
         raise not_found("SCAN_TASK_NOT_EXIST", f"There is no scan task {task_id!r}.")
 
+    async def finding_events(
+        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
+    ) -> tuple[tuple[bytes, ...], str]:
+        return (), cursor
+
+    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
+        return Page(items=())
+
 
 def _is_wanted(task: Task, wanted: TaskFilter) -> bool:
     path = RepositoryName(namespace=task.namespace, name=task.repository).path
@@ -217,14 +225,6 @@ def _is_wanted(task: Task, wanted: TaskFilter) -> bool:
         and wanted.repository in ("", path)
         and (wanted.since is None or wanted.since <= task.created_at)
     )
-
-    async def finding_events(
-        self, *, since: datetime | None = None, cursor: str = "", limit: int = 0
-    ) -> tuple[tuple[bytes, ...], str]:
-        return (), cursor
-
-    async def open_findings(self, *, instance: str = "", page_size: int = 0, page_token: str = "") -> Page[bytes]:
-        return Page(items=())
 
 
 def _matches(finding: Finding, wanted: FindingFilter) -> bool:

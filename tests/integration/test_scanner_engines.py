@@ -17,7 +17,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
 from services.scanner.records import ScannedImage, ScanRecord, TaskRecord
-from services.scanner.reports import outcome_of, pack_report, unpack_report
+from services.scanner.reports import outcome_of, pack_report, read_report
 from services.scanner.tasks.platforms import platform_reports
 from tests.builders.reports import LOG4J, OPENSSL, a_report, vulnerability
 from tests.builders.scanner import ScannerBench, image, scanner_bench
@@ -96,7 +96,7 @@ async def test_each_engine_scans_and_the_task_ends_with_one_verdict(scanner: Sca
         parts = await scanner.store.parts_of(db, task.scan_id)
         packed = await scanner.store.reports(db, [part.scan_id for part in parts])
     assert [part.engine for part in parts] == [Engine.SECURITY_CENTER, Engine.TRIVY]
-    [report] = platform_reports(parts, {key: unpack_report(each) for key, each in packed.items()}).values()
+    [report] = platform_reports(parts, {key: read_report(each) for key, each in packed.items()}).values()
     assert {each.id: each.engines for each in report.findings} == {
         "CVE-1": ("SECURITY_CENTER", "TRIVY"),
         "CVE-2": ("SECURITY_CENTER",),

@@ -208,11 +208,11 @@ async def test_a_writer_that_lost_its_lease_changes_nothing(scanner: ScannerBenc
     scan = (await scanner.recorder.begin([ours]))[ours.scan_id]
     result = scanned(scan)
     with pytest.raises(LeaseLost):
-        await scanner.recorder.complete(late, result.platform, result.report, result.outcome)
+        await scanner.recorder.complete(late, result)
     with pytest.raises(LeaseLost):
         await scanner.recorder.retry(late, ScanFailure(Reason.INTERNAL, "late"), 1)
     assert (await scanner.task(task.task_id)).outcome.state is State.RUNNING
-    await scanner.recorder.complete(ours, result.platform, result.report, result.outcome)
+    await scanner.recorder.complete(ours, result)
     assert (await scanner.task(task.task_id)).outcome.state is State.COMPLETE
 
 

@@ -43,7 +43,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
-class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
+class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which advisories it was matched with."""
 
     version: str
@@ -54,6 +54,8 @@ class AdvisoriesInfo(msgspec.Struct, frozen=True, kw_only=True):
     facts_at: str = ""
     """Of when their facts are, RFC 3339, UTC: the youngest one of that family of the image's packages of which the
     least recent is known. Empty where nothing tells, and in reports of older releases."""
+    newer: str = ""
+    """Version of younger ones, by which it was not judged when it was read; empty where none were there."""
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ def evaluate(policy: GatePolicy, evidence: Evidence, *, now: datetime, age_limit
     return GateVerdict(
         decision=decision,
         reasons=(*failures, *doubts) or (_passed(len(counted)),),
-        notes=tuple(sieve.notes()),
+        notes=(*sieve.notes(), *_newer(evidence.reports)),
         counts={severity: counts[severity] for severity in Severity},
         failing=tuple(failing),
         excused=tuple(sieve.excused),
@@ -221,6 +221,16 @@ def _age(report: Report, now: datetime, limit: timedelta) -> Iterator[GateReason
             message=f"It was judged by advisories of {known_at:%Y-%m-%d}, and they may be {_span(limit)} old: "
             "scan it again.",
             detail=report.advisories.version,
+        )
+
+
+def _newer(reports: Sequence[Report]) -> Iterator[GateReason]:
+    """No doubt by itself: how old advisories may be is the policy's to say."""
+    for newer in dict.fromkeys(report.advisories.newer for report in reports if report.advisories.newer):
+        yield GateReason(
+            code="NEWER_ADVISORIES",
+            message=f"Younger advisories ({newer}) are there, by which the image was not judged yet.",
+            detail=newer,
         )
 
 

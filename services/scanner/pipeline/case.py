@@ -31,3 +31,5 @@ class Case:
     """What is wrong with the operator's rules."""
     now: datetime
     max_age: timedelta
+    kept: bool = False
+    """Whether what the packages are matched by is wanted, too, to be matched again when advisories change."""

@@ -16,6 +16,7 @@ Every warning lowers it, because each tells of something that findings may be mi
 - RULE_FILE_BROKEN: rules of the operator that are not used.
 - CLAMD_UNAVAILABLE, CLAMD_FAILED, CLAMD_LIMIT: files that clamd was to look at and did not: it was away, it failed
   to answer, they were beyond its bounds or ours.
+- NOT_REEVALUATED: younger advisories that the image could not be matched with; reports come to say it later.
 - TAR_PATH_ESCAPES: what unpacks the image may put the entry inside it, as a package record too.
 
 A code that comes to be later lowers it as well, unless somebody decides otherwise here.

@@ -16,8 +16,17 @@ from services.kernel.model.reference import RepositoryName
 from services.kernel.reasons import ScanFailure
 from services.registry.interface import ImageIndex
 from services.scanner.api import State
-from services.scanner.records import ImageAddress, Lease, Outcome, PartRecord, ScanKey, ScanRecord
-from services.scanner.reports import unpack_report
+from services.scanner.records import (
+    ImageAddress,
+    Lease,
+    Outcome,
+    PartRecord,
+    ScanKey,
+    ScannedImage,
+    ScanRecord,
+    StoredReport,
+)
+from services.scanner.reports import read_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.platforms import merge_parts
 from services.scanner.tasks.schedule import Scheduler, Wanted
@@ -56,16 +65,16 @@ class Recorder:
             await self._store.change_tasks(db, [*ids, *whole], running)
         return scans
 
-    async def complete(self, lease: Lease, platform: str, report: bytes, outcome: Outcome) -> None:
+    async def complete(self, lease: Lease, scanned: ScannedImage) -> None:
         """Ends a scan well: report, states and events become readable together.
 
         Raises:
             LeaseLost: nothing was written.
         """
         async with self._ending(lease) as db:
-            await self._store.name_platform(db, lease.scan_id, platform)
-            await self._store.put_report(db, lease.scan_id, report)
-            await self._end(db, lease.scan_id, outcome)
+            await self._store.name_platform(db, lease.scan_id, scanned.platform)
+            await self._store.put_report(db, lease.scan_id, scanned)
+            await self._end(db, lease.scan_id, scanned.outcome)
 
     async def fail(self, lease: Lease, failure: ScanFailure) -> None:
         """Ends a scan with its reason.
@@ -191,5 +200,5 @@ def _address(index: ScanRecord, key: ScanKey) -> ImageAddress:
     )
 
 
-def _merge(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> Outcome:
-    return merge_parts(parts, {scan_id: unpack_report(content) for scan_id, content in packed.items()})
+def _merge(parts: Sequence[PartRecord], packed: Mapping[str, StoredReport]) -> Outcome:
+    return merge_parts(parts, {scan_id: read_report(stored) for scan_id, stored in packed.items()})

@@ -87,9 +87,8 @@ class ScanPipeline:
             progress("resolved", {"platforms": [str(child.platform) for child in resolved.children]})
             return resolved
         progress("resolved", {"digest": resolved.manifest.digest, "layers": len(resolved.manifest.layers)})
-        patient = lease is not None and lease.patient
         analyses = await self._analyse(source, resolved, search.inspection, lease, progress)
-        result = await self._judge(resolved, reference, search, analyses, patient=patient)
+        result = await self._judge(resolved, reference, search, analyses, lease)
         progress("matched", {"findings": sum(result.outcome.findings.values())})
         return result
 
@@ -142,8 +141,7 @@ class ScanPipeline:
         reference: str,
         search: Search,
         analyses: Mapping[Digest, bytes],
-        *,
-        patient: bool,
+        lease: Lease | None,
     ) -> ScannedImage:
         descriptors, diff_ids = image.manifest.layers, image.config.diff_ids
         case = Case(
@@ -162,7 +160,9 @@ class ScanPipeline:
             data=self._data,
             now=self._clock.now(),
             max_age=self._bounds.advisory_age,
+            kept=lease is not None,
         )
+        patient = lease is not None and lease.patient
         run = self._workers.run_patiently if patient else self._workers.run
         try:
             return await run(self._bounds.match_seconds, judge_remotely, case)

@@ -85,9 +85,20 @@ ORDER BY p.position, s.engine
 
 -- name: put_report
 -- Stores a report; it replaces the one of an earlier attempt.
-INSERT INTO scanner.report (scan_id, content) VALUES ($1, $2)
-ON CONFLICT (scan_id) DO UPDATE SET content = excluded.content, created_at = now()
+INSERT INTO scanner.report (scan_id, content, inventory, verdict, generation, beside) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (scan_id) DO UPDATE
+SET content = excluded.content, created_at = now(), inventory = excluded.inventory, verdict = excluded.verdict,
+    generation = excluded.generation, beside = excluded.beside, stale = ''
 
 -- name: reports
--- Reports of scans.
-SELECT scan_id, content FROM scanner.report WHERE scan_id = ANY($1::uuid[])
+-- Reports of scans, each with what later advisories say of its inventory, and which are the youngest of its engine.
+SELECT r.scan_id, r.content, r.stale, v.content AS later, v.advisories_version, v.built_at, v.sample, v.facts_at,
+    v.judged_at, g.version AS newest, g.built_at AS newest_at
+FROM scanner.report AS r
+JOIN scanner.scan AS s ON s.scan_id = r.scan_id
+LEFT JOIN LATERAL (
+    SELECT version, built_at FROM scanner.generation WHERE engine = s.engine ORDER BY generation DESC LIMIT 1
+) AS g ON true
+LEFT JOIN scanner.verdict AS v
+    ON v.inventory = r.inventory AND v.verdict = r.verdict AND v.generation > r.generation
+WHERE r.scan_id = ANY($1::uuid[])

@@ -10,8 +10,8 @@ from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage, Report
 from services.kernel.model.severity import Severity
 from services.scanner.api import Comparison, State
-from services.scanner.records import PartRecord, TaskRecord
-from services.scanner.reports import unpack_report
+from services.scanner.records import PartRecord, StoredReport, TaskRecord
+from services.scanner.reports import read_report
 from services.scanner.tasks.platforms import merge_findings, platform_reports
 
 MOST_EXAMPLES = 20
@@ -23,7 +23,7 @@ def compare_tasks(
     task: TaskRecord,
     earlier: TaskRecord | None,
     parts: Mapping[str, Sequence[PartRecord]],
-    packed: Mapping[str, bytes],
+    packed: Mapping[str, StoredReport],
 ) -> Comparison:
     """Compares a task with the one before it; one whose report is gone counts as none: all is new then.
 
@@ -58,12 +58,12 @@ def compare_tasks(
     )
 
 
-def _findings(parts: Sequence[PartRecord], packed: Mapping[str, bytes]) -> tuple[Finding, ...] | None:
+def _findings(parts: Sequence[PartRecord], packed: Mapping[str, StoredReport]) -> tuple[Finding, ...] | None:
     """Returns what was found, distinct over all platforms; None when a report is gone."""
     ended = [part.scan_id for part in parts if part.outcome.state is State.COMPLETE]
     if not ended or not all(scan_id in packed for scan_id in ended):
         return None
-    reports: dict[str, Report] = {scan_id: unpack_report(packed[scan_id]) for scan_id in ended}
+    reports: dict[str, Report] = {scan_id: read_report(packed[scan_id]) for scan_id in ended}
     return tuple(placed.finding for placed in merge_findings(platform_reports(parts, reports)))
 
 

@@ -27,8 +27,8 @@ from services.scanner.gate.api import (
 )
 from services.scanner.gate.evaluate import Evidence, evaluate
 from services.scanner.gate.vex import read_documents
-from services.scanner.records import PartRecord, TaskRecord
-from services.scanner.reports import unpack_report
+from services.scanner.records import PartRecord, StoredReport, TaskRecord
+from services.scanner.reports import read_report
 from services.scanner.store import ScannerStore
 from services.scanner.tasks.earlier import with_earlier
 from services.scanner.tasks.platforms import merge_findings, platform_reports
@@ -51,14 +51,14 @@ class _Scan:
     """A scan as it is kept."""
 
     parts: Sequence[PartRecord]
-    packed: Mapping[str, bytes]
+    packed: Mapping[str, StoredReport]
 
     def reports(self) -> Mapping[str, Report]:
         """Returns one report for each platform; none where one of them is gone."""
         complete = [part.scan_id for part in self.parts if part.outcome.state is State.COMPLETE]
         if not complete or any(scan_id not in self.packed for scan_id in complete):
             return {}
-        return platform_reports(self.parts, {scan_id: unpack_report(self.packed[scan_id]) for scan_id in complete})
+        return platform_reports(self.parts, {scan_id: read_report(self.packed[scan_id]) for scan_id in complete})
 
 
 class Gating:

@@ -13,7 +13,7 @@ from services.kernel.model.reference import NO_NAMESPACE, RepositoryName, parse_
 from services.kernel.model.repository_id import repository_id
 from services.rules.api import Instance, RulesApi
 from services.scanner.api import ImageQuery, State, TaskFilter
-from services.scanner.records import PartRecord, TaskRecord
+from services.scanner.records import PartRecord, StoredReport, TaskRecord
 from services.scanner.store import ScannerStore
 from services.scanner.tags.reads import TagReads
 
@@ -153,8 +153,8 @@ class Lookup:
 
     async def last_complete(
         self, image: ImageQuery
-    ) -> tuple[TaskRecord, tuple[PartRecord, ...], dict[str, bytes]]:
-        """Returns the last complete task on the image's digest with its platforms and their packed reports.
+    ) -> tuple[TaskRecord, tuple[PartRecord, ...], dict[str, StoredReport]]:
+        """Returns the last complete task on the image's digest with its platforms and their reports.
 
         Where a tag is named it is a task of that tag: another one's speaks under another name.
         """

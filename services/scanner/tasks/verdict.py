@@ -299,4 +299,5 @@ def _advisories(reports: Sequence[Report]) -> AdvisoriesInfo:
         sample=any(each.sample for each in said),
         # Of a report that does not tell, nobody knows how old the facts are.
         facts_at=min(each.facts_at for each in said),
+        newer="; ".join(dict.fromkeys(each.newer for each in said if each.newer)),
     )

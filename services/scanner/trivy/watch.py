@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +70,11 @@ class TrivyWatch:
             return ()
         parts = database.stale_parts(self._clock.now(), self._max_age, database.families)
         return tuple(sorted(name or "all" for name in parts))
+
+    @property
+    def advisories_at(self) -> datetime | None:
+        """When the database was made; None while there is none, or where nobody says."""
+        return self._seen.database.built_at if self._seen.database else None
 
     def health(self) -> EngineHealth:
         """Returns how the engine was when somebody last looked."""

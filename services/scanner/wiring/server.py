@@ -53,11 +53,13 @@ from services.scanner.tasks.schedule import Scheduler
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.trivy.watch import TrivyWatch
 from services.scanner.wiring.pipeline import make_pipeline
+from services.scanner.wiring.reevaluation import make_reevaluator
 from services.scanner.wiring.stream import start_stream
 from services.scanner.wiring.tags import start_tag_work
 from services.scanner.wiring.trivy import databases_of, trivy_scan
 from services.scanner.wiring.waiting import waiting_room
 from services.scanner.wiring.workers import server_workers
+from services.scanner.work.lanes import Slots
 from services.scanner.work.puller import Puller
 from services.scanner.work.worker import Worker
 
@@ -146,6 +148,19 @@ async def server(
             limits=bounds.source.limits,
         )
         node_id = f"scanner-{ground.ids.uuid()}"
+        slots = Slots(settings.concurrent_scans, settings.reserved_scans)
+        reevaluator = make_reevaluator(
+            ground,
+            scans=store,
+            teller=teller,
+            advisories=watch,
+            trivy=trivy,
+            workers=workers,
+            slots=slots,
+            data=data,
+            bounds=bounds,
+        )
+        await reevaluator.enter()
         worker = Worker(
             owner=node_id,
             pool=pool,
@@ -155,38 +170,20 @@ async def server(
             wakeups=ground.wakeups,
             settings=settings,
             random_source=random.Random(),  # noqa: S311 - jitter, no secret
+            slots=slots,
         )
         stopping = process.stopping
-        process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
-        process.start("scanner advisories", watch.run(stopping))
-        process.start("scanner trivy", trivy.run(stopping))
-        process.start("scanner signatures", search.run(stopping))
-        for group, topic, handler in (
-            ("scanner.tags", IMAGE_EVENTS, in_turn(intake.see_pushes, hearsay.take)),
-            ("scanner", SCAN_REQUESTS, intake.take_requests),
-            ("scanner.bulk", BULK_REQUESTS, intake.take_requests),
-        ):
-            process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
-        retention = Retention(
-            "scanner",
-            agings(settings),
-            pool=pool,
-            clock=clock,
-            batch=settings.cleanup_batch,
-            registry=ground.registry,
-        )
-        process.start(
-            "scanner retention",
-            every(settings.cleanup_interval_seconds, retention.clean, stopping, name="scanner"),
-        )
-        folders = {name: data / name for name in ("spool", "advisories")}
-        process.start("scanner disk use", DiskUse("scanner", pool, ground.registry, folders).run(stopping))
+        for name, watcher in (("advisories", watch), ("trivy", trivy), ("signatures", search)):
+            process.start(f"scanner {name}", watcher.run(stopping))
+        _start_bus_work(ground, outbox, intake, hearsay)
+        _start_housekeeping(ground, data, settings)
         start_tag_work(
             ground, store=store, sync=sync, outbox=outbox, rules=rules, open_source=opener, settings=settings
         )
         stream = start_stream(ground, files=files, tells=settings.findings_stream)
         process.start("scanner runs", keeper.run(stopping))
         process.start("scanner worker", worker.run(stopping))
+        process.start("scanner re-evaluation", reevaluator.run(stopping))
         if search.now.inspection is not None:
             report = SelfReport(
                 node_id=node_id,
@@ -217,3 +214,34 @@ async def server(
             stream=stream,
             loans=loans,
         )
+
+
+def _start_bus_work(ground: Ground, outbox: Outbox, intake: Intake, hearsay: Hearsay) -> None:
+    """Starts what tells, and what hears."""
+    process, stopping = ground.process, ground.process.stopping
+    process.start("scanner relay", OutboxRelay(ground.url, ground.bus, outbox, ground.wakeups).run(stopping))
+    for group, topic, handler in (
+        ("scanner.tags", IMAGE_EVENTS, in_turn(intake.see_pushes, hearsay.take)),
+        ("scanner", SCAN_REQUESTS, intake.take_requests),
+        ("scanner.bulk", BULK_REQUESTS, intake.take_requests),
+    ):
+        process.start(group, consume(ground.bus, group=group, topic=topic, handler=handler, stopping=stopping))
+
+
+def _start_housekeeping(ground: Ground, data: Path, settings: ScannerSettings) -> None:
+    """Starts what deletes what is old, and what tells how much disk is used."""
+    process, stopping = ground.process, ground.process.stopping
+    retention = Retention(
+        "scanner",
+        agings(settings),
+        pool=ground.pool,
+        clock=ground.clock,
+        batch=settings.cleanup_batch,
+        registry=ground.registry,
+    )
+    process.start(
+        "scanner retention",
+        every(settings.cleanup_interval_seconds, retention.clean, stopping, name="scanner"),
+    )
+    folders = {name: data / name for name in ("spool", "advisories")}
+    process.start("scanner disk use", DiskUse("scanner", ground.pool, ground.registry, folders).run(stopping))

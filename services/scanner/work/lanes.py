@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
@@ -28,20 +30,47 @@ class Slots:
 
     def __init__(self, total: int, reserved: int) -> None:
         """Of `total` slots, `reserved` are kept from lanes that can wait; one slot alone is for everybody."""
+        self.deciding = asyncio.Lock()
+        """Held by whoever looks for work between the question and `take`, if that is not at once."""
         self._free = total
         self._most_patient = max(total - reserved, 1)
         self._patient = 0
         self._calm_at = 0.0
         self._rested_at = 0.0
         self._passed = dict.fromkeys(LANES, 0.0)
+        self._asked = dict.fromkeys(LANES, 0)
+        self._hearers: list[Callable[[], None]] = []
 
     def open_lanes(self, now: float) -> Sequence[int]:
-        """Returns the lanes that may begin a scan, the one whose turn it is first; none without a free slot."""
+        """Returns the lanes that may begin a scan, the one whose turn it is first; none without a free slot.
+
+        Of lanes that can wait there are none behind one that somebody asks for.
+        """
         if self._free <= 0:
             return ()
         most_patient = self._most_patient if now >= self._calm_at else int(now >= self._rested_at)
         lanes = LANES if self._patient < most_patient else [lane for lane in LANES if lane not in PATIENT_LANES]
-        return sorted(lanes, key=lambda lane: self._passed[lane])
+        ordered = sorted(lanes, key=lambda lane: self._passed[lane])
+        first = next((ordered.index(lane) for lane in ordered if self._asked[lane]), len(ordered))
+        return [lane for place, lane in enumerate(ordered) if place <= first or lane not in PATIENT_LANES]
+
+    @contextmanager
+    def asking(self, lane: int) -> Iterator[None]:
+        """Inside, somebody who finds work elsewhere waits for this lane to be open: it is not passed over."""
+        self._asked[lane] += 1
+        try:
+            yield
+        finally:
+            self._asked[lane] -= 1
+
+    @contextmanager
+    def hearing(self, freed: Callable[[], None]) -> Iterator[None]:
+        """Inside, the function is called whenever a slot is given back."""
+        self._hearers.append(freed)
+        try:
+            yield
+        finally:
+            self._hearers.remove(freed)
 
     def take(self, lane: int, now: float) -> None:
         """Notes that a scan of this lane begins: those before it in the order had none."""
@@ -60,3 +89,5 @@ class Slots:
         if lane in PATIENT_LANES:
             self._patient -= 1
             self._rested_at = now + _BREATH_SECONDS
+        for freed in self._hearers:
+            freed()

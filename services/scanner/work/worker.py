@@ -49,6 +49,7 @@ class Worker:
         wakeups: Wakeups,
         settings: ScannerSettings,
         random_source: random.Random,
+        slots: Slots,
     ) -> None:
         self._owner = owner
         self._pool = pool
@@ -58,27 +59,33 @@ class Worker:
         self._wakeups = wakeups
         self._settings = settings
         self._random = random_source
-        self._slots = Slots(settings.concurrent_scans, settings.reserved_scans)
+        self._slots = slots
         self._rouse_at = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Works until `stopping`, then finishes what it has; cancelling gives unfinished leases back at once."""
-        async with self._wakeups.subscribe(_CHANNEL) as news, asyncio.TaskGroup() as tasks:
-            while not stopping.is_set():
-                news.clear()
-                begun = await self._begin()
-                if begun is None:
-                    await wait_any((news, stopping), _LOOK_SECONDS)
-                    continue
-                lease, scan = begun
-                self._slots.take(lease.lane, _now())
-                task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
-                task.add_done_callback(functools.partial(self._ended, lease.lane, news))
+        async with self._wakeups.subscribe(_CHANNEL) as news:
+            with self._slots.hearing(news.set):
+                async with asyncio.TaskGroup() as tasks:
+                    await self._work_on(tasks, news, stopping)
 
-    def _ended(self, lane: int, news: asyncio.Event, task: asyncio.Task[None]) -> None:
+    async def _work_on(self, tasks: asyncio.TaskGroup, news: asyncio.Event, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            news.clear()
+            async with self._slots.deciding:
+                begun = await self._begin()
+                if begun is not None:
+                    self._slots.take(begun[0].lane, _now())
+            if begun is None:
+                await wait_any((news, stopping), _LOOK_SECONDS)
+                continue
+            lease, scan = begun
+            task = tasks.create_task(self._hold(lease, scan), name=f"scan-{lease.scan_id}")
+            task.add_done_callback(functools.partial(self._ended, lease.lane))
+
+    def _ended(self, lane: int, task: asyncio.Task[None]) -> None:
         del task
         self._slots.give_back(lane, _now())
-        news.set()
 
     async def _begin(self) -> tuple[Lease, ScanRecord] | None:
         """Leases the next scan that there is a slot for, and marks it as running; None when there is none."""
@@ -191,7 +198,7 @@ class Worker:
             if isinstance(result, ImageIndex):
                 await self._recorder.expand(lease, scan, result)
             else:
-                await self._recorder.complete(lease, result.platform, result.report, result.outcome)
+                await self._recorder.complete(lease, result)
 
         await self._insist(write)
         return "expanded" if isinstance(result, ImageIndex) else "complete"

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drydock.events.v1.scan_event_pb2 import Reevaluation
 from services.kernel.errors import ServiceError
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
 from services.notifier.api import Occasion
 from services.notifier.convert_events import from_scan_event
-from services.notifier.events import News
+from services.notifier.events import News, news_in
 from services.notifier.filters import Unanswered
 from services.notifier.payload import delivery_id_of, encode, notification_of
 from services.scanner.api import Comparison
@@ -69,6 +70,23 @@ def test_a_delivery_has_one_id_for_each_event_and_target() -> None:
     one, two = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
     assert delivery_id_of(one, "tgt-1") == delivery_id_of(one, "tgt-1")
     assert len({delivery_id_of(event, target) for event in (one, two) for target in ("tgt-1", "tgt-2")}) == 4
+
+
+@pytest.mark.parametrize(
+    ("reevaluation", "news"),
+    [
+        (Reevaluation(new_findings={"HIGH": 1}), News.SCAN_COMPLETED),
+        (Reevaluation(gone_findings={"HIGH": 1}), None),
+        (Reevaluation(changed_findings=1), None),
+        (Reevaluation(new_findings={"HIGH": 1}, first=True), None),
+        (Reevaluation(new_findings={"HIGH": 1}, superseded=True), None),
+    ],
+)
+def test_of_what_newer_advisories_changed_only_what_is_new_about_a_tag_is_told(
+    reevaluation: Reevaluation, news: News | None
+) -> None:
+    record = scan_event("tgt-1", reevaluation=reevaluation)
+    assert news_in(from_scan_event(record.message.value)) is news
 
 
 @pytest.mark.parametrize("value", [b"\xff", b"", scan_event(event_id="x").message.value])

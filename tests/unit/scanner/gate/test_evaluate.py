@@ -189,6 +189,14 @@ def test_advisories_of_unknown_age_are_undecided(built_at: str) -> None:
     assert (verdict.decision, codes(verdict)) == (Decision.UNDECIDED, ["ADVISORIES_OF_UNKNOWN_AGE"])
 
 
+def test_younger_advisories_that_it_was_not_judged_by_are_noted_and_no_doubt() -> None:
+    report = a_report([])
+    report = msgspec.structs.replace(report, advisories=msgspec.structs.replace(report.advisories, newer="a2"))
+    verdict = the_verdict(GatePolicy(), report)
+    assert verdict.decision is Decision.PASS
+    assert [(note.code, note.detail) for note in verdict.notes] == [("NEWER_ADVISORIES", "a2")]
+
+
 def test_one_platform_that_cannot_be_judged_makes_the_image_undecided() -> None:
     good, bad = a_report([]), a_report([], coverage=Coverage.PARTIAL, warnings=(PARTIAL,))
     bad = msgspec.structs.replace(bad, image=msgspec.structs.replace(bad.image, platform="linux/arm64"))

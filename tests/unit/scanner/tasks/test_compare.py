@@ -16,7 +16,7 @@ from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Coverage
 from services.kernel.model.severity import Severity
 from services.scanner.api import Comparison, State
-from services.scanner.records import Outcome, PartRecord, TaskRecord
+from services.scanner.records import Outcome, PartRecord, StoredReport, TaskRecord
 from services.scanner.reports import pack_report
 from services.scanner.tasks.compare import MOST_EXAMPLES, compare_tasks
 from tests.builders.reports import LODASH, OPENSSL, a_report, baseline, malware, vulnerability
@@ -64,7 +64,7 @@ def compared(now: Scanned, earlier: Scanned | None, *, gone: Scanned | None = No
         now.task,
         earlier.task if earlier is not None else None,
         {each.task.task_id: [each.part] for each in known},
-        {each.part.scan_id: each.packed for each in known if each is not gone},
+        {each.part.scan_id: StoredReport(content=each.packed) for each in known if each is not gone},
     )
 
 

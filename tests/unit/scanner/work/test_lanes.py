@@ -108,3 +108,27 @@ def test_no_lane_waits_longer_than_all_weights_together(total: int, reserved: in
         assert len(running) <= total
         assert sum(lane in BACKGROUND for lane in running) <= max(total - reserved, 1)
     assert not waiting.total()
+
+
+def test_who_waits_for_a_lane_from_elsewhere_is_not_passed_over_by_bulk() -> None:
+    slots = Slots(2, 1)
+    slots.take(LANE_BULK, 0.0)
+    slots.give_back(LANE_BULK, 0.0)
+    with slots.asking(LANE_REEVALUATION):
+        assert LANE_BULK not in slots.open_lanes(0.0)
+        assert {LANE_PUSH, LANE_PERSON, LANE_REEVALUATION} == set(slots.open_lanes(0.0))
+        for _ in range(3):
+            slots.take(LANE_REEVALUATION, 0.0)
+            slots.give_back(LANE_REEVALUATION, 0.0)
+        assert LANE_BULK in slots.open_lanes(0.0)  # it is its turn, with whoever asks still there
+    assert set(slots.open_lanes(0.0)) == set(LANES)
+
+
+def test_who_hears_of_slots_is_told_of_each_that_is_given_back() -> None:
+    slots, heard = Slots(2, 1), Counter[str]()
+    with slots.hearing(lambda: heard.update(["freed"])):
+        slots.take(LANE_BULK, 0.0)
+        slots.give_back(LANE_BULK, 0.0)
+    slots.take(LANE_BULK, 0.0)
+    slots.give_back(LANE_BULK, 0.0)
+    assert heard["freed"] == 1

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"drydock/events/v1/scan_event.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xde\x04\n\tScanEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".drydock.events.v1.ScanEvent.State\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12\x0f\n\x07repo_id\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x01(\t\x12\x12\n\nrepository\x18\x07 \x01(\t\x12\x0b\n\x03tag\x18\x08 \x01(\t\x12\x0e\n\x06\x64igest\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12<\n\x08\x66indings\x18\r \x03(\x0b\x32*.drydock.events.v1.ScanEvent.FindingsEntry\x12\x10\n\x08\x63overage\x18\x0e \x01(\t\x12\x1a\n\x12\x61\x64visories_version\x18\x0f \x01(\t\x12\x10\n\x08rule_ids\x18\x10 \x03(\t\x12\x12\n\ntarget_ids\x18\x11 \x03(\t\x12/\n\x0boccurred_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a/\n\rFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"l\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_SCANNING\x10\x01\x12\x12\n\x0eSTATE_RETRYING\x10\x02\x12\x12\n\x0eSTATE_COMPLETE\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"drydock/events/v1/scan_event.proto\x12\x11\x64rydock.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x05\n\tScanEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".drydock.events.v1.ScanEvent.State\x12\x13\n\x0binstance_id\x18\x04 \x01(\t\x12\x0f\n\x07repo_id\x18\x05 \x01(\t\x12\x11\n\tnamespace\x18\x06 \x01(\t\x12\x12\n\nrepository\x18\x07 \x01(\t\x12\x0b\n\x03tag\x18\x08 \x01(\t\x12\x0e\n\x06\x64igest\x18\t \x01(\t\x12\x0e\n\x06\x65ngine\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x0f\n\x07message\x18\x0c \x01(\t\x12<\n\x08\x66indings\x18\r \x03(\x0b\x32*.drydock.events.v1.ScanEvent.FindingsEntry\x12\x10\n\x08\x63overage\x18\x0e \x01(\t\x12\x1a\n\x12\x61\x64visories_version\x18\x0f \x01(\t\x12\x10\n\x08rule_ids\x18\x10 \x03(\t\x12\x12\n\ntarget_ids\x18\x11 \x03(\t\x12/\n\x0boccurred_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x0creevaluation\x18\x13 \x01(\x0b\x32\x1f.drydock.events.v1.Reevaluation\x1a/\n\rFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"l\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_SCANNING\x10\x01\x12\x12\n\x0eSTATE_RETRYING\x10\x02\x12\x12\n\x0eSTATE_COMPLETE\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\"\xe0\x02\n\x0cReevaluation\x12\x18\n\x10previous_version\x18\x01 \x01(\t\x12\x46\n\x0cnew_findings\x18\x02 \x03(\x0b\x32\x30.drydock.events.v1.Reevaluation.NewFindingsEntry\x12H\n\rgone_findings\x18\x03 \x03(\x0b\x32\x31.drydock.events.v1.Reevaluation.GoneFindingsEntry\x12\x18\n\x10\x63hanged_findings\x18\x04 \x01(\x05\x12\r\n\x05\x66irst\x18\x05 \x01(\x08\x12\x12\n\nsuperseded\x18\x06 \x01(\x08\x1a\x32\n\x10NewFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x33\n\x11GoneFindingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +34,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCANEVENT_FINDINGSENTRY']._loaded_options = None
   _globals['_SCANEVENT_FINDINGSENTRY']._serialized_options = b'8\001'
+  _globals['_REEVALUATION_NEWFINDINGSENTRY']._loaded_options = None
+  _globals['_REEVALUATION_NEWFINDINGSENTRY']._serialized_options = b'8\001'
+  _globals['_REEVALUATION_GONEFINDINGSENTRY']._loaded_options = None
+  _globals['_REEVALUATION_GONEFINDINGSENTRY']._serialized_options = b'8\001'
   _globals['_SCANEVENT']._serialized_start=91
-  _globals['_SCANEVENT']._serialized_end=697
-  _globals['_SCANEVENT_FINDINGSENTRY']._serialized_start=540
-  _globals['_SCANEVENT_FINDINGSENTRY']._serialized_end=587
-  _globals['_SCANEVENT_STATE']._serialized_start=589
-  _globals['_SCANEVENT_STATE']._serialized_end=697
+  _globals['_SCANEVENT']._serialized_end=752
+  _globals['_SCANEVENT_FINDINGSENTRY']._serialized_start=595
+  _globals['_SCANEVENT_FINDINGSENTRY']._serialized_end=642
+  _globals['_SCANEVENT_STATE']._serialized_start=644
+  _globals['_SCANEVENT_STATE']._serialized_end=752
+  _globals['_REEVALUATION']._serialized_start=755
+  _globals['_REEVALUATION']._serialized_end=1107
+  _globals['_REEVALUATION_NEWFINDINGSENTRY']._serialized_start=1004
+  _globals['_REEVALUATION_NEWFINDINGSENTRY']._serialized_end=1054
+  _globals['_REEVALUATION_GONEFINDINGSENTRY']._serialized_start=1056
+  _globals['_REEVALUATION_GONEFINDINGSENTRY']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)

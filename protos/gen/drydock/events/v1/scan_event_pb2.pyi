@@ -95,6 +95,7 @@ class ScanEvent(_message.Message):
     RULE_IDS_FIELD_NUMBER: _builtins.int
     TARGET_IDS_FIELD_NUMBER: _builtins.int
     OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    REEVALUATION_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Unique id of this event: the same for every copy of it. UUID."""
     task_id: _builtins.str
@@ -139,6 +140,12 @@ class ScanEvent(_message.Message):
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the state changed."""
 
+    @_builtins.property
+    def reevaluation(self) -> Global___Reevaluation:
+        """Set when nobody scanned: what is known of the image was matched again with newer advisories, and something came of
+        it. The state is COMPLETE, all other fields say how the image stands now, and this says what is different.
+        """
+
     def __init__(
         self,
         *,
@@ -160,11 +167,100 @@ class ScanEvent(_message.Message):
         rule_ids: _abc.Iterable[_builtins.str] | None = ...,
         target_ids: _abc.Iterable[_builtins.str] | None = ...,
         occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        reevaluation: Global___Reevaluation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at", "reevaluation", b"reevaluation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advisories_version", b"advisories_version", "coverage", b"coverage", "digest", b"digest", "engine", b"engine", "event_id", b"event_id", "findings", b"findings", "instance_id", b"instance_id", "message", b"message", "namespace", b"namespace", "occurred_at", b"occurred_at", "reason", b"reason", "repo_id", b"repo_id", "repository", b"repository", "rule_ids", b"rule_ids", "state", b"state", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advisories_version", b"advisories_version", "coverage", b"coverage", "digest", b"digest", "engine", b"engine", "event_id", b"event_id", "findings", b"findings", "instance_id", b"instance_id", "message", b"message", "namespace", b"namespace", "occurred_at", b"occurred_at", "reason", b"reason", "reevaluation", b"reevaluation", "repo_id", b"repo_id", "repository", b"repository", "rule_ids", b"rule_ids", "state", b"state", "tag", b"tag", "target_ids", b"target_ids", "task_id", b"task_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScanEvent: _TypeAlias = ScanEvent  # noqa: Y015
+
+@_typing.final
+class Reevaluation(_message.Message):
+    """Reevaluation tells what newer advisories changed about an image. One that nothing changed about has no event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class NewFindingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class GoneFindingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    NEW_FINDINGS_FIELD_NUMBER: _builtins.int
+    GONE_FINDINGS_FIELD_NUMBER: _builtins.int
+    CHANGED_FINDINGS_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_FIELD_NUMBER: _builtins.int
+    previous_version: _builtins.str
+    """Version of the advisories that the earlier verdict rested on."""
+    changed_findings: _builtins.int
+    """Number of findings of which something else is said now, such as a severity or a fixed version."""
+    first: _builtins.bool
+    """The earlier verdict rested on nothing: on the sample of advisories, or on none for what is in the image. All that is
+    found is new then, and none of it is news: whoever is told of news alone is not told.
+    """
+    superseded: _builtins.bool
+    """The tag has another digest by now: the image can be pulled by its digest alone."""
+    @_builtins.property
+    def new_findings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Number of findings by severity that were not there before, distinct over all platforms; zeros are left out."""
+
+    @_builtins.property
+    def gone_findings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Number of findings by severity that are no longer there."""
+
+    def __init__(
+        self,
+        *,
+        previous_version: _builtins.str = ...,
+        new_findings: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        gone_findings: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        changed_findings: _builtins.int = ...,
+        first: _builtins.bool = ...,
+        superseded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_findings", b"changed_findings", "first", b"first", "gone_findings", b"gone_findings", "new_findings", b"new_findings", "previous_version", b"previous_version", "superseded", b"superseded"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reevaluation: _TypeAlias = Reevaluation  # noqa: Y015
