@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 import zstandard
 
-from services.kernel.model.finding import FindingKind
+from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import (
     AdvisoriesInfo,
     Coverage,
+    EngineInfo,
     Report,
     ReportWarning,
+    Summary,
     count_by_kind,
     count_by_severity,
     sort_key,
@@ -23,8 +26,22 @@ from services.scanner.inventory import Verdict, unpack_verdict
 from services.scanner.records import LaterVerdict, Outcome, StoredReport
 from services.scanner.state import State
 
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """A report without its image and its inventory, most of it, which are not even read."""
+
+    engine: EngineInfo
+    advisories: AdvisoriesInfo
+    findings: tuple[Finding, ...]
+    summary: Summary
+    warnings: tuple[ReportWarning, ...]
+    scanned_at: str = ""
+
+
+R = TypeVar("R", Report, Judgement)
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Report)
+_JUDGEMENTS = msgspec.json.Decoder(Judgement)
 _LEVEL = 3
 _MAX_BYTES = 1 << 30
 NOT_REEVALUATED = "NOT_REEVALUATED"
@@ -38,12 +55,20 @@ def pack_report(report: Report) -> bytes:
 
 def unpack_report(packed: bytes) -> Report:
     """Reads a stored report."""
-    return _DECODER.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES))
+    return _DECODER.decode(_decompress(packed))
 
 
 def read_report(stored: StoredReport) -> Report:
     """Returns a report as it stands: as the scan made it, or as later advisories have it since."""
-    report = unpack_report(stored.content)
+    return _as_it_stands(unpack_report(stored.content), stored)
+
+
+def read_judgement(stored: StoredReport) -> Judgement:
+    """Returns what a report says, as it stands, without what it is about."""
+    return _as_it_stands(_JUDGEMENTS.decode(_decompress(stored.content)), stored)
+
+
+def _as_it_stands(report: R, stored: StoredReport) -> R:
     if stored.later is not None:
         report = _judged_again(report, stored.later)
     if stored.newest_at is not None and _is_older(report.advisories, stored.newest, stored.newest_at):
@@ -62,9 +87,9 @@ def verdict_of(report: Report) -> Verdict:
     )
 
 
-def with_verdict(report: Report, verdict: Verdict) -> Report:
+def with_verdict(report: R, verdict: Verdict) -> R:
     """Returns a report with another verdict on its packages; what rules saw in content stays."""
-    seen = tuple(finding for finding in report.findings if finding.package is None)
+    seen: tuple[Finding, ...] = tuple(finding for finding in report.findings if finding.package is None)
     findings = tuple(sorted((*verdict.findings, *seen), key=sort_key)) if seen else verdict.findings
     kinds = {FindingKind(kind) for kind in report.summary.by_kind}
     summary = msgspec.structs.replace(
@@ -78,11 +103,15 @@ def with_verdict(report: Report, verdict: Verdict) -> Report:
     return msgspec.structs.replace(report, findings=findings, summary=summary, warnings=verdict.warnings)
 
 
-def _judged_again(report: Report, later: LaterVerdict) -> Report:
+def _judged_again(report: R, later: LaterVerdict) -> R:
     if later.content is not None:
         report = with_verdict(report, unpack_verdict(later.content))
     moment = later.judged_at.isoformat().replace("+00:00", "Z")
     return msgspec.structs.replace(report, advisories=later.advisories, scanned_at=moment)
+
+
+def _decompress(packed: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_BYTES)
 
 
 def _is_older(judged_by: AdvisoriesInfo, newest: str, newest_at: datetime) -> bool:
@@ -94,7 +123,7 @@ def _is_older(judged_by: AdvisoriesInfo, newest: str, newest_at: datetime) -> bo
         return True
 
 
-def _stale(report: Report, why: str) -> Report:
+def _stale(report: R, why: str) -> R:
     """What newer advisories say is not known: that must not look as if they said nothing."""
     warning = ReportWarning(code=NOT_REEVALUATED, message=why)
     summary = report.summary

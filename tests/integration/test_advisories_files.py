@@ -56,6 +56,18 @@ def test_a_file_removed_while_open_still_answers(tmp_path: Path) -> None:
         assert database.vulnerabilities("PyPI", "x")[0].ceiling == "1"
 
 
+def test_several_readers_of_one_process_share_a_file_and_close_it_each_for_themselves(tmp_path: Path) -> None:
+    files = AdvisoryFiles(tmp_path / "data")
+    files.install([source(tmp_path, "1")], now=NOW)
+    first, second = files.open(), files.open()
+    first.close()
+    first.close()
+    assert second.vulnerabilities("PyPI", "x")[0].ceiling == "1"
+    second.close()
+    with files.open() as again:
+        assert again.vulnerabilities("PyPI", "x")[0].ceiling == "1"
+
+
 def test_a_broken_source_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     files = AdvisoryFiles(tmp_path / "data")
     files.install([source(tmp_path, "1")], now=NOW)

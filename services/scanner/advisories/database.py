@@ -19,6 +19,7 @@ import lmdb
 import msgspec
 
 from services.kernel.errors import Kind, ServiceError
+from services.scanner.advisories.environments import MappedFile
 from services.scanner.advisories.merge import Vulnerability
 
 FORMAT: Final = 3
@@ -136,15 +137,14 @@ class Database:
         """
         self.path = path
         try:
-            self._environment = lmdb.open(
-                str(path), subdir=False, readonly=True, lock=False, readahead=False, create=False, max_spare_txns=8
-            )
+            self._mapping = MappedFile(path)
         except lmdb.Error as error:
             raise _unreadable(path, "it is damaged or no advisory file") from error
+        self._environment = self._mapping.environment
         try:
             self._meta = self._read_meta()
         except ServiceError:
-            self._environment.close()
+            self._mapping.close()
             raise
         self._decoder = msgspec.msgpack.Decoder(tuple[Vulnerability, ...])
         self._remembered: OrderedDict[bytes, tuple[Vulnerability, ...]] = OrderedDict()
@@ -197,8 +197,8 @@ class Database:
             raise _unreadable(self.path, "it is damaged or no advisory file") from error
 
     def close(self) -> None:
-        """Unmaps the file; idempotent."""
-        self._environment.close()
+        """Unmaps the file, unless others in this process read it; idempotent."""
+        self._mapping.close()
 
     def __enter__(self) -> Self:
         return self

@@ -69,32 +69,35 @@ WITH dropped AS (
 DELETE FROM scanner.stream_scan WHERE repo_id = $1 AND digest = $2
 
 -- name: latest_results
--- Of each platform of an image, by each engine, the last scan with a report that a complete task has.
-SELECT DISTINCT ON (platform, engine) scan_id, platform, engine, ended_at
+-- Of each platform of an image, by each engine, the last scan with a report that a complete task has, and since when that
+-- says what it says: newer advisories may have been held against it.
+SELECT DISTINCT ON (platform, engine) scan_id, platform, engine, ended_at, judged_at, verdict
 FROM (
-    SELECT s.scan_id, coalesce(p.platform, s.platform) AS platform, s.engine, s.ended_at
+    SELECT s.scan_id, coalesce(p.platform, s.platform) AS platform, s.engine, s.ended_at,
+        greatest(s.ended_at, v.judged_at) AS judged_at, coalesce(r.verdict, '') AS verdict
     FROM scanner.task AS k
     LEFT JOIN scanner.scan_part AS p ON p.index_id = k.scan_id
     JOIN scanner.scan AS s ON s.scan_id = coalesce(p.scan_id, k.scan_id)
+    JOIN scanner.report AS r ON r.scan_id = s.scan_id
+    LEFT JOIN scanner.verdict AS v
+        ON v.inventory = r.inventory AND v.verdict = r.verdict AND v.generation > r.generation
     WHERE k.repo_id = $1 AND k.digest = $2 AND k.state = 'COMPLETE' AND s.state = 'COMPLETE'
-        AND EXISTS (SELECT FROM scanner.report AS r WHERE r.scan_id = s.scan_id)
 ) AS of_tasks
 ORDER BY platform, engine, ended_at DESC, scan_id
 
--- name: result
--- The report of a scan; none when it has gone.
-SELECT content FROM scanner.report WHERE scan_id = $1
-
 -- name: streamed_scans
 -- What was last told of an image, of each platform and by each engine.
-SELECT platform, engine, scan_id, ended_at, advisories_at FROM scanner.stream_scan WHERE repo_id = $1 AND digest = $2
+SELECT platform, engine, scan_id, ended_at, judged_at, verdict, advisories_at
+FROM scanner.stream_scan
+WHERE repo_id = $1 AND digest = $2
 
 -- name: put_streamed_scan
 -- A scan is told to its end.
-INSERT INTO scanner.stream_scan (repo_id, digest, platform, engine, scan_id, ended_at, advisories_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+INSERT INTO scanner.stream_scan (repo_id, digest, platform, engine, scan_id, ended_at, judged_at, verdict, advisories_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (repo_id, digest, platform, engine) DO UPDATE
-SET scan_id = excluded.scan_id, ended_at = excluded.ended_at, advisories_at = excluded.advisories_at
+SET scan_id = excluded.scan_id, ended_at = excluded.ended_at, judged_at = excluded.judged_at,
+    verdict = excluded.verdict, advisories_at = excluded.advisories_at
 
 -- name: open_fingerprints
 -- What is open of a platform by an engine, as short as it can be.

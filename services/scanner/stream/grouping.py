@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
-import zstandard
 
 from services.kernel.model.finding import Finding, Package
-from services.kernel.model.report import AdvisoriesInfo, EngineInfo, ReportWarning, Summary
+from services.scanner.records import StoredReport
+from services.scanner.reports import read_judgement
 from services.scanner.stream.identity import uid_of
 from services.scanner.stream.records import Group, StreamedImage, Told
 
@@ -24,26 +24,18 @@ _MAX_ALIASES: Final = 50
 _MAX_NAME: Final = 512
 _MAX_PATH: Final = 4096
 _MAX_TEXT: Final = 2000
-_MAX_REPORT_BYTES: Final = 1 << 30
 _FINGERPRINT_BYTES: Final = 16
 
 
-class _Report(msgspec.Struct, frozen=True, kw_only=True):
-    engine: EngineInfo
-    advisories: AdvisoriesInfo
-    summary: Summary
-    warnings: tuple[ReportWarning, ...]
-    findings: list[Finding]
-
-
-_REPORTS = msgspec.json.Decoder(_Report)
 _CONTENT = msgspec.json.Decoder(list[Finding])
 _ENCODER = msgspec.json.Encoder()
 
 
-def read_report(packed: bytes, image: StreamedImage, platform: str, engine: str) -> tuple[Told, list[Group]]:
-    """Reads a stored report; of each uid there is one group, in the order of the uids."""
-    report = _REPORTS.decode(zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MAX_REPORT_BYTES))
+def read_report(
+    stored: StoredReport, image: StreamedImage, platform: str, engine: str
+) -> tuple[Told, list[Group]]:
+    """Reads a report as it stands; of each uid there is one group, in the order of the uids."""
+    report = read_judgement(stored)
     told = Told(
         engine=report.engine, advisories=report.advisories, summary=report.summary, warnings=report.warnings
     )

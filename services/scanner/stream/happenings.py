@@ -26,7 +26,7 @@ class Happening:
     ending: Ending | None
     """Of a finding that is over."""
     at: datetime
-    """When the scan ended, or the image went."""
+    """When the scan ended, newer advisories were held against it, or the image went."""
     first_seen_at: datetime
     seen_at: datetime
     event_id: str
@@ -45,9 +45,9 @@ def found(image: StreamedImage, result: Result, group: Group, known: tuple[bytes
         findings=group.findings,
         activity=activity,
         ending=None,
-        at=result.ended_at,
-        first_seen_at=known[1] if known else result.ended_at,
-        seen_at=result.ended_at,
+        at=result.judged_at,
+        first_seen_at=known[1] if known else result.judged_at,
+        seen_at=result.judged_at,
         event_id=event_id_of(group.uid, activity, _cause(result)),
         scan_id=result.scan_id,
     )
@@ -55,7 +55,7 @@ def found(image: StreamedImage, result: Result, group: Group, known: tuple[bytes
 
 def not_found(image: StreamedImage, result: Result, finding: OpenFinding) -> Happening:
     """Says that a scan did not find something any more, and would have."""
-    closed = _closed(image, finding, Ending.NOT_FOUND, result.ended_at)
+    closed = _closed(image, finding, Ending.NOT_FOUND, result.judged_at)
     event_id = event_id_of(finding.uid, Activity.CLOSE, _cause(result))
     return dataclasses.replace(closed, event_id=event_id, scan_id=result.scan_id)
 
@@ -93,5 +93,5 @@ def _closed(image: StreamedImage, finding: OpenFinding, ending: Ending, at: date
 
 
 def _cause(result: Result) -> str:
-    """A scan that was done anew has its id again, and another end."""
-    return f"{result.scan_id}/{result.ended_at.isoformat()}"
+    """A scan that was done anew has its id again, and another end; by newer advisories it says something else."""
+    return f"{result.scan_id}/{result.judged_at.isoformat()}/{result.verdict}"

@@ -58,6 +58,10 @@ class Result:
     platform: str
     engine: str
     ended_at: datetime
+    judged_at: datetime
+    """Since when its report says what it says: newer advisories may have been held against it after the scan."""
+    verdict: str = ""
+    """Identity of what matching says of its packages; empty where nobody can match them again."""
     advisories_at: str = ""
     """When the advisories were imported that it judged by, RFC 3339; known of what was told."""
 

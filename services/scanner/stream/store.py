@@ -10,6 +10,8 @@ import asyncpg
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
+from services.scanner.records import StoredReport
+from services.scanner.rows import to_report
 from services.scanner.stream.grouping import pack_content, unpack_content
 from services.scanner.stream.records import Group, Listed, OpenFinding, Result, StreamClaim, StreamedImage
 
@@ -62,14 +64,16 @@ class StreamStore:
                 platform=row["platform"],
                 engine=row["engine"],
                 ended_at=row["ended_at"],
+                judged_at=row["judged_at"],
+                verdict=row["verdict"],
             )
             for row in rows
         ]
 
-    async def report(self, db: Connection, scan_id: str) -> bytes | None:
-        """Returns the report of a scan as it is stored; None when it has gone."""
-        content: bytes | None = await db.fetchval(_Q["result"], scan_id)
-        return content
+    async def report(self, db: Connection, scan_id: str) -> StoredReport | None:
+        """Returns the report of a scan as it stands; None when it has gone."""
+        row = await db.fetchrow(_Q["reports"], [scan_id])
+        return to_report(row) if row is not None else None
 
     async def told(self, db: Connection, image: StreamedImage) -> Mapping[tuple[str, str], Result]:
         """Returns what was last told of an image, by platform and engine."""
@@ -80,6 +84,8 @@ class StreamStore:
                 platform=row["platform"],
                 engine=row["engine"],
                 ended_at=row["ended_at"],
+                judged_at=row["judged_at"],
+                verdict=row["verdict"],
                 advisories_at=row["advisories_at"],
             )
             for row in rows
@@ -95,6 +101,8 @@ class StreamStore:
             result.engine,
             result.scan_id,
             result.ended_at,
+            result.judged_at,
+            result.verdict,
             result.advisories_at,
         )
 
@@ -127,7 +135,7 @@ class StreamStore:
             [group.uid for group in groups],
             [group.fingerprint for group in groups],
             [pack_content(group.findings) for group in groups],
-            result.ended_at,
+            result.judged_at,
         )
 
     async def close(self, db: Connection, image: StreamedImage, uids: Sequence[uuid.UUID]) -> None:

@@ -106,8 +106,7 @@ class FindingTeller:
                 told = await self._store.told(db, claim.image)
             for result in results:
                 before = told.get((result.platform, result.engine))
-                # Older ones come up again where the task of the last one went with its tag: its word stands.
-                if before is None or result.ended_at > before.ended_at:
+                if before is None or _says_more(result, before):
                     counts += await self._tell_result(claim, result, before)
             if claim.gone and not results:
                 counts += await self._tell_gone(claim)
@@ -127,13 +126,13 @@ class FindingTeller:
 
     async def _tell_result(self, claim: StreamClaim, result: Result, before: Result | None) -> Counter[Activity]:
         async with self._pool.acquire() as db:
-            packed = await self._store.report(db, result.scan_id)
+            stored = await self._store.report(db, result.scan_id)
             known = await self._store.fingerprints(db, claim.image, result)
         counts = Counter[Activity]()
-        if packed is None:  # its results went meanwhile, of which the next look will know
+        if stored is None:  # its results went meanwhile, of which the next look will know
             return counts
-        said, groups = await asyncio.to_thread(read_report, packed, claim.image, result.platform, result.engine)
-        del packed
+        said, groups = await asyncio.to_thread(read_report, stored, claim.image, result.platform, result.engine)
+        del stored
         changed = [group for group in groups if group.uid not in known or known[group.uid][0] != group.fingerprint]
         vanished = sorted(known.keys() - {group.uid for group in groups})
         del groups
@@ -146,7 +145,7 @@ class FindingTeller:
             counts += self._count(happenings)
         counts += await self._tell_vanished(claim, result, before, said, vanished)
         async with self._holding(claim) as db:
-            await self._store.put_told(db, claim.image, _with_advisories(result, said, before))
+            await self._store.put_told(db, claim.image, _as_told(result, said, before))
         return counts
 
     async def _tell_vanished(
@@ -158,7 +157,11 @@ class FindingTeller:
         vanished: Sequence[uuid.UUID],
     ) -> Counter[Activity]:
         """Closes what the scan vouches for; all else stays open."""
-        vouching = Vouching(said, advisories_before=before.advisories_at if before else "")
+        vouching = Vouching(
+            said,
+            advisories_before=before.advisories_at if before else "",
+            last=before is None or result.ended_at >= before.ended_at,
+        )
         counts = Counter[Activity]()
         kept = 0
         for chunk in _chunks(vanished):
@@ -228,7 +231,19 @@ def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
 
 
-def _with_advisories(result: Result, said: Told, before: Result | None) -> Result:
-    """The youngest advisories that ever judged: older ones end nothing that those found."""
+def _says_more(result: Result, before: Result) -> bool:
+    """Tells whether a result may say something else than what was told last.
+
+    Older scans come up again where the task of the last one went with its tag: its word stands, until newer
+    advisories have something to say. Those are told of a scan whatever the clocks of two nodes make of it.
+    """
+    if result.scan_id == before.scan_id and result.verdict != before.verdict:
+        return True
+    return result.judged_at > before.judged_at
+
+
+def _as_told(result: Result, said: Told, before: Result | None) -> Result:
+    """With the youngest advisories that ever judged, and the last scan: older ones end nothing these found."""
     moments = [said.advisories.built_at, before.advisories_at if before else ""]
-    return dataclasses.replace(result, advisories_at=max(moments, key=moment_of_writing))
+    ended_at = max(result.ended_at, before.ended_at) if before else result.ended_at
+    return dataclasses.replace(result, advisories_at=max(moments, key=moment_of_writing), ended_at=ended_at)

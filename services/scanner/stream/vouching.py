@@ -55,6 +55,7 @@ _ABOUT: Final = {
     "PACKAGE_NOT_IDENTIFIED": _About.ADVISED,
     "PACKAGE_RECORD_BROKEN": _About.ADVISED,
     "TRIVY_WARNED": _About.ADVISED,
+    "NOT_REEVALUATED": _About.ADVISED,
     "CONTENT_NOT_READ": _About.CONTENT,
     "TOO_MANY_FINDINGS": _About.CONTENT,
     "RULE_FILE_BROKEN": _About.CONTENT,
@@ -67,15 +68,21 @@ _ABOUT: Final = {
 class Vouching:
     """What one scan vouches for."""
 
-    def __init__(self, told: Told, *, advisories_before: str) -> None:
-        """Takes the scan, and of when the youngest advisories of those before it were; empty: nobody knows."""
+    def __init__(self, told: Told, *, advisories_before: str, last: bool) -> None:
+        """Takes the scan, of when the youngest advisories of those before it were, and whether it is the last one.
+
+        Of empty advisories nobody knows. A scan that is not the last one may speak by newer advisories.
+        """
         self._told = told
+        self._last = last
         self._judged = told.summary.coverage is not Coverage.NONE
         self._backward = moment_of_writing(told.advisories.built_at) < moment_of_writing(advisories_before)
 
     def covers(self, finding: Finding) -> bool:
         """Tells whether the scan would have found the finding, if it were there."""
         if finding.kind.value not in self._told.summary.by_kind:
+            return False
+        if not self._last and not is_of_advisories(finding):
             return False
         if is_of_advisories(finding) and (not self._judged or self._backward or self._told.advisories.sample):
             return False

@@ -19,6 +19,7 @@ from jsonschema import ValidationError
 from services.kernel.bus.interface import FINDINGS, FINDINGS_STATE
 from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.severity import Severity
+from services.scanner.records import StoredReport
 from services.scanner.reports import pack_report
 from services.scanner.stream.events import line_of, messages_of
 from services.scanner.stream.grouping import read_report
@@ -34,7 +35,9 @@ AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 IMAGE = StreamedImage(
     instance_id="cri-1", repo_id="crr-1", namespace="team", repository="app", digest="sha256:" + "d" * 64
 )
-RESULT = Result(scan_id=str(uuid.UUID(int=7)), platform="linux/amd64", engine="SECURITY_CENTER", ended_at=AT)
+RESULT = Result(
+    scan_id=str(uuid.UUID(int=7)), platform="linux/amd64", engine="SECURITY_CENTER", ended_at=AT, judged_at=AT
+)
 MALICIOUS_PACKAGE = vulnerability(LODASH, "MAL-2024-1", kind=FindingKind.MALICIOUS_SAMPLE, aliases=())
 FINDINGS_OF_ALL_KINDS = (
     vulnerability(OPENSSL, kind=FindingKind.SYSTEM_VULNERABILITY),
@@ -208,7 +211,7 @@ def test_each_happening_has_an_id_of_its_own_that_a_replay_repeats() -> None:
     ids = [happening.event_id for happening in every_happening(a_risk())]
     assert len(set(ids)) == 5
     assert ids == [happening.event_id for happening in every_happening(a_risk())]
-    again = dataclasses.replace(RESULT, ended_at=AT + timedelta(seconds=1))
+    again = dataclasses.replace(RESULT, judged_at=AT + timedelta(seconds=1))
     assert found(IMAGE, again, a_group(a_risk()), None).event_id not in ids
 
 
@@ -229,7 +232,7 @@ def test_what_an_image_makes_endless_is_cut() -> None:
     )
     risks = [a_risk(path="/" + long, match=f"{number}{long}") for number in range(1000)]
     whole = msgspec.structs.replace(report(IMAGE.digest, "linux/amd64"), findings=(hostile, *risks))
-    _, groups = read_report(pack_report(whole), IMAGE, "linux/amd64", "SECURITY_CENTER")
+    _, groups = read_report(StoredReport(content=pack_report(whole)), IMAGE, "linux/amd64", "SECURITY_CENTER")
     assert len(groups) == 2
     for group in groups:
         [message] = messages_of(found(IMAGE, RESULT, group, None), state=False)

@@ -37,8 +37,10 @@ CREATE TABLE scanner.stream_scan (
     platform text NOT NULL,
     engine text NOT NULL,
     scan_id uuid NOT NULL,
-    ended_at timestamptz NOT NULL,
-    advisories_at text NOT NULL,  -- when its advisories were imported
+    ended_at timestamptz NOT NULL,  -- of the last scan that was told, be this one or one that went since
+    judged_at timestamptz NOT NULL,  -- when it ended, or when newer advisories were held against it
+    verdict text NOT NULL,  -- what its report rested on
+    advisories_at text NOT NULL,  -- when the youngest advisories were imported that ever judged
     PRIMARY KEY (repo_id, digest, platform, engine)
 );
 
