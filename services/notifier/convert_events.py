@@ -64,6 +64,7 @@ def _reevaluated(said: scan_event_pb2.Reevaluation) -> Reevaluated:
     return Reevaluated(
         previous_version=said.previous_version,
         new=dict(said.new_findings),
+        malicious=said.new_malicious_samples,
         gone=dict(said.gone_findings),
         changed=said.changed_findings,
         first=said.first,

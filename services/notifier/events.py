@@ -38,6 +38,8 @@ class Reevaluated:
     """Of the advisories that the earlier verdict rested on."""
     new: Mapping[str, int]
     """Findings by severity that were not there before."""
+    malicious: int
+    """Malicious samples among these."""
     gone: Mapping[str, int]
     changed: int
     """Findings of which something else is said now."""

@@ -10,7 +10,7 @@ from services.kernel.model.reference import NO_NAMESPACE
 from services.kernel.model.severity import Severity
 from services.kernel.tag_pattern import TagPattern, compile_pattern
 from services.notifier.api import Occasion, Subscription
-from services.notifier.events import News, ScanEvent, news_in
+from services.notifier.events import News, Reevaluated, ScanEvent, news_in
 from services.scanner.api import Comparison
 
 _FULL, _NONE = "FULL", "NONE"
@@ -59,6 +59,9 @@ def decide(subscription: Subscription, event: ScanEvent, answer: Answer | None =
     if news is News.SCAN_FAILED:
         met = {Occasion.FAILED} & subscription.occasions
         return Tell(occasions=frozenset(met)) if met else Pass()
+    if event.reevaluated is not None:
+        met = {each for each in subscription.occasions if _changed(each, subscription, event.reevaluated)}
+        return Tell(occasions=frozenset(met)) if met else Pass()
     if answer is None and _needs_answer(subscription, event):
         return Ask()
     met = {each for each in subscription.occasions if _holds(each, subscription, event, answer)}
@@ -105,6 +108,17 @@ def _holds(occasion: Occasion, subscription: Subscription, event: ScanEvent, ans
     if not isinstance(answer, Comparison):
         return answer is not None
     return _shows(occasion, subscription, answer)
+
+
+def _changed(occasion: Occasion, subscription: Subscription, reevaluated: Reevaluated) -> bool:
+    """Tells whether what newer advisories found is an occasion; all else was told when the image was scanned."""
+    match occasion:
+        case Occasion.FINDINGS:
+            return any(reevaluated.new.get(each.value, 0) for each in _severities(occasion, subscription))
+        case Occasion.MALICIOUS_SAMPLE:
+            return bool(reevaluated.malicious)
+        case _:
+            return occasion is Occasion.COMPLETED
 
 
 def _shows(occasion: Occasion, subscription: Subscription, answer: Comparison) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from services.kernel.model.finding import Finding
 from services.kernel.model.severity import Severity
 from services.notifier.api import Occasion
-from services.notifier.events import News, ScanEvent
+from services.notifier.events import News, Reevaluated, ScanEvent
 from services.notifier.filters import Answer, Unanswered
 
 SCHEMA = "drydock.notification/v1"
@@ -57,6 +57,17 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """The worst of them; all, unless `new.total` is more."""
 
 
+class Reevaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """What newer advisories changed about an image that nobody scanned again."""
+
+    previous_version: str
+    """Of the advisories that it was judged by before."""
+    new: dict[str, int]
+    """Findings that were not there before: every severity has its key, and `total`."""
+    new_malicious_samples: int
+    """Of these."""
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one notification says."""
 
@@ -84,6 +95,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """Why this target is told; empty in what an older release has written."""
     comparison: Compared | msgspec.UnsetType = msgspec.UNSET
     """What is new; only where the target wants to know, or it had to be asked."""
+    reevaluation: Reevaluation | msgspec.UnsetType = msgspec.UNSET
+    """Only where nobody scanned: all else says how the image stands since."""
 
 
 def delivery_id_of(event_id: str, target_id: str) -> str:
@@ -100,7 +113,6 @@ def notification_of(
     answer: Answer | None = None,
 ) -> Notification:
     """Says to one target what happened."""
-    counts = {severity.value: event.findings.get(severity.value, 0) for severity in Severity}
     return Notification(
         schema=SCHEMA,
         delivery_id=delivery_id_of(event.event_id, target_id),
@@ -117,11 +129,12 @@ def notification_of(
         reason=event.reason,
         message=event.message,
         coverage=event.coverage,
-        findings={**counts, "total": sum(event.findings.values())},
+        findings=_totalled(event.findings),
         advisories_version=event.advisories_version,
         rule_ids=event.rule_ids,
         occasions=tuple(sorted(each.value for each in occasions)),
         comparison=_compared(answer) if answer is not None else msgspec.UNSET,
+        reevaluation=_reevaluation(event.reevaluated) if event.reevaluated is not None else msgspec.UNSET,
     )
 
 
@@ -157,6 +170,16 @@ def read(body: bytes) -> Notification:
 def encode(notification: Notification) -> bytes:
     """Writes the JSON that is sent: one line, UTF-8."""
     return msgspec.json.encode(notification)
+
+
+def _reevaluation(said: Reevaluated) -> Reevaluation:
+    return Reevaluation(
+        previous_version=said.previous_version, new=_totalled(said.new), new_malicious_samples=said.malicious
+    )
+
+
+def _totalled(counts: Mapping[str, int]) -> dict[str, int]:
+    return {**{each.value: counts.get(each.value, 0) for each in Severity}, "total": sum(counts.values())}
 
 
 def _compared(answer: Answer) -> Compared:

@@ -192,6 +192,7 @@ def _reevaluation(difference: Difference) -> scan_event_pb2.Reevaluation:
         changed_findings=difference.changed,
         first=difference.first,
         superseded=difference.superseded,
+        new_malicious_samples=difference.malicious,
     )
 
 

@@ -139,6 +139,8 @@ class Difference:
     previous_version: str
     new: Mapping[Severity, int]
     """Findings that were not there before; zeros are left out."""
+    malicious: int
+    """Malicious samples among the new ones."""
     gone: Mapping[Severity, int]
     changed: int
     """Findings of which something else is said."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from drydock.events.v1.scan_event_pb2 import Reevaluation
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
@@ -93,6 +94,26 @@ async def told_of_new(database: str) -> AsyncIterator[tuple[NotifierBench, str]]
 
 async def bodies(bench: NotifierBench) -> list[dict[str, Any]]:
     return [json.loads(row["body"]) for row in await bench.deliveries()]
+
+
+async def test_of_newer_advisories_targets_hear_what_they_found_and_nobody_of_the_first_load(
+    database: str,
+) -> None:
+    async with notifier_bench(database) as bench:
+        all_, high = await bench.target(NOWHERE, "all"), await bench.target(NOWHERE, "high")
+        await bench.api.set_subscription("high", Subscription(min_severity=Severity.HIGH))
+        both = (all_.target_id, high.target_id)
+        found = {"HIGH": 2, "LOW": 1}
+        first = Reevaluation(previous_version="sample", new_findings={"HIGH": 2}, first=True)
+        later = Reevaluation(previous_version="a1", new_findings={"LOW": 1})
+        await bench.tell(scan_event(*both, findings={"HIGH": 2}, reevaluation=first))
+        assert await bench.deliveries() == []
+        await bench.tell(scan_event(*both, findings=found, reevaluation=later))
+        (row,) = await bench.deliveries()
+        body = json.loads(row["body"])
+        assert (row["target_id"], body["occasions"]) == (all_.target_id, ["FINDINGS"])
+        assert body["reevaluation"]["new"]["total"] == body["reevaluation"]["new"]["LOW"] == 1
+        assert body["findings"]["total"] == 3
 
 
 async def test_each_target_hears_of_what_is_in_its_scope(database: str) -> None:

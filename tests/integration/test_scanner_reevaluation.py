@@ -67,6 +67,17 @@ async def test_what_is_new_is_found_told_and_read_without_the_registry(stage: Re
     assert dict(event.findings) == report.summary.by_severity
 
 
+async def test_a_package_that_became_known_as_malware_is_told_as_a_malicious_sample(
+    stage: ReevaluationStage,
+) -> None:
+    await stage.advise(OLD)
+    await stage.scan(PACKAGES)
+    await stage.advise(OLD, NEW, record("MAL-2026-1", affected("Debian:12", "curl", *before("8"))))
+    [event] = await stage.catch_up()
+    assert sum(event.reevaluation.new_findings.values()) == 2
+    assert event.reevaluation.new_malicious_samples == 1
+
+
 async def test_a_later_verdict_is_what_a_new_scan_would_have_said(stage: ReevaluationStage) -> None:
     await stage.advise(OLD)
     task = await stage.scan(PACKAGES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.severity import Severity
@@ -27,8 +27,7 @@ def summary_of(said: Notification) -> str:
         return "a test"
     if said.status == "FAILED":
         return one_line(f"not scanned: {said.reason}" if said.reason else "not scanned")
-    counts = ((severity, said.findings.get(severity.value, 0)) for severity in reversed(Severity))
-    found = ", ".join(f"{count} {severity.value.lower()}" for severity, count in counts if count)
+    found = _counted(said.findings)
     if said.coverage == "NONE":
         return one_line(f"nothing could be judged: {said.reason}" if said.reason else "nothing could be judged")
     limits = "" if said.coverage in ("FULL", "") else f" (coverage {said.coverage.lower()})"
@@ -39,6 +38,7 @@ def facts_of(said: Notification) -> Sequence[tuple[str, str]]:
     """Returns the rest, each with its name, without what is empty."""
     facts = (
         ("event", said.event),
+        ("new", _by_newer_advisories(said)),
         ("why", said.message or said.reason),
         ("digest", said.digest),
         ("engine", said.engine),
@@ -48,6 +48,15 @@ def facts_of(said: Notification) -> Sequence[tuple[str, str]]:
         ("delivery", said.delivery_id),
     )
     return [(name, one_line(value)) for name, value in facts if value]
+
+
+def _by_newer_advisories(said: Notification) -> str:
+    return f"{_counted(said.reevaluation.new)}, by newer advisories" if said.reevaluation else ""
+
+
+def _counted(findings: Mapping[str, int]) -> str:
+    counts = ((severity, findings.get(severity.value, 0)) for severity in reversed(Severity))
+    return ", ".join(f"{count} {severity.value.lower()}" for severity, count in counts if count)
 
 
 def short_digest(said: Notification) -> str:

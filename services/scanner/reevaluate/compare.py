@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from services.kernel.model.finding import Finding, FindingKey
+from services.kernel.model.finding import Finding, FindingKey, FindingKind
 from services.kernel.model.report import Coverage, Report
 from services.kernel.model.severity import Severity
 from services.scanner.records import Difference
@@ -39,6 +39,7 @@ def difference_of(
     return Difference(
         previous_version=previous_version,
         new=_by_severity(new, new.keys() - old.keys()),
+        malicious=sum(new[key].kind is FindingKind.MALICIOUS_SAMPLE for key in new.keys() - old.keys()),
         gone=_by_severity(old, old.keys() - new.keys()),
         changed=sum(_says(old[key]) != _says(new[key]) for key in old.keys() & new.keys()),
         first=first,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from drydock.events.v1.scan_event_pb2 import Reevaluation
 from services.kernel.errors import ServiceError
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.severity import Severity
@@ -135,6 +136,29 @@ def test_malicious_samples_are_looked_for_among_what_was_found() -> None:
 def test_a_malicious_sample_is_told_however_its_rule_is_rated() -> None:
     strict = dataclasses.replace(MALICIOUS, min_severity=Severity.CRITICAL)
     assert told(strict, event(LOW=1), compared({MALWARE: {Severity.LOW: 1}}, {})) == "MALICIOUS_SAMPLE"
+
+
+@pytest.mark.parametrize(
+    ("subscription", "new", "malicious", "expected"),
+    [
+        (DEFAULT, {"LOW": 1}, 0, "FINDINGS"),
+        (NEW, {"LOW": 1}, 0, "FINDINGS"),
+        (NEW_HIGH, {"LOW": 1}, 0, ""),
+        (dataclasses.replace(NEW_HIGH, new_only=False), {"LOW": 1}, 0, ""),
+        (NEW_HIGH, {"HIGH": 1}, 0, "FINDINGS"),
+        (MALICIOUS, {"HIGH": 1}, 0, ""),
+        (MALICIOUS, {"HIGH": 1}, 1, "MALICIOUS_SAMPLE"),
+        (Subscription(occasions=frozenset({Occasion.COMPLETED})), {"LOW": 1}, 0, "COMPLETED"),
+        (Subscription(occasions=frozenset({Occasion.FAILED})), {"LOW": 1}, 0, ""),
+    ],
+)
+def test_of_what_newer_advisories_changed_only_what_is_new_is_an_occasion(
+    subscription: Subscription, new: dict[str, int], malicious: int, expected: str
+) -> None:
+    reevaluation = Reevaluation(new_findings=new, new_malicious_samples=malicious)
+    # What the image had before, and that not all of it could be judged, was told when it was scanned.
+    record = scan_event("tgt-1", findings={"CRITICAL": 3}, coverage="PARTIAL", reevaluation=reevaluation)
+    assert told(subscription, from_scan_event(record.message.value)) == expected
 
 
 def test_nobody_is_asked_where_the_event_itself_says_enough() -> None:

@@ -229,6 +229,7 @@ class Reevaluation(_message.Message):
     CHANGED_FINDINGS_FIELD_NUMBER: _builtins.int
     FIRST_FIELD_NUMBER: _builtins.int
     SUPERSEDED_FIELD_NUMBER: _builtins.int
+    NEW_MALICIOUS_SAMPLES_FIELD_NUMBER: _builtins.int
     previous_version: _builtins.str
     """Version of the advisories that the earlier verdict rested on."""
     changed_findings: _builtins.int
@@ -239,6 +240,8 @@ class Reevaluation(_message.Message):
     """
     superseded: _builtins.bool
     """The tag has another digest by now: the image can be pulled by its digest alone."""
+    new_malicious_samples: _builtins.int
+    """Number of those in `new_findings` that are malicious samples: packages that are known to be malware."""
     @_builtins.property
     def new_findings(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Number of findings by severity that were not there before, distinct over all platforms; zeros are left out."""
@@ -256,10 +259,11 @@ class Reevaluation(_message.Message):
         changed_findings: _builtins.int = ...,
         first: _builtins.bool = ...,
         superseded: _builtins.bool = ...,
+        new_malicious_samples: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_findings", b"changed_findings", "first", b"first", "gone_findings", b"gone_findings", "new_findings", b"new_findings", "previous_version", b"previous_version", "superseded", b"superseded"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_findings", b"changed_findings", "first", b"first", "gone_findings", b"gone_findings", "new_findings", b"new_findings", "new_malicious_samples", b"new_malicious_samples", "previous_version", b"previous_version", "superseded", b"superseded"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
