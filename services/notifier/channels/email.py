@@ -47,24 +47,26 @@ class EmailChannel(Channel):
             return _failure(error)
 
     async def _send(self, parcel: Parcel, mailbox: Mailbox, message: bytes) -> Outcome:
+        tls = trusting(parcel.ca_certificates) if parcel.ca_certificates else _trusting_the_system()
         sock = await self._connect(mailbox)
+        client = aiosmtplib.SMTP(
+            hostname=mailbox.host,
+            sock=sock,
+            local_hostname=socket.gethostname() or "localhost",
+            use_tls=mailbox.implicit_tls,
+            start_tls=False,
+            tls_context=tls,
+            timeout=self._attempt_seconds,
+        )
         try:
-            client = aiosmtplib.SMTP(
-                hostname=mailbox.host,
-                sock=sock,
-                local_hostname=socket.gethostname() or "localhost",
-                use_tls=mailbox.implicit_tls,
-                start_tls=False,
-                tls_context=trusting(parcel.ca_certificates) if parcel.ca_certificates else _trusting_the_system(),
-                timeout=self._attempt_seconds,
-            )
             await client.connect()
-            try:
-                return await _converse(client, parcel, mailbox, message)
-            finally:
-                client.close()
-        finally:
+        except BaseException:
             sock.close()
+            raise
+        try:
+            return await _converse(client, parcel, mailbox, message)
+        finally:
+            _hang_up(client)
 
     async def _connect(self, mailbox: Mailbox) -> socket.socket:
         """Connects to the very addresses that were checked, one after the other."""
@@ -123,8 +125,16 @@ async def _converse(client: aiosmtplib.SMTP, parcel: Parcel, mailbox: Mailbox, m
     answer = await client.data(message)
     with contextlib.suppress(OSError, aiosmtplib.SMTPException):  # it is delivered, whatever follows
         async with asyncio.timeout(_GOODBYE_SECONDS):
-            await client.quit()
+            await client.execute_command(b"QUIT")
     return Outcome(verdict=Verdict.DELIVERED, http_status=answer.code, excerpt=_shown(answer.message, parcel))
+
+
+def _hang_up(client: aiosmtplib.SMTP) -> None:
+    """Ends the connection at once: a polite end of TLS would hold its descriptor as long as the server likes."""
+    transport = client.transport
+    client.close()
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
 
 
 def _answered(code: int, text: str) -> Outcome:
