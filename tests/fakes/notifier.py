@@ -40,7 +40,9 @@ class FakeNotifier:
         return self._targets[new.name]
 
     async def update_target(self, target: str, change: TargetChange) -> Target:
-        saved = self._targets[target]
+        saved = self._targets.get(target)
+        if saved is None:
+            raise not_found("TARGET_NOT_EXIST", f"There is no target {target!r}.")
         self._targets[target] = dataclasses.replace(saved, url=change.url or saved.url)
         return self._targets[target]
 
