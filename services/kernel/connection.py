@@ -96,7 +96,10 @@ class Connection(HttpToolsProtocol):
         if size > self._crowd.max_head_bytes:
             raise ValueError("the head is too long")
         self._unset_keepalive_if_required()
+        # Its parser of URLs takes no more than 64 KiB; SDKs of ACR send whole requests in the query.
+        self.url, _, query = self.url.partition(b"?")
         super().on_headers_complete()
+        self.scope["query_string"] = query
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.kernel import open_files
 from services.kernel.connection import Connection, Crowd
 from services.kernel.errors import Kind, ServiceError
 
@@ -83,7 +83,7 @@ async def serve_http(
 
 def _room() -> int:
     """Half of the files that the process may have open: databases, peers and the other doors want some."""
-    return min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+    return min(_MOST_CONNECTIONS, open_files.limit() // 2)
 
 
 class _Server(uvicorn.Server):

@@ -309,7 +309,11 @@ class ScannerStore:
 
     async def indexes_of(self, db: Connection, scan_id: str) -> Mapping[str, str]:
         """Returns the open indexes that a scan is a part of, and as which platform; locks them."""
-        return {str(row["scan_id"]): row["platform"] for row in await db.fetch(_Q["indexes_of"], scan_id)}
+        platforms = {row["index_id"]: row["platform"] for row in await db.fetch(_Q["indexes_of"], scan_id)}
+        if not platforms:
+            return {}
+        locked = await db.fetch(_Q["lock_read_indexes"], list(platforms))
+        return {str(row["scan_id"]): platforms[row["scan_id"]] for row in locked}
 
     async def parts_of(self, db: Connection, scan_id: str) -> Sequence[PartRecord]:
         """Returns the platforms of an index in its order, or the one image itself."""

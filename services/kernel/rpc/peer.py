@@ -143,7 +143,7 @@ class Peer:
         number = 0
         while True:
             try:
-                with _cancelled_by_us_alone():
+                with self._not_cancelled_by_grpc():
                     async for answer in method(request, timeout=end - loop.time(), metadata=self._metadata()):
                         number = 0
                         yield answer
@@ -170,14 +170,14 @@ class Peer:
 
     def _unary(self, method: Unary[Q, A], request: Q) -> Attempt[A]:
         async def attempt(seconds: float) -> A:
-            with _cancelled_by_us_alone():
+            with self._not_cancelled_by_grpc():
                 return await method(request, timeout=seconds, metadata=self._metadata())
 
         return attempt
 
     def _collected(self, method: Stream[Q, A], request: Q) -> Attempt[list[A]]:
         async def attempt(seconds: float) -> list[A]:
-            with _cancelled_by_us_alone():
+            with self._not_cancelled_by_grpc():
                 return [answer async for answer in method(request, timeout=seconds, metadata=self._metadata())]
 
         return attempt
@@ -237,6 +237,22 @@ class Peer:
         failure.metadata = {key: value for key, value in failure.metadata.items() if key != "request_id"}
         return failure
 
+    @contextmanager
+    def _not_cancelled_by_grpc(self) -> Iterator[None]:
+        """Takes a call that grpc alone has cancelled for what it is: a peer that was not reached.
+
+        grpc raises `CancelledError` for it, as when its channel is closed; let through, it would end a task that
+        nobody has told to end.
+        """
+        try:
+            yield
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.warning("peer.call_cancelled", peer=self.name)
+            raise self._unavailable() from error
+
     def _unavailable(self) -> ServiceError:
         return ServiceError(
             Kind.UNAVAILABLE,
@@ -245,24 +261,6 @@ class Peer:
             hint="Try again in a few seconds.",
             retry_after=2.0,
         )
-
-
-@contextmanager
-def _cancelled_by_us_alone() -> Iterator[None]:
-    """Takes a call that grpc alone has cancelled for what it is: a peer that was not reached.
-
-    grpc raises `CancelledError` for it; let through, it would end a task that nobody has told to end.
-    """
-    try:
-        yield
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        nothing = grpc.aio.Metadata()
-        raise grpc.aio.AioRpcError(
-            grpc.StatusCode.UNAVAILABLE, nothing, nothing, details="cancelled by grpc"
-        ) from error
 
 
 @asynccontextmanager

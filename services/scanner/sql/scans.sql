@@ -64,14 +64,19 @@ VALUES ($1, $2, $3, $4)
 ON CONFLICT (index_id, scan_id) DO NOTHING
 
 -- name: indexes_of
--- Open indexes that a scan is a part of, locked in an order that is the same for all. One that is still to be read,
--- again, is not among them: its parts are those of an earlier time.
-SELECT s.scan_id, p.platform
-FROM scanner.scan_part AS p
-JOIN scanner.scan AS s ON s.scan_id = p.index_id
-WHERE p.scan_id = $1 AND s.ended_at IS NULL AND NOT EXISTS (SELECT 1 FROM scanner.work WHERE scan_id = p.index_id)
-ORDER BY s.scan_id
-FOR UPDATE OF s
+-- Indexes that a scan is a part of, and as what.
+SELECT index_id, platform FROM scanner.scan_part WHERE scan_id = $1
+
+-- name: lock_read_indexes
+-- Those of some indexes that have not ended and are not to be read, again, locked in an order that is the same for all:
+-- the parts of the others are those of an earlier time. No join: through one, PostgreSQL loses rows of a table in
+-- partitions that somebody else had locked and changed.
+SELECT scan_id
+FROM scanner.scan
+WHERE scan_id = ANY($1::uuid[]) AND ended_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM scanner.work WHERE work.scan_id = scan.scan_id)
+ORDER BY scan_id
+FOR UPDATE
 
 -- name: parts_of
 -- The scans of an index, or a single image's own scan, in the index's order; those of one platform by engine.

@@ -78,26 +78,21 @@ async def test_an_idempotent_call_is_repeated_while_the_peer_is_away_and_counted
     assert registry.get_sample_value("drydock_peer_call_duration_seconds_count", labels) == 1
 
 
-class CancelledByGrpc:
-    """A method of a stub whose first call grpc gives up by itself, which looks as if its task were cancelled."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    async def __call__(self, request: object, **options: object) -> pb.ListKeysResponse:
-        self.calls += 1
-        if self.calls == 1:
-            raise asyncio.CancelledError
-        return pb.ListKeysResponse()
-
-
 async def test_a_call_that_grpc_alone_cancelled_is_an_outage_and_ends_no_task() -> None:
-    async with peer_at("127.0.0.1:1") as peer:
-        given_up: Any = CancelledByGrpc()
-        assert await peer.repeatable(given_up)(pb.ListKeysRequest()) == pb.ListKeysResponse()
+    asked = asyncio.Event()
+
+    async def hang(context: object) -> pb.ListKeysResponse:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with inner_door([service(hang)]) as door, peer_at(door.address) as peer:
+        calling = asyncio.ensure_future(list_keys(peer))
+        await asked.wait()
+        await peer.channel.close()
         with pytest.raises(ServiceError) as caught:
-            await peer.once(CancelledByGrpc())(pb.ListKeysRequest())  # type: ignore[arg-type] # as grpc's
-    assert (given_up.calls, caught.value.reason) == (2, "PEER_UNAVAILABLE")
+            await calling
+    assert caught.value.reason == "PEER_UNAVAILABLE"
 
 
 async def test_a_caller_that_is_cancelled_ends_as_cancelled() -> None:
