@@ -78,17 +78,23 @@ async def test_an_idempotent_call_is_repeated_while_the_peer_is_away_and_counted
     assert registry.get_sample_value("drydock_peer_call_duration_seconds_count", labels) == 1
 
 
-async def test_a_call_that_grpc_alone_cancelled_is_an_outage_and_ends_no_task() -> None:
-    asked = asyncio.Event()
+class Hangs:
+    """Never answers; tells when it was asked."""
 
-    async def hang(context: object) -> pb.ListKeysResponse:
-        asked.set()
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def __call__(self, context: object) -> pb.ListKeysResponse:
+        self.asked.set()
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with inner_door([service(hang)]) as door, peer_at(door.address) as peer:
+
+async def test_a_call_that_grpc_alone_cancelled_is_an_outage_and_ends_no_task() -> None:
+    hangs = Hangs()
+    async with inner_door([service(hangs)]) as door, peer_at(door.address) as peer:
         calling = asyncio.ensure_future(list_keys(peer))
-        await asked.wait()
+        await hangs.asked.wait()
         await peer.channel.close()
         with pytest.raises(ServiceError) as caught:
             await calling
@@ -96,16 +102,10 @@ async def test_a_call_that_grpc_alone_cancelled_is_an_outage_and_ends_no_task() 
 
 
 async def test_a_caller_that_is_cancelled_ends_as_cancelled() -> None:
-    asked = asyncio.Event()
-
-    async def hang(context: object) -> pb.ListKeysResponse:
-        asked.set()
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async with inner_door([service(hang)]) as door, peer_at(door.address) as peer:
+    hangs = Hangs()
+    async with inner_door([service(hangs)]) as door, peer_at(door.address) as peer:
         calling = asyncio.ensure_future(list_keys(peer))
-        await asked.wait()
+        await hangs.asked.wait()
         calling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await calling
@@ -148,11 +148,7 @@ async def test_no_repetition_goes_past_the_deadline() -> None:
 
 
 async def test_a_peer_that_hangs_is_given_up() -> None:
-    async def hang(context: object) -> pb.ListKeysResponse:
-        await asyncio.Event().wait()
-        raise AssertionError
-
-    async with inner_door([service(hang)]) as door, peer_at(door.address, call_seconds=0.1) as peer:
+    async with inner_door([service(Hangs())]) as door, peer_at(door.address, call_seconds=0.1) as peer:
         with pytest.raises(ServiceError) as caught:
             await list_keys(peer)
     assert caught.value.kind is Kind.DEADLINE_EXCEEDED
