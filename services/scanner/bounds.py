@@ -8,10 +8,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.kernel.environment import settings_in
+from services.layers.limits import LayerLimits
 from services.registry.limits import SourceSettings
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
-from services.scanner.layers.limits import LayerLimits
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

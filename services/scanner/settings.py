@@ -10,12 +10,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.kernel.settings import with_files
+from services.layers.limits import LayerLimits
 from services.registry.limits import ImageLimits, RetryPolicy, SourceSettings, Timeouts
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.limits import InspectionLimits
-from services.scanner.layers.limits import LayerLimits
 
 _BOUNDS = ScanBounds()
 

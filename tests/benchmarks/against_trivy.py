@@ -25,9 +25,9 @@ from services.kernel.clock import SystemClock
 from services.kernel.model.finding import VULNERABILITIES, FindingKind
 from services.kernel.model.reference import parse_reference
 from services.lab.image import build_image, write_layout
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import read_bounds
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report

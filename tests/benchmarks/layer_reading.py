@@ -14,10 +14,10 @@ from typing import Final
 
 from isal import igzip
 
+from services.layers.decompress import open_layer
+from services.layers.limits import LayerLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import decode_analysis
-from services.scanner.layers.decompress import open_layer
-from services.scanner.layers.limits import LayerLimits
 from tests.benchmarks.figures import Figure, Result
 
 _ROUNDS: Final = 7

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from services.kernel.model.report import Layer
 from services.lab.image import BuiltImage
+from services.layers.limits import LayerLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import decode_analysis
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import Coalesced, coalesce
 
 

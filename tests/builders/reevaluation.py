@@ -17,12 +17,12 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import Layer, Report
 from services.lab.layer import Compression, LayerBuilder
+from services.layers.limits import LayerLimits
 from services.scanner.advisories.compile import Source
 from services.scanner.advisories.database import Meta
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.engine import ENGINE
 from services.scanner.layers.analyse import analyse_layer
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.judge import judge
 from services.scanner.records import ImageAddress, ScannedImage, ScanRecord, TaskRecord

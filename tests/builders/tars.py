@@ -6,12 +6,12 @@ from pathlib import Path
 
 from services.kernel.model.report import ReportWarning
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
+from services.layers.decompress import open_layer
+from services.layers.limits import LayerLimits
+from services.layers.tar import TarEntry, TarWalker
 from services.scanner.catalogers.interface import Cataloger, Evidence, FoundPackage, PackageFormat
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import LayerAnalysis, decode_analysis
-from services.scanner.layers.decompress import open_layer
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.tar import TarEntry, TarWalker
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

@@ -19,13 +19,13 @@ from services.kernel.model.digest import digest_of
 from services.kernel.reasons import ScanFailure
 from services.kernel.versions import sort_key
 from services.lab.image import build_image, build_index
+from services.registry.config import parse_config
 from services.registry.interface import ImageManifest, RawManifest
 from services.registry.limits import ImageLimits
 from services.registry.manifest import parse_manifest
 from services.scanner.advisories.claims import claims_of
 from services.scanner.advisories.merge import merge
 from services.scanner.advisories.sources import read_source
-from services.scanner.images.config import parse_config
 from tests.builders.images import a_layer
 from tests.builders.senders import an_instance
 from tests.fuzz.damage import damaged

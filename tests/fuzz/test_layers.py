@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kernel.reasons import ScanFailure
+from services.layers.limits import LayerLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import decode_analysis
-from services.scanner.layers.limits import LayerLimits
 from tests.builders.tars import END, long_name, pax_header, tar_file, tar_header
 from tests.fuzz.damage import damaged
 from tests.fuzz.samples import SAMPLES

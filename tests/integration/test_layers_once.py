@@ -19,16 +19,16 @@ from services.kernel.model.report import Coverage
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerPool
 from services.lab.image import BuiltImage, build_image, write_layout
+from services.layers.file import LayerFile
 from services.registry.limits import SourceSettings
+from services.registry.spool import LayerSpool
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.images.spool import LayerSpool
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.lanes import LANES
-from services.scanner.layers.file import LayerFile
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline

@@ -11,13 +11,13 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from services.kernel.blocking import acquire_in_thread
 from services.kernel.model.reference import ArchiveKind
 from services.kernel.reasons import Reason, ScanFailure
-from services.scanner.images.blocking import acquire_in_thread
+from services.layers.limits import LayerLimits
+from services.layers.paths import clean
+from services.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.images.files import Absent, Files, OpenFile
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.paths import clean
-from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 
 _CHUNK_BYTES: Final = 4 << 10
 _MEMBERS: Final = 100_000

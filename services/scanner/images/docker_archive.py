@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from services.kernel.blocking import acquire_in_thread, in_thread
 from services.kernel.model import media
 from services.kernel.model.digest import Digest, digest_of, is_digest
 from services.kernel.reasons import Reason, ScanFailure
@@ -21,7 +22,6 @@ from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.registry.limits import ImageLimits
 from services.registry.manifest import check_layer_count, too_large
 from services.scanner.images.archive import Archive
-from services.scanner.images.blocking import acquire_in_thread, in_thread
 from services.scanner.images.files import Absent, OpenFile
 from services.scanner.images.layout import not_one
 

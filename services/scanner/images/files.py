@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from services.kernel.blocking import acquire_in_thread, in_thread
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor
 from services.registry.verify import BlobCheck
-from services.scanner.images.blocking import acquire_in_thread, in_thread
 
 _CHUNK_BYTES = 1 << 20
 

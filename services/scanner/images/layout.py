@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.kernel.blocking import in_thread
 from services.kernel.model import media
 from services.kernel.model.digest import Digest, is_digest
 from services.kernel.reasons import Reason, ScanFailure
@@ -15,7 +16,6 @@ from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.registry.limits import ImageLimits
 from services.registry.manifest import too_large
 from services.registry.verify import BlobCheck
-from services.scanner.images.blocking import in_thread
 from services.scanner.images.files import Absent, Files
 
 ONLY_IMAGE = ""

@@ -9,6 +9,10 @@ from typing import Final
 
 from services.kernel.model.report import ReportWarning
 from services.kernel.reasons import Reason, ScanFailure
+from services.layers.decompress import open_layer
+from services.layers.limits import LayerLimits
+from services.layers.paths import Meaning, clean, fingerprint, meaning_of, to_text
+from services.layers.tar import EntryKind, TarEntry, TarWalker
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Evidence, Reads
@@ -16,10 +20,6 @@ from services.scanner.inspectors.content import ContentInspector
 from services.scanner.inspectors.inspection import CONTENT, Inspection
 from services.scanner.inspectors.passing import Passing
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered, encode_analysis
-from services.scanner.layers.decompress import open_layer
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.paths import Meaning, clean, fingerprint, meaning_of, to_text
-from services.scanner.layers.tar import EntryKind, TarEntry, TarWalker
 from services.scanner.layers.wanting import Wanting
 from services.scanner.reading.complaints import shown
 from services.scanner.reading.executables.marks import HEAD_BYTES, find_marks, is_executable

@@ -13,10 +13,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Final
 
+from services.layers.links import Names, real_path
+from services.layers.paths import fingerprint
 from services.scanner.catalogers.interface import Evidence
 from services.scanner.layers.analysis import LayerAnalysis, NodeKind, Remembered
-from services.scanner.layers.links import Names, real_path
-from services.scanner.layers.paths import fingerprint
 from services.scanner.layers.tree import FileNode, Tree
 
 _DIRECTORY_BIT: Final = 1

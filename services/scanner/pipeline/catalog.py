@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
+from services.layers.file import LayerFile
+from services.layers.limits import LayerLimits
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger
 from services.scanner.inspectors.inspection import Inspection
-from services.scanner.layers.file import LayerFile
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.remote import analyse_remotely
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
+from services.layers.links import Names, real_path
 from services.scanner.advisories.ecosystems import is_system
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, PackageFormat, Reads
@@ -22,7 +23,6 @@ from services.scanner.inspectors.inspection import CONTENT
 from services.scanner.inspectors.interface import Sighting
 from services.scanner.layers.analyse import FILE_NOT_READ
 from services.scanner.layers.analysis import LayerAnalysis
-from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
 from services.scanner.layers.ways import links_that_matter
 from services.scanner.pipeline.coverage import ECOSYSTEM_NOT_READ

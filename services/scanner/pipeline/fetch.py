@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from services.kernel.model import media
 from services.kernel.model.digest import Digest
 from services.kernel.reasons import Reason, ScanFailure
+from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageSource
-from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.file import LayerFile
+from services.registry.spool import LayerSpool
 
 Analyse = Callable[[LayerFile], Awaitable[None]]
 """Takes a layer file, as stored in the registry. A file of the spool is gone when it returns."""

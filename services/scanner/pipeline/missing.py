@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from services.layers.links import Names, real_path
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Cataloger, Reads
 from services.scanner.catalogers.unread import ELSEWHERE, ecosystem_of
-from services.scanner.layers.links import Names, real_path
 from services.scanner.layers.overlay import Overlay
 from services.scanner.reading.complaints import shown
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from services.layers.file import LayerFile
+    from services.layers.limits import LayerLimits
     from services.scanner.catalogers.interface import Cataloger
     from services.scanner.inspectors.inspection import Inspection
-    from services.scanner.layers.file import LayerFile
-    from services.scanner.layers.limits import LayerLimits
     from services.scanner.pipeline.case import Case
     from services.scanner.records import ScannedImage
 

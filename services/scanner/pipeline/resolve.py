@@ -7,6 +7,7 @@ import dataclasses
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
 from services.kernel.reasons import Reason, ScanFailure
+from services.registry.config import config_invalid, parse_config
 from services.registry.interface import (
     ImageConfig,
     ImageIndex,
@@ -17,7 +18,6 @@ from services.registry.interface import (
 )
 from services.registry.limits import ImageLimits
 from services.registry.manifest import IndexDocument, IndexEntry, empty_index, parse_manifest, too_large
-from services.scanner.images.config import config_invalid, parse_config
 
 _DEFAULT_LIMITS = ImageLimits()
 

@@ -13,12 +13,12 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
+from services.layers.file import LayerFile
 from services.registry.interface import ImageIndex, ImageSource
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
-from services.scanner.images.spool import LayerSpool
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.analysis import decode_head
-from services.scanner.layers.file import LayerFile
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.catalog import CatalogStep

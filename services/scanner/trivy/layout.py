@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from services.kernel.blocking import in_thread
 from services.kernel.model.digest import Digest
+from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageSource
-from services.scanner.images.blocking import in_thread
-from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.file import LayerFile
+from services.registry.spool import LayerSpool
 from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.resolve import ResolvedImage
 

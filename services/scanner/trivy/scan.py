@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from services.kernel.blocking import in_thread
 from services.kernel.clock import Clock
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import FindingKind
@@ -17,10 +18,9 @@ from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import ImageIndex, ImageManifest, ImageSource
+from services.registry.room import Room
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
-from services.scanner.images.blocking import in_thread
-from services.scanner.images.room import Room
-from services.scanner.images.spool import LayerSpool
 from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.pipeline.scan import Progress
 from services.scanner.records import ScannedImage

@@ -21,9 +21,9 @@ from services.kernel.model.report import Report
 from services.kernel.reasons import ScanFailure
 from services.kernel.workers.template import Template
 from services.registry.interface import ImageIndex, ImageSource
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds, read_bounds
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import RememberedAnalyses
 from services.scanner.pipeline.remote import ready_remotely
 from services.scanner.pipeline.scan import Progress

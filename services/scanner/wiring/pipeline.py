@@ -7,9 +7,9 @@ from pathlib import Path
 
 from services.kernel.clock import Clock
 from services.kernel.workers.pool import WorkerPool
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
 from services.scanner.engine import ENGINE
-from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline

@@ -18,6 +18,7 @@ from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.retention import Retention, every
 from services.kernel.secrets import SecretBox
 from services.registry.open import open_repository
+from services.registry.spool import LayerSpool
 from services.rules.api import RulesApi
 from services.scanner.advisories.database import FORMAT
 from services.scanner.advisories.files import AdvisoryFiles
@@ -29,7 +30,6 @@ from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
 from services.scanner.engines import InstalledEngines
-from services.scanner.images.spool import LayerSpool
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import agings

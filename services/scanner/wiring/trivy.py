@@ -7,9 +7,9 @@ from pathlib import Path
 from services.kernel.clock import Clock
 from services.kernel.model.finding import FindingKind
 from services.kernel.workers.pool import WorkerPool
+from services.registry.spool import LayerSpool
 from services.scanner.advisories.settings import AdvisorySettings
 from services.scanner.bounds import ScanBounds
-from services.scanner.images.spool import LayerSpool
 from services.scanner.settings import TrivySettings
 from services.scanner.trivy.program import ProgramFinder
 from services.scanner.trivy.scan import TrivyScan

@@ -12,10 +12,10 @@ from services.kernel.model.digest import digest_of
 from services.kernel.model.platform import Platform, parse_platform
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.image import LINUX_AMD64, build_image, build_index, descriptor
+from services.registry.config import parse_config
 from services.registry.interface import ImageManifest, RawManifest
 from services.registry.limits import ImageLimits
 from services.registry.manifest import IndexDocument, parse_manifest
-from services.scanner.images.config import parse_config
 from tests.builders.images import a_layer, an_image
 
 LIMITS = ImageLimits()

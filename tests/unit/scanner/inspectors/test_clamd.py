@@ -14,6 +14,7 @@ import pytest
 
 from services.kernel.model.report import Coverage
 from services.lab.layer import LayerBuilder
+from services.layers.limits import LayerLimits
 from services.scanner.analysers import analysers_key, search_key
 from services.scanner.inspectors import opinion
 from services.scanner.inspectors.clamd import (
@@ -28,7 +29,6 @@ from services.scanner.inspectors.inspection import Inspection
 from services.scanner.inspectors.limits import InspectionLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import LayerAnalysis, decode_analysis, decode_head
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coverage import coverage_of
 from services.scanner.search import Search, ask_clamd
 from services.scanner.settings import ClamdSettings

@@ -18,6 +18,7 @@ from services.kernel.model.finding import Finding, FindingKind
 from services.kernel.model.report import Layer
 from services.lab.image import build_image
 from services.lab.layer import BuiltLayer, LayerBuilder
+from services.layers.limits import LayerLimits
 from services.scanner.inspectors.accounts import inspect_passwd, inspect_shadow
 from services.scanner.inspectors.config import inspect_config
 from services.scanner.inspectors.content import ContentInspector
@@ -30,7 +31,6 @@ from services.scanner.inspectors.rulefiles import RuleFile
 from services.scanner.inspectors.sshd import inspect_sshd
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import decode_analysis
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import coalesce
 from services.scanner.pipeline.content import content_findings
 from tests.builders.malware import EICAR, zipped

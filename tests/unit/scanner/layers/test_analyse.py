@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, LayerBuilder
+from services.layers.limits import LayerLimits
+from services.layers.paths import fingerprint
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import NodeKind, decode_analysis, decode_head, encode_analysis
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.paths import fingerprint
 from tests.builders.tars import END, analysis_of, layer_file, long_name, padded, tar_file, tar_header
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from services.kernel.model.report import Layer
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
+from services.layers.limits import LayerLimits
 from services.scanner.layers.analyse import analyse_layer
 from services.scanner.layers.analysis import LayerAnalysis, decode_analysis
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.coalesce import coalesce
 from tests.builders.filetree import Entry, File, FileTree, Kind
 

@@ -9,11 +9,11 @@ import pytest
 
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
+from services.layers.file import LayerFile
+from services.layers.limits import LayerLimits
 from services.registry.interface import Descriptor
 from services.scanner.catalogers.interface import Cataloger, Evidence
 from services.scanner.layers.analysis import decode_analysis
-from services.scanner.layers.file import LayerFile
-from services.scanner.layers.limits import LayerLimits
 from services.scanner.pipeline.catalog import CatalogStep
 from tests.builders.tars import LineCataloger, layer_file
 from tests.builders.workers import spawned_workers

@@ -18,10 +18,10 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.image import build_image, build_index, write_layout
 from services.lab.layer import Compression, LayerBuilder
 from services.registry.interface import ImageIndex
+from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
 from services.scanner.images.files import Folder
 from services.scanner.images.layout import LayoutSource
-from services.scanner.images.spool import LayerSpool
 from services.scanner.records import ScannedImage
 from services.scanner.reports import unpack_report
 from services.scanner.settings import TrivySettings

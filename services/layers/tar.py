@@ -14,9 +14,9 @@ from functools import lru_cache
 from io import BytesIO
 from typing import Final, NamedTuple, Protocol
 
-from services.scanner.layers.corrupt import corrupt
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.pax import SILENT, PaxHeader, parse_pax
+from services.layers.corrupt import corrupt
+from services.layers.limits import LayerLimits
+from services.layers.pax import SILENT, PaxHeader, parse_pax
 
 _BLOCK: Final = 512
 _ZERO: Final = bytes(_BLOCK)

@@ -16,9 +16,9 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.media import OCI_LAYER
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer
+from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageSource, RawManifest
-from services.scanner.images.spool import LayerSpool
-from services.scanner.layers.file import LayerFile
+from services.registry.spool import LayerSpool
 from services.scanner.pipeline.fetch import fetch_layers
 from tests.builders.images import a_layer, layer_descriptor
 
@@ -264,7 +264,7 @@ async def test_folders_that_are_not_the_spools_are_left_alone(tmp_path: Path) ->
 async def test_file_of_a_killed_process_is_removed_by_the_next(tmp_path: Path) -> None:
     script = (
         "import asyncio, pathlib, sys\n"
-        "from services.scanner.images.spool import LayerSpool\n"
+        "from services.registry.spool import LayerSpool\n"
         "async def main():\n"
         "    async with LayerSpool(pathlib.Path(sys.argv[1]), 1) as spool:\n"
         "        (next(pathlib.Path(sys.argv[1]).glob('process-*')) / 'sha256-left').write_bytes(b'x')\n"

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from services.kernel.model.digest import digest_of
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import Compression, compress
+from services.layers.decompress import CHUNK_BYTES, open_layer
+from services.layers.limits import LayerLimits
 from services.registry.interface import Descriptor
-from services.scanner.layers.decompress import CHUNK_BYTES, open_layer
-from services.scanner.layers.limits import LayerLimits
 from tests.builders.tars import layer_file
 
 PLAIN = random.Random(7).randbytes(5_000) + bytes(9_000)

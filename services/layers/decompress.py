@@ -20,12 +20,12 @@ import zstandard
 from isal import isal_zlib
 
 from services.kernel.reasons import Reason, ScanFailure
+from services.layers.corrupt import corrupt
+from services.layers.limits import LayerLimits
+from services.layers.zstd_frames import MAGIC as ZSTD_MAGIC
+from services.layers.zstd_frames import check_frames, is_skippable
 from services.registry.interface import Descriptor
 from services.registry.verify import BlobCheck
-from services.scanner.layers.corrupt import corrupt
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.zstd_frames import MAGIC as ZSTD_MAGIC
-from services.scanner.layers.zstd_frames import check_frames, is_skippable
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.lab.layer import LayerBuilder
-from services.scanner.layers.links import Names, real_path
+from services.layers.links import Names, real_path
 from services.scanner.layers.ways import links_that_matter, places, ways
 from tests.builders.tars import analysis_of
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scanner.layers.paths import Meaning, Named, clean, fingerprint, meaning_of, to_text
+from services.layers.paths import Meaning, Named, clean, fingerprint, meaning_of, to_text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from services.scanner.layers.corrupt import corrupt
+from services.layers.corrupt import corrupt
 
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _CHECKSUM_BYTES: Final = 4

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.kernel.reasons import Reason, ScanFailure
-from services.scanner.layers.decompress import CHUNK_BYTES
-from services.scanner.layers.limits import LayerLimits
-from services.scanner.layers.tar import EntryKind
+from services.layers.decompress import CHUNK_BYTES
+from services.layers.limits import LayerLimits
+from services.layers.tar import EntryKind
 from tests.builders.tars import BLOCK, END, long_name, padded, pax_header, tar_file, tar_header, walked
 
 

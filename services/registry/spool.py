@@ -20,12 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from services.kernel.blocking import acquire_in_thread, in_thread
 from services.kernel.late_log import LateLogger
 from services.kernel.model.digest import Digest
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageSource
-from services.scanner.images.blocking import acquire_in_thread, in_thread
-from services.scanner.images.room import Room
+from services.registry.room import Room
 
 _WRITE_BYTES = 1 << 20
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -1,0 +1,1 @@
+"""Package systems: what each does to an image, without running anything of it."""
