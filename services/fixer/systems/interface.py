@@ -1,6 +1,6 @@
 """What every package system offers to the fixer, one class each.
 
-`survey` and `build` read what hostile images hold: they run in a worker process, under limits, and get and return
+`survey`, `check` and `build` read what hostile images hold: they run in a worker process, under limits, and get and return
 values that travel by pickle. `plan` is pure. Only `available` asks somebody, always through the depot.
 """
 
@@ -63,6 +63,17 @@ class PackageSystem(ABC):
     @abstractmethod
     def reads(self, path: str, plan: SystemPlan) -> bool:
         """Tells whether `build` needs the content of the image's file at a real path."""
+
+    def check(self, survey: Survey, tree: Tree, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
+        """Looks into the fetched packages and returns the plan without what cannot be installed by files alone.
+
+        Called in a worker process after fetching and before building, as `build` is. Findings whose packages are
+        taken out become refusals; the plan may come out empty.
+
+        Raises:
+            FixFailure: PACKAGE_INVALID, DATABASE_CORRUPT.
+        """
+        return plan
 
     @abstractmethod
     def build(self, tree: Tree, plan: SystemPlan, files: Mapping[str, Path], layer: Layer) -> Built:
