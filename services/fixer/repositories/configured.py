@@ -82,7 +82,7 @@ def read_repositories(file: Path | None) -> ConfiguredRepositories:
     for table in tables:
         address = URL(table.address)
         if address.scheme not in ("http", "https") or not address.host or address.user or address.query_string:
-            raise _wrong(file, f"{table.address[:120]!r} is no address such as https://HOST/PATH")
+            raise _wrong(file, f"the address of {table.distribution[:40]} is none such as https://HOST/PATH")
     return ConfiguredRepositories(tables)
 
 
