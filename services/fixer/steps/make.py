@@ -1,0 +1,76 @@
+"""Making one platform's layer: packages fetched and looked into, then the layer built."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from services.fixer.plan.packages import Candidate, SystemPlan
+from services.fixer.repositories.depot import Depot, Expected
+from services.fixer.steps.labour import BuiltLayer, build_layer, check_packages
+from services.fixer.steps.prepare import Prepared
+from services.fixer.steps.workers import Labour
+
+Counted = Callable[[int, int], Awaitable[None]]
+"""Is told how many of how many packages are there."""
+
+
+class Maker:
+    """Fetches and builds."""
+
+    def __init__(self, labour: Labour) -> None:
+        self._labour = labour
+
+    async def fetch(self, prepared: Prepared, depot: Depot, counted: Counted) -> tuple[Prepared, dict[str, Path]]:
+        """Fetches the packages of a plan; returns the plan without what turns out to need more than files.
+
+        Raises:
+            FixFailure: PACKAGE_TAMPERED, PACKAGE_INVALID, REPOSITORY_UNREACHABLE, DISK_FULL.
+        """
+        plan = prepared.plan
+        files: dict[str, Path] = {}
+        waiting = iter(plan.upgrades)
+        expected = len(plan.upgrades)
+
+        async def work() -> None:
+            for upgrade in waiting:
+                files[upgrade.candidate.url] = await depot.file(
+                    upgrade.candidate.url, _expected(upgrade.candidate), tampered=True
+                )
+                await counted(len(files), expected)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(_AT_ONCE, expected)):
+                    group.create_task(work())
+        except BaseExceptionGroup as failures:
+            raise _first(failures) from None
+        checked: SystemPlan = await self._labour.do(check_packages, prepared.survey, plan, files)
+        return dataclasses.replace(prepared, plan=checked), files
+
+    async def build(self, prepared: Prepared, files: dict[str, Path], target: Path) -> BuiltLayer:
+        """Builds the layer into a new file.
+
+        Raises:
+            FixFailure: PACKAGE_INVALID, DATABASE_CORRUPT, DISK_FULL, WORKER_DIED, FIX_TIMED_OUT.
+        """
+        return await self._labour.do(
+            build_layer, prepared.survey.system, prepared.layers, prepared.plan, files, target
+        )
+
+
+_AT_ONCE = 6
+
+
+def _expected(candidate: Candidate) -> Expected:
+    return Expected(size=candidate.size, checksum=candidate.checksum or f"sha256:{candidate.sha256}")
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Returns the failure that began it: whoever catches reasons has no use for a group of one cause."""
+    first: BaseException = failures
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
