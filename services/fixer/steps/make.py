@@ -6,13 +6,16 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
 from services.fixer.plan.packages import Candidate, SystemPlan
 from services.fixer.repositories.depot import Depot, Expected
 from services.fixer.steps.labour import BuiltLayer, build_layer, check_packages
 from services.fixer.steps.prepare import Prepared
 from services.fixer.steps.workers import Labour
+from services.kernel.groups import cause_of
 
+_AT_ONCE: Final = 6
 Counted = Callable[[int, int], Awaitable[None]]
 """Is told how many of how many packages are there."""
 
@@ -46,7 +49,7 @@ class Maker:
                 for _ in range(min(_AT_ONCE, expected)):
                     group.create_task(work())
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+            raise cause_of(failures) from None
         checked: SystemPlan = await self._labour.do(check_packages, prepared.survey, plan, files)
         return dataclasses.replace(prepared, plan=checked), files
 
@@ -61,16 +64,5 @@ class Maker:
         )
 
 
-_AT_ONCE = 6
-
-
 def _expected(candidate: Candidate) -> Expected:
     return Expected(size=candidate.size, checksum=candidate.checksum or f"sha256:{candidate.sha256}")
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns the failure that began it: whoever catches reasons has no use for a group of one cause."""
-    first: BaseException = failures
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first

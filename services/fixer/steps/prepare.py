@@ -104,5 +104,5 @@ def left_as_it_is(
 
 
 def is_of_the_image(failure: FixFailure | ScanFailure) -> bool:
-    """Tells whether a failure is of one platform's image, so that others of its index may be fixed all the same."""
+    """Tells whether a failure is of one platform's image alone: others of its index are fixed all the same."""
     return failure.why.retry is Retry.NEVER
