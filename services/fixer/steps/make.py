@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,14 +20,23 @@ Counted = Callable[[int, int], Awaitable[None]]
 """Is told how many of how many packages are there."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A platform whose packages are here, and are such as can be built in."""
+
+    prepared: Prepared
+    files: Mapping[str, Path]
+    """By the candidate's URL."""
+
+
 class Maker:
     """Fetches and builds."""
 
     def __init__(self, labour: Labour) -> None:
         self._labour = labour
 
-    async def fetch(self, prepared: Prepared, depot: Depot, counted: Counted) -> tuple[Prepared, dict[str, Path]]:
-        """Fetches the packages of a plan; returns the plan without what turns out to need more than files.
+    async def fetch(self, prepared: Prepared, depot: Depot, counted: Counted) -> Ready:
+        """Fetches the packages of a plan; what turns out to need more than files is no longer in the plan.
 
         Raises:
             FixFailure: PACKAGE_TAMPERED, PACKAGE_INVALID, REPOSITORY_UNREACHABLE, DISK_FULL.
@@ -51,16 +60,21 @@ class Maker:
         except BaseExceptionGroup as failures:
             raise cause_of(failures) from None
         checked: SystemPlan = await self._labour.do(check_packages, prepared.survey, plan, files)
-        return dataclasses.replace(prepared, plan=checked), files
+        return Ready(prepared=dataclasses.replace(prepared, plan=checked), files=files)
 
-    async def build(self, prepared: Prepared, files: dict[str, Path], target: Path) -> BuiltLayer:
+    async def build(self, ready: Ready, target: Path) -> BuiltLayer:
         """Builds the layer into a new file.
 
         Raises:
             FixFailure: PACKAGE_INVALID, DATABASE_CORRUPT, DISK_FULL, WORKER_DIED, FIX_TIMED_OUT.
         """
         return await self._labour.do(
-            build_layer, prepared.survey.system, prepared.layers, prepared.plan, files, target
+            build_layer,
+            ready.prepared.survey.system,
+            ready.prepared.layers,
+            ready.prepared.plan,
+            ready.files,
+            target,
         )
 
 

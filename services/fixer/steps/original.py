@@ -14,6 +14,7 @@ from services.layers.fetch import fetch_layers
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageIndex, ImageSource, RawManifest
 from services.registry.limits import ImageLimits
+from services.registry.manifest import IndexDocument, parse_manifest
 from services.registry.resolve import ResolvedImage, resolve
 from services.registry.spool import LayerSpool
 
@@ -25,6 +26,8 @@ class PlatformImage:
     platform: Platform
     raw: RawManifest
     image: ResolvedImage
+    nested: bool = False
+    """Whether an index inside the index leads to it, and not the index itself."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +52,16 @@ async def read_original(source: ImageSource, digest: Digest, limits: ImageLimits
     if not isinstance(found, ImageIndex):
         one = PlatformImage(platform=found.config.platform, raw=raw, image=found)
         return Original(raw=raw, platforms=(one,), is_index=False)
+    listed = parse_manifest(raw, limits)
+    direct = {each.descriptor.digest for each in listed.entries} if isinstance(listed, IndexDocument) else set()
     platforms = []
     for child in found.children:
         image = await resolve(source, child.descriptor.digest, child.platform, limits)
         if isinstance(image, ImageIndex):  # a platform was asked for, and then it is never one
             raise TypeError(child.descriptor.digest)
         content = await source.manifest(child.descriptor.digest)
-        platforms.append(PlatformImage(platform=child.platform, raw=content, image=image))
+        nested = child.descriptor.digest not in direct
+        platforms.append(PlatformImage(platform=child.platform, raw=content, image=image, nested=nested))
     return Original(raw=raw, platforms=tuple(platforms), is_index=True)
 
 

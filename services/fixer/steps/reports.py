@@ -16,8 +16,7 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import Report
-from services.scanner.api import ImageQuery, ScannerApi, Task
-from services.scanner.state import State
+from services.scanner.api import ImageQuery, ScannerApi, State, Task
 
 log = structlog.get_logger()
 _WAIT_SECONDS: Final = 25.0
