@@ -79,17 +79,6 @@ class PackageSystem(ABC):
     def reads(self, path: str, plan: SystemPlan) -> bool:
         """Tells whether `build` needs the content of the image's file at a real path."""
 
-    def check(self, survey: Survey, tree: Tree, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
-        """Looks into the fetched packages and returns the plan without what cannot be installed by files alone.
-
-        Called in a worker process after fetching and before building, as `build` is. Findings whose packages are
-        taken out become refusals; the plan may come out empty.
-
-        Raises:
-            FixFailure: PACKAGE_INVALID, DATABASE_CORRUPT.
-        """
-        return plan
-
     @abstractmethod
     def build(self, tree: Tree, plan: SystemPlan, files: Mapping[str, Path], layer: Layer) -> Built:
         """Writes what the native tool would have changed: files, links, removals, and the package database.

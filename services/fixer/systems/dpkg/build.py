@@ -11,11 +11,11 @@ from services.fixer.image.node import Attributes, Layer, NodeKind, Tree
 from services.fixer.plan.packages import SystemPlan, Upgrade
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode, encode, is_version
 from services.fixer.systems.dpkg.deb import Deb
-from services.fixer.systems.dpkg.image import INFO, ImageState, info_name, names_of
+from services.fixer.systems.dpkg.image import ImageState, info_name, names_of
 from services.fixer.systems.dpkg.relations import parse_relations
 from services.fixer.systems.dpkg.scripts import Scripts, kept_by
 from services.fixer.systems.dpkg.status import conffiles_of, installed_stanza, replaced
-from services.fixer.systems.dpkg.survey import STATUS, Record, read_records
+from services.fixer.systems.dpkg.survey import INFO, STATUS, Record, read_records
 from services.fixer.systems.dpkg.unpack import Incoming, Unpacked, Unpacker
 
 SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")

@@ -10,12 +10,10 @@ from services.fixer.plan.packages import InstalledPackage, SystemPlan
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
-from services.fixer.systems.dpkg.survey import DATABASE, PARTS, STATUS
+from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
-INFO: Final = f"{DATABASE}/info"
 _DIVERSIONS: Final = f"{DATABASE}/diversions"
 _OVERRIDES: Final = f"{DATABASE}/statoverride"
-_TRIGGERS: Final = f"{DATABASE}/triggers"
 _OPTIONS: Final = "etc/dpkg/dpkg.cfg"
 _USERS: Final = ("etc/passwd", "etc/group")
 _LOCAL: Final = ":"
@@ -28,13 +26,10 @@ def reads(path: str, plan: SystemPlan) -> bool:
     """Tells whether the content of the image's file at a real path is needed to build."""
     folder, _, name = path.rpartition("/")
     if folder == INFO:
-        stem, _, kind = name.rpartition(".")
-        return kind == "list" or stem in {base for each in plan.upgrades for base in info_names(each.installed)}
+        return name.endswith(".list")
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    if path in (STATUS, _DIVERSIONS, _OVERRIDES) or folder == _TRIGGERS:
-        return True
-    return path.startswith("etc/")
+    return path in (STATUS, _DIVERSIONS, _OVERRIDES) or path.startswith("etc/")
 
 
 def info_names(package: InstalledPackage) -> tuple[str, str]:
@@ -107,32 +102,10 @@ class ImageState:
             if name.endswith(".list"):
                 yield name.removesuffix(".list")
 
-    def info(self, base: str) -> dict[str, bytes]:
-        """Returns the files of a package's record by what their names end with."""
-        found: dict[str, bytes] = {}
-        for kind in self.info_kinds(base):
-            content = self.content(f"{INFO}/{base}.{kind}")
-            if content is not None:
-                found[kind] = content
-        return found
-
     def info_kinds(self, base: str) -> list[str]:
         """Returns what the names of the files of a package's record end with."""
         kinds = (name.removeprefix(f"{base}.") for name in self.tree.names(INFO) if name.startswith(f"{base}."))
         return [kind for kind in kinds if "." not in kind and ":" not in kind]
-
-    def trigger_names(self) -> dict[str, list[str]]:
-        """Returns the packages that are interested in triggers, by the trigger's name or path with its slash."""
-        found: dict[str, list[str]] = {}
-        for line in self.text(f"{_TRIGGERS}/File").splitlines():
-            path, _, package = line.rpartition(" ")
-            found.setdefault(path.strip(), []).append(package.partition("/")[0].partition(":")[0])
-        for name in self.tree.names(_TRIGGERS):
-            if name in ("File", "Unincorp", "Lock") or name.endswith(".new"):
-                continue
-            for line in self.text(f"{_TRIGGERS}/{name}").splitlines():
-                found.setdefault(name, []).append(line.partition("/")[0].partition(":")[0])
-        return found
 
     def attributes(self, entry: Entry, real: str, kept: frozenset[str]) -> Attributes:
         """Returns what a package's new file gets: its own, an override's, or those that the image has."""

@@ -28,6 +28,10 @@ DATABASE: Final = "var/lib/dpkg"
 STATUS: Final = "var/lib/dpkg/status"
 PARTS: Final = "var/lib/dpkg/status.d"
 """Images without dpkg itself have one file for each package there."""
+INFO: Final = "var/lib/dpkg/info"
+TRIGGERS: Final = "var/lib/dpkg/triggers"
+_KINDS: Final = frozenset({"preinst", "postinst", "prerm", "postrm", "triggers", "shlibs"})
+"""What of a package's record says whether the package can be replaced without running anything."""
 _OS_RELEASE: Final = ("etc/os-release", "usr/lib/os-release")
 _SOURCES: Final = "etc/apt/sources.list"
 _SOURCES_PARTS: Final = "etc/apt/sources.list.d"
@@ -64,8 +68,10 @@ class Record:
 def wants(path: str) -> bool:
     """Tells whether the survey reads the file at a real path."""
     folder, _, name = path.rpartition("/")
-    if path == STATUS or path in _OS_RELEASE or path == _SOURCES:
+    if path in (STATUS, _SOURCES, *_OS_RELEASE) or folder == TRIGGERS:
         return True
+    if folder == INFO:
+        return name.rpartition(".")[2] in _KINDS
     if folder == PARTS:
         return not name.endswith(".md5sums")
     return folder == _SOURCES_PARTS and name.endswith((".list", ".sources"))
@@ -94,6 +100,11 @@ def survey(tree: Tree) -> Survey | None:
     )
 
 
+def is_record(path: str) -> bool:
+    """Tells whether a file of the database tells of packages that are there."""
+    return path == STATUS or path.rpartition("/")[0] == PARTS
+
+
 def read_records(database: bytes) -> list[Record]:
     """Reads the packages that are there, in the database's order.
 
@@ -102,6 +113,8 @@ def read_records(database: bytes) -> list[Record]:
     """
     records: dict[tuple[str, str], Record] = {}
     for path, text in parts_of(database):
+        if not is_record(path):
+            continue
         for number, record in enumerate(_split(path, text), start=1):
             try:
                 stanza = parse_stanza(record)
@@ -164,22 +177,26 @@ def _record(stanza: Stanza, path: str) -> Record | None:
 def _database(tree: Tree) -> bytes | None:
     """Joins the files of the database, each with its path; they are told apart again by `parts_of`."""
     paths = [STATUS] if _is_file(tree, STATUS) else []
-    for name in tree.names(tree.real_path(PARTS, last=True) or PARTS):
-        path = f"{PARTS}/{name}"
-        if wants(path) and _is_file(tree, path):
-            paths.append(path)
+    paths += _wanted_in(tree, PARTS)
     if not paths:
         return None
     joined, total = [], 0
-    for path in paths:
+    for path in (*paths, *_wanted_in(tree, INFO), *_wanted_in(tree, TRIGGERS)):
         content = _read(tree, path) or b""
         total += len(content)
         if total > _MAX_DATABASE:
             raise corrupt(f"it has more than {_MAX_DATABASE} bytes")
-        if b"\0" in content:
+        if b"\0" in content and is_record(path):
             raise corrupt(f"/{path} is no text")
-        joined.append(encode(path) + b"\0" + content)
+        # Of a program in a script's place no more is kept than that it is none.
+        joined.append(encode(path) + b"\0" + (content if b"\0" not in content else b"\x7fprogram"))
     return b"\0\0".join(joined)
+
+
+def _wanted_in(tree: Tree, folder: str) -> list[str]:
+    real = tree.real_path(folder, last=True) or folder
+    paths = [f"{folder}/{name}" for name in tree.names(real)]
+    return [path for path in paths if wants(path) and _is_file(tree, path)]
 
 
 def _native(records: list[Record]) -> str:

@@ -81,9 +81,9 @@ class DpkgSystem(PackageSystem):
         """The lists of files, the records of what is replaced, and what dpkg heeds."""
         return image.reads(path, plan)
 
-    def check(self, survey: Survey, tree: Tree, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
+    def check(self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
         """Takes out what scripts or triggers would have to finish."""
-        return check(survey, tree, plan, files)
+        return check(survey, plan, files)
 
     def build(self, tree: Tree, plan: SystemPlan, files: Mapping[str, Path], layer: Layer) -> Built:
         """Writes the packages' files and the database."""

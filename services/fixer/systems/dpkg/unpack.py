@@ -111,9 +111,10 @@ class Unpacker:
             node = self._state.tree.get(real)
             if node is None or real in self._written:
                 continue
-            if node.kind is not NodeKind.DIRECTORY or (real not in self._above and all(
-                f"{real}/{name}" in self._removed for name in self._state.tree.names(real)
-            )):
+            if node.kind is not NodeKind.DIRECTORY or (
+                real not in self._above
+                and all(f"{real}/{name}" in self._removed for name in self._state.tree.names(real))
+            ):
                 self.remove(real)
 
     def _conffile(self, entry: Entry, real: str, incoming: Incoming) -> str:
