@@ -170,7 +170,7 @@ class DatabaseBuild:
         ]
 
     def _conffiles(self, package: _Package, done: Unpacked) -> list[tuple[str, str]]:
-        """The configuration files as the database tells of them: the new ones, then old ones that still lie there."""
+        """The configuration files as the database has them: the new ones, then old ones that still lie there."""
         found = [
             (f"/{path}", done.conffiles[path])
             for each in package.deb.conffiles

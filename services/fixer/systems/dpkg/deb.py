@@ -237,8 +237,8 @@ def _decompressed(part: io.RawIOBase, ending: str) -> Iterator[BinaryIO]:
     opened: dict[str, Callable[[], object]] = {
         "": lambda: buffered,
         ".gz": lambda: gzip.GzipFile(fileobj=buffered),
-        ".xz": lambda: lzma.LZMAFile(buffered),
-        ".lzma": lambda: lzma.LZMAFile(buffered, format=lzma.FORMAT_ALONE),
+        ".xz": lambda: lzma.open(buffered),  # noqa: SIM115 - closed beneath
+        ".lzma": lambda: lzma.open(buffered, format=lzma.FORMAT_ALONE),  # noqa: SIM115 - as above
         ".bz2": lambda: bz2.BZ2File(buffered),
         ".zst": lambda: zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(
             buffered, read_across_frames=True

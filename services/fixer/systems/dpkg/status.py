@@ -68,7 +68,7 @@ def installed_stanza(control: Stanza, status: str, conffiles: Sequence[tuple[str
 
 
 def replaced(status: str, records: Mapping[Key, str]) -> str:
-    """Returns the file with other records for some packages, by name and architecture; the others stay as they are."""
+    """Returns the file with other records for some packages, by name and architecture; others stay as they are."""
 
     def record(match: re.Match[str]) -> str:
         text = match[0]
