@@ -8,7 +8,7 @@ import hashlib
 import io
 import lzma
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -23,11 +23,11 @@ from tests.builders.signing import SigningKey
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 """What a `ManualClock` says at first."""
 ADDRESS = "http://deb.example/debian"
-_COMPRESSED = {
+_COMPRESSED: Mapping[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": lambda data: gzip.compress(data, mtime=0),
     ".xz": lzma.compress,
-    ".zst": zstandard.ZstdCompressor().compress,
+    ".zst": lambda data: zstandard.ZstdCompressor().compress(data),
 }
 
 
@@ -41,7 +41,6 @@ class Entry:
     mode: int = 0o644
     user: str = "root"
     group: str = "root"
-    xattrs: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
 def link(target: str) -> Entry:
@@ -49,9 +48,9 @@ def link(target: str) -> Entry:
     return Entry(kind=tarfile.SYMTYPE, target=target, mode=0o777)
 
 
-def hard(target: str) -> Entry:
-    """One more name of a file of the package."""
-    return Entry(kind=tarfile.LNKTYPE, target=f"./{target}")
+def hard(target: str, mode: int = 0o644) -> Entry:
+    """One more name of a file of the package, with that one's mode."""
+    return Entry(kind=tarfile.LNKTYPE, target=f"./{target}", mode=mode)
 
 
 def directory(mode: int = 0o755) -> Entry:
@@ -104,7 +103,7 @@ class MadeDeb:
     def md5sums(self) -> str:
         conffiles = self.control.get("conffiles", "").split("\n")
         return "".join(
-            f"{hashlib.md5(each.content).hexdigest()}  {path}\n"
+            f"{hashlib.md5(each.content, usedforsecurity=False).hexdigest()}  {path}\n"
             for path, each in self.entries.items()
             if each.kind == tarfile.REGTYPE and f"/{path}" not in conffiles
         )
@@ -115,7 +114,10 @@ class MadeDeb:
         members = {
             "debian-binary": b"2.0\n",
             f"control.tar{self.compression}": self._tar(
-                {name: Entry(text.encode(), mode=0o755 if name in scripts else 0o644) for name, text in control.items()}
+                {
+                    name: Entry(text.encode(), mode=0o755 if name in scripts else 0o644)
+                    for name, text in control.items()
+                }
             ),
             f"data.tar{self.compression}": self._tar(self.entries),
         }
@@ -123,12 +125,11 @@ class MadeDeb:
 
     def _tar(self, entries: Mapping[str, Entry]) -> bytes:
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
             for path, each in ({"": directory()} | dict(entries)).items():
                 info = tarfile.TarInfo(f"./{path}" + ("/" if path and each.kind == tarfile.DIRTYPE else ""))
                 info.type, info.linkname, info.mode, info.mtime = each.kind, each.target, each.mode, 1_700_000_000
                 info.uname, info.gname, info.size = each.user, each.group, len(each.content)
-                info.pax_headers = {f"SCHILY.xattr.{name}": value.decode() for name, value in each.xattrs.items()}
                 tar.addfile(info, io.BytesIO(each.content))
         return _COMPRESSED[self.compression](buffer.getvalue())
 

@@ -18,7 +18,9 @@ from tests.builders.debs import MadeDeb
 from tests.fakes.clock import ManualClock
 from tests.fakes.folders import FolderTree
 
-OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
+OS_RELEASE = (
+    'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
+)
 SOURCES = "deb http://deb.example/debian bookworm main\n"
 
 
@@ -144,7 +146,7 @@ def build(tree: FolderTree, *debs: MadeDeb) -> RecordingLayer:
 
 
 def md5(content: str) -> str:
-    return hashlib.md5(content.encode()).hexdigest()
+    return hashlib.md5(content.encode(), usedforsecurity=False).hexdigest()
 
 
 def _unpack(root: Path, made: MadeDeb, deb: Deb) -> str:
@@ -172,5 +174,5 @@ def _unpack(root: Path, made: MadeDeb, deb: Deb) -> str:
     return installed_stanza(
         deb.control,
         "install ok installed",
-        [(path, hashlib.md5(entries[path.lstrip("/")].content).hexdigest()) for path in conffiles],
+        [(path, md5(entries[path.lstrip("/")].content.decode())) for path in conffiles],
     )

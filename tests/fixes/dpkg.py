@@ -93,8 +93,7 @@ class Trial:
         start = time.monotonic()
         _in_chroot(
             self._theirs,
-            f"apt-get -qq update && apt-get -qq install -y --only-upgrade --no-install-recommends {' '.join(wanted)}"
-            f" && apt-mark -qq auto {' '.join(each.candidate.name for each in plan.upgrades)}",
+            f"apt-get -qq update && apt-get -qq install -y --only-upgrade {' '.join(wanted)}",
         )
         print(f"  apt-get in a chroot: {time.monotonic() - start:.1f} s")
         return self._compare()
@@ -164,9 +163,8 @@ class Trial:
             print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
         differing = list(_differences(self._theirs, self._ours))
         unmeant = [each for each in differing if each.path not in _OWN]
-        print(
-            f"  compared with apt-get's: {len(unmeant)} files differ, besides {len(differing) - len(unmeant)} meant to"
-        )
+        meant = len(differing) - len(unmeant)
+        print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {meant} that are meant to")
         for each in differing:
             print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
         program = "perl -e 1 && apt-get --version && bash -c true"
@@ -220,27 +218,27 @@ def _differences(theirs: Path, ours: Path) -> Iterator[Difference]:
 def _difference(theirs: Path, ours: Path) -> str | None:
     if not os.path.lexists(theirs) or not os.path.lexists(ours):
         return "only ours" if os.path.lexists(ours) else "only apt-get's"
-    one, other = theirs.lstat(), ours.lstat()
-    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
-        return "of another kind"
-    for what, value in (("mode", "st_mode"), ("owner", "st_uid"), ("group", "st_gid")):
-        if getattr(one, value) != getattr(other, value):
-            return f"{what} {getattr(other, value):o} instead of {getattr(one, value):o}"
-    if theirs.is_symlink():
-        return None if theirs.readlink() == ours.readlink() else "another target"
-    if not theirs.is_file():
-        return None
-    if (one.st_nlink > 1) != (other.st_nlink > 1):
-        return "hard links"
-    if os.listxattr(theirs) != os.listxattr(ours):
-        return "extended attributes"
-    return None if theirs.read_bytes() == ours.read_bytes() else "another content"
+    one, other = _facts(theirs), _facts(ours)
+    return next((what for what, value in one.items() if other[what] != value), None)
+
+
+def _facts(path: Path) -> dict[str, object]:
+    found = path.lstat()
+    link, file = stat.S_ISLNK(found.st_mode), stat.S_ISREG(found.st_mode)
+    return {
+        "mode or kind": stat.filemode(found.st_mode),
+        "owner": (found.st_uid, found.st_gid),
+        "target": path.readlink() if link else None,
+        "extended attributes": None if link else os.listxattr(path),
+        "hard links": file and found.st_nlink > 1,
+        "content": path.read_bytes() if file else None,
+    }
 
 
 def _paths(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
-            yield os.path.relpath(os.path.join(folder, name), root)
+            yield str((Path(folder) / name).relative_to(root))
 
 
 def _in_chroot(root: Path, command: str) -> None:

@@ -77,7 +77,7 @@ class DatabaseBuild:
         for package, done, configuration in zip(self._packages, unpacked, conffiles, strict=True):
             stays = {path.lstrip("/") for path, rest in configuration if rest.endswith(" obsolete")}
             self._unpacker.drop(
-                self._gone(package, done, stays),
+                [*self._gone(package, done, stays), *self._compiled(package)],
                 package.record.package.name,
                 lambda path: path in owned or path in self._others,
             )
@@ -156,6 +156,24 @@ class DatabaseBuild:
             for group in parse_relations(control.get("Replaces"))
             for relation in group
         )
+
+    def _compiled(self, package: _Package) -> list[str]:
+        """What was compiled of the installed version's Python files, where its scripts would take that away.
+
+        They would compile the new ones, too; without that Python does it whenever it starts.
+        """
+        if b"py3clean" not in (self._state.content(f"{INFO}/{package.base}.prerm") or b""):
+            return []
+        found: dict[str, None] = {}
+        for path in package.listed:
+            if not path.endswith(".py"):
+                continue
+            folder, _, name = path.rpartition("/")
+            cache, stem = f"{folder}/__pycache__", name.removesuffix("py")
+            for compiled in self._state.tree.names(self._state.real(cache)):
+                if compiled.startswith(stem) and compiled.endswith(".pyc"):
+                    found |= {f"{cache}/{compiled}": None, cache: None}
+        return list(found)
 
     def _gone(self, package: _Package, done: Unpacked, stays: set[str]) -> list[str]:
         """The files that the new version has not, by whatever name."""

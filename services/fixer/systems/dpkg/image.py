@@ -26,7 +26,9 @@ def reads(path: str, plan: SystemPlan) -> bool:
     """Tells whether the content of the image's file at a real path is needed to build."""
     folder, _, name = path.rpartition("/")
     if folder == INFO:
-        return name.endswith(".list")
+        return name.endswith(".list") or name in {
+            f"{base}.prerm" for each in plan.upgrades for base in info_names(each.installed)
+        }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
     return path in (STATUS, _DIVERSIONS, _OVERRIDES) or path.startswith("etc/")
@@ -123,7 +125,7 @@ class ImageState:
         if (override := self._overrides.get(entry.path)) is not None:
             user, group, mode = override
             uid, gid = self._id(user, self._uids), self._id(group, self._gids)
-        return Attributes(mode=mode, uid=uid, gid=gid, mtime=entry.mtime, xattrs=entry.xattrs)
+        return Attributes(mode=mode, uid=uid, gid=gid, mtime=entry.mtime)
 
     def _id(self, name: str, ids: Mapping[str, int]) -> int:
         if name.startswith("#") and name[1:].isdigit():

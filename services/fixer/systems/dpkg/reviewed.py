@@ -1,7 +1,7 @@
 """Maintainer scripts that somebody has read, by the hash of what their maintainer wrote (`scripts.residual`).
 
-Debian 12's, of base systems and of a web server's image, read on 2026-11-26. A script that changes by a word is new
-and is refused until it was read. To add one: read it, ask what it does when a package of the same release is
+Debian 12's, of base systems and of a web server's image, read on 2026-11-26. A script that changes by a word is
+new, and refused until it was read. To add one: read it, ask what it does when a package of the same release is
 upgraded in an image where nothing runs, and write that down as the reason.
 """
 

@@ -12,7 +12,16 @@ import pytest
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.plan.packages import Candidate
-from tests.builders.debs import ADDRESS, NOW, SOURCE, DepotOfFiles, MadeDeb, packages_index, release_file, repository
+from tests.builders.debs import (
+    ADDRESS,
+    NOW,
+    SOURCE,
+    DepotOfFiles,
+    MadeDeb,
+    packages_index,
+    release_file,
+    repository,
+)
 from tests.builders.dpkg_images import install, survey_of, system
 from tests.builders.signing import signing_key
 
@@ -95,12 +104,17 @@ async def test_an_unsigned_index_is_refused(tmp_path: Path) -> None:
 
 async def test_an_expired_index_is_refused(tmp_path: Path) -> None:
     past = format_datetime(NOW - timedelta(minutes=1), usegmt=True)
-    assert await refused(tmp_path, repository([NEW], signing_key("archive"), Valid_Until=past)) is FixReason.INDEX_EXPIRED
+    assert (
+        await refused(tmp_path, repository([NEW], signing_key("archive"), Valid_Until=past))
+        is FixReason.INDEX_EXPIRED
+    )
 
 
 async def test_an_index_of_the_future_is_refused(tmp_path: Path) -> None:
     future = format_datetime(NOW + timedelta(days=2), usegmt=True)
-    assert await refused(tmp_path, repository([NEW], signing_key("archive"), Date=future)) is FixReason.INDEX_EXPIRED
+    assert (
+        await refused(tmp_path, repository([NEW], signing_key("archive"), Date=future)) is FixReason.INDEX_EXPIRED
+    )
 
 
 async def test_an_index_that_never_expires_is_taken_as_debian_main_is(tmp_path: Path) -> None:
@@ -120,13 +134,20 @@ async def test_a_repository_that_is_not_there_is_invalid(tmp_path: Path) -> None
 async def test_an_index_that_cannot_be_read_is_invalid(tmp_path: Path, content: bytes) -> None:
     files = repository([NEW], signing_key("archive"))
     files[PACKAGES] = content or b"\xfd7zXZ\0"
-    files[INRELEASE] = signing_key("archive").clear_sign(release_file({"main/binary-amd64/Packages.xz": files[PACKAGES]}))
+    files[INRELEASE] = signing_key("archive").clear_sign(
+        release_file({"main/binary-amd64/Packages.xz": files[PACKAGES]})
+    )
     assert await refused(tmp_path, files) is FixReason.REPOSITORY_INVALID
 
 
 @pytest.mark.parametrize(
     "change",
-    [("Filename: pool", "Filename: ../../pool"), ("SHA256: ", "SHA512: "), ("Size: ", "Size: -"), ("Version: 1.1", "V: 1")],
+    [
+        ("Filename: pool", "Filename: ../../pool"),
+        ("SHA256: ", "SHA512: "),
+        ("Size: ", "Size: -"),
+        ("Version: 1.1", "V: 1"),
+    ],
 )
 async def test_a_record_without_place_size_or_hash_is_no_offer(tmp_path: Path, change: tuple[str, str]) -> None:
     index = packages_index([NEW]).decode().replace(*change).encode()

@@ -18,7 +18,9 @@ from tests.builders.dpkg_images import finding, install, status, survey_of, syst
 
 
 def deb(name: str, version: str = "1.0", **fields: str) -> MadeDeb:
-    return MadeDeb(name=name, version=version, fields={key.replace("_", "-"): value for key, value in fields.items()})
+    return MadeDeb(
+        name=name, version=version, fields={key.replace("_", "-"): value for key, value in fields.items()}
+    )
 
 
 def plan(
@@ -63,7 +65,10 @@ def test_packages_of_one_source_move_together(tmp_path: Path) -> None:
 
 def test_what_the_new_version_needs_goes_along(tmp_path: Path) -> None:
     new = [deb("curl", "1.1", Depends="libz (>= 1.1) | libzlib"), deb("libz", "1.1")]
-    assert moved(plan(tmp_path, [deb("curl"), deb("libz")], new, finding("curl"))) == {"curl": "1.1", "libz": "1.1"}
+    assert moved(plan(tmp_path, [deb("curl"), deb("libz")], new, finding("curl"))) == {
+        "curl": "1.1",
+        "libz": "1.1",
+    }
 
 
 def test_what_needed_the_old_version_goes_along(tmp_path: Path) -> None:
@@ -112,7 +117,10 @@ def test_a_conflict_with_what_is_installed_is_refused(tmp_path: Path) -> None:
 
 def test_what_would_break_goes_along_to_a_version_that_does_not(tmp_path: Path) -> None:
     new = [deb("curl", "1.1", Breaks="wget (<< 1.1)"), deb("wget", "1.1")]
-    assert moved(plan(tmp_path, [deb("curl"), deb("wget")], new, finding("curl"))) == {"curl": "1.1", "wget": "1.1"}
+    assert moved(plan(tmp_path, [deb("curl"), deb("wget")], new, finding("curl"))) == {
+        "curl": "1.1",
+        "wget": "1.1",
+    }
 
 
 def test_what_the_image_has_lived_without_is_no_hindrance(tmp_path: Path) -> None:
@@ -181,7 +189,10 @@ def test_every_finding_that_stays_has_its_reason(tmp_path: Path) -> None:
 
 NAMES = ("a", "b", "c", "d")
 RELATION = st.sampled_from(
-    [f"{name} ({operator} 1.{number})" for name, operator, number in itertools.product(NAMES, ("=", ">=", "<<"), "01")]
+    [
+        f"{name} ({operator} 1.{number})"
+        for name, operator, number in itertools.product(NAMES, ("=", ">=", "<<"), "01")
+    ]
 )
 FIELDS = st.dictionaries(st.sampled_from(["Depends", "Breaks", "Conflicts"]), RELATION, max_size=2)
 

@@ -97,7 +97,7 @@ LINES = """
 # deb http://commented.example/debian bookworm main
 deb http://deb.example/debian/ bookworm main contrib # why
 deb-src http://deb.example/debian bookworm main
-deb [arch=amd64 signed-by=/etc/apt/evil.gpg trusted=yes] https://user:secret@deb.example/security bookworm-security main
+deb [arch=amd64 signed-by=/evil.gpg trusted=yes] https://user:secret@deb.example/security bookworm-security main
 deb [ arch=arm64,i386 ] http://other.example/debian bookworm main
 deb cdrom:[Debian]/ bookworm main
 deb http://flat.example/ ./
@@ -151,5 +151,10 @@ def test_only_what_the_survey_reads_is_asked_for() -> None:
         "etc/apt/sources.list.d/debian.sources",
         "usr/lib/os-release",
     ]
-    others = ["etc/passwd", "var/lib/dpkg/status.d/tzdata.md5sums", "var/lib/dpkg/info/tzdata.list", "etc/apt/key.gpg"]
+    others = [
+        "etc/passwd",
+        "var/lib/dpkg/status.d/tzdata.md5sums",
+        "var/lib/dpkg/info/tzdata.list",
+        "etc/apt/key.gpg",
+    ]
     assert [path for path in wanted + others if system().wants(path)] == wanted
