@@ -110,7 +110,8 @@ class FixResult:
     new_findings: int
     """Findings of the fixed image that the original has not."""
     attached: Mapping[str, str]
-    """Digests of what is attached to the fixed image, by kind: `vex`, `attestation`."""
+    """Digests of what is attached to the fixed images, by kind, `vex` or `attestation`, and platform:
+    `vex linux/amd64`."""
 
     @property
     def whole(self) -> bool:

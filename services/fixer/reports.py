@@ -81,12 +81,12 @@ class Reports:
             while task.state not in (State.COMPLETE, State.FAILED):
                 task = await self._patiently(lambda: self._scanner.wait_for_end(wanted, _WAIT_SECONDS))
             if task.state is State.FAILED:
-                raise _unproven(f"its scan failed: {task.message}")
+                raise unproven(f"its scan failed: {task.message}")
             return await self._read(task, wanted)
         except FixFailure:
             raise
         except ServiceError as error:
-            raise _unproven(error.message) from error
+            raise unproven(error.message) from error
 
     async def _own(self, query: ImageQuery) -> Task:
         """Returns the scan of the engine that can fix, where the newest is of the other one."""
@@ -137,7 +137,8 @@ def _query(order: FixOrder, digest: Digest, tag: str = "") -> ImageQuery:
     )
 
 
-def _unproven(what: str) -> FixFailure:
+def unproven(what: str) -> FixFailure:
+    """Returns the failure of a fix that is pushed, and of which nobody can say what came of it."""
     return FixFailure(
         FixReason.RESCAN_FAILED,
         f"The fixed image is pushed, and nothing vouches for it: {what}",
