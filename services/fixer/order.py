@@ -103,8 +103,10 @@ class FixResult:
     tag: str
     digest: Digest
     """What the tag holds now."""
+    previous: str
+    """Digest that the written tag held before; empty where it held nothing."""
     backup_tag: str
-    """Tag that still holds what the written tag held before; empty where it held nothing."""
+    """Tag that still holds that; empty where it held nothing."""
     scan_task_id: str
     """Of the scan that the verdicts rest on."""
     new_findings: int
