@@ -25,7 +25,7 @@ class FixerSettings(BaseSettings):
     """Fixes of one instance that may wait or be under way; more are refused."""
     preview_seconds: float = Field(default=300.0, ge=1)
     """Longest time for a preview."""
-    fix_seconds: float = Field(default=3600.0, ge=10)
+    fix_seconds: float = Field(default=3600.0, gt=0)
     """Longest time for one attempt, the scan of the fixed image included."""
     lease_seconds: float = Field(default=30.0, ge=1)
     """How long a silent worker counts as alive."""
