@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from services.fixer.api import FixerApi
 from services.fixer.application import Fixer
 from services.fixer.ends import Ends
+from services.fixer.failure import FixFailure, FixReason
 from services.fixer.intake import Intake
 from services.fixer.metrics import FixerMetrics
-from services.fixer.order import FixWork
+from services.fixer.order import FixOrder, FixPlan, FixResult, FixWork, Progress
 from services.fixer.retention import agings
 from services.fixer.settings import FixerSettings
 from services.fixer.store import FixerStore
@@ -19,10 +21,42 @@ from services.fixer.work.recorder import Recorder
 from services.fixer.work.worker import Worker
 from services.kernel.disk_use import DiskUse
 from services.kernel.ground import Ground
+from services.kernel.model.digest import Digest
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.retention import Retention, every
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
+
+
+@asynccontextmanager
+async def open_work(
+    ground: Ground, *, rules: RulesApi, scanner: ScannerApi, data: Path, settings: FixerSettings
+) -> AsyncIterator[FixWork]:
+    """Opens the way of one fix: its repositories, its cache below `data`, its worker processes."""
+    del ground, rules, scanner, data, settings
+    yield _NoSystem()
+
+
+class _NoSystem:
+    """A build without a package system says so, and does nothing."""
+
+    async def preview(self, order: FixOrder) -> FixPlan:
+        raise _no_system(order)
+
+    async def run(self, order: FixOrder, progress: Progress) -> FixResult:
+        del progress
+        raise _no_system(order)
+
+    async def revert(self, order: FixOrder, result: FixResult) -> Digest:
+        del result
+        raise _no_system(order)
+
+
+def _no_system(order: FixOrder) -> FixFailure:
+    return FixFailure(
+        FixReason.SYSTEM_UNKNOWN,
+        f"{order.repository.path}:{order.tag} cannot be fixed: this build knows no package system.",
+    )
 
 
 @asynccontextmanager

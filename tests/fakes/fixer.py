@@ -229,7 +229,7 @@ class FakeFixer:
     """Answers with the tasks that a test gives it: each reading of a task takes the next."""
 
     def __init__(self, *tasks: FixTask) -> None:
-        self.tasks = list(tasks)
+        self.tasks = list(tasks or (a_fix_task(),))
         self.asked: list[FixRequest] = []
         self.targets: tuple[str, ...] = ()
         self.filters: list[FixFilter] = []

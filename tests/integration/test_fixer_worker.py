@@ -207,7 +207,7 @@ async def crash_at(bench: FixerBench, stage: Stage | None) -> FixTask:
     [held] = await worker.claim(1)
     working = asyncio.create_task(worker.hold(held))
     await asyncio.wait_for(gate.reached.wait(), 20)
-    worker._give_back = _nothing  # type: ignore[method-assign]
+    worker._give_back = _nothing  # type: ignore[method-assign, assignment]
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     assert not await bench.work_once()  # the lease still holds
