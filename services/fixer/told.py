@@ -96,7 +96,7 @@ def sentence_of(result: FixResult, tally: Tally) -> str:
         total = tally.fixed + tally.still_present + tally.not_fixable
         whys = Counter(each.why.value for each in _outcomes(result) if each.why is not None)
         reasons = f" ({', '.join(f'{count} {why}' for why, count in sorted(whys.items()))})" if whys else ""
-        parts.append(f"{tally.fixed} of {total} findings are fixed; {total - tally.fixed} stay{reasons}.")
+        parts.append(f"{tally.fixed} of {total} findings are fixed, {total - tally.fixed} left{reasons}.")
     if result.new_findings:
         parts.append(f"The fixed image has {result.new_findings} findings that the original has not.")
     return " ".join(parts)

@@ -78,9 +78,9 @@ async def test_a_whole_fix_succeeds_and_tells_all_about_it(bench: FixerBench) ->
         (
             a_plan(left_over=NotFixable.NEEDS_REBUILD),
             (1, 0, 1),
-            "1 of 2 findings are fixed; 1 stay (1 NEEDS_REBUILD).",
+            "1 of 2 findings are fixed, 1 left (1 NEEDS_REBUILD).",
         ),
-        (a_plan(verdict=Verdict.STILL_PRESENT), (0, 1, 0), "0 of 1 findings are fixed; 1 stay."),
+        (a_plan(verdict=Verdict.STILL_PRESENT), (0, 1, 0), "0 of 1 findings are fixed, 1 left."),
     ],
 )
 async def test_a_fix_that_leaves_something_is_partial_and_says_what(
