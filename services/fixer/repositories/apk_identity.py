@@ -33,6 +33,10 @@ class NotAnApk(Exception):
     """Its bytes are no package of format 2: the message says why, as the end of a sentence about it."""
 
 
+class _CutOff(NotAnApk):
+    """More bytes may make one of it."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
     """One gzip member: its bytes as stored, and unpacked."""
@@ -65,6 +69,8 @@ def members(file: BinaryIO, at_most: int) -> Iterator[Member]:
         file.seek(start)
         if not magic:
             return
+        if len(magic) < len(_ADB):
+            raise _CutOff("is cut off")
         if magic == _ADB:
             raise NotAnApk("is of apk 3's format (ADB), which is not read here yet")
         if not magic.startswith(_GZIP):
@@ -78,7 +84,7 @@ def _member(file: BinaryIO, start: int, at_most: int) -> Member:
         while not unpacker.eof:
             chunk = unpacker.unconsumed_tail or file.read(_CHUNK)
             if not chunk:
-                raise NotAnApk("is cut off")
+                raise _CutOff("is cut off")
             if not unpacker.unconsumed_tail:
                 stored.write(chunk)
             plain += unpacker.decompress(chunk, at_most + 1 - len(plain))
@@ -112,7 +118,7 @@ def parts_of(file: BinaryIO) -> Parts:
             datahash=found[0].decode("ascii"),
             data_offset=file.tell(),
         )
-    raise NotAnApk("has no control part")
+    raise _CutOff("has no control part")
 
 
 def tar_files(plain: bytes) -> dict[str, bytes]:
@@ -133,15 +139,66 @@ def tar_files(plain: bytes) -> dict[str, bytes]:
     return files
 
 
+class ApkHash:
+    """Hashes a package as it comes: the SHA-1 of its control member, where its data is what that says."""
+
+    digest_size: Final = 20
+
+    def __init__(self) -> None:
+        """Has seen nothing yet."""
+        self._head = bytearray()
+        self._parts: Parts | None = None
+        self._why: NotAnApk = _CutOff("is cut off")
+        self._data = hashlib.sha256()
+
+    def update(self, chunk: bytes | bytearray | memoryview, /) -> None:
+        """Takes the next bytes."""
+        if self._parts is not None:
+            self._data.update(chunk)
+        elif isinstance(self._why, _CutOff) and len(self._head) <= _MAX_STORED:
+            self._head += chunk
+            self._begin()
+
+    def hexdigest(self) -> str:
+        """Returns the hash; empty of what is no package, or has other data."""
+        try:
+            return self.identity()
+        except NotAnApk:
+            return ""
+
+    def identity(self) -> str:
+        """Returns the same.
+
+        Raises:
+            NotAnApk: it is no package, or its data is not what its control says.
+        """
+        if self._parts is None:
+            raise self._why
+        if self._data.hexdigest() != self._parts.datahash:
+            raise NotAnApk("has data of another hash than its control part says")
+        return self._parts.control_sha1
+
+    def _begin(self) -> None:
+        """Reads the parts before the data, once they are all there."""
+        file = io.BytesIO(self._head)
+        try:
+            self._parts = parts_of(file)
+        except NotAnApk as error:
+            self._why = error
+        else:
+            self._data.update(file.read())
+            self._head.clear()
+
+
 def apk_identity(path: Path) -> str:
-    """Returns the SHA-1 of a package's control member, having held its data against the hash in there.
+    """Returns the hash of a package on disk.
 
     Raises:
         NotAnApk: it is no package, or its data is not what its control says.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        parts = parts_of(file)
-        if hashlib.file_digest(file, "sha256").hexdigest() != parts.datahash:
-            raise NotAnApk("has data of another hash than its control part says")
-    return parts.control_sha1
+        seen = ApkHash()
+        while chunk := file.read(_CHUNK):
+            seen.update(chunk)
+    return seen.identity()

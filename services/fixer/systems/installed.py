@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.fixer.systems.apk.system import ApkSystem
 from services.fixer.systems.interface import PackageSystem
 
-SYSTEMS: Final[tuple[PackageSystem, ...]] = ()
+SYSTEMS: Final[tuple[PackageSystem, ...]] = (ApkSystem(),)
 """The first one whose database an image has is the image's."""

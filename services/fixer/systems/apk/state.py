@@ -38,7 +38,7 @@ class Package:
     @property
     def conditions(self) -> tuple[Dependency, ...]:
         """Beside what it is installed without anybody asking for it."""
-        return parse(self.fields.get("i", ""))
+        return parse(self.fields.get("i", "").strip("[]"))  # apko writes a list of Go's
 
     @property
     def provides(self) -> dict[str, str | None]:

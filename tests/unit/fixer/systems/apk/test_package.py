@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.fixer.failure import FixFailure, FixReason
-from services.fixer.repositories.apk_identity import NotAnApk, apk_identity
+from services.fixer.repositories.apk_identity import ApkHash, NotAnApk, apk_identity
 from services.fixer.systems.apk.package import Control, open_control, open_data
 from tests.builders.apk_fixes import candidate_of
 from tests.builders.apks import Apk, Link, Special, signing_key
@@ -116,3 +116,14 @@ def test_files_that_lead_elsewhere_are_refused(tmp_path: Path, path: str) -> Non
     with pytest.raises(FixFailure) as failure, open_data(file, control, "curl") as entries:
         list(entries)
     assert failure.value.why is FixReason.PACKAGE_INVALID
+
+
+@pytest.mark.parametrize("step", [1, 3, 500])
+def test_a_package_is_hashed_as_it_comes(step: int) -> None:
+    content = PACKAGE.build(signing_key())
+    seen = ApkHash()
+    for at in range(0, len(content), step):
+        seen.update(content[at : at + step])
+    assert f"apk1:{seen.hexdigest()}" == candidate_of(PACKAGE).checksum
+    seen.update(b"\0")
+    assert not seen.hexdigest()
