@@ -33,6 +33,16 @@ def parse_pax(content: bytes) -> PaxHeader:
     Raises:
         ValueError: a record is malformed; says which way.
     """
+    records = read_records(content, _KEYS, _SPARSE)
+    return _header(records) if records else SILENT
+
+
+def read_records(content: bytes, keys: frozenset[bytes], prefix: bytes) -> dict[bytes, bytes]:
+    """Returns the records of these keys, and of all that begin with the prefix; of one key the last.
+
+    Raises:
+        ValueError: a record is malformed; says which way.
+    """
     records: dict[bytes, bytes] = {}
     at, length = 0, len(content)
     while at < length:
@@ -45,10 +55,10 @@ def parse_pax(content: bytes) -> PaxHeader:
         if end > length or equals <= space + 1 or content[end - 1] != _NEWLINE:
             raise ValueError(f"no whole record at its byte {at}")
         key = content[space + 1 : equals]
-        if key in _KEYS or key.startswith(_SPARSE):
+        if key in keys or key.startswith(prefix):
             records[key] = content[equals + 1 : end - 1]
         at = end
-    return _header(records) if records else SILENT
+    return records
 
 
 def _header(records: dict[bytes, bytes]) -> PaxHeader:

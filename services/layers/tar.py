@@ -10,12 +10,13 @@ from __future__ import annotations
 import enum
 import zlib
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from io import BytesIO
 from typing import Final, NamedTuple, Protocol
 
 from services.layers.corrupt import corrupt
 from services.layers.limits import LayerLimits
+from services.layers.numbers import read_number
+from services.layers.owned import Owned, read_owned
 from services.layers.pax import SILENT, PaxHeader, parse_pax
 
 _BLOCK: Final = 512
@@ -110,6 +111,7 @@ class TarWalker:
         self._content_left = 0
         self._padding = 0
         self._present = b""
+        self._extension = b""
 
     def __iter__(self) -> Iterator[TarEntry]:
         """Gives every entry, then lets the reader see what follows the archive's end.
@@ -120,7 +122,7 @@ class TarWalker:
         """
         extended = _NOTHING
         while header := self._header():
-            size = _number(header[124:136])
+            size = read_number(header[124:136])
             if size is None or not 0 <= size < _MAX_SIZE:
                 raise self._corrupt("has no valid size", _BLOCK)
             if header[156] in _EXTENSIONS:
@@ -130,6 +132,7 @@ class TarWalker:
             yield self._entry(header, size, extended)
             self._skip_rest()
             extended = _NOTHING
+            self._extension = b""
         self._reader.drain()
 
     def content(self) -> bytes:
@@ -164,7 +167,24 @@ class TarWalker:
     @property
     def mode(self) -> int:
         """Permissions of the present entry, with the bits for another's rights; 0 where they are no number."""
-        return (_number(self._present[100:108]) or 0) & 0o7777
+        return (read_number(self._present[100:108]) or 0) & 0o7777
+
+    @property
+    def flag(self) -> int:
+        """The present entry's type as written."""
+        return self._present[156]
+
+    @property
+    def owned(self) -> Owned:
+        """Who owns the present entry and may do what with it.
+
+        Raises:
+            ScanFailure: LAYER_CORRUPT, or what `damaged` makes of it.
+        """
+        try:
+            return read_owned(self._present, self._extension)
+        except ValueError as error:
+            raise self._corrupt(f"belongs to an entry with {error}") from error
 
     @property
     def offset(self) -> int:
@@ -205,7 +225,7 @@ class TarWalker:
                 raise self._corrupt("follows a single block of zeros", _BLOCK)
             return None
         field = block[_CHECKSUM]
-        written = _number(field)
+        written = read_number(field)
         # The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521: the checksum at C speed. It counts
         # its own field as eight spaces.
         total = (zlib.adler32(block) & 0xFFFF) - (zlib.adler32(field) & 0xFFFF) + 8 * 0x20
@@ -264,6 +284,7 @@ class TarWalker:
         self._skip_padding()
         if flag == _PAX:
             pax = self._pax(content)
+            self._extension = content
             return extended if pax is extended.pax else extended._replace(pax=pax)
         if flag == _LONG_NAME:
             return extended._replace(name=_until_nul(content))
@@ -287,25 +308,6 @@ class TarWalker:
 
     def _corrupt(self, what: str, back: int = 0) -> Exception:
         return self._damaged(f"what stands at byte {self.offset - back} of its uncompressed tar {what}")
-
-
-@lru_cache(maxsize=1 << 12)
-def _number(field: bytes) -> int | None:
-    """Reads octal digits or, with the first bit set, a base-256 number; None where it is neither."""
-    digits = field.strip(b" \0")
-    if not digits.isdigit():
-        if field[0] & 0x80:
-            negative = field[0] & 0x40
-            return None if negative else int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
-        digits = digits.partition(b"\0")[0]
-        if not digits:
-            return 0
-        if not digits.isdigit():
-            return None
-    try:
-        return int(digits, 8)
-    except ValueError:
-        return None
 
 
 def _signed_sum(block: bytes) -> int:
