@@ -10,7 +10,7 @@ from services.fixer.plan.packages import Candidate, Survey, SystemPlan
 from services.fixer.systems.rpm import index, tags
 from services.fixer.systems.rpm.facts import Fact, Facts, fact_of
 from services.fixer.systems.rpm.package import check_payload, check_signature, invalid, open_package, tampered
-from services.fixer.systems.rpm.plan import CONFIGS, decide, scripts_matter, triggered, with_field
+from services.fixer.systems.rpm.plan import CONFIGS, decide, in_order, scripts_matter, triggered, with_field
 from services.fixer.systems.rpm.world import Id, id_of
 from services.rpmdb.faults import Damaged
 
@@ -52,8 +52,7 @@ def check(
         key = old.name, old.architecture, old.version
         names = {*installed[key].configs, *offered[key][0][1].configs}
         upgrades.append(with_field(upgrade, CONFIGS, sorted(names)))
-    refusals = sorted((*plan.refusals, *again.refusals), key=lambda each: (each.finding.id, each.finding.package))
-    return SystemPlan(upgrades=tuple(upgrades), refusals=tuple(refusals))
+    return SystemPlan(upgrades=tuple(upgrades), refusals=in_order((*plan.refusals, *again.refusals)))
 
 
 def _verified(candidate: Candidate, path: Path, facts: Facts, keys: Sequence[bytes]) -> Fact:

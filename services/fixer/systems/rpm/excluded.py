@@ -1,4 +1,4 @@
-"""Files that images are built without: documentation, other languages, other machines (`skipInstallFiles` of rpm)."""
+"""Files that images are built without: documentation, other languages (rpm's `skipInstallFiles`)."""
 
 from __future__ import annotations
 
@@ -70,11 +70,7 @@ def _without_empty(files: Sequence[File], states: list[int]) -> list[int]:
     for number, file in enumerate(files):
         inside.setdefault(file.path.rpartition("/")[0], []).append(number)
     for folder in sorted(inside, reverse=True):
-        number = by_path.get(folder)
-        if (
-            number is not None
-            and files[number].is_directory
-            and all(states[each] in left for each in inside[folder])
-        ):
-            states[number] = tags.NOT_INSTALLED
+        own = by_path.get(folder)
+        if own is not None and files[own].is_directory and all(states[each] in left for each in inside[folder]):
+            states[own] = tags.NOT_INSTALLED
     return states

@@ -22,7 +22,7 @@ class Owners:
         self._users, self._groups = (_numbers(read_text(tree, path, _MAX_BYTES) or "") for path in FILES)
 
     def attributes(self, file: File) -> Attributes:
-        """Returns what rpm gives a file; of a user or group that is not there it is root's, and not setuid or setgid.
+        """Returns what rpm gives a file; that of an unknown user or group is root's, and not setuid or setgid.
 
         Raises:
             Damaged: capabilities that nobody knows.

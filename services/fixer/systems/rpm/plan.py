@@ -1,7 +1,7 @@
 """Which packages go to which versions, so that all of the image still fits together. Pure.
 
-Each goes to the newest version that is offered, as `dnf upgrade` takes it, and with it those of the same source and
-those that it needs newer. Nothing is added to an image and nothing taken away from it.
+Each goes to the newest version that is offered, as `dnf upgrade` takes it, and with it those of the same source
+and those that it needs newer. Nothing is added to an image and nothing taken away from it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _KNOWN_FEATURES: Final = frozenset(
     FileDigests HeaderLoadSortsTags HeaderTranslateSyms LargeFiles PartialHardlinkSets PayloadFilesHavePrefix
     PayloadIsBzip2 PayloadIsLzma PayloadIsXz PayloadIsZstd RichDependencies ScriptletExpansion
     ScriptletInterpreterArgs TildeInVersions VersionedDependencies
-""".split()
-)  # noqa: SIM905  # as rpm lists them
+""".split()  # noqa: SIM905  # as rpm lists them
+)
 
 Blocked = Mapping[Id, tuple[NotFixable, str]]
 """Packages that may not be replaced, and why."""
@@ -78,10 +78,13 @@ def decide(
     ]
     return SystemPlan(
         upgrades=tuple(upgrades),
-        refusals=tuple(
-            sorted((*refusals, *refused.values()), key=lambda each: (each.finding.id, each.finding.package))
-        ),
+        refusals=in_order((*refusals, *refused.values())),
     )
+
+
+def in_order(refusals: Iterable[Refusal]) -> tuple[Refusal, ...]:
+    """Returns refusals as a plan has them."""
+    return tuple(sorted(refusals, key=lambda each: (each.finding.id, each.finding.package)))
 
 
 def offers(
