@@ -60,25 +60,6 @@ class PackageSystem(ABC):
     def plan(self, survey: Survey, candidates: Sequence[Candidate], findings: Sequence[FindingRef]) -> SystemPlan:
         """Decides which packages go to which versions, and why the other findings stay. Pure; nothing is asked."""
 
-    def check(
-        self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path], keys: Sequence[bytes]
-    ) -> SystemPlan:
-        """Looks into the packages that were fetched, before anything is built; runs in a worker process.
-
-        What only the packages themselves tell may take upgrades out of the plan, and put refusals into it.
-
-        Args:
-            survey: what the plan was made from.
-            plan: from `plan`.
-            files: package files by the candidate's URL, each with the hash that its index tells.
-            keys: as `Depot.keys` has them, for packages that no signed index vouches for.
-
-        Raises:
-            FixFailure: PACKAGE_INVALID, PACKAGE_TAMPERED, INDEX_UNSIGNED, INDEX_KEY_UNKNOWN.
-        """
-        del survey, files, keys
-        return plan
-
     @abstractmethod
     def check(self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
         """Looks into the packages themselves, in a worker process: what their scripts do, and who signed them.

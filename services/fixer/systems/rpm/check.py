@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from services.fixer.plan.outcome import NotFixable
@@ -15,9 +15,7 @@ from services.fixer.systems.rpm.world import Id, id_of
 from services.rpmdb.faults import Damaged
 
 
-def check(
-    survey: Survey, facts: Facts, plan: SystemPlan, files: Mapping[str, Path], keys: Sequence[bytes]
-) -> SystemPlan:
+def check(survey: Survey, facts: Facts, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
     """Returns the plan as the packages' own headers have it, and without those that need their scripts.
 
     Raises:
@@ -29,7 +27,7 @@ def check(
     for upgrade in plan.upgrades:
         package = upgrade.installed
         key = package.name, package.architecture, package.version
-        fact = _verified(upgrade.candidate, files[upgrade.candidate.url], facts, keys)
+        fact = _verified(upgrade.candidate, files[upgrade.candidate.url], facts)
         offered[key] = [(upgrade.candidate, fact)]
         others = [one for other, one in installed.items() if other != key]
         if fact.module:
@@ -55,9 +53,10 @@ def check(
     return SystemPlan(upgrades=tuple(upgrades), refusals=in_order((*plan.refusals, *again.refusals)))
 
 
-def _verified(candidate: Candidate, path: Path, facts: Facts, keys: Sequence[bytes]) -> Fact:
+def _verified(candidate: Candidate, path: Path, facts: Facts) -> Fact:
     package = open_package(path)
-    if candidate.fields.get(index.TRUST) != index.BY_INDEX:
+    keys = index.keys_for(candidate)
+    if keys is not None:
         check_signature(package, keys)
         check_payload(package)
     try:

@@ -6,6 +6,7 @@ with; then nothing of a package is believed but what a key of ours signed: see `
 
 from __future__ import annotations
 
+import base64
 import bz2
 import lzma
 import re
@@ -26,10 +27,11 @@ from services.fixer.systems.rpm.relations import in_index, joined
 from services.fixer.systems.rpm.survey import source_of
 from services.kernel.blocking import in_thread
 
-TRUST: Final = "trust"
-"""Field of a candidate: BY_INDEX, or BY_PACKAGE where only the package's own signature can vouch for it."""
-BY_INDEX: Final = "index"
-BY_PACKAGE: Final = "package"
+KEYS: Final = "keys"
+"""Field of a candidate that no signed index vouches for: the keys one of which must have signed the package itself.
+
+They travel with it because `check` runs in a worker process, which asks nobody.
+"""
 
 _MAX_REPOMD: Final = 4 << 20
 _MAX_SIGNATURE: Final = 64 << 10
@@ -69,7 +71,6 @@ async def available(survey: Survey, repository: RepositoryRef, depot: Depot) -> 
     signature = await depot.small(base + "repodata/repomd.xml.asc", at_most=_MAX_SIGNATURE)
     if signature is not None:
         verify_detached(content, signature, keys, what=f"The index of {repository.address}")
-    trust = BY_INDEX if signature is not None else BY_PACKAGE
     parts = read_repomd(content, repository)
     if "primary" not in parts:
         raise _broken(repository, "has an index that names no list of packages")
@@ -77,7 +78,8 @@ async def available(survey: Survey, repository: RepositoryRef, depot: Depot) -> 
     modular: frozenset[str] = frozenset()
     if "modules" in parts:
         modular = await in_thread(_modular, await _fetch(depot, base, parts["modules"]), parts["modules"][0])
-    reader = _Primary(base, survey, trust, modular)
+    vouching = {} if signature is not None else {KEYS: " ".join(base64.b64encode(key).decode() for key in keys)}
+    reader = _Primary(base, survey, vouching, modular)
     await in_thread(_read_primary, path, parts["primary"][0], reader, repository)
     return reader.found
 
@@ -87,6 +89,13 @@ _Part = tuple[str, Expected]
 
 async def _fetch(depot: Depot, base: str, part: _Part) -> Path:
     return await depot.file(urljoin(base, part[0]), part[1], tampered=False)
+
+
+def keys_for(candidate: Candidate) -> list[bytes] | None:
+    """Returns the keys one of which must have signed a package; None where a signed index vouches for it."""
+    if KEYS not in candidate.fields:
+        return None
+    return [base64.b64decode(key) for key in candidate.fields[KEYS].split()]
 
 
 def read_repomd(content: bytes, repository: RepositoryRef) -> dict[str, _Part]:
@@ -150,10 +159,10 @@ def _read_primary(path: Path, href: str, reader: _Primary, repository: Repositor
 class _Primary:
     """Gathers the packages that have the name of one in the image."""
 
-    def __init__(self, base: str, survey: Survey, trust: str, modular: Collection[str]) -> None:
+    def __init__(self, base: str, survey: Survey, vouching: Mapping[str, str], modular: Collection[str]) -> None:
         self.found: list[Candidate] = []
         self._base = base
-        self._trust = trust
+        self._vouching = vouching
         self._modular = modular
         self._wanted = {package.name for package in survey.packages}
         self._architectures = {package.architecture for package in survey.packages} | {"noarch"}
@@ -232,7 +241,7 @@ class _Primary:
                 size=expected.size,
                 sha256=digest if algorithm == "sha256" else "",
                 checksum="" if algorithm == "sha256" else expected.checksum,
-                fields={**fields, "files": joined(self._files), TRUST: self._trust},
+                fields={**fields, "files": joined(self._files), **self._vouching},
             )
         )
 

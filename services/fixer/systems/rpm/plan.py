@@ -165,7 +165,7 @@ def scripts_matter(name: str, which: str) -> tuple[NotFixable, str]:
 
 
 def triggered(packages: Iterable[Fact], fact: Fact, version: str) -> str:
-    """Returns whose trigger that matters runs when a package comes, or goes to a version; empty where none does."""
+    """Returns whose trigger that matters runs when a package goes to a version; empty where none does."""
     paths = [path.lstrip("/") for path in fact.files]
     names = [(fact.name, fact.version), (fact.name, version)]
     for owner in packages:

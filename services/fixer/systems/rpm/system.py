@@ -52,11 +52,9 @@ class RpmSystem(PackageSystem):
         offered = plan.offers(survey, known, candidates)
         return plan.decide(survey, known, offered, findings, plan.blocked_in(survey, known))
 
-    def check(
-        self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path], keys: Sequence[bytes]
-    ) -> SystemPlan:
+    def check(self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
         """Checks signatures where the index has none, and looks at dependencies and scripts once more."""
-        return check.check(survey, facts.from_bytes(survey.database), plan, files, keys)
+        return check.check(survey, facts.from_bytes(survey.database), plan, files)
 
     def reads(self, path: str, plan: SystemPlan) -> bool:
         """The database, users and groups, dnf's settings, and whatever has the name of a configuration file."""
