@@ -101,7 +101,7 @@ def _texts(relations: Iterable[tuple[str, int]]) -> tuple[str, ...]:
 
 def to_bytes(facts: Facts) -> bytes:
     """Returns facts as a survey carries them."""
-    return zlib.compress(json.dumps(dataclasses.asdict(facts), separators=(",", ":")).encode(), 1)
+    return zlib.compress(json.dumps(dataclasses.asdict(facts), separators=(",", ":"), default=sorted).encode(), 1)
 
 
 def from_bytes(content: bytes) -> Facts:

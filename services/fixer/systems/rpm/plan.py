@@ -22,7 +22,7 @@ CONFIGS: Final = "configs"
 """Field of a candidate: names of files of which building must know the content, without their folders."""
 
 _DATABASE = re.compile(r"(?:^|/)rpmdb\.sqlite$")
-_FEATURES: Final = re.compile(r"rpmlib\((?P<name>[A-Za-z]+)\)")
+_FEATURES: Final = re.compile(r"rpmlib\((?P<name>[A-Za-z0-9]+)\)")
 _KNOWN_FEATURES: Final = frozenset(
     """
     BuiltinLuaScripts CaretInVersions CompressedFileNames ConcurrentAccess ExplicitPackageProvide FileCaps
@@ -116,7 +116,7 @@ def _replaces(candidate: Candidate, fact: Fact, native: str) -> bool:
 
 
 def _fact(candidate: Candidate, installed: Fact) -> Fact:
-    """An index tells not all files: those that the installed version has are taken to stay, until it is fetched."""
+    """An index tells not all files: those of the installed version are taken to stay until it is fetched."""
 
     def texts(kind: str) -> tuple[str, ...]:
         return tuple(split(candidate.fields.get(kind, "")))
