@@ -19,6 +19,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import Status
 from services.lab.image import LINUX_AMD64, LINUX_ARM64, Built, BuiltImage, build_image, build_index
 from services.lab.push import push_image
+from services.lab.tokens import serve_tokens
 from services.registry.interface import RawManifest
 from services.registry.push import RegistryPush
 from tests.builders.images import REPOSITORY, a_layer, an_image
@@ -292,6 +293,27 @@ async def test_a_registry_that_refuses_the_push_keeps_all_its_tags(each_registry
             assert await held(client, "1.0") == image.digest
 
     assert caught.value.why is Reason.REGISTRY_UNAUTHORIZED
+
+
+async def test_whoever_may_pull_and_not_push_is_told_so(each_registry: StartRegistry) -> None:
+    image, notes = an_image(), Notes()
+    async with serve_tokens(users={"lab": "labpass"}) as tokens, each_registry(tokens=tokens) as registry:
+        async with a_push(registry.access, repository="public/app") as client:
+            await push_all(client, image)
+        stranger = type(registry.access)(address=registry.access.address, plain_http=True)
+        async with a_push(stranger, repository="public/app") as client:
+            why = await refusal(Publisher(client).publish(publication(image, "1.0", image.digest), notes))
+
+            assert why is FixReason.PUSH_REFUSED
+            assert not notes.pushed
+            assert (await client.source.tags()).names == ("1.0",)
+            assert await held(client, "1.0") == image.digest
+
+
+async def push_all(client: RegistryPush, image: BuiltImage) -> None:
+    for content in image.blobs.values():
+        await client.upload(a_blob(content), content)
+    await client.put_manifest(raw(image), "1.0")
 
 
 @pytest.mark.slow

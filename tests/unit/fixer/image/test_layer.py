@@ -13,7 +13,7 @@ import pytest
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.layer import LayerWriter, WrittenLayer, write_layer
-from services.fixer.image.node import Attributes, NodeKind
+from services.fixer.image.node import Attributes, Layer, NodeKind, Tree
 from services.fixer.image.tree import ImageTree, read_tree
 from services.kernel.model.digest import digest_of
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
@@ -45,6 +45,15 @@ def names(layer: WrittenLayer) -> list[str]:
 
 def put(layer: LayerWriter, path: str, content: bytes = b"x", attributes: Attributes = PLAIN) -> None:
     layer.file(path, attributes, io.BytesIO(content), len(content))
+
+
+def test_it_meets_the_interface(tmp_path: Path) -> None:
+    tree: Tree = image(tmp_path)
+
+    with write_layer(tmp_path / "new", tree) as writer:
+        layer: Layer = writer
+
+    assert layer is writer
 
 
 def put_all(layer: LayerWriter, *paths: str) -> None:
@@ -205,7 +214,7 @@ def test_what_no_layer_can_hold_is_refused_and_no_file_is_left(
 
 
 def test_a_full_disk_has_its_reason_and_leaves_no_half_file(tmp_path: Path) -> None:
-    content = random.Random(1).randbytes(400_000)
+    content = random.Random(1).randbytes(9_000_000)
     tree = image(tmp_path)
 
     with pytest.raises(FixFailure) as caught, small_disk(100_000), write_layer(tmp_path / "new", tree) as layer:
