@@ -31,6 +31,9 @@ class FixReason(enum.Enum):
     DATABASE_CORRUPT = ("DATABASE_CORRUPT", Retry.NEVER)
     """Its package database cannot be read, or contradicts itself."""
     IMAGE_TOO_LARGE = ("IMAGE_TOO_LARGE", Retry.NEVER)
+    INDEX_NESTED = ("INDEX_NESTED", Retry.NEVER)
+    """Of a platform that an index inside the index leads to."""
+    PLATFORM_NOT_SCANNED = ("PLATFORM_NOT_SCANNED", Retry.NEVER)
     # the repositories
     REPOSITORY_UNKNOWN = ("REPOSITORY_UNKNOWN", Retry.ON_REQUEST)
     """Neither the image nor the operator names one."""

@@ -69,13 +69,19 @@ def purl_of_image(report: Report) -> str:
     host, _, rest = repository.partition("/")
     tag = reference.partition("@")[0].removeprefix(repository).removeprefix(":")
     is_addressed = bool(rest) and ("." in host or ":" in host or host == "localhost")
-    qualifiers = {
-        "arch": report.image.platform.partition("/")[2],
-        "repository_url": repository if is_addressed else "",
-        "tag": tag,
-    }
-    name = repository.rpartition("/")[2]
-    return PackageURL("oci", None, name, report.image.digest, qualifiers).to_string()
+    return oci_purl(
+        repository,
+        report.image.digest,
+        architecture=report.image.platform.partition("/")[2],
+        tag=tag,
+        addressed=is_addressed,
+    )
+
+
+def oci_purl(repository: str, digest: str, *, architecture: str, tag: str, addressed: bool = True) -> str:
+    """Returns an image's package URL; `addressed` tells whether its repository begins with a registry's host."""
+    qualifiers = {"arch": architecture, "repository_url": repository if addressed else "", "tag": tag}
+    return PackageURL("oci", None, repository.rpartition("/")[2], digest, qualifiers).to_string()
 
 
 def package_ids(packages: Iterable[Package]) -> dict[Package, str]:

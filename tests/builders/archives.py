@@ -17,8 +17,8 @@ from services.kernel.reasons import ScanFailure
 from services.lab.image import Built, BuiltImage, write_layout
 from services.registry.interface import ImageIndex
 from services.registry.limits import ImageLimits, SourceSettings
+from services.registry.resolve import ResolvedImage, resolve
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from tests.builders.images import read_blob
 from tests.builders.tars import END, tar_file
 

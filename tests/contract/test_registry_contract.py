@@ -19,7 +19,7 @@ from services.lab.image import LINUX_AMD64, LINUX_ARM64, build_image, build_inde
 from services.lab.layer import Compression
 from services.lab.push import open_push, push_blob, push_image, push_manifest
 from services.registry.interface import Descriptor, ImageIndex
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
+from services.registry.resolve import ResolvedImage, resolve
 from tests.builders.images import (
     REPOSITORY,
     a_large_layer,

@@ -14,7 +14,7 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import CutOff, Delay, Status
 from services.lab.image import build_image
 from services.lab.tokens import Access, serve_tokens
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
+from services.registry.resolve import ResolvedImage, resolve
 from tests.builders.images import (
     REPOSITORY,
     read_blob,

@@ -61,6 +61,21 @@ class PackageSystem(ABC):
         """Decides which packages go to which versions, and why the other findings stay. Pure; nothing is asked."""
 
     @abstractmethod
+    def check(self, survey: Survey, plan: SystemPlan, files: Mapping[str, Path]) -> SystemPlan:
+        """Looks into the packages themselves, in a worker process: what their scripts do, and who signed them.
+
+        Returns the plan without those that files alone cannot mend, and without what depends on them.
+
+        Args:
+            survey: from `survey`.
+            plan: from `plan`.
+            files: package files by the candidate's URL; their bytes are those that the index named.
+
+        Raises:
+            FixFailure: PACKAGE_INVALID, PACKAGE_TAMPERED.
+        """
+
+    @abstractmethod
     def reads(self, path: str, plan: SystemPlan) -> bool:
         """Tells whether `build` needs the content of the image's file at a real path."""
 

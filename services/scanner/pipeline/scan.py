@@ -13,8 +13,10 @@ from services.kernel.model.platform import Platform
 from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
+from services.layers.fetch import fetch_layers
 from services.layers.file import LayerFile
 from services.registry.interface import ImageIndex, ImageSource
+from services.registry.resolve import ResolvedImage, resolve
 from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
 from services.scanner.inspectors.inspection import Inspection
@@ -22,9 +24,7 @@ from services.scanner.layers.analysis import decode_head
 from services.scanner.layers.library import AnalysisLibrary
 from services.scanner.pipeline.case import Case
 from services.scanner.pipeline.catalog import CatalogStep
-from services.scanner.pipeline.fetch import fetch_layers
 from services.scanner.pipeline.remote import judge_remotely
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.records import Lease, ScannedImage
 from services.scanner.search import Search
 

@@ -13,11 +13,11 @@ import msgspec
 
 from services.kernel.blocking import in_thread
 from services.kernel.model.digest import Digest
+from services.layers.fetch import fetch_layers
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageSource
+from services.registry.resolve import ResolvedImage
 from services.registry.spool import LayerSpool
-from services.scanner.pipeline.fetch import fetch_layers
-from services.scanner.pipeline.resolve import ResolvedImage
 
 _OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

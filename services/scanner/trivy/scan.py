@@ -18,10 +18,10 @@ from services.kernel.model.report import EngineInfo, Layer
 from services.kernel.reasons import Reason, ScanFailure
 from services.kernel.workers.pool import WorkerDied, WorkerPool, WorkerTimedOut
 from services.registry.interface import ImageIndex, ImageManifest, ImageSource
+from services.registry.resolve import ResolvedImage, resolve
 from services.registry.room import Room
 from services.registry.spool import LayerSpool
 from services.scanner.bounds import ScanBounds
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from services.scanner.pipeline.scan import Progress
 from services.scanner.records import ScannedImage
 from services.scanner.settings import TrivySettings

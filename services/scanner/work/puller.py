@@ -10,8 +10,8 @@ from services.kernel.reasons import ScanFailure
 from services.registry.ask import OpenSource
 from services.registry.interface import Descriptor, ImageIndex, ImageSource, IndexChild
 from services.registry.limits import ImageLimits
+from services.registry.resolve import resolve
 from services.rules.api import RulesApi
-from services.scanner.pipeline.resolve import resolve
 from services.scanner.pipeline.scan import ScanPipeline
 from services.scanner.records import Lease, ScannedImage, ScanRecord
 from services.scanner.tasks.loans import Loans, refused

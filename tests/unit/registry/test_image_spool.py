@@ -16,10 +16,10 @@ from services.kernel.model.digest import Digest
 from services.kernel.model.media import OCI_LAYER
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.layer import BuiltLayer
+from services.layers.fetch import fetch_layers
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageSource, RawManifest
 from services.registry.spool import LayerSpool
-from services.scanner.pipeline.fetch import fetch_layers
 from tests.builders.images import a_layer, layer_descriptor
 
 _ROOT = Path(__file__).parents[4]

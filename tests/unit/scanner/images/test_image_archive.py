@@ -11,7 +11,7 @@ from services.kernel.reasons import Reason
 from services.lab.image import LINUX_ARM64, build_image, build_index
 from services.lab.layer import Compression
 from services.registry.interface import ImageIndex
-from services.scanner.pipeline.resolve import ResolvedImage
+from services.registry.resolve import ResolvedImage
 from tests.builders.archives import (
     docker_archive,
     docker_files,

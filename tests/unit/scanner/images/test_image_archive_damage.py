@@ -17,10 +17,10 @@ from services.kernel.model.reference import parse_reference
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor
 from services.registry.limits import SourceSettings
+from services.registry.resolve import ResolvedImage
 from services.scanner.images import archive as archive_module
 from services.scanner.images.docker_archive import full_name
 from services.scanner.images.open import open_source
-from services.scanner.pipeline.resolve import ResolvedImage
 from tests.builders.archives import (
     docker_archive,
     docker_files,

@@ -14,10 +14,10 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.image import LINUX_ARM64, Built, BuiltIndex, build_index, write_layout
 from services.registry.interface import ImageIndex
 from services.registry.limits import ImageLimits, SourceSettings
+from services.registry.resolve import ResolvedImage, resolve
 from services.scanner.images.files import Folder
 from services.scanner.images.layout import ONLY_IMAGE, LayoutSource
 from services.scanner.images.open import name_in_source, open_source
-from services.scanner.pipeline.resolve import ResolvedImage, resolve
 from tests.builders.images import an_image, layer_descriptor, read_blob
 
 IMAGE = an_image("one")

@@ -24,9 +24,9 @@ from services.lab.image import (
 )
 from services.registry.interface import ImageIndex
 from services.registry.limits import ImageLimits
+from services.registry.resolve import Resolved, ResolvedImage, fits, resolve
 from services.scanner.images.files import Folder
 from services.scanner.images.layout import LayoutSource
-from services.scanner.pipeline.resolve import Resolved, ResolvedImage, fits, resolve
 from tests.builders.images import a_layer, an_image
 
 AMD64, ARM64 = an_image("amd64"), an_image("arm64", platform=LINUX_ARM64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
+from services.kernel.groups import cause_of
 from services.kernel.model import media
 from services.kernel.model.digest import Digest
 from services.kernel.reasons import Reason, ScanFailure
@@ -59,15 +60,7 @@ async def fetch_layers(
             for number in range(min(concurrency, len(wanted))):
                 group.create_task(work(), name=f"fetch-layer-{number}")
     except BaseExceptionGroup as failures:
-        raise _first(failures) from None
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns the failure that began it: a group of one cause is no help to whoever catches reasons."""
-    first: BaseException = failures
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
+        raise cause_of(failures) from None
 
 
 def _check_media_type(layer: Descriptor) -> None:
