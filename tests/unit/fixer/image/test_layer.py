@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import random
-import resource
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from services.fixer.image.node import Attributes, Layer, NodeKind, Tree
 from services.fixer.image.tree import ImageTree, read_tree
 from services.kernel.model.digest import digest_of
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
-from tests.builders.layerfiles import an_entry, layer_files
+from tests.builders.layerfiles import an_entry, layer_files, small_disk
 
 PLAIN = Attributes(mode=0o644, mtime=1_700_000_000)
 
@@ -230,14 +228,3 @@ def test_a_layer_that_was_not_finished_leaves_no_file(tmp_path: Path) -> None:
         put(layer, "usr/bin/tool")
 
     assert not (tmp_path / "new").exists()
-
-
-@contextlib.contextmanager
-def small_disk(size: int) -> Iterator[None]:
-    """No file may grow beyond the size for the time of the block."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
