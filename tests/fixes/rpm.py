@@ -31,7 +31,7 @@ from services.fixer.systems.rpm.system import RpmSystem
 from services.kernel.model.digest import Digest
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor
-from tests.fakes.folders import FolderDepot
+from tests.fakes.folder_depot import FolderDepot
 from tests.fixes.rpm_packages import build
 
 _PROGRAMS = ("busybox", "rpm", "rpmbuild", "rpmsign", "createrepo_c", "dnf", "gpg", "tar")

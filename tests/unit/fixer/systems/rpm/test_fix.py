@@ -19,7 +19,7 @@ from services.fixer.systems.rpm.header import CHAR, Header
 from services.fixer.systems.rpm.relations import version_of
 from tests.builders.rpms import ADDRESS, DATABASE, F, RpmImage, config, folder, link, repository, rpm
 from tests.builders.signing import SigningKey, signing_key
-from tests.fakes.folders import FolderDepot
+from tests.fakes.folder_depot import FolderDepot
 
 OURS, THEIRS = signing_key("archive"), signing_key("stranger")
 CAPABILITY = bytes.fromhex("0100000200300000000000000000000000000000")

@@ -12,7 +12,7 @@ from services.fixer.plan.packages import Candidate, RepositoryRef, Survey
 from services.fixer.systems.rpm.index import keys_for
 from tests.builders.rpms import ADDRESS, F, RpmImage, repository, rpm, write_index
 from tests.builders.signing import SigningKey, signing_key
-from tests.fakes.folders import FolderDepot
+from tests.fakes.folder_depot import FolderDepot
 
 OURS, THEIRS = signing_key("archive"), signing_key("stranger")
 OLD = rpm("a", "1-1")
