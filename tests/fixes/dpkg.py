@@ -164,7 +164,9 @@ class Trial:
             print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
         differing = list(_differences(self._theirs, self._ours))
         unmeant = [each for each in differing if each.path not in _OWN]
-        print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {len(differing) - len(unmeant)} meant to")
+        print(
+            f"  compared with apt-get's: {len(unmeant)} files differ, besides {len(differing) - len(unmeant)} meant to"
+        )
         for each in differing:
             print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
         program = "perl -e 1 && apt-get --version && bash -c true"

@@ -78,8 +78,8 @@ class _Trial:
 
     def _make(self) -> tuple[Path, Path, bytes]:
         (self._home / "gnupg").mkdir(mode=0o700)
-        self._sh("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-gen-key", "trial <trial@example.invalid>",
-                 "rsa2048", "sign", "never")  # fmt: skip
+        make_key = ("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-gen-key")
+        self._sh(*make_key, "trial <trial@example.invalid>", "rsa2048", "sign", "never")
         key = self._sh("gpg", "--export", "trial").encode("latin-1")
         first, second = (build(version, self._place, self._environment) for version in (1, 2))
         repository = self._place / "repository"
@@ -93,7 +93,7 @@ class _Trial:
             (original / folder).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
             (original / name).symlink_to(f"usr/{name}")
-        # What the scripts of the packages need when rpm runs them: the scripts that we leave out, so that it shows.
+        # What the packages' scripts need when rpm runs those that we leave out.
         shutil.copy(shutil.which("busybox") or "", original / "usr/bin/sh")
         (original / "usr/sbin/ldconfig").write_text("#!/bin/sh\nexit 0\n")
         (original / "usr/sbin/ldconfig").chmod(0o755)
@@ -279,17 +279,17 @@ def _headers_of(root: Path) -> Iterator[tuple[object, ...]]:
     for (blob,) in _rows(root, "SELECT blob FROM Packages"):
         assert isinstance(blob, bytes)
         header = Header(blob)
-        end = len(blob)
+        content, end = bytearray(blob), len(blob)
         for tag in _MOMENTS:
             # Both stand near the end, among what installing added.
             end = blob.rindex(header.raw(tag), 0, end)
-            blob = blob[:end] + bytes(4) + blob[end + 4 :]
-        yield header.text(tags.NAME), len(blob), hashlib.sha256(blob).hexdigest()
+            content[end : end + 4] = bytes(4)
+        yield header.text(tags.NAME), len(blob), hashlib.sha256(content).hexdigest()
 
 
 def _indexes_of(root: Path) -> Iterator[tuple[object, ...]]:
     """Each row of each index, with the package's name in the place of its number, which follows from the order."""
-    names = dict(_rows(root, "SELECT hnum, key FROM Name"))
+    names = {each[0]: each[1] for each in _rows(root, "SELECT hnum, key FROM Name")}
     for (table,) in _rows(root, "SELECT name FROM sqlite_master WHERE type = 'table'"):
         if table in ("Packages", "sqlite_sequence", "sqlite_stat1"):
             continue

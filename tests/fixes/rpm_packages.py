@@ -1,4 +1,6 @@
-"""Packages of a distribution that is made for trying fixes, in three versions each: 1 is in the image, 2 and 3 offered."""
+"""Packages of a distribution that is made for trying fixes: version 1 is in the image, 2 and 3 are offered."""
+
+# ruff: noqa: E501  # specs have the width that they have
 
 from __future__ import annotations
 
@@ -114,7 +116,7 @@ echo doc{v} > $B/usr/share/confdemo/README; echo de{v} > $B/usr/share/confdemo/d
             install=f"echo {v} > $B/usr/share/scripted/f",
             files="/usr/share/scripted",
             rest="%post\necho done >> /var/scripted\n",
-        ),  # fmt: skip
+        ),
         "guarded": _spec(
             "guarded",
             v,
@@ -130,7 +132,7 @@ echo doc{v} > $B/usr/share/confdemo/README; echo de{v} > $B/usr/share/confdemo/d
             tags="Requires: brand-new" if later else "",
             install=f"echo {v} > $B/usr/share/wants-new/f",
             files="/usr/share/wants-new",
-        ),  # fmt: skip
+        ),
         "locked": _spec("locked", v, install=f"echo {v} > $B/usr/share/locked/f", files="/usr/share/locked"),
         "leaf": _spec(
             "leaf",
@@ -138,7 +140,7 @@ echo doc{v} > $B/usr/share/confdemo/README; echo de{v} > $B/usr/share/confdemo/d
             tags=f"Requires: guarded >= {v}\nConflicts: guarded < {v}",
             install=f"echo {v} > $B/usr/share/leaf/f",
             files="/usr/share/leaf",
-        ),  # fmt: skip
+        ),
     }
     if later:
         found["brand-new"] = _spec(

@@ -110,7 +110,8 @@ def write_database(database: Database) -> bytes:
         for table in _INDEXES:
             _create(connection, table)
         connection.executemany("INSERT INTO Packages VALUES (?, ?)", sorted(database.headers.items()))
-        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'Packages'", (database.last,))
+        connection.execute("DELETE FROM sqlite_sequence")
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('Packages', ?)", (database.last,))
         parsed = {number: Header(blob) for number, blob in sorted(database.headers.items())}
         for table, tag in _INDEXES.items():
             # The names are ours, see above: nothing that came from outside is in the text.

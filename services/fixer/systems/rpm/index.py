@@ -28,7 +28,7 @@ from services.fixer.systems.rpm.survey import source_of
 from services.kernel.blocking import in_thread
 
 KEYS: Final = "keys"
-"""Field of a candidate that no signed index vouches for: the keys one of which must have signed the package itself.
+"""Field of a candidate that no signed index vouches for: keys, one of which must have signed the package itself.
 
 They travel with it because `check` runs in a worker process, which asks nobody.
 """
