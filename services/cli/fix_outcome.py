@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from services.cli.failure import Exit, tell
-from services.cli.fix_table import fix_parts, preview_parts
+from services.cli.fix_table import fix_parts, preview_parts, print_parts
 from services.cli.output import Output, console_for, print_json, show_remark, to_record
 from services.cli.wait import fix_stands
 from services.kernel.errors import Kind, ServiceError
@@ -45,9 +45,7 @@ def show_preview(output: Output, preview: FixPreview) -> None:
     if output is Output.JSON:
         print_json(to_record(preview))
         return
-    console = console_for(sys.stdout)
-    for part in preview_parts(preview):
-        console.print(part)
+    print_parts(console_for(sys.stdout), preview_parts(preview))
 
 
 def show_fix(output: Output, task: FixTask | None, *, waited: bool) -> None:
@@ -77,9 +75,7 @@ def _print(output: Output, task: FixTask | None) -> None:
     if output is Output.JSON:
         print_json(to_record(task))
         return
-    console = console_for(sys.stdout)
-    for part in fix_parts(task):
-        console.print(part)
+    print_parts(console_for(sys.stdout), fix_parts(task))
 
 
 def _trouble(task: FixTask | None) -> tuple[Exit, ServiceError] | None:

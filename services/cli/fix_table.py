@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from services.cli.output import cell, styled, table_of, to_record
 from services.kernel.model.severity import Severity
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -38,11 +39,18 @@ _FACTS = (
 """Of a task, what is shown where it is set, with the word before it."""
 
 
+def print_parts(console: Console, parts: Iterable[Part]) -> None:
+    """Prints them one under the other; only tables are cut to the width: who copies a digest wants it whole."""
+    for part in parts:
+        console.print(part, soft_wrap=hasattr(part, "plain"))
+
+
 def preview_parts(preview: FixPreview) -> Iterator[Part]:
     """Yields what a preview says, to be printed one under the other."""
     path = _path(preview.namespace, preview.repository)
     yield from _platforms(preview.platforms, planned=True)
-    yield _fact("image", f"{path}:{preview.tag}@{preview.digest}")
+    yield _fact("image", f"{path}:{preview.tag}")
+    yield _fact("digest", preview.digest)
     yield _fact("written", f"{path}:{preview.fixed_tag}")
     yield _fact("findings", _counts(preview.platforms, planned=True))
 
@@ -51,9 +59,11 @@ def fix_parts(task: FixTask) -> Iterator[Part]:
     """Yields what a task says, to be printed one under the other."""
     record, path = to_record(task), _path(task.namespace, task.repository)
     yield from _platforms(task.platforms, planned=False)
-    yield _fact("image", f"{path}:{task.tag}@{task.digest}")
+    yield _fact("image", f"{path}:{task.tag}")
+    yield _fact("digest", task.digest)
     if task.fixed_tag:
-        yield _fact("written", f"{path}:{task.fixed_tag}@{task.fixed_digest}")
+        yield _fact("written", f"{path}:{task.fixed_tag}")
+        yield _fact("as digest", task.fixed_digest)
     for word, name in _FACTS:
         if value := record[name]:
             yield _fact(word, value)
