@@ -17,5 +17,5 @@ class TreeLimits:
     """Names, targets of links and extended attributes."""
     content_bytes: int = 256 << 20
     """What the files have together whose content is wanted."""
-    layer: LayerLimits = LayerLimits()
+    layer: LayerLimits = dataclasses.field(default_factory=LayerLimits)
     """Of each layer, as for a scan."""

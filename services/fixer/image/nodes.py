@@ -1,4 +1,4 @@
-"""The nodes of a tree, in columns: an image has a hundred thousand of them, and an object each would be too many."""
+"""The nodes of a tree, in columns: an image has a hundred thousand of them, an object each would be too many."""
 
 from __future__ import annotations
 
@@ -77,14 +77,15 @@ class Nodes:
         self._inodes[made] = self._inodes[number]
         return made
 
-    def own(self, number: int, owned: Owned, layer: int) -> None:
-        """Gives a node other attributes: those that a layer has of it."""
+    def own(self, number: int, owned: Owned, layer: int, *, linked: bool = False) -> None:
+        """Gives a node other attributes: those that a layer has of it, or of one more name of it."""
         self._modes[number] = owned.mode
         self._uids[number] = owned.uid
         self._gids[number] = owned.gid
         self._mtimes[number] = owned.mtime
         self._layers[number] = layer
-        self._xattrs.pop(number, None)
+        if not linked:
+            self._xattrs.pop(number, None)
         if owned.xattrs:
             self._set_xattrs(number, owned)
 

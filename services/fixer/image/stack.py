@@ -112,7 +112,7 @@ class Stack:
             raise corrupt(f"its hard link {shown(entry.path)} is to {shown(entry.target)}, which is no file of it")
         if self.nodes.layer(number) != self.layer:
             number = self.nodes.copy(number, self.layer)
-        self.nodes.own(number, owned, self.layer)
+        self.nodes.own(number, owned, self.layer, linked=True)
         return number
 
     def find(self, path: str, *, last: bool) -> tuple[str | None, int | None]:
