@@ -18,10 +18,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from services.fixer.image.layer import write_layer
+from services.fixer.image.tree import read_tree
 from services.fixer.plan.outcome import FindingRef
 from services.fixer.plan.packages import Candidate, Survey, SystemPlan
 from services.fixer.repositories.depot import Depot, Expected
@@ -34,8 +37,11 @@ from services.fixer.systems.dpkg.survey import read_records
 from services.fixer.systems.dpkg.system import DpkgSystem
 from services.kernel.clock import SystemClock
 from services.kernel.egress import Egress, parse_networks
+from services.kernel.model.digest import digest_of
+from services.kernel.model.media import OCI_LAYER
+from services.layers.file import LayerFile
+from services.registry.interface import Descriptor
 from services.registry.limits import Timeouts
-from tests.fakes.folders import FolderLayer, FolderTree
 
 _IMAGES = {
     "debian": (),
@@ -78,6 +84,7 @@ class Trial:
         self._mirror = mirror
         self._name = name
         self._old, self._ours, self._theirs = (folder / f"{name}.{each}" for each in ("old", "ours", "theirs"))
+        self._layer, self._tar = (folder / f"{name}.{each}.tar.gz" for each in ("layer", "image"))
         self._base = folder / "base"
         self._packages = folder / "packages"
 
@@ -86,7 +93,7 @@ class Trial:
         self._make()
         shutil.rmtree(self._ours, ignore_errors=True)
         shutil.rmtree(self._theirs, ignore_errors=True)
-        subprocess.run(["cp", "-a", self._old, self._ours], check=True)
+        self._layer.unlink(missing_ok=True)
         plan = asyncio.run(self._fix())
         wanted = [f"{each.candidate.name}={each.candidate.version}" for each in plan.upgrades]
         subprocess.run(["cp", "-a", self._old, self._theirs], check=True)
@@ -125,8 +132,7 @@ class Trial:
     async def _fix(self) -> SystemPlan:
         system, timeouts = DpkgSystem(SystemClock()), Timeouts()
         start = time.monotonic()
-        tree = FolderTree(self._old)
-        survey = system.survey(tree)
+        survey = system.survey(read_tree([self._image()], system.wants))
         assert survey is not None
         surveyed = time.monotonic()
         egress = Egress(networks=parse_networks("0.0.0.0/0,::/0"))
@@ -140,9 +146,12 @@ class Trial:
                 files = await _fetch(plan, depot)
                 fetched = time.monotonic()
                 plan = system.check(survey, plan, files)
-                layer = FolderLayer(self._ours)
-                built = system.build(tree, plan, files, layer)
-        end = time.monotonic()
+                tree = read_tree([self._image()], lambda path: system.reads(path, plan))
+                with write_layer(self._layer, tree) as writer:
+                    built = system.build(tree, plan, files, writer)
+                    layer = writer.finish()
+        end, peak = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        self._apply()
         print(f"{self._name}: {len(plan.upgrades)} packages of {len(survey.packages)}")
         for upgrade in plan.upgrades:
             print(f"  {upgrade.installed.name} {upgrade.installed.version} -> {upgrade.candidate.version}")
@@ -153,11 +162,44 @@ class Trial:
         print(
             f"  seconds: survey {surveyed - start:.1f}, indexes {indexed - surveyed:.1f}, "
             f"plan {planned - indexed:.2f}, fetch {fetched - planned:.1f}, check and build {end - fetched:.1f}; "
-            f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
+            f"layer {layer.size / 1e6:.2f} MB; peak {peak} MB"
         )
         return plan
 
+    def _image(self) -> LayerFile:
+        if not self._tar.exists():
+            _run("tar", "--numeric-owner", "--xattrs", "-C", str(self._old), "-czf", str(self._tar), ".")
+        size = self._tar.stat().st_size
+        return LayerFile(Descriptor(media_type=OCI_LAYER, digest=digest_of(b""), size=size), self._tar)
+
+    def _apply(self) -> None:
+        """Lays our layer upon the image, the plain way."""
+        subprocess.run(["cp", "-a", self._old, self._ours], check=True)
+        with tarfile.open(self._layer) as layer:
+            names = layer.getnames()
+        for name in names:
+            folder, _, last = name.rpartition("/")
+            if last.startswith(".wh."):
+                gone = self._ours / folder / last.removeprefix(".wh.")
+                shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink()
+        options = ["--numeric-owner", "--xattrs", "--exclude=.wh.*"]
+        _run("tar", *options, "-C", str(self._ours), "-xpf", str(self._layer))
+
+    def _theirs_as_layer(self) -> int:
+        """Size of what apt-get wrote as a layer, as a container's runtime finds it: by time or content."""
+        changed = [
+            path
+            for path in sorted(_paths(self._theirs))
+            if not path.startswith(_PASSING) and _is_other(self._theirs / path, self._old / path)
+        ]
+        listed = self._layer.with_suffix(".list")
+        listed.write_text("".join(f"{path}\n" for path in changed))
+        made = self._layer.with_suffix(".theirs")
+        _run("tar", "--no-recursion", "-C", str(self._theirs), "-T", str(listed), "-czf", str(made))
+        return made.stat().st_size
+
     def _compare(self) -> int:
+        print(f"  apt-get's changes as a layer: {self._theirs_as_layer() / 1e6:.2f} MB")
         for check in (["--audit"], ["--verify"]):
             shown = [_dpkg(each, *check) for each in (self._old, self._ours, self._theirs)]
             print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
@@ -220,6 +262,12 @@ def _difference(theirs: Path, ours: Path) -> str | None:
         return "only ours" if os.path.lexists(ours) else "only apt-get's"
     one, other = _facts(theirs), _facts(ours)
     return next((what for what, value in one.items() if other[what] != value), None)
+
+
+def _is_other(path: Path, before: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        return not before.is_dir()
+    return not os.path.lexists(before) or int(path.lstat().st_mtime) != int(before.lstat().st_mtime)
 
 
 def _facts(path: Path) -> dict[str, object]:
