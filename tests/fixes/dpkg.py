@@ -1,6 +1,6 @@
 """Debian 12 images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
 
-    python -m tests.fixes dpkg [debian] [web] [--folder FOLDER] [--mirror ADDRESS]
+    python -m tests.fixes dpkg [debian] [web] [--folder FOLDER] [--mirror ADDRESS] [--suite SUITE]
 
 Needs root, debootstrap, dpkg and a Debian mirror that can be reached. The folder keeps what was made; run again it
 goes on from there. What apt is told to upgrade is what our plan upgrades, no more: packages that are refused stay
@@ -65,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/drydock-fixes-dpkg"))
     parser.add_argument("--mirror", default="http://deb.debian.org")
+    parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
     options = parser.parse_args(arguments)
     missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
     if os.geteuid() != 0 or missing:
@@ -73,15 +74,18 @@ def main(arguments: Sequence[str]) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     worst = 0
     for name in options.images or _IMAGES:
-        worst = max(worst, Trial(options.folder, options.mirror, name).run())
+        worst = max(worst, Trial(options.folder, options.mirror, options.suite, name).run())
     return worst
 
 
 class Trial:
     """One image, in both ways."""
 
-    def __init__(self, folder: Path, mirror: str, name: str) -> None:
+    def __init__(self, folder: Path, mirror: str, suite: str, name: str) -> None:
         self._mirror = mirror
+        self._suite = suite
+        folder = folder / suite
+        folder.mkdir(exist_ok=True)
         self._name = name
         self._old, self._ours, self._theirs = (folder / f"{name}.{each}" for each in ("old", "ours", "theirs"))
         self._layer, self._tar = (folder / f"{name}.{each}.tar.gz" for each in ("layer", "image"))
@@ -108,7 +112,7 @@ class Trial:
     def _make(self) -> None:
         if not self._base.exists():
             print("debootstrap …")
-            _run("debootstrap", "--variant=minbase", "bookworm", str(self._base), f"{self._mirror}/debian")
+            _run("debootstrap", "--variant=minbase", self._suite, str(self._base), f"{self._mirror}/debian")
             _scrub(self._base)
         if self._old.exists():
             return
@@ -117,7 +121,7 @@ class Trial:
         shutil.rmtree(coming, ignore_errors=True)
         subprocess.run(["cp", "-a", self._base, coming], check=True)
         sources = coming / "etc/apt/sources.list"
-        main = f"deb {self._mirror}/debian bookworm main\n"
+        main = f"deb {self._mirror}/debian {self._suite} main\n"
         sources.write_text(main)
         (coming / "etc/apt/apt.conf.d/99lab").write_text(
             'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n'
@@ -126,7 +130,7 @@ class Trial:
             install = f"apt-get -qq install -y --no-install-recommends {' '.join(packages)}"
             _in_chroot(coming, f"apt-get -qq update && {install}")
             _scrub(coming)
-        sources.write_text(f"{main}deb {self._mirror}/debian-security bookworm-security main\n")
+        sources.write_text(f"{main}deb {self._mirror}/debian-security {self._suite}-security main\n")
         coming.rename(self._old)
 
     async def _fix(self) -> SystemPlan:

@@ -14,7 +14,7 @@ from services.fixer.systems.dpkg.deb import Deb
 from services.fixer.systems.dpkg.image import ImageState, info_name, names_of
 from services.fixer.systems.dpkg.relations import parse_relations
 from services.fixer.systems.dpkg.scripts import Scripts, kept_by
-from services.fixer.systems.dpkg.status import conffiles_of, installed_stanza, replaced
+from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of, installed_stanza, replaced
 from services.fixer.systems.dpkg.survey import INFO, STATUS, Record, read_records
 from services.fixer.systems.dpkg.unpack import Incoming, Unpacked, Unpacker
 
@@ -37,7 +37,9 @@ class _Package:
     @property
     def conffiles(self) -> dict[str, str]:
         """Hashes of the installed version's configuration files, by path without leading slash."""
-        return {path.lstrip("/"): each[0] for path, each in conffiles_of(self.record.stanza).items()}
+        return {
+            path.lstrip("/"): each[0] for path, each in conffiles_of(self.record.stanza.get(CONFFILES)).items()
+        }
 
 
 def open_deb(upgrade: Upgrade, files: Mapping[str, Path]) -> Deb:

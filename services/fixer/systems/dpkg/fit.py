@@ -9,7 +9,7 @@ from typing import Final
 from services.fixer.plan.outcome import NotFixable
 from services.fixer.plan.packages import Candidate
 from services.fixer.systems.dpkg.choose import Choice
-from services.fixer.systems.dpkg.relations import Alternatives, Member, Members
+from services.fixer.systems.dpkg.relations import Alternatives, Member, Members, Relation
 from services.fixer.systems.dpkg.survey import Record
 
 Key = tuple[str, str]
@@ -103,6 +103,15 @@ class Fitting:
                         met = [other for other in met if other.key not in known]
                     if met:
                         yield _Trouble(member, wanted, tuple(met))
+            yield from self._out_of_step(member, new)
+
+    def _out_of_step(self, member: Member, new: Members) -> Iterator[_Trouble]:
+        """A package that is there for several architectures has one version for all (dpkg(1), multiarch)."""
+        if self._key_of(member) in self.moving:
+            others = [each for each in new.named(member.name) if each.version != member.version]
+            if others:
+                same = (Relation(member.name, "", "=", member.version),)
+                yield _Trouble(member, same, tuple(others))
 
     def _remedy(self, trouble: _Trouble) -> bool:
         """Moves along a package by which the trouble ends."""

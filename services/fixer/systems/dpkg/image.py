@@ -10,6 +10,7 @@ from services.fixer.plan.packages import InstalledPackage, SystemPlan
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
+from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
 _DIVERSIONS: Final = f"{DATABASE}/diversions"
@@ -31,7 +32,9 @@ def reads(path: str, plan: SystemPlan) -> bool:
         }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    return path in (STATUS, _DIVERSIONS, _OVERRIDES) or path.startswith("etc/")
+    if path in (STATUS, _DIVERSIONS, _OVERRIDES, _OPTIONS, *_USERS) or folder == f"{_OPTIONS}.d":
+        return True
+    return any(f"/{path}" in conffiles_of(each.candidate.fields.get(CONFFILES, "")) for each in plan.upgrades)
 
 
 def info_names(package: InstalledPackage) -> tuple[str, str]:

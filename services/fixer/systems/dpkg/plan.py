@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -9,6 +10,7 @@ from services.fixer.plan.outcome import FindingRef, NotFixable, Refusal
 from services.fixer.plan.packages import Candidate, InstalledPackage, Survey, SystemPlan, Upgrade
 from services.fixer.systems.dpkg.choose import Choice
 from services.fixer.systems.dpkg.fit import Blocked, Fitting
+from services.fixer.systems.dpkg.status import CONFFILES
 from services.fixer.systems.dpkg.survey import PARTS, STATUS, Record, read_records
 from services.kernel.versions.dpkg import sort_key
 
@@ -55,7 +57,10 @@ def _outcome(fitting: Fitting, wanted: dict[Key, list[FindingRef]], refusals: Se
     for key, record in fitting.records.items():
         because = tuple(wanted.get(key, ()))
         if (candidate := fitting.moving.get(key)) is not None:
-            upgrades.append(Upgrade(installed=record.package, candidate=candidate, because=because))
+            # What is configuration now has to be read from the image later on.
+            fields = {**candidate.fields, CONFFILES: record.stanza.get(CONFFILES)}
+            changed = dataclasses.replace(candidate, fields=fields)
+            upgrades.append(Upgrade(installed=record.package, candidate=changed, because=because))
         elif because:
             stays = fitting.blocked[key]
             all_refusals += [Refusal(finding=each, why=stays.why, message=stays.message) for each in because]

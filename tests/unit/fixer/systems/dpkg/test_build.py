@@ -6,10 +6,24 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from pysequoia import Cert
 
 from services.fixer.failure import FixFailure, FixReason
+from services.fixer.plan.packages import Release
+from services.fixer.repositories.keyrings import Keyrings
 from tests.builders.debs import Entry, MadeDeb, directory, hard, link
-from tests.builders.dpkg_images import RecordingLayer, build, install, md5, plan_of, status, system, write
+from tests.builders.dpkg_images import (
+    RecordingLayer,
+    build,
+    finding,
+    install,
+    md5,
+    plan_of,
+    status,
+    survey_of,
+    system,
+    write,
+)
 from tests.fakes.folders import FolderTree
 
 INFO = "var/lib/dpkg/info"
@@ -309,3 +323,33 @@ def test_a_file_keeps_the_owner_that_a_script_gave_it(tmp_path: Path, monkeypatc
     layer = build(tree, new(files={"usr/bin/agent": Entry(b"2", mode=0o755)}))
     assert layer.files["usr/bin/agent"] == b"2"
     assert layer.attributes["usr/bin/agent"].mode == 0o2755
+
+
+def test_only_what_the_plan_needs_of_the_image_is_read(tmp_path: Path) -> None:
+    tree = install(tmp_path / "root", old(files={"etc/tool.conf": "1"}, control=CONF))
+    candidate = new(files={"etc/tool.conf": "2"}, control=CONF).candidate()
+    plan = system().plan(survey_of(tree), [candidate], [finding("tool")])
+    wanted = [
+        "etc/tool.conf",
+        "etc/passwd",
+        "etc/dpkg/dpkg.cfg.d/docker",
+        "var/lib/dpkg/status",
+        f"{INFO}/zlib.list",
+    ]
+    others = ["etc/ssl/certs/ca-certificates.crt", "usr/bin/tool", f"{INFO}/zlib.postinst", "etc/shadow"]
+    assert [path for path in wanted + others if system().reads(path, plan)] == wanted
+
+
+def test_a_status_file_of_any_form_changes_only_where_it_must(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    tree = install(root, MadeDeb(name="above"), old())
+    write(root, {"var/lib/dpkg/status": status(root).rstrip("\n") + "\n"})
+    text = build(tree, new()).text("var/lib/dpkg/status")
+    assert text.startswith(status(root).partition("\n\n")[0])
+    assert text.endswith("It is made for tests.\n")
+
+
+def test_the_keys_that_are_shipped_can_be_read() -> None:
+    for name, number in (("debian", 9), ("ubuntu", 2)):
+        keys = Keyrings().of(Release(id=name, version=""))
+        assert len([cert for content in keys.values() for cert in Cert.split_bytes(content)]) == number

@@ -43,6 +43,7 @@ def test_a_package_goes_to_the_version_that_has_it_fixed(tmp_path: Path) -> None
     found = plan(tmp_path, [deb("curl")], [deb("curl", "1.0"), deb("curl", "1.1")], finding("curl"))
     assert moved(found) == {"curl": "1.1"}
     assert found.upgrades[0].because == (finding("curl"),)
+    assert found.upgrades[0].candidate.url == deb("curl", "1.1").candidate().url
     assert not found.refusals
 
 
@@ -143,6 +144,15 @@ def test_a_library_of_another_architecture_is_none(tmp_path: Path) -> None:
     many = [deb(f"p{number}") for number in range(3)]
     assert stays(plan(tmp_path / "a", [deb("curl"), strange, *many], [new], finding("curl")))
     assert moved(plan(tmp_path / "b", [deb("curl"), foreign, *many], [new], finding("curl")))
+
+
+def test_a_package_has_one_version_for_all_architectures(tmp_path: Path) -> None:
+    same = {"Multi-Arch": "same"}
+    old = [MadeDeb(name="libz", architecture=each, fields=same) for each in ("amd64", "i386")]
+    new = [MadeDeb(name="libz", version="1.1", architecture=each, fields=same) for each in ("amd64", "i386")]
+    both = plan(tmp_path / "a", old, new, finding("libz"))
+    assert [each.candidate.architecture for each in both.upgrades] == ["amd64", "i386"]
+    assert stays(plan(tmp_path / "b", old, new[:1], finding("libz"))) == {"libz": NotFixable.NEEDS_REMOVAL}
 
 
 def test_backports_are_not_taken_by_themselves(tmp_path: Path) -> None:
