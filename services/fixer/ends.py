@@ -72,9 +72,10 @@ def result_to_revert(task: FixRecord) -> FixResult | None:
         platforms=(),
         tag=task.pushed.tag,
         digest=task.pushed.digest,
+        previous=task.pushed.previous,
         backup_tag=task.pushed.backup_tag,
         scan_task_id="",
         new_findings=0,
         attached={},
     )
-    return dataclasses.replace(known, backup_tag=task.pushed.backup_tag)
+    return dataclasses.replace(known, previous=task.pushed.previous, backup_tag=task.pushed.backup_tag)

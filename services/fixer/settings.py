@@ -48,9 +48,17 @@ class FixerSettings(BaseSettings):
     allowed_ports: str = ""
     """Ports that package repositories may have besides those that any may have, with commas between."""
     repositories_file: Path | None = None
-    """Which repositories each distribution's packages come from; those that the image names when not set."""
+    """Which repositories packages come from; `repositories.toml` of the data directory when not set. For a
+    distribution that it does not name, those that the image itself names."""
     keyrings_dir: Path | None = None
-    """Keys that sign indexes, in place of those that come with Drydock; an image's own are never believed."""
+    """Keys that sign indexes, a folder for each distribution, besides those that come with Drydock; `keyrings` of
+    the data directory when not set. An image's own are never believed."""
+    image_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    """Stored bytes of the layers of an image that is fixed; they lie on disk meanwhile."""
+    step_seconds: float = Field(default=900.0, ge=10)
+    """Longest time for one step in a worker process: reading an image, or building its layer."""
+    worker_bytes: int = Field(default=2 << 30, ge=256 << 20)
+    """Address space of one worker process."""
     packages_cache_bytes: int = Field(default=4 << 30, ge=1 << 20)
     """Disk that fetched packages may take below the data folder."""
 

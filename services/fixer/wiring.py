@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,20 +12,39 @@ from pathlib import Path
 from services.fixer.api import FixerApi
 from services.fixer.application import Fixer
 from services.fixer.ends import Ends
-from services.fixer.failure import FixFailure, FixReason
+from services.fixer.fix import Fix
 from services.fixer.intake import Intake
 from services.fixer.metrics import FixerMetrics
-from services.fixer.order import FixOrder, FixPlan, FixResult, FixWork, Progress
+from services.fixer.order import FixWork
+from services.fixer.proof.prove import Prover
+from services.fixer.reports import Reports
+from services.fixer.repositories.configured import ConfiguredRepositories, read_repositories
+from services.fixer.repositories.door import open_door
+from services.fixer.repositories.keyrings import Keyrings
+from services.fixer.repositories.open import open_depot
+from services.fixer.repositories.shelf import Shelf
 from services.fixer.retention import agings
 from services.fixer.settings import FixerSettings
+from services.fixer.steps import labour
+from services.fixer.steps.bench import Benches
+from services.fixer.steps.make import Maker
+from services.fixer.steps.prepare import Planner
+from services.fixer.steps.survey import Surveyor
+from services.fixer.steps.workers import Labour
 from services.fixer.store import FixerStore
 from services.fixer.work.recorder import Recorder
 from services.fixer.work.worker import Worker
 from services.kernel.disk_use import DiskUse
+from services.kernel.egress import Egress, parse_networks, parse_ports
 from services.kernel.ground import Ground
-from services.kernel.model.digest import Digest
 from services.kernel.outbox import Outbox, OutboxRelay
 from services.kernel.retention import Retention, every
+from services.kernel.workers.pool import WorkerPool
+from services.kernel.workers.template import spawn_template
+from services.registry.limits import SourceSettings
+from services.registry.open import open_repository
+from services.registry.push import open_push
+from services.registry.spool import LayerSpool
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
 
@@ -32,31 +53,53 @@ from services.scanner.api import ScannerApi
 async def open_work(
     ground: Ground, *, rules: RulesApi, scanner: ScannerApi, data: Path, settings: FixerSettings
 ) -> AsyncIterator[FixWork]:
-    """Opens the way of one fix: its repositories, its cache below `data`, its worker processes."""
-    del ground, rules, scanner, data, settings
-    yield _NoSystem()
+    """Opens the way of one fix: its repositories, its cache below `data`, its worker processes.
 
-
-class _NoSystem:
-    """A build without a package system says so, and does nothing."""
-
-    async def preview(self, order: FixOrder) -> FixPlan:
-        raise _no_system(order)
-
-    async def run(self, order: FixOrder, progress: Progress) -> FixResult:
-        del progress
-        raise _no_system(order)
-
-    async def revert(self, order: FixOrder, result: FixResult) -> Digest:
-        del result
-        raise _no_system(order)
-
-
-def _no_system(order: FixOrder) -> FixFailure:
-    return FixFailure(
-        FixReason.SYSTEM_UNKNOWN,
-        f"{order.repository.path}:{order.tag} cannot be fixed: this build knows no package system.",
+    Raises:
+        ServiceError: INVALID_SETTING of the operator's list of repositories.
+    """
+    source = SourceSettings()
+    repositories = await asyncio.to_thread(_repositories, settings, data)
+    egress = Egress(networks=parse_networks(settings.allowed_networks), ports=parse_ports(settings.allowed_ports))
+    pool = WorkerPool(
+        functools.partial(spawn_template, (labour.__name__,)),
+        processes=settings.concurrent_fixes,
+        memory_bytes=settings.worker_bytes,
     )
+    folder = data / "packages"
+    shelf, keyrings = (
+        Shelf(folder, settings.packages_cache_bytes),
+        Keyrings(settings.keyrings_dir or data / "keyrings"),
+    )
+    async with (
+        LayerSpool(data / "fixes", settings.image_bytes) as spool,
+        open_door(egress, ground.clock, source.timeouts) as door,
+    ):
+        work = Labour(pool, settings.step_seconds)
+        maker, reports = Maker(work), Reports(scanner)
+        yield Fix(
+            rules=rules,
+            benches=Benches(
+                rules,
+                functools.partial(open_repository, source),
+                spool,
+                functools.partial(open_depot, door, shelf, keyrings, folder),
+            ),
+            open_push=functools.partial(open_push, source),
+            reports=reports,
+            surveyor=Surveyor(
+                Planner(work, repositories), maker, spool, source.limits, image_bytes=settings.image_bytes
+            ),
+            maker=maker,
+            prover=Prover(reports),
+        )
+
+
+def _repositories(settings: FixerSettings, data: Path) -> ConfiguredRepositories:
+    if settings.repositories_file is not None:
+        return read_repositories(settings.repositories_file)
+    usual = data / "repositories.toml"
+    return read_repositories(usual if usual.exists() else None)
 
 
 @asynccontextmanager

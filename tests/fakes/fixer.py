@@ -97,6 +97,7 @@ def a_result(plan: PlatformPlan | None = None, *, tag: str = "1.0_fixd") -> FixR
         platforms=(dataclasses.replace(plan or a_plan(), fixed_digest=FIXED, layer_bytes=1024),),
         tag=tag,
         digest=FIXED,
+        previous="",
         backup_tag=BACKUP,
         scan_task_id="scan-1",
         new_findings=0,

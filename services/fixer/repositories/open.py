@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -15,6 +14,7 @@ from services.fixer.failure import FixFailure, FixReason
 from services.fixer.plan.packages import Release
 from services.fixer.repositories.depot import Depot, Expected
 from services.fixer.repositories.door import Missing, RepositoryDoor, patiently, public, unreachable, whole
+from services.fixer.repositories.hashing import hasher_of
 from services.fixer.repositories.keyrings import Keyrings
 from services.fixer.repositories.shelf import Shelf, workplace
 from services.kernel.blocking import in_thread
@@ -77,7 +77,7 @@ class RepositoryDepot(Depot):
 
     async def _fetch(self, url: str, expected: Expected, into: Path, *, tampered: bool) -> None:
         algorithm = expected.checksum.partition(":")[0]
-        hasher, received = hashlib.new(algorithm), 0
+        hasher, received = hasher_of(algorithm), 0
         with self._shelf.room() as coming:
             with coming.open("wb") as file:
                 async with aclosing(self._door.chunks(url, at_most=expected.size)) as chunks:
@@ -117,5 +117,5 @@ def _disk() -> Iterator[None]:
         raise FixFailure(
             FixReason.DISK_FULL,
             "The disk that holds fetched packages is full.",
-            hint="Make room below the data directory's `packages`, or lower DRYDOCK_FIXER_PACKAGES_BYTES.",
+            hint="Make room below the data directory's `packages`, or lower DRYDOCK_FIXER_PACKAGES_CACHE_BYTES.",
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from services.fixer.repositories.depot import Expected
+from services.fixer.repositories.hashing import hasher_of
 
 _CHUNK: Final = 1 << 20
 _PREFIX: Final = ".coming-"
-_ALGORITHMS: Final = frozenset({"sha1", "sha256", "sha384", "sha512"})
 
 
 class Shelf:
@@ -79,15 +78,18 @@ class Shelf:
 
     def _path(self, expected: Expected) -> Path:
         algorithm, _, value = expected.checksum.partition(":")
-        if algorithm not in _ALGORITHMS or len(bytes.fromhex(value)) != hashlib.new(algorithm).digest_size:
+        if len(bytes.fromhex(value)) != hasher_of(algorithm).digest_size:
             raise ValueError(f"{expected.checksum[:80]!r} is no checksum")
         return self._folder / f"{algorithm}-{value}"
 
 
 def _is(path: Path, expected: Expected) -> bool:
     algorithm, _, value = expected.checksum.partition(":")
+    hasher = hasher_of(algorithm)
     with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest() == value
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+    return hasher.hexdigest() == value
 
 
 @contextlib.contextmanager

@@ -12,11 +12,11 @@ import msgspec
 
 from services.kernel.model.finding import Package
 from services.kernel.model.report import Layer, ReportWarning
+from services.kernel.os_release import ETC, VENDOR
 from services.layers.links import Names, real_path
 from services.scanner.advisories.ecosystems import is_system
 from services.scanner.catalogers.installed import CATALOGERS
 from services.scanner.catalogers.interface import Distribution, Evidence, FoundPackage, PackageFormat, Reads
-from services.scanner.catalogers.systems.osrelease import ETC, VENDOR
 from services.scanner.catalogers.systems.rpm import PREFERENCE
 from services.scanner.catalogers.unread import SYSTEM
 from services.scanner.inspectors.inspection import CONTENT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,6 +23,7 @@ from services.fixer.repositories.shelf import Shelf
 from services.kernel.clock import SystemClock
 from services.kernel.egress import Egress, parse_networks
 from services.registry.limits import Timeouts
+from tests.builders.apks import Apk, signing_key
 
 CONTENT = b"package " * 4000
 EXPECTED = Expected(size=len(CONTENT), checksum=f"sha256:{hashlib.sha256(CONTENT).hexdigest()}")
@@ -188,3 +191,19 @@ def test_keys_of_a_distribution_are_ours_and_the_operators(tmp_path: Path) -> No
     assert keys["own.asc"] == b"key"
     assert "README.md" not in keys
     assert Keyrings(tmp_path).of(Release(id="../debian", version="12")) == {}
+
+
+async def test_an_apk_is_held_against_its_control_and_its_data(tmp_path: Path, mirror: tuple[Mirror, str]) -> None:
+    server, root = mirror
+    package = Apk(name="tool", version="1-r0", files={"usr/bin/tool": random.Random(1).randbytes(200_000)})
+    content = package.build(signing_key())
+    expected = Expected(size=len(content), checksum=f"apk1:{base64.b64decode(package.checksum()[2:]).hex()}")
+    async with depot_in(tmp_path) as depot:
+        for at in (700, len(content) - 50):
+            server.files["/tool.apk"] = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+            assert (await failure_of(depot, f"{root}/tool.apk", expected)).why is FixReason.PACKAGE_TAMPERED
+        server.files["/tool.apk"] = content
+        assert (await depot.file(f"{root}/tool.apk", expected, tampered=True)).read_bytes() == content
+    async with depot_in(tmp_path) as depot:
+        assert (await depot.file(f"{root}/tool.apk", expected, tampered=True)).read_bytes() == content
+    assert server.asked == ["/tool.apk"] * 3
