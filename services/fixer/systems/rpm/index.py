@@ -162,7 +162,7 @@ def _read_primary(path: Path, href: str, reader: _Primary, repository: Repositor
 
 
 def _only(chunks: Iterator[bytes], names: Collection[bytes]) -> Iterator[bytes]:
-    """Leaves out the packages that nobody asks for, which are nearly all, before anything is made of their text."""
+    """Leaves out the packages that nobody asks for, which are nearly all, before their text is read."""
     rest = b""
     for chunk in chunks:
         *blocks, rest = (rest + chunk).split(_END)

@@ -78,6 +78,7 @@ async def fix(
     key: SigningKey | None = OURS,
     states: dict[str, list[int]] | None = None,
 ) -> Fix:
+    place.mkdir(exist_ok=True)
     image = RpmImage(place, *old, texts=texts, states=states)
     depot = FolderDepot(ADDRESS, repository(place / "r", *new, key=key), OURS.public)
     survey = image.system.survey(image.tree())
@@ -144,6 +145,16 @@ async def test_what_depends_on_a_package_whose_scripts_matter_stays_with_it(tmp_
     done = await fix(tmp_path, old, new, finding("a"), finding("b"))
     assert done.changed == {}
     assert done.refused == {"a": NotFixable.NEEDS_REBUILD, "b": NotFixable.NEEDS_REBUILD}
+
+
+async def test_a_finding_in_a_package_for_two_machines_is_told_once(tmp_path: Path) -> None:
+    both = ("x86_64", "i686")
+    old, new = ([rpm("a", version, arch=arch) for arch in both] for version in ("1-1", "2-1"))
+    done = await fix(tmp_path, [*old, rpm("b", "1-1")], new, finding("a"))
+    assert [(each.candidate.architecture, len(each.because)) for each in done.plan.upgrades] == [
+        ("i686", 1),
+        ("x86_64", 0),
+    ]
 
 
 async def test_a_trigger_of_another_package_is_a_script_too(tmp_path: Path) -> None:
@@ -294,6 +305,14 @@ async def test_a_package_of_another_key_is_refused(tmp_path: Path) -> None:
 async def test_a_signed_package_with_another_payload_is_refused(tmp_path: Path) -> None:
     other = rpm("a", "2-1", F("usr/a", b"2"), key=OURS, spoil=b"another payload")
     assert await failing(tmp_path, other) is FixReason.PACKAGE_TAMPERED
+
+
+async def test_a_package_without_a_hash_of_its_payload_must_be_signed_whole(tmp_path: Path) -> None:
+    good = rpm("a", "2-1", F("usr/a", b"2"), key=OURS, legacy=True)
+    done = await fix(tmp_path / "1", [rpm("a", "1-1")], [good], finding("a"), key=None)
+    assert done.changed == {"a": "2-1"}
+    bad = rpm("a", "2-1", F("usr/a", b"2"), key=OURS, legacy=True, spoil=b"another payload")
+    assert await failing(tmp_path / "2", bad) is FixReason.PACKAGE_TAMPERED
 
 
 async def test_a_changed_header_is_refused(tmp_path: Path) -> None:
