@@ -69,6 +69,8 @@ class Database:
 
     headers: Mapping[int, bytes]
     last: int
+    strange: tuple[str, ...] = ()
+    """Tables that we do not know, of a newer rpm: what they hold we could not write."""
 
 
 def read_database(content: bytes) -> Database:
@@ -96,7 +98,13 @@ def read_database(content: bytes) -> Database:
         match row[1]:
             case [b"Packages", int(said), *_] if said < 1 << 31:
                 last = max(last, said)
-    return Database(headers, last)
+    known = {b"Packages", *map(str.encode, _INDEXES)}
+    strange = sorted(
+        os.fsdecode(name)
+        for name in sqlite.tables(content)
+        if name not in known and not name.startswith(b"sqlite_")
+    )
+    return Database(headers, last, tuple(strange))
 
 
 def write_database(database: Database) -> bytes:
@@ -124,6 +132,18 @@ def write_database(database: Database) -> bytes:
             )
         connection.execute("COMMIT")
         return _as_written_ahead(connection.serialize())
+
+
+def check_header(blob: bytes) -> None:
+    """Checks that a header can be put into a database.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
+    header = Header(blob)
+    for table, tag in _INDEXES.items():
+        for _ in _rows(table, tag, 1, header, "<"):
+            pass
 
 
 def _create(connection: sqlite3.Connection, table: str) -> None:

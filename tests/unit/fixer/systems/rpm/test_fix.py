@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -349,6 +350,33 @@ async def test_a_signed_package_that_is_another_than_the_index_says_is_refused(t
 )
 async def test_a_package_that_cannot_be_unpacked_is_refused(tmp_path: Path, new: bytes) -> None:
     assert await failing(tmp_path, new, key=OURS) is FixReason.PACKAGE_INVALID
+
+
+async def test_no_damage_to_a_package_is_more_than_a_failure(tmp_path: Path) -> None:
+    image = RpmImage(tmp_path, rpm("a", "1-1"))
+    whole = rpm("a", "2-1", F("usr/a", b"2" * 99), link("usr/b", "a"), config("etc/c", b"1"))
+    place = repository(tmp_path / "r", whole, key=OURS)
+    survey = image.system.survey(image.tree())
+    assert survey is not None
+    depot = FolderDepot(ADDRESS, place, OURS.public)
+    candidates = await image.system.available(survey, survey.repositories, depot)
+    candidates = tuple(dataclasses.replace(each, fields={}) for each in candidates)
+    plan = image.system.plan(survey, candidates, [finding("a")])
+    path, tree, dice = tmp_path / "damaged.rpm", image.tree(), random.Random(7)
+    files = {plan.upgrades[0].candidate.url: path}
+    failures = 0
+    for round_ in range(150):
+        damaged = bytearray(whole)
+        at = dice.randrange(96, len(whole))
+        damaged[at : at + 4] = dice.choice([b"\xff\xff\xff\xff", bytes(4), dice.randbytes(4)])
+        path.write_bytes(damaged)
+        try:
+            checked = image.system.check(survey, plan, files)
+            with write_layer(tmp_path / f"layer-{round_}", tree) as writer:
+                image.system.build(tree, checked, files, writer)
+        except FixFailure as failure:
+            failures += failure.why in (FixReason.PACKAGE_INVALID, FixReason.PACKAGE_TAMPERED)
+    assert failures > 50
 
 
 async def test_a_package_that_is_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
