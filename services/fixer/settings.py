@@ -48,10 +48,11 @@ class FixerSettings(BaseSettings):
     allowed_ports: str = ""
     """Ports that package repositories may have besides those that any may have, with commas between."""
     repositories_file: Path | None = None
-    """Which repositories each distribution's packages come from; those that the image names when not set."""
+    """Which repositories packages come from; `repositories.toml` of the data directory when not set. For a
+    distribution that it does not name, those that the image itself names."""
     keyrings_dir: Path | None = None
-    """Keys that sign indexes, a folder for each distribution, besides those that come with Drydock; an image's own
-    are never believed."""
+    """Keys that sign indexes, a folder for each distribution, besides those that come with Drydock; `keyrings` of
+    the data directory when not set. An image's own are never believed."""
     image_bytes: int = Field(default=20 << 30, ge=1 << 20)
     """Stored bytes of the layers of an image that is fixed; they lie on disk meanwhile."""
     step_seconds: float = Field(default=900.0, ge=10)

@@ -18,7 +18,7 @@ from services.fixer.metrics import FixerMetrics
 from services.fixer.order import FixWork
 from services.fixer.proof.prove import Prover
 from services.fixer.reports import Reports
-from services.fixer.repositories.configured import read_repositories
+from services.fixer.repositories.configured import ConfiguredRepositories, read_repositories
 from services.fixer.repositories.door import open_door
 from services.fixer.repositories.keyrings import Keyrings
 from services.fixer.repositories.open import open_depot
@@ -59,7 +59,7 @@ async def open_work(
         ServiceError: INVALID_SETTING of the operator's list of repositories.
     """
     source = SourceSettings()
-    repositories = await asyncio.to_thread(read_repositories, settings.repositories_file)
+    repositories = await asyncio.to_thread(_repositories, settings, data)
     egress = Egress(networks=parse_networks(settings.allowed_networks), ports=parse_ports(settings.allowed_ports))
     pool = WorkerPool(
         functools.partial(spawn_template, (labour.__name__,)),
@@ -67,7 +67,10 @@ async def open_work(
         memory_bytes=settings.worker_bytes,
     )
     folder = data / "packages"
-    shelf, keyrings = Shelf(folder, settings.packages_cache_bytes), Keyrings(settings.keyrings_dir)
+    shelf, keyrings = (
+        Shelf(folder, settings.packages_cache_bytes),
+        Keyrings(settings.keyrings_dir or data / "keyrings"),
+    )
     async with (
         LayerSpool(data / "fixes", settings.image_bytes) as spool,
         open_door(egress, ground.clock, source.timeouts) as door,
@@ -90,6 +93,13 @@ async def open_work(
             maker=maker,
             prover=Prover(reports),
         )
+
+
+def _repositories(settings: FixerSettings, data: Path) -> ConfiguredRepositories:
+    if settings.repositories_file is not None:
+        return read_repositories(settings.repositories_file)
+    usual = data / "repositories.toml"
+    return read_repositories(usual if usual.exists() else None)
 
 
 @asynccontextmanager

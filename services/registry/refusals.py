@@ -19,6 +19,7 @@ import aiohttp
 
 from services.kernel.clock import Clock
 from services.kernel.errors import Kind, ServiceError
+from services.kernel.reasons import Reason, ScanFailure
 from services.registry.answers import Asked, Told, registry_error, unwilling
 
 PUSHED: Final = frozenset({Asked.PUSHED_BLOB, Asked.PUSHED_MANIFEST, Asked.PUSHED_TAG})
@@ -30,6 +31,8 @@ _LOCKED: Final = re.compile(r"operation is disallowed on this registry", re.I)
 _READ_ONLY: Final = re.compile(r"read[-_ ]?only", re.I)
 _UNFINISHED: Final = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
 """What an upload ends with that lost something on its way: from its start it may succeed."""
+
+_MISSING: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 
 
 class Refused(enum.Enum):
@@ -85,11 +88,24 @@ def push_failure(
         return unwilling(response, what=what, host=host, clock=clock, code=told.code)
     if told.code in _UNFINISHED or status == 416:
         return registry_error(host, f"lost the upload of {what} on its way{code}", None, facts)
+    return _not_taken(status, what, host, told.code, facts)
+
+
+def _not_taken(status: int, what: str, host: str, given: str, facts: dict[str, str]) -> Exception:
+    code = f" ({given})" if given else ""
+    if given in _MISSING:
+        return ScanFailure(
+            Reason.BLOB_NOT_FOUND,
+            f"{host} did not take {what}, because it has not all that it leads to{code}.",
+            hint="The registry is damaged or its garbage collection took it: push the original again.",
+            metadata=facts,
+        )
     if status == 413:
         return refused(host, f"finds {what} too large{code}", "Raise what it, or a proxy before it, takes.", facts)
-    return refused(
-        host, f"did not take {what}: it answers {status}{code}", "Grant the user the right to push.", facts
-    )
+    hint = "Its own log may tell why."
+    if status in (401, 403, 404):
+        hint = "Grant the user the right to push, to a repository that is there."
+    return refused(host, f"did not take {what}: it answers {status}{code}", hint, facts)
 
 
 def refused(host: str, how: str, hint: str, facts: dict[str, str] | None = None) -> PushRefused:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,7 +11,11 @@ import pytest
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.assemble import AddedLayer, described, fixed_config, fixed_index, fixed_manifest
+from services.fixer.image.layer import write_layer
 from services.fixer.image.mark import Origin, fix_of
+from services.fixer.image.node import Attributes
+from services.fixer.image.original import original_of
+from services.fixer.image.tree import read_tree
 from services.fixer.order import Pushed
 from services.fixer.publish.publish import Publication, Publisher
 from services.fixer.publish.tags import backup_tag
@@ -19,9 +25,11 @@ from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import Status
 from services.lab.image import LINUX_AMD64, LINUX_ARM64, Built, BuiltImage, build_image, build_index
 from services.lab.push import push_image
+from services.lab.tokens import serve_tokens
 from services.registry.interface import RawManifest
 from services.registry.push import RegistryPush
 from tests.builders.images import REPOSITORY, a_layer, an_image
+from tests.builders.layerfiles import layer_files, small_disk
 from tests.builders.pushing import a_blob, a_push
 from tests.registries import RunningRegistry, StartRegistry, lab_registry, real_registry, registry_program
 
@@ -89,6 +97,54 @@ async def test_a_fix_gets_its_own_tag_and_the_image_stays(each_registry: StartRe
         assert (pushed.previous, pushed.backup_tag) == ("", "")
         assert fix_of((await client.source.manifest("1.0_fixd")).content) == image.digest
         assert await refusal(Publisher(client).revert(pushed)) is FixReason.NOTHING_TO_FIX
+
+
+async def test_from_a_fix_the_way_leads_back_to_its_original(each_registry: StartRegistry) -> None:
+    image = an_image()
+    async with each_registry() as registry, a_push(registry.access) as client:
+        await push_image(registry.access, REPOSITORY, "1.0", image)
+        pushed = await Publisher(client).publish(publication(image), Notes())
+
+        for reference in ("1.0", "1.0_fixd", pushed.digest):
+            assert (await original_of(client.source, reference)).digest == image.digest
+
+
+async def test_a_way_back_that_goes_on_and_on_is_given_up(each_registry: StartRegistry) -> None:
+    image = an_image()
+    top, config, layer = fixed(image)
+    async with each_registry() as registry, a_push(registry.access) as client:
+        await push_image(registry.access, REPOSITORY, "1.0", image)
+        for content in (config, layer):
+            await client.upload(a_blob(content), content)
+        for _ in range(5):
+            await client.put_manifest(top, top.digest)
+            origin = Origin(digest=top.digest, name="")
+            added = AddedLayer(digest=digest_of(layer), diff_id=digest_of(b""), size=len(layer))
+            top = fixed_manifest(top, config, added, origin)
+        await client.put_manifest(top, "1.0_fixd")
+        with pytest.raises(ScanFailure) as caught:
+            await original_of(client.source, "1.0_fixd")
+
+    assert caught.value.why is Reason.MANIFEST_INVALID
+
+
+async def test_a_disk_that_is_full_while_the_layer_is_built_changes_nothing(
+    each_registry: StartRegistry, tmp_path: Path
+) -> None:
+    image = an_image()
+    base = layer_files(tmp_path, *image.layers)
+    noise = random.Random(3).randbytes(3_000_000)
+    async with each_registry() as registry, a_push(registry.access) as client:
+        await push_image(registry.access, REPOSITORY, "1.0", image)
+        tree, new = read_tree(base, lambda _: False), tmp_path / "new"
+        with pytest.raises(FixFailure) as caught, small_disk(100_000), write_layer(new, tree) as layer:
+            layer.file("usr/bin/tool", Attributes(mode=0o755), io.BytesIO(noise), len(noise))
+            layer.finish()
+
+        assert caught.value.why is FixReason.DISK_FULL
+        assert not (tmp_path / "new").exists()
+        assert (await client.source.tags()).names == ("1.0",)
+        assert await held(client, "1.0") == image.digest
 
 
 @pytest.mark.parametrize("docker", [False, True])
@@ -292,6 +348,27 @@ async def test_a_registry_that_refuses_the_push_keeps_all_its_tags(each_registry
             assert await held(client, "1.0") == image.digest
 
     assert caught.value.why is Reason.REGISTRY_UNAUTHORIZED
+
+
+async def test_whoever_may_pull_and_not_push_is_told_so(each_registry: StartRegistry) -> None:
+    image, notes = an_image(), Notes()
+    async with serve_tokens(users={"lab": "labpass"}) as tokens, each_registry(tokens=tokens) as registry:
+        async with a_push(registry.access, repository="public/app") as client:
+            await push_all(client, image)
+        stranger = type(registry.access)(address=registry.access.address, plain_http=True)
+        async with a_push(stranger, repository="public/app") as client:
+            why = await refusal(Publisher(client).publish(publication(image, "1.0", image.digest), notes))
+
+            assert why is FixReason.PUSH_REFUSED
+            assert not notes.pushed
+            assert (await client.source.tags()).names == ("1.0",)
+            assert await held(client, "1.0") == image.digest
+
+
+async def push_all(client: RegistryPush, image: BuiltImage) -> None:
+    for content in image.blobs.values():
+        await client.upload(a_blob(content), content)
+    await client.put_manifest(raw(image), "1.0")
 
 
 @pytest.mark.slow

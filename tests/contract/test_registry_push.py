@@ -300,6 +300,15 @@ async def test_a_registry_that_took_something_else_is_found_out() -> None:
     assert caught.value.why is Reason.DIGEST_MISMATCH
 
 
+async def test_a_manifest_of_what_the_registry_has_not_is_not_taken(each_registry: StartRegistry) -> None:
+    image = an_image()
+    async with each_registry() as registry, a_push(registry.access) as client:
+        with pytest.raises(ScanFailure) as caught:
+            await client.put_manifest(a_manifest(image.media_type, image.manifest), "1.0")
+
+    assert caught.value.why is Reason.BLOB_NOT_FOUND
+
+
 async def test_a_file_that_changed_is_not_taken_for_what_it_was(tmp_path: Path) -> None:
     file = tmp_path / "blob"
     file.write_bytes(b"x" * 100)

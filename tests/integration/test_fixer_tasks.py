@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import CollectorRegistry
 
 from services.fixer.api import FixFilter, FixRequest, FixState, Verdict
 from services.fixer.failure import FixFailure, FixReason
+from services.fixer.retention import agings
+from services.kernel.clock import SystemClock
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
+from services.kernel.retention import Retention
 from services.rules.api import Edition, InstanceChange, NewScanRule, Scope, Trigger
 from services.scanner.api import State
 from tests.builders.fixer import WANTED, FixerBench, fixer_bench
@@ -245,3 +249,20 @@ async def test_what_would_end_the_fix_ends_its_preview(bench: FixerBench) -> Non
     with pytest.raises(FixFailure) as caught:
         await bench.api.preview_fix(WANTED)
     assert caught.value.why is FixReason.END_OF_LIFE
+
+
+async def test_old_tasks_go_and_those_under_way_stay(bench: FixerBench) -> None:
+    old = await bench.api.create_fix(WANTED)
+    await bench.work_once()
+    await bench.pool.execute("UPDATE fixer.task SET settled_at = settled_at - interval '91 days'")
+    young = await bench.api.create_fix(WANTED)
+    retention = Retention(
+        "fixer",
+        agings(bench.settings),
+        pool=bench.pool,
+        clock=SystemClock(),
+        batch=10,
+        registry=CollectorRegistry(),
+    )
+    assert await retention.clean(asyncio.Event()) == 1
+    assert [task.task_id for task in (await bench.api.list_fixes()).items] == [young.task_id] != [old.task_id]

@@ -8,10 +8,12 @@ from typing import Final
 
 from services.fixer.plan.packages import Survey, SystemPlan, Upgrade
 from services.fixer.systems.apk.database import Record, read_database
+from services.fixer.systems.apk.dependencies import provided
+from services.fixer.systems.apk.effects import Effect, effect_of
 from services.fixer.systems.apk.package import Control, open_control, open_data
 from services.fixer.systems.apk.plan import findings_of, make_plan
 from services.fixer.systems.apk.replaces import Replaces, takes
-from services.fixer.systems.apk.scripts import AT_UPGRADE, does_nothing, fires, only_links_applets
+from services.fixer.systems.apk.scripts import AT_UPGRADE, fires
 from services.fixer.systems.apk.survey import Known, known
 
 _MODULES: Final = "/lib/modules/"
@@ -63,50 +65,64 @@ def _barred(
     for upgrade in plan.upgrades:
         name, package = upgrade.installed.name, fetched[upgrade.candidate.url]
         why = (
-            _own_script(name, package, plan)
-            or _trigger(name, package, records, names, facts)
+            _own_script(upgrade, package, records[name])
+            or _trigger(upgrade, package, records, names, facts)
             or _foreign_file(name, upgrade, package, records, names)
         )
         if why:
             yield name, why
 
 
-def _own_script(name: str, package: _Fetched, plan: SystemPlan) -> str:
-    for kind in AT_UPGRADE:
+def _own_script(upgrade: Upgrade, package: _Fetched, old: Record) -> str:
+    """Looks at the scripts that apk runs when it exchanges the package; its own trigger is one of them."""
+    kinds = (*AT_UPGRADE, "trigger") if package.control.triggers else AT_UPGRADE
+    for kind in kinds:
         script = package.control.scripts.get(kind)
-        if script is not None and not does_nothing(script):
+        effect = effect_of(script) if script is not None else Effect.NOTHING
+        name = upgrade.installed.name
+        if effect is Effect.UNKNOWN:
             return f"{name} runs a script when it is upgraded ({kind}), and what that does is not known."
-    trigger = package.control.scripts.get("trigger")
-    if trigger is not None and package.control.triggers and not does_nothing(trigger):
-        return f"{name} runs its trigger when it is upgraded, and what that does is not known."
+        if effect is Effect.APPLET_LINKS and not _same_program(upgrade):
+            return f"{name} {upgrade.candidate.version} may have other applets, and makes links to them ({kind})."
+        if effect is Effect.LIBRARY_CACHE and _libraries(old.fields) != _libraries(upgrade.candidate.fields):
+            return f"{name} has other shared libraries now, and makes the linker's cache anew ({kind})."
     return ""
 
 
-def _trigger(name: str, package: _Fetched, records: Mapping[str, Record], names: set[str], facts: Known) -> str:
+def _same_program(upgrade: Upgrade) -> bool:
+    """Whether it is another build of the same version: distributions mend their stable releases that way."""
+    old, new = (each.rpartition("-r")[0] for each in (upgrade.installed.version, upgrade.candidate.version))
+    return bool(old) and old == new
+
+
+def _libraries(fields: Mapping[str, str]) -> set[str]:
+    return {name for name in provided(fields.get("p", "")) if name.startswith("so:")}
+
+
+def _trigger(
+    upgrade: Upgrade, package: _Fetched, records: Mapping[str, Record], names: set[str], facts: Known
+) -> str:
     """Looks at the triggers of packages that stay: they fire for folders that this one has, before or after."""
-    old = records[name]
+    name, old = upgrade.installed.name, records[upgrade.installed.name]
     folders = [f"/{folder}" for folder in {*package.folders, *old.folders, *map(_parent, package.files)}]
-    drops = _drops(old, package)
+    drops = not {path for path, _ in old.paths()} <= set(package.files)
     for other, record in records.items():
         fired = fires(facts.triggers.get(record.fields.get("C", ""), ()), folders) if other not in names else ()
-        script = facts.trigger_scripts.get(other)
-        if not fired or (script is not None and does_nothing(script)):
+        if not fired:
             continue
-        if script is None:
-            return f"{other} has a trigger for {fired[0]}, a folder of {name}, and its script is not in the image."
-        if not only_links_applets(script):
+        script = facts.trigger_scripts.get(other)
+        effect = effect_of(script) if script is not None else Effect.UNKNOWN
+        if effect is Effect.UNKNOWN:
             return f"{other} runs its trigger when {name} changes {fired[0]}, and what that does is not known."
-        if drops or any(each.startswith(_MODULES) for each in fired):
+        if effect is Effect.APPLET_LINKS and (drops or any(each.startswith(_MODULES) for each in fired)):
             return f"{other} may put links in the place of files that {name} takes from {fired[0]}."
+        if effect is Effect.LIBRARY_CACHE and _libraries(old.fields) != _libraries(upgrade.candidate.fields):
+            return f"{other} makes the linker's cache anew, and {name} has other shared libraries now."
     return ""
 
 
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
-
-
-def _drops(old: Record, package: _Fetched) -> bool:
-    return not {path for path, _ in old.paths()} <= set(package.files)
 
 
 def _foreign_file(

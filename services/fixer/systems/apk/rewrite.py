@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Iterable, Mapping
 
 from services.fixer.image.node import Attributes, NodeKind
 from services.fixer.plan.packages import Upgrade
 from services.fixer.systems.apk.database import Record, write_database
+from services.fixer.systems.apk.dependencies import parse
 from services.fixer.systems.apk.package import Control
 from services.fixer.systems.apk.scripts import write_triggers
-from services.fixer.systems.apk.survey import hex_checksum, read_scripts, scripts_path
+from services.fixer.systems.apk.survey import WORLD, hex_checksum, is_lock, read_scripts, scripts_path
 from services.fixer.systems.apk.work import Work, is_file
 
 
@@ -37,6 +39,20 @@ def write_back(
     before_triggers = f"{folder}/triggers"
     said = work.tree.read(before_triggers) if is_file(work.tree, before_triggers) else b""
     _rewrite(work, before_triggers, write_triggers(said, triggers))
+    _write_world(work, {old.name: (old.version, work.records[old.name].version) for old in olds})
+
+
+def _write_world(work: Work, versions: Mapping[str, tuple[str, str]]) -> None:
+    """Lets the lock of apko's build say what is installed now; else apk would want the old versions back."""
+    if not is_file(work.tree, WORLD):
+        return
+    olds = {name: old for name, (old, _) in versions.items()}
+    lines = work.tree.read(WORLD).decode("utf-8", "surrogateescape").split("\n")
+    for number, line in enumerate(lines):
+        pins = parse(line)
+        if len(pins) == 1 and is_lock(pins[0], olds):
+            lines[number] = str(dataclasses.replace(pins[0], version=versions[pins[0].name][1]))
+    _rewrite(work, WORLD, "\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
 def _rewrite(work: Work, path: str, content: bytes) -> None:

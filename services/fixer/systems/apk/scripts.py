@@ -1,9 +1,4 @@
-"""apk's scripts: the archive of those that are installed, and which of them matter to a fix.
-
-A script that runs when a package is upgraded, or as a trigger when a folder changes, does what files alone do not.
-None runs here: a package passes whose script is known to do nothing that matters, the rest needs a rebuild. What a
-script says decides, not what it is called, and what is read into it is little.
-"""
+"""apk's scripts and triggers: those that are installed, which of them fire, and the archive that they are in."""
 
 from __future__ import annotations
 
@@ -11,7 +6,6 @@ import dataclasses
 import fnmatch
 import gzip
 import io
-import re
 import tarfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -32,16 +26,6 @@ KINDS: Final = (
 AT_UPGRADE: Final = ("pre-upgrade", "post-upgrade")
 MAX_BYTES: Final = 64 << 20
 
-_NOTHING: Final = re.compile(r"(?:#.*|exit(?: 0)?|true|:|set -?[a-z]+|(?:echo|printf)(?: [^`$<>|;&]*)?|)")
-_BUSYBOX: Final = re.compile(
-    r"#!/bin/(?:busybox )?sh|do_bb_install=(?:yes)?|for i in \"\$@\"; do|case \"\$i\" in"
-    r"|/lib/modules/\*\)\s*/bin/busybox depmod \$\{i#/lib/modules/\};;|/lib/modules/\*\)"
-    r"|if \[ -d \"\$i\" \]; then|/bin/busybox depmod \"?\$\{i#/lib/modules/\}\"?|;;"
-    r"|\*\) do_bb_install=yes;;|if \[ -n \"\$do_bb_install\" \]; then"
-    r"|(?:\[ -[ex] /bin/(?:bbsuid|busybox-extras) \] && )?/bin/(?:bbsuid|busybox|busybox-extras) --install(?: -s)?"
-    r"|esac|done|fi|"
-)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Script:
@@ -51,23 +35,6 @@ class Script:
     """Checksum of its package as the archive's names have it, without what says how it is written."""
     kind: str
     text: bytes
-
-
-def does_nothing(text: bytes) -> bool:
-    """Tells whether a script is remarks, messages and its end alone."""
-    return _made_of(text, _NOTHING)
-
-
-def only_links_applets(text: bytes) -> bool:
-    """Tells whether a trigger is busybox's: it makes links to applets where nothing is, and indexes modules."""
-    return b"busybox" in text and _made_of(text, _BUSYBOX)
-
-
-def _made_of(text: bytes, line: re.Pattern[str]) -> bool:
-    return all(
-        line.fullmatch(each.strip()) or not each.strip() or each.strip().startswith("#")
-        for each in text.decode("utf-8", "replace").replace("\\\n", " \\ ").split("\n")
-    )
 
 
 def fires(patterns: Iterable[str], folders: Iterable[str]) -> tuple[str, ...]:

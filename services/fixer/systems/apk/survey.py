@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from binascii import a2b_base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,7 +21,9 @@ from services.fixer.systems.apk.scripts import ScriptArchive, read_triggers
 from services.kernel.os_release import ETC, VENDOR, assignments
 
 SYSTEM: Final = "apk"
-_WORLD: Final = "etc/apk/world"
+WORLD: Final = "etc/apk/world"
+_LOCK: Final = "etc/apko.json"
+"""What apko leaves in its images; into their world it writes which version of each package it took."""
 _ARCH: Final = "etc/apk/arch"
 _REPOSITORIES: Final = "etc/apk/repositories"
 _MORE_REPOSITORIES: Final = "etc/apk/repositories.d"
@@ -28,7 +31,7 @@ _LIST: Final = re.compile(rf"(?:{_MORE_REPOSITORIES}|{FOLDER})/[^/]+\.list".repl
 _DATABASE: Final = frozenset(
     f"{folder}/{name}" for folder in FOLDERS for name in ("installed", "triggers", "scripts.tar", "scripts.tar.gz")
 )
-_SMALL: Final = frozenset((_WORLD, _ARCH, _REPOSITORIES, ETC, VENDOR))
+_SMALL: Final = frozenset((WORLD, _ARCH, _REPOSITORIES, ETC, VENDOR))
 _SHA1_BYTES: Final = 20
 _MAX_SMALL: Final = 1 << 20
 _MAX_DATABASE: Final = 256 << 20
@@ -41,6 +44,7 @@ class Known(msgspec.Struct, frozen=True):
 
     installed: bytes
     world: str
+    """What the image asks for itself, without what only says which versions it was built with."""
     triggers: dict[str, tuple[str, ...]]
     """By the package's checksum."""
     trigger_scripts: dict[str, bytes]
@@ -70,7 +74,8 @@ def take_survey(tree: Tree) -> Survey | None:
         return None
     installed = _read(tree, f"{folder}/installed", _MAX_DATABASE)
     records = read_database(installed)
-    world = _text(tree, _WORLD)
+    versions = {record.name: record.version for record in records}
+    world = _asked(_text(tree, WORLD), versions, locked=tree.get(_LOCK) is not None)
     pins = {each.name: each for each in parse(world)}
     triggers = read_triggers(_read(tree, f"{folder}/triggers", _MAX_DATABASE))
     return Survey(
@@ -137,6 +142,19 @@ def sha1_of(checksum: str) -> str:
     except ValueError:
         return ""
     return raw.hex() if checksum.startswith("Q1") and len(raw) == _SHA1_BYTES else ""
+
+
+def _asked(world: str, versions: Mapping[str, str], *, locked: bool) -> str:
+    """Returns the image's world; the lock of apko's build is nobody's wish and holds nothing."""
+    return " ".join(
+        str(dataclasses.replace(each, operator="", version="") if locked and is_lock(each, versions) else each)
+        for each in parse(world)
+    )
+
+
+def is_lock(pin: Dependency, versions: Mapping[str, str]) -> bool:
+    """Tells whether a pin is to the very version that is installed."""
+    return pin.operator == "=" and not pin.conflict and pin.version == versions.get(pin.name)
 
 
 def _trigger_scripts(archive: ScriptArchive, records: tuple[Record, ...]) -> dict[str, bytes]:

@@ -297,3 +297,9 @@ def test_a_database_that_is_another_one_now_is_corrupt(tmp_path: Path) -> None:
     with pytest.raises(FixFailure) as failure:
         ApkSystem().build(install(STAYS), done.plan, fetch(tmp_path, [new_with()]), done.layer)
     assert failure.value.why is FixReason.DATABASE_CORRUPT
+
+
+def test_the_lock_of_apkos_build_is_no_wish_and_goes_along(tmp_path: Path) -> None:
+    tree = install(OLD, STAYS, world="tool=1-r0 stays=1-r0", etc={"etc/apko.json": b"{}"})
+    done = upgraded(tmp_path, new_with(), tree)
+    assert done.after.read("etc/apk/world") == b"tool=2-r0\nstays=1-r0\n"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.fixer.failure import FixFailure, FixReason
-from services.fixer.systems.apk.scripts import does_nothing, fires, only_links_applets
+from services.fixer.systems.apk.effects import Effect, effect_of
+from services.fixer.systems.apk.scripts import fires
 from services.fixer.systems.apk.system import ApkSystem
 from tests.builders.apk_fixes import Fix, fetch, plan_of
 from tests.builders.apks import Apk, finding, install
@@ -29,6 +30,16 @@ if [ -n "$do_bb_install" ]; then
 \t[ -e /bin/busybox-extras ] && /bin/busybox-extras --install -s
 \t/bin/busybox --install -s
 fi
+"""
+BUSYBOX_POST_UPGRADE = """#!/bin/sh
+
+# /bin/install has moved to /usr/bin/install, but we need remove old link
+if [ -L /bin/install ] && [ "$(readlink /bin/install)" = "/bin/busybox" ]; then
+\trm /bin/install
+fi
+
+# We need the symlinks early
+exec /bin/busybox --install -s
 """
 OLD = Apk(name="curl", version="8.8.0-r0", files={"usr/bin/curl": b"old"})
 NEW = Apk(name="curl", version="8.9.0-r0", files={"usr/bin/curl": b"new"})
@@ -69,7 +80,7 @@ def test_what_runs_at_an_upgrade_decides(tmp_path: Path, scripts: dict[str, str]
 
 
 def test_its_own_trigger_runs_with_a_package(tmp_path: Path) -> None:
-    new = dataclasses.replace(NEW, scripts={"trigger": "ldconfig\n"}, triggers="/usr/lib")
+    new = dataclasses.replace(NEW, scripts={"trigger": "make-cache\n"}, triggers="/usr/lib")
     assert checked(tmp_path, new).refused() == {"CVE-2026-0001": "NEEDS_REBUILD"}
 
 
@@ -162,12 +173,13 @@ def test_a_tampered_package_ends_the_fix(tmp_path: Path) -> None:
     ],
 )
 def test_nothing_is_remarks_messages_and_the_end(text: str, nothing: bool) -> None:
-    assert does_nothing(text.encode()) is nothing
+    assert (effect_of(text.encode()) is Effect.NOTHING) is nothing
 
 
 def test_busyboxs_trigger_is_known_by_its_text() -> None:
-    assert only_links_applets(BUSYBOX_TRIGGER.encode())
-    assert not only_links_applets(b"#!/bin/sh\nexit 0\n")
+    assert effect_of(BUSYBOX_TRIGGER.encode()) is Effect.APPLET_LINKS
+    assert effect_of(BUSYBOX_POST_UPGRADE.encode()) is Effect.APPLET_LINKS
+    assert effect_of((BUSYBOX_POST_UPGRADE + "rm -rf /var/lib\n$x\n").encode()) is Effect.UNKNOWN
 
 
 def test_triggers_match_folders_part_by_part() -> None:
@@ -177,3 +189,39 @@ def test_triggers_match_folders_part_by_part() -> None:
         "/usr/share/fonts/a",
         "/etc",
     )
+
+
+@pytest.mark.parametrize(("version", "passes"), [("1.36.1-r2", True), ("1.36.2-r0", False)])
+def test_busybox_itself_may_be_another_build_of_its_version(tmp_path: Path, version: str, passes: bool) -> None:
+    scripts = {"trigger": BUSYBOX_TRIGGER, "post-upgrade": BUSYBOX_POST_UPGRADE}
+    new = dataclasses.replace(BUSYBOX, version=version, scripts=scripts)
+    fix = plan_of(install(BUSYBOX), [new], [finding(BUSYBOX, version)])
+    fix.plan = ApkSystem().check(fix.survey, fix.plan, fetch(tmp_path, [new]))
+    assert bool(fix.upgraded()) is passes
+    assert fix.refused() == ({} if passes else {"CVE-2026-0001": "NEEDS_REBUILD"})
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("#!/bin/sh\n/sbin/ldconfig -i /usr/lib /lib\nexit 0\n", Effect.LIBRARY_CACHE),
+        ("ldconfig\n", Effect.LIBRARY_CACHE),
+        ("ldconfig; rm x\n", Effect.UNKNOWN),
+        ("#!/bin/sh\n/usr/sbin/update-ca-certificates > /dev/null 2>&1\nexit 0\n", Effect.UNKNOWN),
+        ("rm /etc/passwd\nldconfig\n", Effect.UNKNOWN),
+        ("rm /bin/install\n/bin/busybox --install -s\n", Effect.UNKNOWN),
+        ('if [ -L /a ] && [ "$(readlink /a)" = "/bin/busybox" ]; then\nrm /b\nfi\n', Effect.UNKNOWN),
+    ],
+)
+def test_what_a_script_does_is_read_from_its_text(text: str, effect: Effect) -> None:
+    assert effect_of(text.encode()) is effect
+
+
+@pytest.mark.parametrize(("provides", "passes"), [("so:libx.so.1=1.9", True), ("so:libx.so.2=2", False)])
+def test_the_linkers_cache_holds_while_libraries_keep_their_names(
+    tmp_path: Path, provides: str, passes: bool
+) -> None:
+    old = dataclasses.replace(OLD, provides="so:libx.so.1=1.8")
+    cache = Apk(name="ldconfig", version="1-r0", triggers="/usr/bin", scripts={"trigger": "#!/bin/sh\nldconfig\n"})
+    fix = checked(tmp_path, dataclasses.replace(NEW, provides=provides), old, cache)
+    assert bool(fix.upgraded()) is passes

@@ -125,3 +125,8 @@ def test_only_what_is_read_is_wanted() -> None:
         "etc/apk/repositories",
         "etc/os-release",
     }
+
+
+def test_the_lock_of_apkos_build_holds_nothing() -> None:
+    tree = install(SSL, SHELL, world="libssl3=3.3.0-r0 busybox<2", etc={"etc/apko.json": b"{}"})
+    assert [each.held for each in survey_of(tree).packages] == [True, False]
