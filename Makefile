@@ -10,7 +10,7 @@ JOBS ?= 3
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
-.PHONY: help setup kafka demo test test-fast test-root bench trivy quality chaos fuzz lint protos clean
+.PHONY: help setup kafka demo demo-fix test test-fast test-root bench trivy quality chaos fuzz lint protos clean
 .DEFAULT_GOAL := help
 
 help: ## Lists these targets
@@ -24,6 +24,9 @@ kafka: $(RUNTIME) ## Adds what `drydock up --kafka embedded` needs: Java and Kaf
 
 demo: $(RUNTIME) ## Shows one scan from push to notification
 	@$(BIN)/drydock demo
+
+demo-fix: $(RUNTIME) ## Shows a fix: scanned, repaired, pushed, scanned again
+	@$(BIN)/drydock demo --fix
 
 test: lint ## Checks and tests everything that needs no root
 	$(PYTEST) -m "not root" -n $(JOBS) --dist loadfile

@@ -12,6 +12,7 @@ SCHEMAS: tuple[Schema, ...] = (
     ("bus", "services.kernel.bus"),
     ("rules", "services.rules"),
     ("scanner", "services.scanner"),
+    ("fixer", "services.fixer"),
     ("notifier", "services.notifier"),
     ("gateway", "services.gateway"),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from services.fixer.settings import FixerSettings
 from services.gateway.settings import GatewaySettings
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.errors import invalid
@@ -23,6 +24,7 @@ SETTINGS = (
     ProcessSettings,
     RulesSettings,
     *SCANNER_SETTINGS,
+    FixerSettings,
     NotifierSettings,
     GatewaySettings,
 )

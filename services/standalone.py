@@ -10,6 +10,8 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.fixer import wiring as fixer
+from services.fixer.settings import FixerSettings
 from services.gateway import wiring as gateway
 from services.gateway.settings import GatewaySettings
 from services.kernel.bus.open import open_bus
@@ -51,7 +53,7 @@ class Running:
 async def compose(
     process: Process, settings: KernelSettings, gateway_settings: GatewaySettings
 ) -> AsyncIterator[Running]:
-    """Builds everything: database, bus, the four services and the gateway's doors.
+    """Builds everything: database, bus, the five services and the gateway's doors.
 
     Parts close in the reverse order; the process's tasks must have returned by then.
 
@@ -107,11 +109,19 @@ async def compose(
             scanner.server(ground, rules=rules_api, box=box, data=data, settings=ScannerSettings())
         )
         notifier.ask_scanner(ground, scanner=scanner_api, settings=NotifierSettings())
+        fixer_settings = FixerSettings()
+        work = await start(
+            fixer.open_work(ground, rules=rules_api, scanner=scanner_api, data=data, settings=fixer_settings)
+        )
+        fixer_api = await start(
+            fixer.server(ground, rules=rules_api, scanner=scanner_api, work=work, settings=fixer_settings)
+        )
         doors = await start(
             gateway.server(
                 ground,
                 rules=rules_api,
                 scanner=scanner_api,
+                fixer=fixer_api,
                 notifier=notifier_api,
                 box=box,
                 settings=gateway_settings,

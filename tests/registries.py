@@ -9,10 +9,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 from pydantic import SecretStr
@@ -78,6 +78,7 @@ async def real_registry(
     basic_auth: bool = False,
     tokens: LabTokenServer | None = None,
     notify: Endpoint | None = None,
+    read_only: bool = False,
 ) -> AsyncIterator[RunningRegistry]:
     """Runs the real registry as a process on a free port of its own choice; it is ready when this yields.
 
@@ -87,9 +88,12 @@ async def real_registry(
         basic_auth: asks for `USERNAME` and `PASSWORD`.
         tokens: whose tokens it asks for.
         notify: where its notifications go.
+        read_only: in its maintenance mode, with what an earlier one in the same directory was given.
     """
     settings = directory / "registry.yml"
     content = _settings(directory, basic_auth=basic_auth, tokens=tokens, notify=notify)
+    if read_only:
+        content = content | {"storage": content["storage"] | {"maintenance": {"readonly": {"enabled": True}}}}
     settings.write_bytes(msgspec.json.encode(content))
     process = await asyncio.create_subprocess_exec(
         program,
@@ -114,9 +118,9 @@ async def real_registry(
 
 def _settings(
     directory: Path, *, basic_auth: bool, tokens: LabTokenServer | None, notify: Endpoint | None
-) -> Mapping[str, object]:
+) -> dict[str, Any]:
     # JSON is YAML, so that no YAML writer is needed.
-    settings: dict[str, object] = {
+    settings: dict[str, Any] = {
         "version": "0.1",
         "log": {"level": "info"},
         "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import grpc
 
     from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryAsyncStub
+    from drydock.fixer.v1.fixer_service_pb2_grpc import FixerServiceAsyncStub
     from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceAsyncStub
     from drydock.notifier.v1.notifier_service_pb2_grpc import NotifierServiceAsyncStub
     from drydock.rules.v1.rules_service_pb2_grpc import RulesServiceAsyncStub
@@ -49,6 +50,13 @@ class Client:
         from drydock.scanner.v1.scanner_service_pb2_grpc import ScannerServiceStub
 
         return ScannerServiceStub(self._channel)
+
+    @cached_property
+    def fixer(self) -> FixerServiceAsyncStub:
+        """Repaired images."""
+        from drydock.fixer.v1.fixer_service_pb2_grpc import FixerServiceStub
+
+        return FixerServiceStub(self._channel)
 
     @cached_property
     def notifier(self) -> NotifierServiceAsyncStub:

@@ -37,6 +37,7 @@ _COMMANDS: Mapping[str, _Entry] = MappingProxyType(
         "task": _Entry("task", "Scan tasks: start, watch, call off, try again."),
         "status": _Entry("status", "Tells where the scan of an image stands."),
         "gate": _Entry("gate", "Tells whether an image may pass."),
+        "fix": _Entry("fix", "Repaired images: preview, make, follow, put back."),
         "findings": _Entry("findings", "What is wrong with an image."),
         "report": _Entry("report", "Prints all that the last scan of an image says."),
         "key": _Entry("key", "Access keys of the gateway."),

@@ -31,6 +31,10 @@ _COLOURS = {
     "LOW": "cyan",
     "COMPLETE": "green",
     "FAILED": "red",
+    "SUCCEEDED": "green",
+    "PARTIAL": "yellow",
+    "FIXED": "green",
+    "STILL_PRESENT": "red",
     "RETRYING": "yellow",
 }
 

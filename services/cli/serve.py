@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def serve(
-    role: Annotated[Role, typer.Argument(metavar="rules|scanner|notifier|gateway", help="Which service.")],
+    role: Annotated[Role, typer.Argument(metavar="rules|scanner|fixer|notifier|gateway", help="Which service.")],
     *,
     check: Annotated[
         bool, typer.Option("--check", help="Only tell the settings and whether all that is needed is there.")
@@ -31,14 +31,14 @@ def serve(
     data: DataOption = DEFAULT_DATA,
     grpc: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Where it listens.  [default: 7071, 7072, 7074; gateway 7070]"),
+        typer.Option(metavar="HOST:PORT", help="Where it listens.  [default: 7071 to 7074; gateway 7070]"),
     ] = None,
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="The gateway's HTTP door.  [default: 127.0.0.1:7080]")
     ] = None,
     monitoring: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Metrics and probes.  [default: 7091, 7092, 7094; gateway 7095]"),
+        typer.Option(metavar="HOST:PORT", help="Metrics and probes.  [default: 7091 to 7094; gateway 7095]"),
     ] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:

@@ -14,6 +14,7 @@ from services.cli.output import Output, console_for, show_record, to_record
 from services.kernel.errors import Kind, ServiceError
 
 if TYPE_CHECKING:
+    from drydock.fixer.v1.fix_pb2 import FixTask
     from drydock.scanner.v1.scan_pb2 import Run, Task
     from drydock.scanner.v1.scanner_service_pb2 import WaitScanVerdictRequest
     from services.cli.connect import Client
@@ -26,7 +27,7 @@ _SHORTEST_CALL_SECONDS = 1.0
 _NOT_YET = frozenset({"IMAGE_NOT_SCANNED", "REPO_NOT_EXIST", "TAG_NOT_EXIST"})
 """The push may be on the way."""
 
-T = TypeVar("T", "Task", "Run")
+T = TypeVar("T", "Task", "Run", "FixTask")
 Ask: TypeAlias = "Callable[[float], Awaitable[T | None]]"
 """Asks how it stands, and lets the server wait for its end as many seconds; None: there is nothing yet."""
 
@@ -41,6 +42,27 @@ async def wait_for_run(ask: Ask[Run], seconds: float) -> Run | None:
     from drydock.scanner.v1.scan_pb2 import RunState
 
     return await _poll(ask, lambda run: run.state != RunState.RUN_STATE_RUNNING, _run_stands, seconds)
+
+
+async def wait_for_fix(ask: Ask[FixTask], seconds: float) -> FixTask | None:
+    """Asks until the fix, or its putting back, has ended or the time is up, and returns the last answer."""
+    return await _poll(ask, fix_has_ended, fix_stands, seconds)
+
+
+def fix_has_ended(task: FixTask) -> bool:
+    """Tells whether nothing more will happen."""
+    from drydock.fixer.v1.fix_pb2 import FixState
+
+    ended = (FixState.FIX_STATE_SUCCEEDED, FixState.FIX_STATE_PARTIAL, FixState.FIX_STATE_FAILED)
+    return task.state in (*ended, FixState.FIX_STATE_REVERTED)
+
+
+def fix_stands(task: FixTask) -> str:
+    """Says how far a fix is."""
+    record = to_record(task)
+    counted = f" {task.progress_done}/{task.progress_total}" if task.progress_total else ""
+    parts = (record["state"], f"{record['stage']}{counted}" if task.stage else "", task.progress_message)
+    return f"fix {task.task_id}: {', '.join(str(part) for part in parts if part)}"
 
 
 def has_ended(task: Task) -> bool:

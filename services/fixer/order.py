@@ -103,14 +103,17 @@ class FixResult:
     tag: str
     digest: Digest
     """What the tag holds now."""
+    previous: str
+    """Digest that the written tag held before; empty where it held nothing."""
     backup_tag: str
-    """Tag that still holds what the written tag held before; empty where it held nothing."""
+    """Tag that still holds that; empty where it held nothing."""
     scan_task_id: str
     """Of the scan that the verdicts rest on."""
     new_findings: int
     """Findings of the fixed image that the original has not."""
     attached: Mapping[str, str]
-    """Digests of what is attached to the fixed image, by kind: `vex`, `attestation`."""
+    """Digests of what is attached to the fixed images, by kind, `vex` or `attestation`, and platform:
+    `vex linux/amd64`."""
 
     @property
     def whole(self) -> bool:

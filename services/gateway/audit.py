@@ -36,7 +36,7 @@ AUDITED: Final = frozenset(
 """Methods that change something: a viewer may call none of them."""
 _SUBJECT: Final = frozenset(
     {
-        *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on"),
+        *("instance", "instance_id", "name", "rule_id", "rule_name", "engine", "authorize", "on", "overwrite"),
         *("target_id", "target", "key", "role", "topic", "address", "task_id", "scan_rule_id", "delivery_id"),
         *("repo_id", "namespace", "repository", "tag", "digest"),
         *("namespace_name", "repo_namespace_name", "repo_name", "chain_id"),

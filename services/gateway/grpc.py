@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from drydock.acr.v20181201 import container_registry_pb2_grpc as acr_rpc
+from drydock.fixer.v1 import fixer_service_pb2_grpc as fixer_rpc
 from drydock.gateway.v1 import admin_service_pb2_grpc as admin_rpc
 from drydock.notifier.v1 import notifier_service_pb2_grpc as notifier_rpc
 from drydock.rules.v1 import rules_service_pb2_grpc as rules_rpc
 from drydock.scanner.v1 import scanner_service_pb2_grpc as scanner_rpc
+from services.fixer.api import FixerApi
+from services.fixer.servicer import FixerServicer
 from services.gateway.acr.servicer import ContainerRegistryServicer
 from services.gateway.api import AdminApi, AuditApi, DeadLettersApi
 from services.gateway.servicer import AdminServicer
@@ -25,6 +28,7 @@ def public_services(
     acr: ContainerRegistryServicer,
     rules: RulesApi,
     scanner: ScannerApi,
+    fixer: FixerApi,
     notifier: NotifierApi,
     admin: AdminApi,
     letters: DeadLettersApi,
@@ -34,6 +38,7 @@ def public_services(
     """Returns what the door serves besides health and reflection."""
     rules_servicer = RulesServicer(rules)
     scanner_servicer = ScannerServicer(scanner)
+    fixer_servicer = FixerServicer(fixer)
     notifier_servicer = NotifierServicer(notifier)
     admin_servicer = AdminServicer(admin, letters, audit, webhooks)
     return (
@@ -48,6 +53,10 @@ def public_services(
         Service(
             name="drydock.scanner.v1.ScannerService",
             add=lambda server: scanner_rpc.add_ScannerServiceServicer_to_server(scanner_servicer, server),
+        ),
+        Service(
+            name="drydock.fixer.v1.FixerService",
+            add=lambda server: fixer_rpc.add_FixerServiceServicer_to_server(fixer_servicer, server),
         ),
         Service(
             name="drydock.notifier.v1.NotifierService",

@@ -20,6 +20,7 @@ _ACR = "/drydock.acr.v20181201.ContainerRegistry/"
 _ADMIN = "/drydock.gateway.v1.AdminService/"
 _RULES = "/drydock.rules.v1.RulesService/"
 _SCANNER = "/drydock.scanner.v1.ScannerService/"
+_FIXER = "/drydock.fixer.v1.FixerService/"
 _NOTIFIER = "/drydock.notifier.v1.NotifierService/"
 _HEALTH = "/grpc.health.v1.Health/"
 HARBOR = "/harbor/api/v1/"
@@ -111,6 +112,13 @@ MINIMAL_ROLES: Mapping[str, Role | Open] = MappingProxyType(
         _SCANNER + "ListRemovals": Role.VIEWER,
         _SCANNER + "ReadFindingEvents": Role.VIEWER,
         _SCANNER + "ListOpenFindings": Role.VIEWER,
+        _FIXER + "PreviewFix": Role.CLIENT,  # it makes us ask the registry, and repositories of packages
+        # To write over the tag itself, or to put it back, is for operators: `reach`.
+        _FIXER + "CreateFixTask": Role.CLIENT,
+        _FIXER + "GetFixTask": Role.VIEWER,
+        _FIXER + "ListFixTasks": Role.VIEWER,
+        _FIXER + "CancelFixTask": Role.CLIENT,
+        _FIXER + "RevertFixTask": Role.OPERATOR,
         _NOTIFIER + "CreateTarget": Role.OPERATOR,
         # The address of a chat robot often is its password.
         _NOTIFIER + "ListTargets": Role.OPERATOR,

@@ -11,6 +11,7 @@ import grpc
 import structlog
 from starlette.types import ASGIApp
 
+from services.fixer.api import FixerApi
 from services.gateway.access_keys import AccessKeys
 from services.gateway.acr.caller import Callers
 from services.gateway.acr.door import MAX_HEAD_BYTES, SERVICE, AcrDoor
@@ -26,6 +27,7 @@ from services.gateway.harbor.registries import Registries
 from services.gateway.http import http_app
 from services.gateway.keys import Keys
 from services.gateway.rates import Rates
+from services.gateway.reach.fixer import FixerInReach
 from services.gateway.reach.limits import Reach
 from services.gateway.reach.rules import RulesInReach
 from services.gateway.reach.scanner import ScannerInReach
@@ -73,6 +75,7 @@ async def server(
     *,
     rules: RulesApi,
     scanner: ScannerApi,
+    fixer: FixerApi,
     notifier: NotifierApi,
     box: SecretBox,
     settings: GatewaySettings,
@@ -123,6 +126,7 @@ async def server(
         acr=acr,
         rules=rules,
         scanner=scanner,
+        fixer=FixerInReach(fixer, reach),
         notifier=notifier,
         admin=keys,
         letters=DeadLetters(ground.bus),

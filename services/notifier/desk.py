@@ -77,7 +77,7 @@ class Desk:
                     waiting[each.event.event_id].append(target_id)
                 case Pass():
                     tally[Decided.PASSED] += 1
-        tally += await self._deliver(conn, new)
+        tally += await self.deliver(conn, new)
         if records:
             await self._events.insert_records(conn, records, self._clock.now())
         tally += await self._ask(conn, {each.event.event_id: each for each in heard}, waiting)
@@ -103,7 +103,8 @@ class Desk:
             widened.append(dataclasses.replace(each, target_ids=(*each.target_ids, *more)))
         return widened, rules
 
-    async def _deliver(self, conn: Connection, new: list[NewDelivery]) -> Counter[Decided]:
+    async def deliver(self, conn: Connection, new: list[NewDelivery]) -> Counter[Decided]:
+        """Saves deliveries, those of them that are new, and says how many were."""
         if not new:
             return Counter()
         # In one order always: two consumers of the same events then wait for each other, and never deadlock.

@@ -26,6 +26,9 @@ class News(enum.Enum):
     SCAN_FAILED = "scan.failed"
     SCAN_DIGEST = "scan.digest"
     """Several of the others, told together."""
+    FIX_FINISHED = "fix.finished"
+    """A fix ended, and the image is fixed, whole or in part."""
+    FIX_FAILED = "fix.failed"
     TARGET_TEST = "target.test"
     """Nothing happened: somebody asks whether it arrives."""
 

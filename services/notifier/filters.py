@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
+from typing import Protocol
 
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.reference import NO_NAMESPACE
@@ -16,6 +17,30 @@ from services.scanner.api import Comparison
 _FULL, _NONE = "FULL", "NONE"
 _FINDINGS, _MALICIOUS = Occasion.FINDINGS, Occasion.MALICIOUS_SAMPLE
 _PATTERNS = 1024
+
+
+class Placed(Protocol):
+    """What has happened to an image."""
+
+    @property
+    def instance_id(self) -> str:
+        """Where the image lies."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of its repository."""
+        ...
+
+    @property
+    def repository(self) -> str:
+        """Name of its repository."""
+        ...
+
+    @property
+    def tag(self) -> str:
+        """Empty where it has none."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +93,7 @@ def decide(subscription: Subscription, event: ScanEvent, answer: Answer | None =
     return Tell(occasions=frozenset(met)) if met else Pass()
 
 
-def covers(subscription: Subscription, event: ScanEvent) -> bool:
+def covers(subscription: Subscription, event: Placed) -> bool:
     """Tells whether an image is in the scope of a target."""
     path = event.repository if event.namespace == NO_NAMESPACE else f"{event.namespace}/{event.repository}"
     return (

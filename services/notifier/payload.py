@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding
 from services.kernel.model.severity import Severity
 from services.notifier.api import Occasion
 from services.notifier.events import News, Reevaluated, ScanEvent
 from services.notifier.filters import Answer, Unanswered
+from services.notifier.fixes import FixEvent
 
 SCHEMA = "drydock.notification/v1"
 _LONGEST_WORD = 512
@@ -68,6 +70,28 @@ class Reevaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Of these."""
 
 
+class Fixed(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a fix."""
+
+    tag: str
+    """The tag that was written, or was about to be; may be empty when it failed."""
+    digest: str
+    """What that tag was to hold."""
+    backup_tag: str
+    """Still holds what the written tag held before; empty where it held nothing."""
+    fixed: int
+    """Findings; so are the next three."""
+    still_present: int
+    """They were to be fixed, and are there."""
+    not_fixable: int
+    new: int
+    """The fixed image has them, and the original has not."""
+    scan_task_id: str
+    """Scan of the fixed image."""
+    created_by: str
+    """Name of the key that asked for it."""
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that one notification says."""
 
@@ -97,6 +121,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """What is new; only where the target wants to know, or it had to be asked."""
     reevaluation: Reevaluation | msgspec.UnsetType = msgspec.UNSET
     """Only where nobody scanned: all else says how the image stands since."""
+    fix: Fixed | msgspec.UnsetType = msgspec.UNSET
+    """Only of fixes: then nothing is said of findings by severity."""
 
 
 def delivery_id_of(event_id: str, target_id: str) -> str:
@@ -135,6 +161,44 @@ def notification_of(
         occasions=tuple(sorted(each.value for each in occasions)),
         comparison=_compared(answer) if answer is not None else msgspec.UNSET,
         reevaluation=_reevaluation(event.reevaluated) if event.reevaluated is not None else msgspec.UNSET,
+    )
+
+
+def fix_notification_of(
+    event: FixEvent, news: News, target_id: str, *, occasions: Collection[Occasion]
+) -> Notification:
+    """Says to one target how a fix ended."""
+    return Notification(
+        schema=SCHEMA,
+        delivery_id=delivery_id_of(event.event_id, target_id),
+        event_id=event.event_id,
+        event=news.value,
+        time=_moment(event.occurred_at),
+        instance_id=event.instance_id,
+        repository=NotifiedRepository(repo_id=event.repo_id, namespace=event.namespace, name=event.repository),
+        tag=event.tag,
+        digest=event.digest,
+        task_id=event.task_id,
+        engine=Engine.SECURITY_CENTER.value,
+        status=event.state.value,
+        reason=event.reason,
+        message=event.message,
+        coverage="",
+        findings=_totalled({}),
+        advisories_version="",
+        rule_ids=event.rule_ids,
+        occasions=tuple(sorted(each.value for each in occasions)),
+        fix=Fixed(
+            tag=event.fixed_tag,
+            digest=event.fixed_digest,
+            backup_tag=event.backup_tag,
+            fixed=event.fixed,
+            still_present=event.still_present,
+            not_fixable=event.not_fixable,
+            new=event.new_findings,
+            scan_task_id=event.scan_task_id,
+            created_by=event.created_by,
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from services.kernel.bus.dispatch import consume
-from services.kernel.bus.interface import SCAN_EVENTS
+from services.kernel.bus.interface import FIX_EVENTS, SCAN_EVENTS
 from services.kernel.disk_use import DiskUse
 from services.kernel.egress import Egress, parse_networks, parse_ports
 from services.kernel.ground import Ground
@@ -23,6 +23,7 @@ from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.desk import Desk
 from services.notifier.digest import Windows
+from services.notifier.fix_consumer import FixEventConsumer
 from services.notifier.inquiry import Inquirer
 from services.notifier.ledger import Ledger
 from services.notifier.metrics import InquiryMetrics, NotifierMetrics, TellingMetrics
@@ -81,15 +82,19 @@ async def server(ground: Ground, *, box: SecretBox, settings: NotifierSettings) 
             settings=settings,
             metrics=metrics,
         )
-        consumer = ScanEventConsumer(
-            pool=pool,
-            desk=Desk(store, SubscriptionStore(), clock),
-            clock=clock,
-            metrics=TellingMetrics(ground.registry),
+        subscriptions = SubscriptionStore()
+        desk, telling = Desk(store, subscriptions, clock), TellingMetrics(ground.registry)
+        consumer = ScanEventConsumer(pool=pool, desk=desk, clock=clock, metrics=telling)
+        fixes = FixEventConsumer(
+            pool=pool, store=store, subscriptions=subscriptions, desk=desk, clock=clock, metrics=telling
         )
         process.start(
             "notifier.consumer",
             consume(ground.bus, group=GROUP, topic=SCAN_EVENTS, handler=consumer.handle, stopping=stopping),
+        )
+        process.start(
+            "notifier.fix_consumer",
+            consume(ground.bus, group=GROUP, topic=FIX_EVENTS, handler=fixes.handle, stopping=stopping),
         )
         process.start("notifier.delivery", worker.run(stopping))
         windows = Windows(pool=pool, store=store, clock=clock, ids=ground.ids, settings=settings)

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
+from services.fixer.settings import FixerSettings
 from services.gateway.wiring import describe_doors
 from services.kernel.bus.kafka_settings import KafkaSettings
 from services.kernel.bus.kafka_topics import lacking_topics, our_topics
@@ -68,6 +69,7 @@ def settings_of(plan: Plan) -> tuple[Setting, ...]:
     own: dict[Role, tuple[BaseSettings, ...]] = {
         Role.RULES: (RulesSettings(),),
         Role.SCANNER: tuple(settings() for settings in SCANNER_SETTINGS),
+        Role.FIXER: (FixerSettings(),),
         Role.NOTIFIER: (NotifierSettings(),),
         Role.GATEWAY: (plan.gateway,),
     }

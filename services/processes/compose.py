@@ -9,6 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
+from services.fixer import servicer as fixer_door
+from services.fixer import wiring as fixer
+from services.fixer.client import FixerClient
+from services.fixer.settings import FixerSettings
 from services.gateway import wiring as gateway
 from services.kernel.ground import Ground
 from services.kernel.monitoring import serve_monitoring
@@ -102,6 +106,16 @@ async def _scanner(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
     return await _open_inner(ground, plan, scanner_door.inner_services(api))
 
 
+async def _fixer(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
+    settings, start = FixerSettings(), stack.enter_async_context
+    rules_api, scanner_api = RulesClient(peers[Role.RULES]), ScannerClient(peers[Role.SCANNER])
+    data = plan.kernel.data_dir
+    data.mkdir(parents=True, exist_ok=True)
+    work = await start(fixer.open_work(ground, rules=rules_api, scanner=scanner_api, data=data, settings=settings))
+    api = await start(fixer.server(ground, rules=rules_api, scanner=scanner_api, work=work, settings=settings))
+    return await _open_inner(ground, plan, fixer_door.inner_services(api))
+
+
 async def _notifier(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dict[Role, Peer]) -> Running:
     settings = NotifierSettings()
     api = await stack.enter_async_context(notifier.server(ground, box=_box(plan), settings=settings))
@@ -115,6 +129,7 @@ async def _gateway(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
             ground,
             rules=RulesClient(peers[Role.RULES]),
             scanner=ScannerClient(peers[Role.SCANNER]),
+            fixer=FixerClient(peers[Role.FIXER]),
             notifier=NotifierClient(peers[Role.NOTIFIER]),
             box=_box(plan),
             settings=plan.gateway,
@@ -130,6 +145,7 @@ async def _gateway(stack: AsyncExitStack, ground: Ground, plan: Plan, peers: dic
 _BUILDERS = {
     Role.RULES: _rules,
     Role.SCANNER: _scanner,
+    Role.FIXER: _fixer,
     Role.NOTIFIER: _notifier,
     Role.GATEWAY: _gateway,
 }

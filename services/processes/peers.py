@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.fixer import client as fixer
 from services.kernel.errors import ServiceError
 from services.kernel.rpc.peer import Peer, PeerMetrics, open_peer
 from services.kernel.run import Part, Process
@@ -19,7 +20,12 @@ from services.scanner import client as scanner
 
 log = structlog.get_logger()
 
-SERVICES = {Role.RULES: rules.SERVICE, Role.SCANNER: scanner.SERVICE, Role.NOTIFIER: notifier.SERVICE}
+SERVICES = {
+    Role.RULES: rules.SERVICE,
+    Role.SCANNER: scanner.SERVICE,
+    Role.FIXER: fixer.SERVICE,
+    Role.NOTIFIER: notifier.SERVICE,
+}
 """The gRPC service by which each is known."""
 _LOOK_SECONDS = 0.5
 

@@ -12,6 +12,7 @@ class Role(enum.Enum):
 
     RULES = "rules"
     SCANNER = "scanner"
+    FIXER = "fixer"
     NOTIFIER = "notifier"
     GATEWAY = "gateway"
 
@@ -20,6 +21,7 @@ PEERS: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
     {
         Role.RULES: (Role.NOTIFIER,),
         Role.SCANNER: (Role.RULES,),
+        Role.FIXER: (Role.RULES, Role.SCANNER),
         Role.NOTIFIER: (),
         Role.GATEWAY: (Role.RULES, Role.SCANNER, Role.NOTIFIER),
     }
@@ -27,6 +29,14 @@ PEERS: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
 """Whom each service calls. No circle: each becomes ready in some order, whatever the order of their starts."""
 
 LATER: Mapping[Role, tuple[Role, ...]] = MappingProxyType(
-    {Role.RULES: (), Role.SCANNER: (), Role.NOTIFIER: (Role.SCANNER,), Role.GATEWAY: ()}
+    {
+        Role.RULES: (),
+        Role.SCANNER: (),
+        Role.FIXER: (),
+        Role.NOTIFIER: (Role.SCANNER,),
+        # An installation without a fixer scans and tells as ever.
+        Role.GATEWAY: (Role.FIXER,),
+    }
 )
-"""Whom a service asks besides, in work that waits for the answer: nobody becomes ready by it."""
+"""Whom a service asks besides, in work that waits for the answer, or in calls about that service alone: nobody
+becomes ready by it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import re
 
@@ -26,21 +27,32 @@ class Asked(enum.Enum):
     TAGS = "repository"
     CATALOG = "catalogue"
     ROOT = "registry"
+    PUSHED_BLOB = "blob, to be written,"
+    PUSHED_MANIFEST = "manifest, to be written,"
+    PUSHED_TAG = "tag, to be written,"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What an answer says of an error."""
+
+    code: str
+    """Such as MANIFEST_UNKNOWN; empty when there is none."""
+    message: str
+    """The registry's to choose: it is looked into, and goes nowhere."""
 
 
 class _Error(msgspec.Struct):
-    code: str = ""
+    code: object = ""
+    message: object = ""
 
 
 class _Errors(msgspec.Struct):
     errors: list[_Error] = []
 
 
-async def read_code(response: aiohttp.ClientResponse) -> str:
-    """Returns the first error code of the body, such as MANIFEST_UNKNOWN; empty when there is none.
-
-    Only the code is used: the rest of the body is the registry's to choose, and goes nowhere.
-    """
+async def read_error(response: aiohttp.ClientResponse) -> Told:
+    """Returns the first error of the body; an empty one when there is none."""
     content = bytearray()
     while len(content) < _ERROR_BYTES:
         chunk = await response.content.read(_ERROR_BYTES - len(content))
@@ -50,9 +62,10 @@ async def read_code(response: aiohttp.ClientResponse) -> str:
     try:
         errors = msgspec.json.decode(bytes(content), type=_Errors).errors
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    code = errors[0].code if errors else ""
-    return code if _CODE.fullmatch(code) else ""
+        return Told(code="", message=content.decode("utf-8", "replace"))
+    first = errors[0] if errors else _Error()
+    code, message = str(first.code), str(first.message)
+    return Told(code=code if _CODE.fullmatch(code) else "", message=message)
 
 
 def failure_of(
@@ -65,7 +78,7 @@ def failure_of(
         asked: what it was for.
         what: the thing's name for the sentence, such as `team/app:1.0`.
         host: who answered.
-        code: what `read_code` found.
+        code: what `read_error` found.
         clock: for dates in Retry-After.
     """
     status = response.status

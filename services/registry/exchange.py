@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 
 import aiohttp
 from yarl import URL
@@ -12,11 +12,12 @@ from yarl import URL
 from services.kernel.clock import Clock
 from services.kernel.model.access import RegistryAccess
 from services.registry import redirects
-from services.registry.answers import Asked, failure_of, failure_of_error, read_code
+from services.registry.answers import Asked, failure_of, failure_of_error, read_error
 from services.registry.auth import Authorization, Negotiated, Presented, Refusal
 from services.registry.limits import SourceSettings
+from services.registry.refusals import PUSHED, push_failure
 from services.registry.tokens import TokenScope
-from services.registry.wire import Wire
+from services.registry.wire import Body, Wire
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +25,19 @@ class Question:
     """One request to the registry."""
 
     method: str
-    """GET or HEAD."""
     path: str
-    """Below `/v2/`, already safe: repository, tag and digest have been checked against their grammar."""
+    """Below `/v2/`, already safe: repository, tag and digest have been checked against their grammar. Or the whole
+    address that the registry itself named for it, checked by `next_hop`."""
     asked: Asked
     what: str
     """The thing's name in sentences."""
     headers: Mapping[str, str]
     body_bytes: int = 0
-    """Expected size of the answer; it lengthens the deadline."""
+    """Expected size of the answer, or the size of `body`; it lengthens the deadline."""
+    body: Body | None = None
+    """What is sent, from its start as often as need be."""
+    accepted: Collection[int] = (200, 206)
+    """Answers that are a success."""
 
 
 class Exchange:
@@ -60,7 +65,7 @@ class Exchange:
 
     @contextlib.asynccontextmanager
     async def ask(self, question: Question) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Sends one request and yields the answer, status 200 or 206, for the time of the block.
+        """Sends one request and yields the answer, one of those accepted, for the time of the block.
 
         What is read inside the block may fail with the errors that `failure_of_error` knows; they come out
         translated. Whatever ends the block before the body ended closes the connection.
@@ -79,17 +84,19 @@ class Exchange:
 
     async def _send(self, question: Question) -> aiohttp.ClientResponse:
         """Returns the first answer that is neither a redirect nor a challenge that can be met."""
-        url = self._root.join(URL(question.path))
+        url = self._root.join(URL(question.path, encoded="://" in question.path))
         hops = challenges = 0
         while True:
             own = redirects.same_registry(self._root, url)
             sent = await self._authorization.header() if own else None
             headers = dict(question.headers) | ({"Authorization": sent} if sent else {})
-            response = await self._wire.send(question.method, url, headers, body_bytes=question.body_bytes)
-            if response.status in (200, 206):
+            response = await self._wire.send(
+                question.method, url, headers, body_bytes=question.body_bytes, body=question.body
+            )
+            if response.status in question.accepted:
                 return response
             try:
-                if response.status in redirects.STATUSES:
+                if response.status in redirects.followed(question.method):
                     hops += 1
                     url = self._next(url, response, hops)
                     continue
@@ -109,14 +116,11 @@ class Exchange:
         return redirects.next_hop(url, response.headers.get("Location", ""))
 
     async def _failure(self, question: Question, response: aiohttp.ClientResponse) -> Exception:
-        return failure_of(
-            response,
-            asked=question.asked,
-            what=question.what,
-            host=self._name(response.url),
-            code=await read_code(response),
-            clock=self._clock,
-        )
+        host, what, told = self._name(response.url), question.what, await read_error(response)
+        if question.asked in PUSHED:
+            return push_failure(response, question.asked, what=what, host=host, told=told, clock=self._clock)
+        asked, clock = question.asked, self._clock
+        return failure_of(response, asked=asked, what=what, host=host, code=told.code, clock=clock)
 
     def _name(self, url: URL) -> str:
         """Returns how a host is called in sentences; the rest of a foreign address may be secret."""

@@ -9,7 +9,14 @@ from yarl import URL
 from services.kernel.reasons import Reason, ScanFailure
 
 _PRINTABLE = re.compile(r"[!-~]+")
-STATUSES = frozenset({301, 302, 303, 307, 308})
+_READING = frozenset({301, 302, 303, 307, 308})
+_WRITING = frozenset({307, 308})
+"""The others make a GET of a request (RFC 9110, section 15.4): what was to be written would not be."""
+
+
+def followed(method: str) -> frozenset[int]:
+    """Returns the statuses that lead a request elsewhere."""
+    return _READING if method in ("GET", "HEAD") else _WRITING
 
 
 def next_hop(current: URL, location: str) -> URL:

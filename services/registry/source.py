@@ -23,6 +23,8 @@ from services.registry.retry import Retrier
 from services.registry.tokens import pull_of
 
 _ACCEPT = {"Accept": media.ACCEPT}
+_NO_REFERRERS = frozenset({"400", "404", "405", "501"})
+"""What registries answer that have no list of what is attached."""
 
 
 class RegistrySource(ImageSource):
@@ -48,6 +50,8 @@ class RegistrySource(ImageSource):
         """
         self._repository = repository
         self._settings = settings
+        self.limits = settings.limits
+        """How much of a description is read."""
         self._retrier = retrier or Retrier(settings.retry)
         self._exchange = connect(session, access, pull_of(repository), settings, self._retrier.clock)
 
@@ -97,6 +101,33 @@ class RegistrySource(ImageSource):
     async def manifest(self, reference: str) -> RawManifest:
         """Fetches a manifest, verified against the digest it was asked by, or else the one the registry names."""
         return await self._retrier.call(lambda: self._manifest(reference))
+
+    async def referrers(self, subject: Digest) -> bytes | None:
+        """Fetches the registry's own list of what is attached to a manifest; None where it keeps none.
+
+        Only its first page: nobody attaches more than fits into it.
+        """
+        question = Question(
+            method="GET",
+            path=f"{self._repository}/referrers/{subject}",
+            asked=Asked.TAGS,
+            what=f"{self._repository}@{subject}",
+            headers={"Accept": media.OCI_INDEX},
+        )
+
+        async def ask() -> bytes | None:
+            try:
+                async with self._exchange.ask(question) as response:
+                    content = await _read(response, self.limits.manifest_bytes + 1)
+            except ScanFailure as failure:
+                if failure.metadata.get("status") in _NO_REFERRERS or failure.why is Reason.IMAGE_NOT_FOUND:
+                    return None
+                raise
+            if len(content) > self.limits.manifest_bytes:
+                raise too_large(f"{self._repository}@{subject}", self.limits)
+            return content
+
+        return await self._retrier.call(ask)
 
     def blob(self, descriptor: Descriptor) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """Streams a blob; a cut transfer goes on where it stopped, and the digest is that of the whole."""

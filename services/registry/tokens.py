@@ -54,7 +54,7 @@ class TokenScope:
     """What a token is to allow."""
 
     text: str
-    """As the specification spells it."""
+    """As the specification spells it; several with blanks between them."""
     what: str
     """Its name in sentences."""
 
@@ -62,6 +62,12 @@ class TokenScope:
 def pull_of(repository: str) -> TokenScope:
     """The scope of whoever pulls from one repository."""
     return TokenScope(f"repository:{repository}:pull", repository)
+
+
+def push_to(repository: str, origin: str = "") -> TokenScope:
+    """The scope of whoever pushes to one repository, and has blobs mounted there from another one."""
+    mounted = f" repository:{origin}:pull" if origin else ""
+    return TokenScope(f"repository:{repository}:pull,push{mounted}", repository)
 
 
 NO_SCOPE: Final = TokenScope("", "its root")
@@ -90,9 +96,8 @@ class TokenRequest:
     @property
     def url(self) -> URL:
         """The address with its query."""
-        service = {"service": self.service} if self.service else {}
-        scope = {"scope": self.scope.text} if self.scope.text else {}
-        return self.realm.extend_query(service | scope)
+        service = [("service", self.service)] if self.service else []
+        return self.realm.extend_query(service + [("scope", each) for each in self.scope.text.split()])
 
 
 async def fetch_token(wire: Wire, clock: Clock, request: TokenRequest) -> Token:

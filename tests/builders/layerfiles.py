@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
@@ -31,3 +34,14 @@ def an_entry(path: str, kind: bytes = tarfile.REGTYPE, **attributes: object) -> 
     for name, value in attributes.items():
         setattr(entry, name, value)
     return entry
+
+
+@contextlib.contextmanager
+def small_disk(size: int) -> Iterator[None]:
+    """No file may grow beyond the size for the time of the block."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

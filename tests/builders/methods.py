@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from drydock.acr.v20181201 import container_registry_pb2
+from drydock.fixer.v1 import fixer_service_pb2
 from drydock.gateway.v1 import admin_service_pb2
 from drydock.notifier.v1 import notifier_service_pb2
 from drydock.rules.v1 import rules_service_pb2
@@ -21,6 +22,7 @@ from drydock.scanner.v1 import scanner_service_pb2
 _FILES: tuple[Any, ...] = (
     container_registry_pb2,
     admin_service_pb2,
+    fixer_service_pb2,
     notifier_service_pb2,
     rules_service_pb2,
     scanner_service_pb2,

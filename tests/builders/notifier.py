@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import CollectorRegistry
 
-from drydock.events.v1 import scan_event_pb2
+from drydock.events.v1 import fix_event_pb2, scan_event_pb2
 from services.kernel.bus.interface import SCAN_EVENTS, Message, Record
 from services.kernel.clock import Clock
 from services.kernel.db import Pool
@@ -36,6 +36,7 @@ from services.notifier.channels.open import Channels, open_channels
 from services.notifier.consumer import ScanEventConsumer
 from services.notifier.delivery import DeliveryWorker
 from services.notifier.desk import Desk
+from services.notifier.fix_consumer import FixEventConsumer
 from services.notifier.ledger import Ledger
 from services.notifier.metrics import NotifierMetrics, TellingMetrics
 from services.notifier.records import Claim
@@ -94,6 +95,44 @@ def scan_event(
         target_ids=targets,
         occurred_at=occurred_at,
         reevaluation=reevaluation,
+    )
+    return record(event.SerializeToString())
+
+
+def fix_event(
+    *targets: str,
+    by_rule: tuple[str, ...] = (),
+    event_id: str = "",
+    state: str = "SUCCEEDED",
+    left: int = 0,
+    **fields: str,
+) -> Record:
+    """The end of a fix of team/app:1.0; `targets` are named by the order."""
+    occurred_at = Timestamp()
+    occurred_at.FromDatetime(MOMENT)
+    failed = state == "FAILED"
+    event = fix_event_pb2.FixEvent(
+        event_id=event_id or str(uuid.uuid4()),
+        task_id=str(uuid.uuid4()),
+        state=fix_event_pb2.FixEvent.State.Value(f"STATE_{state}"),
+        instance_id="cri-1",
+        repo_id="crr-1",
+        namespace="team",
+        repository="app",
+        tag="1.0",
+        digest=digest_of(b"image"),
+        fixed_tag="" if failed else "1.0_fixd",
+        fixed_digest="" if failed else digest_of(b"fixed"),
+        reason=fields.get("reason", ""),
+        message=fields.get("message", ""),
+        fixed=0 if failed else 6,
+        not_fixable=left,
+        scan_task_id="" if failed else str(uuid.uuid4()),
+        created_by=fields.get("created_by", "ops"),
+        target_ids=targets,
+        rule_ids=["crscnr-1"] if by_rule else [],
+        rule_target_ids=by_rule,
+        occurred_at=occurred_at,
     )
     return record(event.SerializeToString())
 
@@ -166,6 +205,7 @@ class NotifierBench:
 
     api: Notifier
     consumer: ScanEventConsumer
+    fixes: FixEventConsumer
     store: NotifierStore
     pool: Pool
     channel: Channel
@@ -311,6 +351,7 @@ async def notifier_bench(
             settings=chosen,
         )
         registry = CollectorRegistry()
+        desk, telling = Desk(store, SubscriptionStore(), time), TellingMetrics(registry)
         yield NotifierBench(
             registry=registry,
             api=Notifier(
@@ -321,11 +362,14 @@ async def notifier_bench(
                 ids=RandomIds(),
                 clock=time,
             ),
-            consumer=ScanEventConsumer(
+            consumer=ScanEventConsumer(pool=pool, desk=desk, clock=time, metrics=telling),
+            fixes=FixEventConsumer(
                 pool=pool,
-                desk=Desk(store, SubscriptionStore(), time),
+                store=store,
+                subscriptions=SubscriptionStore(),
+                desk=desk,
                 clock=time,
-                metrics=TellingMetrics(registry),
+                metrics=telling,
             ),
             store=store,
             pool=pool,

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from services.fixer import servicer as fixer_door
 from services.kernel.db import open_pool
 from services.kernel.rpc.identity import Identity
 from services.kernel.rpc.server import Service
 from services.kernel.settings import KernelSettings
 from services.notifier import servicer as notifier_door
 from services.processes.ground import behind
-from services.processes.roles import PEERS, Role
+from services.processes.roles import LATER, PEERS, Role
 from services.rules import servicer as rules_door
 from services.scanner import servicer as scanner_door
 from services.schemas import SCHEMAS, schemas_needed
@@ -23,6 +24,7 @@ from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground
 from tests.builders.peers import inner_door
 from tests.commandline import Ran, drydock
+from tests.fakes.fixer import FakeFixer
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner
 
@@ -43,7 +45,7 @@ async def test_migrate_brings_every_schema_up_to_date_once(database: str) -> Non
     env = {"DRYDOCK_DATABASE_URL": database}
     first, second = [await drydock("migrate", "--output", "json", env=env) for _ in range(2)]
     assert (first.status, second.status) == (0, 0), first.stderr
-    assert [row["schema"] for row in first.json] == ["bus", "rules", "scanner", "notifier", "gateway"]
+    assert [row["schema"] for row in first.json] == ["bus", "rules", "scanner", "fixer", "notifier", "gateway"]
     assert all(row["applied"] == row["now_at"] > 0 for row in first.json)
     assert all(row["applied"] == 0 for row in second.json)
 
@@ -51,11 +53,11 @@ async def test_migrate_brings_every_schema_up_to_date_once(database: str) -> Non
 async def test_over_kafka_no_schema_of_the_bus_is_made_or_missed(database: str) -> None:
     env = {"DRYDOCK_DATABASE_URL": database, "DRYDOCK_KAFKA": "127.0.0.1:1"}
     ran = await drydock("migrate", "--output", "json", env=env)
-    assert [row["schema"] for row in ran.json] == ["rules", "scanner", "notifier", "gateway"]
+    assert [row["schema"] for row in ran.json] == ["rules", "scanner", "fixer", "notifier", "gateway"]
     checked = await serve("rules", "--check", "--output", "json", database_url=database, kafka="127.0.0.1:1")
     found = by_name(checked)
     assert "schema bus" not in found
-    assert [ok for name, (ok, _) in found.items() if name.startswith("schema ")] == [True] * 4
+    assert [ok for name, (ok, _) in found.items() if name.startswith("schema ")] == [True] * 5
     needed = schemas_needed(KernelSettings(kafka="127.0.0.1:1"))
     async with open_pool(database, application_name="tests", max_size=1) as pool:
         assert await behind(pool, needed) == {}
@@ -76,13 +78,21 @@ async def test_a_check_is_green_when_everything_is_there(database: str, tmp_path
         services = (
             *rules_door.inner_services(rules),
             *scanner_door.inner_services(FakeScanner()),
+            *fixer_door.inner_services(FakeFixer()),
             *notifier_door.inner_services(FakeNotifier()),
         )
         ran = await checked_against(services, identity, database, tmp_path)
     assert ran.status == 0, ran.stdout
     assert (ran.json["role"], ran.json["ok"]) == ("gateway", True)
     assert [name for name, (ok, _) in by_name(ran).items() if not ok] == []
-    assert {"peer rules", "peer scanner", "peer notifier", "schema bus", "schema gateway"} <= by_name(ran).keys()
+    assert {
+        "peer rules",
+        "peer scanner",
+        "peer fixer",
+        "peer notifier",
+        "schema bus",
+        "schema gateway",
+    } <= by_name(ran).keys()
     assert TOKEN not in ran.stdout + ran.stderr
     settings = {setting["name"]: (setting["value"], setting["origin"]) for setting in ran.json["settings"]}
     assert settings["DRYDOCK_SERVICE_TOKEN"] == ("***", "given")
@@ -92,7 +102,7 @@ async def test_a_check_is_green_when_everything_is_there(database: str, tmp_path
 
 async def checked_against(services: Sequence[Service], identity: Identity, database: str, folder: Path) -> Ran:
     async with inner_door(services, identity=identity) as door:
-        peers = {f"{role.value}_address": door.address for role in PEERS[Role.GATEWAY]}
+        peers = {f"{role.value}_address": door.address for role in (*PEERS[Role.GATEWAY], *LATER[Role.GATEWAY])}
         return await serve(
             "gateway",
             "--check",

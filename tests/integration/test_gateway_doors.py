@@ -37,6 +37,7 @@ from services.kernel.secrets import SecretBox
 from tests.builders.edge import real_rules
 from tests.builders.ground import a_ground, end
 from tests.builders.methods import METHODS
+from tests.fakes.fixer import FakeFixer
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.scanner import FakeScanner, a_task
 
@@ -50,6 +51,7 @@ class Gateway:
     monitoring: str
     process: Process
     scanner: FakeScanner
+    fixer: FakeFixer
     admin: str
 
 
@@ -57,7 +59,7 @@ class Gateway:
 async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncIterator[Gateway]:
     listen = {"grpc_listen": LOOPBACK, "http_listen": LOOPBACK, "monitoring_listen": LOOPBACK}
     settings = GatewaySettings(**{**listen, **changes})
-    scanner = FakeScanner()
+    scanner, fixer = FakeScanner(), FakeFixer()
     async with a_ground(database, *SCHEMAS) as ground:
         rules = real_rules(ground.pool, ground.clock)
         async with (
@@ -66,6 +68,7 @@ async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncItera
                 ground,
                 rules=rules,
                 scanner=scanner,
+                fixer=fixer,
                 notifier=FakeNotifier(),
                 box=SecretBox(b"k" * 32),
                 settings=settings,
@@ -73,7 +76,14 @@ async def gateway(database: str, token_file: Path, **changes: Any) -> AsyncItera
         ):
             await doors.keys.bootstrap_admin(token_file)
             admin = (await asyncio.to_thread(token_file.read_text)).strip()
-            yield Gateway(doors=doors, monitoring=monitoring, process=ground.process, scanner=scanner, admin=admin)
+            yield Gateway(
+                doors=doors,
+                monitoring=monitoring,
+                process=ground.process,
+                scanner=scanner,
+                fixer=fixer,
+                admin=admin,
+            )
             await end(ground)
 
 

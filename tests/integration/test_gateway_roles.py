@@ -12,6 +12,8 @@ import pytest
 
 from drydock.acr.v20181201 import container_registry_pb2 as acr
 from drydock.acr.v20181201.container_registry_pb2_grpc import ContainerRegistryStub
+from drydock.fixer.v1 import fix_pb2, fixer_service_pb2
+from drydock.fixer.v1.fixer_service_pb2_grpc import FixerServiceStub
 from drydock.gateway.v1 import admin_service_pb2 as pb
 from drydock.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from drydock.rules.v1 import instance_pb2, rules_service_pb2, scan_rule_pb2
@@ -23,6 +25,7 @@ from services.gateway.permissions import MINIMAL_ROLES, UNLIMITED, Open, suffice
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.rpc.client import open_channel, translated_errors
 from tests.builders.methods import METHODS, answer_of, filled
+from tests.fakes.fixer import a_fix_task
 from tests.fakes.scanner import a_task
 from tests.integration.test_gateway_doors import Gateway, gateway
 
@@ -310,3 +313,69 @@ async def test_a_key_of_a_namespace_reaches_no_other_one_as_acr_calls_it(house: 
     assert [each.namespace_name for each in spaces.namespaces] == ["team"]
     assert [each.name for each in chains.chains] == ["team"]
     assert [each.instance_id for each in instances.instances] == [house.mine]
+
+
+# fixes
+
+
+def fix_of(house: House, namespace: str = "team", *, overwrite: bool = False) -> fix_pb2.FixOrder:
+    return fix_pb2.FixOrder(
+        instance=house.mine, namespace=namespace, repository="app", tag="1.0", overwrite=overwrite
+    )
+
+
+async def test_a_client_has_a_tag_made_and_only_an_operator_has_one_written_over(house: House) -> None:
+    create = fixer_service_pb2.CreateFixTaskRequest
+    for role, overwrite, allowed in (
+        (Role.CLIENT, False, True),
+        (Role.CLIENT, True, False),
+        (Role.OPERATOR, True, True),
+    ):
+        token = await house.key(f"{role.value.lower()}-{overwrite}".lower(), role)
+        async with open_channel(house.gateway.doors.grpc, token=token) as channel:
+            call = FixerServiceStub(channel).CreateFixTask(create(order=fix_of(house, overwrite=overwrite)))
+            if allowed:
+                await call
+                continue
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await call
+            assert (caught.value.kind, caught.value.reason) == (Kind.PERMISSION_DENIED, "ROLE_INSUFFICIENT")
+    assert [wanted.overwrite for wanted in house.gateway.fixer.asked] == [False, True]
+    records = (await AdminServiceStub(house.admin).ListAuditRecords(pb.ListAuditRecordsRequest())).records
+    noted = [each for each in records if each.action == "FixerService/CreateFixTask"]
+    assert [(each.actor, each.outcome) for each in noted] == [
+        ("operator-true", "OK"),
+        ("client-true", "ROLE_INSUFFICIENT"),
+        ("client-false", "OK"),
+    ]
+    assert noted[0].instance == house.mine
+    assert dict(noted[0].subject) == {"namespace": "team", "repository": "app", "tag": "1.0", "overwrite": "True"}
+
+
+async def test_a_key_of_a_namespace_fixes_and_sees_nothing_of_another_one(house: House) -> None:
+    task = a_fix_task(instance_id=house.mine, namespace="other")
+    house.gateway.fixer.tasks = [task]
+    async with open_channel(house.gateway.doors.grpc, token=await house.limited("team")) as channel:
+        fixer = FixerServiceStub(channel)
+        for call in (
+            fixer.PreviewFix(fixer_service_pb2.PreviewFixRequest(order=fix_of(house, "other"))),
+            fixer.CreateFixTask(fixer_service_pb2.CreateFixTaskRequest(order=fix_of(house, "other"))),
+            fixer.ListFixTasks(fixer_service_pb2.ListFixTasksRequest(repository="other/app")),
+            fixer.ListFixTasks(fixer_service_pb2.ListFixTasksRequest(instance=house.other)),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await call
+            assert caught.value.reason == "OUT_OF_REACH"
+        for named in (
+            fixer.GetFixTask(fixer_service_pb2.GetFixTaskRequest(task_id=task.task_id)),
+            fixer.CancelFixTask(fixer_service_pb2.CancelFixTaskRequest(task_id=task.task_id)),
+            fixer.RevertFixTask(fixer_service_pb2.RevertFixTaskRequest(task_id=task.task_id)),
+            # A request id may be the id of somebody else's task.
+            fixer.CreateFixTask(fixer_service_pb2.CreateFixTaskRequest(order=fix_of(house))),
+        ):
+            with pytest.raises(ServiceError) as caught, translated_errors():
+                await named
+            assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "FIX_TASK_NOT_EXIST")
+        await fixer.ListFixTasks(fixer_service_pb2.ListFixTasksRequest())
+    [wanted] = house.gateway.fixer.filters
+    assert (wanted.instance, wanted.namespaces) == (house.mine, ("team",))

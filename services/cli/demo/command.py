@@ -33,8 +33,14 @@ _NEXT = (
 
 
 @app.command()
-def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's folder behind.")] = False) -> None:
+def demo(
+    *,
+    fix: Annotated[bool, typer.Option("--fix", help="Show how an image is repaired, and that it is.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's folder behind.")] = False,
+) -> None:
     """Shows one scan from push to notification, with every service running on this machine.
+
+    With --fix it shows a fix instead: an image is scanned, repaired, pushed, and scanned again.
 
     Needs nothing but the package index, from which it fetches a few old wheels the first time. Everything else is
     made in a temporary folder, which is removed at the end.
@@ -44,7 +50,7 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's 
 
     narrator = Narrator(console_for(sys.stdout), SystemClock())
     with reported(Output.TABLE), _folder(narrator, keep=keep) as data, flattened():
-        _play(data, narrator)
+        _play(data, narrator, fix=fix)
     narrator.gap()
     narrator.console.print(styled("That was all of it. What to do next:", "bold"))
     width = max(len(command) for command, _ in _NEXT)
@@ -53,7 +59,7 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's 
     narrator.console.print(styled("README.md says more.", "dim"))
 
 
-def _play(data: Path, narrator: Narrator) -> None:
+def _play(data: Path, narrator: Narrator, *, fix: bool) -> None:
     """Runs the services and the story in one event loop.
 
     Raises:
@@ -64,11 +70,13 @@ def _play(data: Path, narrator: Narrator) -> None:
     import uvloop
 
     from services.cli.demo.checks import step_failed
+    from services.cli.demo.fix_story import tell_fix_story
     from services.cli.demo.play import Play
+    from services.cli.demo.story import tell_story
     from services.kernel.log import configure_logs
     from services.kernel.run import live
 
-    play = Play(data, narrator)
+    play = Play(data, narrator, tell_fix_story if fix else tell_story)
     with (data / "drydock.log").open("w") as log:
         configure_logs(stream=log, as_json=True)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

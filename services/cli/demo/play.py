@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services import standalone
 from services.cli.demo.narrator import Narrator
-from services.cli.demo.stage import set_stage
-from services.cli.demo.story import tell_story
+from services.cli.demo.stage import Stage, set_stage
 from services.kernel.run import Process
 from services.settings import read_settings
 from services.standalone import Running
+
+Story = Callable[[Stage, Narrator, Path], Awaitable[None]]
+"""Plays on the stage; the path is the demo's data directory."""
 
 
 class Play:
     """The services with the story as one more task among theirs; its end stops them."""
 
-    def __init__(self, data: Path, narrator: Narrator) -> None:
+    def __init__(self, data: Path, narrator: Narrator, tell: Story) -> None:
         self.stopping = asyncio.Event()
         self.ended = False
         self._data = data
         self._narrator = narrator
+        self._tell = tell
 
     @asynccontextmanager
     async def compose(self, process: Process) -> AsyncIterator[None]:
@@ -44,7 +47,7 @@ class Play:
     async def _perform(self, running: Running) -> None:
         try:
             async with set_stage(running) as stage:
-                await tell_story(stage, self._narrator)
+                await self._tell(stage, self._narrator, self._data)
             self.ended = True
         finally:
             self.stopping.set()

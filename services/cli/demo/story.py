@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -38,7 +39,7 @@ _CONTENT_TITLES = ("SEVERITY", "ID", "SEEN", "FILE", "KIND")
 _KINDS = {"SYSTEM_VULNERABILITY", "APPLICATION_VULNERABILITY", "BASELINE_RISK", "MALICIOUS_SAMPLE"}
 
 
-async def tell_story(stage: Stage, narrator: Narrator) -> None:
+async def tell_story(stage: Stage, narrator: Narrator, _data: Path) -> None:
     """Plays all of it, and checks each step while it happens.
 
     Raises:
@@ -78,7 +79,7 @@ async def _build(narrator: Narrator) -> BuiltImage:
 
 async def _push(stage: Stage, narrator: Narrator, image: BuiltImage) -> Digest:
     access = RegistryAccess(address=stage.registry.address, plain_http=True)
-    digest = await _in_time("the push", push_image(access, _PATH, TAG, image))
+    digest = await in_time("the push", push_image(access, _PATH, TAG, image))
     narrator.tell(f"pushed   {stage.registry.address}/{_PATH}:{TAG}", "bold")
     narrator.detail(digest)
     return digest
@@ -86,7 +87,7 @@ async def _push(stage: Stage, narrator: Narrator, image: BuiltImage) -> Digest:
 
 async def _noticed(stage: Stage, narrator: Narrator) -> str:
     """Waits for the webhook and for the repository that it made known; returns the repository's id."""
-    await _in_time("the webhook", stage.registry.notified())
+    await in_time("the webhook", stage.registry.notified())
     narrator.tell("noticed  the gateway has accepted the registry's webhook", "bold")
     request = ListRepositoriesRequest(instance=stage.instance.instance_id, namespace=NAMESPACE)
 
@@ -94,7 +95,7 @@ async def _noticed(stage: Stage, narrator: Narrator) -> str:
         answer = await stage.client.rules.ListRepositories(request)
         return next((item.repo_id for item in answer.repositories if item.name == REPOSITORY), None)
 
-    return await _until("the rule", ask, _STEP_SECONDS)
+    return await until("the rule", ask, _STEP_SECONDS)
 
 
 async def _scanned(stage: Stage, narrator: Narrator, repo_id: str) -> None:
@@ -111,7 +112,7 @@ async def _scanned(stage: Stage, narrator: Narrator, repo_id: str) -> None:
         return last if last in ("COMPLETE", "FAILED") else None
 
     narrator.detail("asking ContainerRegistry.GetRepoTagScanStatus over gRPC:")
-    end = await _until("the scan", ask, _SCAN_SECONDS)
+    end = await until("the scan", ask, _SCAN_SECONDS)
     if end != "COMPLETE":
         image = to_image_ref(stage.instance.instance_id, f"{_PATH}:{TAG}")
         task = (await stage.client.scanner.GetImageStatus(GetImageStatusRequest(image=image))).task
@@ -175,7 +176,7 @@ def _kind(finding: Finding) -> str:
 async def _told(stage: Stage, narrator: Narrator, found: ListFindingsResponse) -> None:
     """Waits for the notification and prints what matters of it."""
     waiting = stage.receiver.wait_for(lambda received: _task_of(received) == found.task_id, _STEP_SECONDS)
-    received = await _in_time("the notification", waiting)
+    received = await in_time("the notification", waiting)
     body = msgspec.json.decode(received.body, type=dict[str, object])
     check(body.get("digest") == found.digest, "the notification", "it speaks of another digest than was pushed")
     narrator.tell(f"told     a notification came to {stage.receiver.url}", "bold")
@@ -190,7 +191,8 @@ def _task_of(received: Received) -> object:
     return msgspec.json.decode(received.body, type=dict[str, object]).get("task_id")
 
 
-async def _in_time(step: str, work: Awaitable[T]) -> T:
+async def in_time(step: str, work: Awaitable[T]) -> T:
+    """Waits for what a step does, as long as a step may take."""
     try:
         async with asyncio.timeout(_STEP_SECONDS):
             return await work
@@ -198,7 +200,7 @@ async def _in_time(step: str, work: Awaitable[T]) -> T:
         raise step_failed(step, f"nothing came of it within {_STEP_SECONDS:.0f} s") from error
 
 
-async def _until(step: str, ask: Callable[[], Awaitable[T | None]], seconds: float) -> T:
+async def until(step: str, ask: Callable[[], Awaitable[T | None]], seconds: float) -> T:
     """Asks again and again until there is an answer."""
     try:
         async with asyncio.timeout(seconds):

@@ -90,6 +90,6 @@ def _wrong(file: Path, what: str) -> Exception:
     return invalid(
         "INVALID_SETTING",
         f"The list of repositories {file} cannot be used: {what}.",
-        field="DRYDOCK_FIXER_REPOSITORIES",
+        field="DRYDOCK_FIXER_REPOSITORIES_FILE",
         hint="It is TOML: [[repository]] with distribution, address and, for apt, suite and components.",
     )

@@ -136,7 +136,7 @@ def unreachable(url: str, what: str, status: int = 0) -> FixFailure:
     return FixFailure(
         FixReason.REPOSITORY_UNREACHABLE,
         f"{public(url)} could not be fetched: {what}.",
-        hint="Check that the fixer can reach the repository, or name a mirror in DRYDOCK_FIXER_REPOSITORIES.",
+        hint="Check that the fixer can reach it, or name a mirror in the file of DRYDOCK_FIXER_REPOSITORIES_FILE.",
         metadata={"status": str(status)} if status else {},
     )
 
@@ -154,7 +154,7 @@ def _refused(url: str, why: str) -> FixFailure:
     return FixFailure(
         FixReason.REPOSITORY_REFUSED,
         f"{public(url)} is not an address that repositories may have: {_SENTENCES.get(why, why)}.",
-        hint="Name a mirror in DRYDOCK_FIXER_REPOSITORIES, or allow its network or port with "
+        hint="Name a mirror in the file of DRYDOCK_FIXER_REPOSITORIES_FILE, or allow its network or port with "
         "DRYDOCK_FIXER_ALLOWED_NETWORKS or DRYDOCK_FIXER_ALLOWED_PORTS.",
         metadata={"why": why},
     )

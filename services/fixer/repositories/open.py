@@ -117,5 +117,5 @@ def _disk() -> Iterator[None]:
         raise FixFailure(
             FixReason.DISK_FULL,
             "The disk that holds fetched packages is full.",
-            hint="Make room below the data directory's `packages`, or lower DRYDOCK_FIXER_PACKAGES_BYTES.",
+            hint="Make room below the data directory's `packages`, or lower DRYDOCK_FIXER_PACKAGES_CACHE_BYTES.",
         ) from error

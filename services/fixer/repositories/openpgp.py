@@ -110,7 +110,7 @@ def _unknown(what: str, issuers: Sequence[str]) -> FixFailure:
         FixReason.INDEX_KEY_UNKNOWN,
         f"{what} is signed by keys that are not trusted for this distribution: "
         f"{', '.join(name[-16:].upper() for name in issuers[:4]) or 'none is named'}.",
-        hint="If it is right, put the repository's public key into the folder of DRYDOCK_FIXER_KEYRINGS.",
+        hint="If it is right, put the repository's public key into the folder of DRYDOCK_FIXER_KEYRINGS_DIR.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from services.fixer.steps.labour import BuiltLayer
 from services.fixer.steps.original import Original
 from services.fixer.steps.prepare import Prepared
 from services.kernel.model.digest import Digest, digest_of
+from services.kernel.model.platform import Platform
 from services.registry.interface import Descriptor, RawManifest
 
+OCTETS = "application/octet-stream"
+"""What a blob is to the registry: its manifest tells the rest."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +37,11 @@ class FixedPlatform:
     config: bytes
     raw: RawManifest
 
+    @property
+    def platform(self) -> Platform:
+        """Which one."""
+        return self.prepared.image.platform
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class FixedImage:
@@ -44,14 +52,15 @@ class FixedImage:
     """What the tag will hold: the one manifest, or the index."""
 
     @property
-    def layers(self) -> Mapping[Digest, Path]:
-        """The new layers, on disk."""
-        return {each.built.layer.digest: each.built.layer.path for each in self.platforms}
-
-    @property
-    def configs(self) -> Mapping[Digest, bytes]:
-        """The new configurations."""
-        return {digest_of(each.config): each.config for each in self.platforms}
+    def blobs(self) -> tuple[tuple[Descriptor, bytes | Path], ...]:
+        """The new layers, on disk, and the new configurations."""
+        found: list[tuple[Descriptor, bytes | Path]] = []
+        for each in self.platforms:
+            layer = each.built.layer
+            found.append((Descriptor(media_type=OCTETS, digest=layer.digest, size=layer.size), layer.path))
+            config = Descriptor(media_type=OCTETS, digest=digest_of(each.config), size=len(each.config))
+            found.append((config, each.config))
+        return tuple(found)
 
     @property
     def manifests(self) -> tuple[RawManifest, ...]:

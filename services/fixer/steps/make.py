@@ -44,14 +44,15 @@ class Maker:
         plan = prepared.plan
         files: dict[str, Path] = {}
         waiting = iter(plan.upgrades)
-        expected = len(plan.upgrades)
+        expected, telling = len(plan.upgrades), asyncio.Lock()
 
         async def work() -> None:
             for upgrade in waiting:
                 files[upgrade.candidate.url] = await depot.file(
                     upgrade.candidate.url, _expected(upgrade.candidate), tampered=True
                 )
-                await counted(len(files), expected)
+                async with telling:  # one after the other: what is told last is what is so
+                    await counted(len(files), expected)
 
         try:
             async with asyncio.TaskGroup() as group:

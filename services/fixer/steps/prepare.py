@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.findings import Wanted, wanted_of
 from services.fixer.order import PlatformPlan
+from services.fixer.outcomes import left, planned
 from services.fixer.plan.packages import Survey, SystemPlan
-from services.fixer.proof.verdicts import left, planned
 from services.fixer.repositories.configured import ConfiguredRepositories
 from services.fixer.repositories.depot import Depot
 from services.fixer.steps.labour import survey_image

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.order import FixOrder, PlatformPlan
+from services.fixer.reports import ScannedImage
 from services.fixer.steps.bench import Bench
 from services.fixer.steps.make import Counted, Maker, Ready
 from services.fixer.steps.original import Original, PlatformImage, bring_layers, read_original
 from services.fixer.steps.prepare import Planner, is_of_the_image, left_as_it_is
-from services.fixer.steps.reports import ScannedImage
 from services.kernel.blocking import in_thread
 from services.kernel.reasons import ScanFailure
 from services.registry.limits import ImageLimits

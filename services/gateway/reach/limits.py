@@ -108,6 +108,31 @@ class Reach:
                 raise no_repository(repo_id)
         return part
 
+    async def narrowed(
+        self, instance: str, namespaces: tuple[str, ...], repository: str
+    ) -> tuple[str, tuple[str, ...]]:
+        """Returns the one instance, and the namespaces, whose tasks a limited key lists with such a filter.
+
+        Raises:
+            ServiceError: OUT_OF_REACH.
+        """
+        parts = self.parts()
+        if not instance and len(parts) == 1:
+            instance = parts[0].instance_id
+        if not instance:
+            raise ServiceError(
+                Kind.PERMISSION_DENIED,
+                "OUT_OF_REACH",
+                "A key that is limited to several instances lists the tasks of one at a time.",
+                hint="Name the instance.",
+                field="instance",
+            )
+        part = await self.into(instance)
+        for namespace in (*namespaces, *((namespace_of("", repository),) if repository else ())):
+            if not part.has(namespace):
+                raise out_of_reach(f"the namespace {namespace[:80]!r}")
+        return instance, namespaces or tuple(sorted(part.namespaces))
+
     async def _id_of(self, name: str) -> str:
         try:
             return (await self._rules.get_instance(name)).instance_id

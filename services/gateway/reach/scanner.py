@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from services.gateway.reach.limits import Reach, namespace_of, out_of_reach
+from services.gateway.reach.limits import Reach
 from services.kernel.errors import Kind, ServiceError, not_found
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.engine import Engine
@@ -197,23 +197,8 @@ class ScannerInReach:
 
     async def _narrowed(self, wanted: TaskFilter) -> TaskFilter:
         """Returns the filter for what the caller reaches of one instance."""
-        parts = self._reach.parts()
-        if not wanted.instance and len(parts) == 1:
-            wanted = dataclasses.replace(wanted, instance=parts[0].instance_id)
-        if not wanted.instance:
-            raise ServiceError(
-                Kind.PERMISSION_DENIED,
-                "OUT_OF_REACH",
-                "A key that is limited to several instances lists the tasks of one at a time.",
-                hint="Name the instance.",
-                field="instance",
-            )
-        part = await self._reach.into(wanted.instance)
-        named = (*wanted.namespaces, *((namespace_of("", wanted.repository),) if wanted.repository else ()))
-        for namespace in named:
-            if not part.has(namespace):
-                raise out_of_reach(f"the namespace {namespace[:80]!r}")
-        return dataclasses.replace(wanted, namespaces=wanted.namespaces or tuple(sorted(part.namespaces)))
+        instance, namespaces = await self._reach.narrowed(wanted.instance, wanted.namespaces, wanted.repository)
+        return dataclasses.replace(wanted, instance=instance, namespaces=namespaces)
 
 
 def _no_task(task_id: str) -> ServiceError:

@@ -17,12 +17,14 @@ SCAN_REQUESTS = "drydock.scan.requests.v1"
 BULK_REQUESTS = "drydock.scan.requests.bulk.v1"
 """Requests by the thousand: on a topic of their own, so that a push's request lies behind none of them."""
 SCAN_EVENTS = "drydock.scan.events.v1"
+FIX_EVENTS = "drydock.fix.events.v1"
+"""Ends of fixes."""
 FINDINGS = "drydock.findings.v1"
 """What became of each finding, for other programs: CloudEvents in binary mode (`docs/findings-stream.md`)."""
 FINDINGS_STATE = "drydock.findings.state.v1"
 """Findings that are open, by uid: compacted, where the bus can do that."""
 DEAD_SUFFIX = ".dead"
-TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, BULK_REQUESTS, SCAN_EVENTS)
+TOPICS = (IMAGE_EVENTS, SCAN_REQUESTS, BULK_REQUESTS, SCAN_EVENTS, FIX_EVENTS)
 """Each has a topic for its dead letters beside it, `<topic>.dead`."""
 PARTITIONS = 8
 """Of every topic that we make: the most consumers of one group that can share it."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from services.kernel.model.reference import RepositoryName
 from services.kernel.model.severity import Severity
-from services.notifier.payload import Notification
+from services.notifier.payload import Fixed, Notification
 
 _LONGEST = 400
 _DIGEST = 19
@@ -25,6 +25,8 @@ def summary_of(said: Notification) -> str:
     """Returns what there is to know in a few words: `2 critical, 1 low`."""
     if said.event == "target.test":
         return "a test"
+    if said.fix:
+        return one_line(_fixed(said, said.fix))
     if said.status == "FAILED":
         return one_line(f"not scanned: {said.reason}" if said.reason else "not scanned")
     found = _counted(said.findings)
@@ -38,6 +40,8 @@ def facts_of(said: Notification) -> Sequence[tuple[str, str]]:
     """Returns the rest, each with its name, without what is empty."""
     facts = (
         ("event", said.event),
+        ("fixed", _fixed_image(said)),
+        ("asked by", said.fix.created_by if said.fix else ""),
         ("new", _by_newer_advisories(said)),
         ("why", said.message or said.reason),
         ("digest", said.digest),
@@ -48,6 +52,25 @@ def facts_of(said: Notification) -> Sequence[tuple[str, str]]:
         ("delivery", said.delivery_id),
     )
     return [(name, one_line(value)) for name, value in facts if value]
+
+
+def _fixed(said: Notification, fix: Fixed) -> str:
+    if said.status == "FAILED":
+        return f"not fixed: {said.reason}" if said.reason else "not fixed"
+    stay = fix.still_present + fix.not_fixable
+    left = f", {stay} left" if stay else ""
+    new = f", {fix.new} new" if fix.new else ""
+    part = " in part" if said.status == "PARTIAL" else ""
+    gone = f"{fix.fixed} finding{'' if fix.fixed == 1 else 's'} gone"
+    return f"fixed{part} as {fix.tag}: {gone}{left}{new}"
+
+
+def _fixed_image(said: Notification) -> str:
+    """Names the image that the fix made, where it made one that can be pulled."""
+    if not said.fix or not said.fix.tag or said.status == "FAILED":
+        return ""
+    path = RepositoryName(namespace=said.repository.namespace, name=said.repository.name).path
+    return f"{path}:{said.fix.tag}@{said.fix.digest}"
 
 
 def _by_newer_advisories(said: Notification) -> str:

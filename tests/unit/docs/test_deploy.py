@@ -17,7 +17,7 @@ from services.gateway.settings import GatewaySettings
 from services.kernel.monitoring import serve_monitoring
 from services.kernel.run import Readiness
 from services.kernel.settings import KernelSettings, refuse_unknown
-from services.processes.roles import PEERS, Role
+from services.processes.roles import LATER, PEERS, Role
 from services.processes.settings import ProcessSettings
 from services.settings import SETTINGS
 
@@ -58,7 +58,7 @@ def test_compose_runs_every_role_once_and_migrates_before() -> None:
 
 
 def test_compose_finds_every_peer_where_it_listens() -> None:
-    for role in {peer for peers in PEERS.values() for peer in peers}:
+    for role in {peer for peers in (*PEERS.values(), *LATER.values()) for peer in peers}:
         port = ProcessSettings().grpc_listen(role).rpartition(":")[2]
         assert f"DRYDOCK_{role.value.upper()}_ADDRESS: {role.value}:{port}" in COMPOSE
 

@@ -17,8 +17,8 @@ from services.scanner.catalogers.interface import (
     PackageFormat,
 )
 from services.scanner.catalogers.systems.ownership import MAX_OWNED, owned_files
-from services.scanner.catalogers.systems.rpmdb import berkeley, header, ndb, sqlite
-from services.scanner.catalogers.systems.rpmdb.faults import Damaged
+from services.rpmdb import berkeley, header, ndb, sqlite
+from services.rpmdb.faults import Damaged
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 PREFERENCE: Final = ("rpmdb.sqlite", "Packages.db", "Packages", "container-manifest-2")

@@ -1,23 +1,21 @@
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import random
-import resource
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.layer import LayerWriter, WrittenLayer, write_layer
-from services.fixer.image.node import Attributes, NodeKind
+from services.fixer.image.node import Attributes, Layer, NodeKind, Tree
 from services.fixer.image.tree import ImageTree, read_tree
 from services.kernel.model.digest import digest_of
 from services.lab.layer import BuiltLayer, Compression, LayerBuilder
-from tests.builders.layerfiles import an_entry, layer_files
+from tests.builders.layerfiles import an_entry, layer_files, small_disk
 
 PLAIN = Attributes(mode=0o644, mtime=1_700_000_000)
 
@@ -45,6 +43,15 @@ def names(layer: WrittenLayer) -> list[str]:
 
 def put(layer: LayerWriter, path: str, content: bytes = b"x", attributes: Attributes = PLAIN) -> None:
     layer.file(path, attributes, io.BytesIO(content), len(content))
+
+
+def test_it_meets_the_interface(tmp_path: Path) -> None:
+    tree: Tree = image(tmp_path)
+
+    with write_layer(tmp_path / "new", tree) as writer:
+        layer: Layer = writer
+
+    assert layer is writer
 
 
 def put_all(layer: LayerWriter, *paths: str) -> None:
@@ -205,7 +212,7 @@ def test_what_no_layer_can_hold_is_refused_and_no_file_is_left(
 
 
 def test_a_full_disk_has_its_reason_and_leaves_no_half_file(tmp_path: Path) -> None:
-    content = random.Random(1).randbytes(400_000)
+    content = random.Random(1).randbytes(9_000_000)
     tree = image(tmp_path)
 
     with pytest.raises(FixFailure) as caught, small_disk(100_000), write_layer(tmp_path / "new", tree) as layer:
@@ -221,14 +228,3 @@ def test_a_layer_that_was_not_finished_leaves_no_file(tmp_path: Path) -> None:
         put(layer, "usr/bin/tool")
 
     assert not (tmp_path / "new").exists()
-
-
-@contextlib.contextmanager
-def small_disk(size: int) -> Iterator[None]:
-    """No file may grow beyond the size for the time of the block."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from services.fixer.order import Verdict
+from services.fixer.outcomes import left, planned
 from services.fixer.plan.outcome import NotFixable, Refusal
-from services.fixer.proof.verdicts import judge, left, planned
+from services.fixer.proof.verdicts import judge
 from services.kernel.model.finding import FindingKind
 from services.kernel.model.report import Coverage
 from tests.builders.fixes import ref, upgrade

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.systems.rpmdb.faults import Damaged
+from services.rpmdb.faults import Damaged
 
 MAGIC: Final = b"SQLite format 3\0"
 
@@ -31,24 +31,37 @@ def blobs(content: bytes) -> Iterator[bytes | Damaged]:
     Raises:
         Damaged: no SQLite file, or one without that table.
     """
-    pages = _Pages(content)
-    for columns in pages.rows(1):
-        if isinstance(columns, Damaged):
-            raise columns
-        if len(columns) >= 4 and columns[:2] == [b"table", _TABLE] and isinstance(columns[3], int):
-            break
-    else:
-        raise Damaged("has no table of packages")
-    for row in pages.rows(columns[3]):
+    for row in table(content, _TABLE):
         if isinstance(row, Damaged):
             yield row
-        elif row and isinstance(row[-1], bytes):
-            yield row[-1]
+            continue
+        _, columns = row
+        if columns and isinstance(columns[-1], bytes):
+            yield columns[-1]
         else:
             yield Damaged("has no header")
 
 
-_Row = list[bytes | int]
+def table(content: bytes, name: bytes) -> Iterator[Row | Damaged]:
+    """Yields the rows of a table, and what could not be read in its place.
+
+    Raises:
+        Damaged: no SQLite file, or one without that table.
+    """
+    pages = _Pages(content)
+    for row in pages.rows(1):
+        if isinstance(row, Damaged):
+            raise row
+        _, columns = row
+        if len(columns) >= 4 and columns[:2] == [b"table", name] and isinstance(columns[3], int):
+            break
+    else:
+        raise Damaged("has no table of packages" if name == _TABLE else "lacks a table")
+    yield from pages.rows(columns[3])
+
+
+Row = tuple[int, list[bytes | int]]
+"""Its number and its columns."""
 
 
 class _Pages:
@@ -65,7 +78,7 @@ class _Pages:
         self._content = memoryview(content)
         self._visited: set[int] = set()
 
-    def rows(self, root: int) -> Iterator[_Row | Damaged]:
+    def rows(self, root: int) -> Iterator[Row | Damaged]:
         """Yields the rows of the table whose tree begins at a page, numbered from 1."""
         waiting = [(root, 0)]
         while waiting:
@@ -111,12 +124,12 @@ class _Pages:
         self._visited.add(number)
         return self._content[start : start + self._size]
 
-    def _row(self, page: memoryview, cell: int) -> _Row:
+    def _row(self, page: memoryview, cell: int) -> Row:
         length, at = _varint(page, cell)
-        _, at = _varint(page, at)  # the row's number
+        number, at = _varint(page, at)
         if length > len(self._content):
             raise Damaged("is longer than the file")
-        return _columns(self._payload(page, at, length))
+        return number, _columns(self._payload(page, at, length))
 
     def _payload(self, page: memoryview, at: int, length: int) -> memoryview:
         """Gathers what a cell holds; what its page has no room for lies in a chain of others ("Overflow")."""
@@ -140,12 +153,12 @@ class _Pages:
         return memoryview(gathered)
 
 
-def _columns(record: memoryview) -> _Row:
+def _columns(record: memoryview) -> list[bytes | int]:
     """Reads a record ("Record Format"); numbers that are no integers count as 0, as nobody here wants them."""
     header, at = _varint(record, 0)
     if header > len(record):
         raise Damaged("is cut off")
-    values: _Row = []
+    values: list[bytes | int] = []
     body = header
     while at < header:
         kind, at = _varint(record, at)

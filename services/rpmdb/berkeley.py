@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from services.scanner.catalogers.systems.rpmdb.faults import Damaged
+from services.rpmdb.faults import Damaged
 
 _MAGIC: Final = 0x061561
 _META_SIZE: Final = 72

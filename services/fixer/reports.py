@@ -16,12 +16,14 @@ from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import Report
-from services.scanner.api import ImageQuery, ScannerApi, State, Task
+from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task
 
 log = structlog.get_logger()
 _WAIT_SECONDS: Final = 25.0
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.RESOURCE_EXHAUSTED})
 _PAUSE_SECONDS: Final = 1.0
+_FIXING: Final = (Engine.SECURITY_CENTER, Engine.ALL)
+"""Whose tasks have results of SECURITY_CENTER."""
 T = TypeVar("T")
 
 
@@ -44,21 +46,17 @@ class Reports:
         """Returns the newest complete scan of what the order is about.
 
         Raises:
-            FixFailure: ENGINE_CANNOT_FIX; IMAGE_CHANGED where there is no complete scan of it any more.
+            FixFailure: IMAGE_CHANGED where there is no complete scan of it any more.
             ServiceError: the scanner cannot be asked.
         """
-        query = _query(order, order.digest)
-        task = await self._scanner.image_status(query)
-        if task.engine is Engine.TRIVY:
-            query = dataclasses.replace(query, engine=Engine.SECURITY_CENTER)
-            task = await self._own(query)
-        if task.state is not State.COMPLETE:
+        complete = [task for engine in _FIXING if (task := await self._complete(order, engine)) is not None]
+        if not complete:
             raise FixFailure(
                 FixReason.IMAGE_CHANGED,
                 f"{order.repository.path}:{order.tag} has no complete scan of {order.digest} any more.",
-                hint="Wait until it is scanned, then ask for the fix again.",
+                hint="Scan it with SECURITY_CENTER, then ask for the fix again.",
             )
-        return await self._read(task, query)
+        return await self._read(order, max(complete, key=lambda task: task.created_at).task_id)
 
     async def after(self, order: FixOrder, *, tag: str, digest: Digest, request_id: str) -> ScannedImage:
         """Has the fixed image scanned like any other, and waits for the end.
@@ -81,30 +79,32 @@ class Reports:
             while task.state not in (State.COMPLETE, State.FAILED):
                 task = await self._patiently(lambda: self._scanner.wait_for_end(wanted, _WAIT_SECONDS))
             if task.state is State.FAILED:
-                raise _unproven(f"its scan failed: {task.message}")
-            return await self._read(task, wanted)
+                raise unproven(f"its scan failed: {task.message}")
+            return await self._read(order, task.task_id)
         except FixFailure:
             raise
         except ServiceError as error:
-            raise _unproven(error.message) from error
+            raise unproven(error.message) from error
 
-    async def _own(self, query: ImageQuery) -> Task:
-        """Returns the scan of the engine that can fix, where the newest is of the other one."""
+    async def _complete(self, order: FixOrder, engine: Engine) -> Task | None:
+        """Returns the newest complete scan of one engine."""
+        query = dataclasses.replace(_query(order, order.digest), engine=engine)
         try:
-            return await self._scanner.image_status(query)
+            return (await self._scanner.findings(query, FindingFilter())).task
         except ServiceError as error:
-            if error.kind is not Kind.NOT_FOUND:
-                raise
-            raise engine_cannot_fix() from error
+            if error.reason in ("IMAGE_NOT_SCANNED", "SCAN_NOT_COMPLETE"):
+                return None
+            raise
 
-    async def _read(self, task: Task, query: ImageQuery) -> ScannedImage:
-        whole = await self._patiently(lambda: self._scanner.get_task(task.task_id))
+    async def _read(self, order: FixOrder, task_id: str) -> ScannedImage:
+        query = ImageQuery(instance=order.instance_id, task_id=task_id)
+        whole = await self._patiently(lambda: self._scanner.get_task(task_id))
         platforms = dict.fromkeys(each.platform for each in whole.platforms) if isinstance(whole, Task) else {}
         reports = {}
         for platform in platforms:
             content = await self._scanner.report(query, platform)
             reports[platform] = msgspec.json.decode(content, type=Report)
-        return ScannedImage(task_id=task.task_id, reports=reports)
+        return ScannedImage(task_id=task_id, reports=reports)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Asks until somebody answers; how long that may take is the deadline of the fix."""
@@ -118,15 +118,6 @@ class Reports:
                 await asyncio.sleep(error.retry_after or _PAUSE_SECONDS)
 
 
-def engine_cannot_fix() -> FixFailure:
-    """Returns the refusal of what TRIVY scanned."""
-    return FixFailure(
-        FixReason.ENGINE_CANNOT_FIX,
-        "The image was scanned by TRIVY, whose results are no ground for a fix.",
-        hint="Scan it with SECURITY_CENTER: drydock task create INSTANCE IMAGE --engine security-center.",
-    )
-
-
 def _query(order: FixOrder, digest: Digest, tag: str = "") -> ImageQuery:
     return ImageQuery(
         instance=order.instance_id,
@@ -137,7 +128,8 @@ def _query(order: FixOrder, digest: Digest, tag: str = "") -> ImageQuery:
     )
 
 
-def _unproven(what: str) -> FixFailure:
+def unproven(what: str) -> FixFailure:
+    """Returns the failure of a fix that is pushed, and of which nobody can say what came of it."""
     return FixFailure(
         FixReason.RESCAN_FAILED,
         f"The fixed image is pushed, and nothing vouches for it: {what}",

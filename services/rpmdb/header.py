@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from typing import Final
 
-from services.scanner.catalogers.systems.rpmdb.faults import Damaged
+from services.rpmdb.faults import Damaged
 
 NAME: Final = 1000
 VERSION: Final = 1001

@@ -1,0 +1,1 @@
+"""Debian's packages: replaced in an image as dpkg would, without running anything of it."""

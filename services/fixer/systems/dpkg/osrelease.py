@@ -1,0 +1,55 @@
+"""Which distribution an image is of (os-release(5)), and whether its packages are made by those whose keys we have."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Final
+
+from services.fixer.failure import FixFailure, FixReason
+from services.fixer.plan.packages import Release
+from services.fixer.systems.dpkg.control import decode
+
+_LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+_SUPPORTED: Final = ("debian", "ubuntu")
+_ARCHIVED: Final = {"debian": frozenset({"7", "8", "9", "10"}), "ubuntu": frozenset({"12.04"})}
+"""Releases whose packages have left their repositories for the archive of old ones: nothing new comes there."""
+
+
+def read_release(content: bytes | None) -> Release:
+    """Reads the file, or what stands for none.
+
+    Raises:
+        FixFailure: DISTRIBUTION_UNSUPPORTED, END_OF_LIFE.
+    """
+    values: dict[str, str] = {}
+    for line in decode(content or b"").splitlines():
+        if match := _LINE.fullmatch(line.strip()):
+            values[match[1]] = _unquoted(match[2])
+    release = Release(
+        id=values.get("ID", "").lower(),
+        version=values.get("VERSION_ID", ""),
+        codename=values.get("VERSION_CODENAME", ""),
+        likes=tuple(values.get("ID_LIKE", "").split()),
+    )
+    if release.id not in _SUPPORTED:
+        raise FixFailure(
+            FixReason.DISTRIBUTION_UNSUPPORTED,
+            f"The image is of {release.id[:60]!r}: of those with Debian's packages, Debian and Ubuntu can be fixed."
+            if release.id
+            else "The image does not say which distribution it is of: it has no usable os-release.",
+        )
+    if release.version in _ARCHIVED[release.id]:
+        raise FixFailure(
+            FixReason.END_OF_LIFE,
+            f"The image is of {release.id} {release.version}, whose repositories get no fixes any more.",
+            hint="Move the image to a release that is supported.",
+        )
+    return release
+
+
+def _unquoted(value: str) -> str:
+    try:
+        return "".join(shlex.split(value))[:200]
+    except ValueError:
+        return ""

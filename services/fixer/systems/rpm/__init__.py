@@ -1,0 +1,1 @@
+"""rpm: images of the RHEL family, whose database is SQLite (decision 0048)."""

@@ -1,0 +1,1 @@
+"""Doing: tasks leased, fixed, ended."""

@@ -1,0 +1,276 @@
+"""Debian 12 images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
+
+    python -m tests.fixes dpkg [debian] [web] [--folder FOLDER] [--mirror ADDRESS]
+
+Needs root, debootstrap, dpkg and a Debian mirror that can be reached. The folder keeps what was made; run again it
+goes on from there. What apt is told to upgrade is what our plan upgrades, no more: packages that are refused stay
+in both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from services.fixer.plan.outcome import FindingRef
+from services.fixer.plan.packages import Candidate, Survey, SystemPlan
+from services.fixer.repositories.depot import Depot, Expected
+from services.fixer.repositories.door import open_door
+from services.fixer.repositories.keyrings import Keyrings
+from services.fixer.repositories.open import open_depot
+from services.fixer.repositories.shelf import Shelf
+from services.fixer.systems.dpkg.choose import Choice
+from services.fixer.systems.dpkg.survey import read_records
+from services.fixer.systems.dpkg.system import DpkgSystem
+from services.kernel.clock import SystemClock
+from services.kernel.egress import Egress, parse_networks
+from services.registry.limits import Timeouts
+from tests.fakes.folders import FolderLayer, FolderTree
+
+_IMAGES = {
+    "debian": (),
+    "web": ("nginx-light", "curl", "openssl", "ca-certificates", "sudo", "openssh-client", "libxml2"),
+}
+_ENVIRONMENT = {
+    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "HOME": "/root",
+}
+_PASSING = ("var/cache/apt", "var/cache/ldconfig", "var/cache/debconf", "var/lib/apt", "var/log", "dev", "proc")
+"""What apt and debconf keep for themselves, and logs: not compared."""
+_OWN = {"var/lib/dpkg/status-old": "dpkg's last state but one; ours is the state before the fix"}
+"""Files that differ by decision."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Makes, fixes, compares; returns 0 where nothing differs but what is meant to."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fixes dpkg")
+    parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm/drydock-fixes-dpkg"))
+    parser.add_argument("--mirror", default="http://deb.debian.org")
+    options = parser.parse_args(arguments)
+    missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
+    if os.geteuid() != 0 or missing:
+        print(f"This needs root and debootstrap: missing are {missing or 'the rights of root'}.", file=sys.stderr)
+        return 2
+    options.folder.mkdir(parents=True, exist_ok=True)
+    worst = 0
+    for name in options.images or _IMAGES:
+        worst = max(worst, Trial(options.folder, options.mirror, name).run())
+    return worst
+
+
+class Trial:
+    """One image, in both ways."""
+
+    def __init__(self, folder: Path, mirror: str, name: str) -> None:
+        self._mirror = mirror
+        self._name = name
+        self._old, self._ours, self._theirs = (folder / f"{name}.{each}" for each in ("old", "ours", "theirs"))
+        self._base = folder / "base"
+        self._packages = folder / "packages"
+
+    def run(self) -> int:
+        """Returns 1 where something differs that is not meant to."""
+        self._make()
+        shutil.rmtree(self._ours, ignore_errors=True)
+        shutil.rmtree(self._theirs, ignore_errors=True)
+        subprocess.run(["cp", "-a", self._old, self._ours], check=True)
+        plan = asyncio.run(self._fix())
+        wanted = [f"{each.candidate.name}={each.candidate.version}" for each in plan.upgrades]
+        subprocess.run(["cp", "-a", self._old, self._theirs], check=True)
+        start = time.monotonic()
+        _in_chroot(
+            self._theirs,
+            f"apt-get -qq update && apt-get -qq install -y --only-upgrade --no-install-recommends {' '.join(wanted)}"
+            f" && apt-mark -qq auto {' '.join(each.candidate.name for each in plan.upgrades)}",
+        )
+        print(f"  apt-get in a chroot: {time.monotonic() - start:.1f} s")
+        return self._compare()
+
+    def _make(self) -> None:
+        if not self._base.exists():
+            print("debootstrap …")
+            _run("debootstrap", "--variant=minbase", "bookworm", str(self._base), f"{self._mirror}/debian")
+            _scrub(self._base)
+        if self._old.exists():
+            return
+        print(f"{self._name}: making it …")
+        coming = self._old.with_suffix(".coming")
+        shutil.rmtree(coming, ignore_errors=True)
+        subprocess.run(["cp", "-a", self._base, coming], check=True)
+        sources = coming / "etc/apt/sources.list"
+        main = f"deb {self._mirror}/debian bookworm main\n"
+        sources.write_text(main)
+        (coming / "etc/apt/apt.conf.d/99lab").write_text(
+            'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n'
+        )
+        if packages := _IMAGES[self._name]:
+            install = f"apt-get -qq install -y --no-install-recommends {' '.join(packages)}"
+            _in_chroot(coming, f"apt-get -qq update && {install}")
+            _scrub(coming)
+        sources.write_text(f"{main}deb {self._mirror}/debian-security bookworm-security main\n")
+        coming.rename(self._old)
+
+    async def _fix(self) -> SystemPlan:
+        system, timeouts = DpkgSystem(SystemClock()), Timeouts()
+        start = time.monotonic()
+        tree = FolderTree(self._old)
+        survey = system.survey(tree)
+        assert survey is not None
+        surveyed = time.monotonic()
+        egress = Egress(networks=parse_networks("0.0.0.0/0,::/0"))
+        async with open_door(egress, SystemClock(), timeouts) as door:
+            shelf = Shelf(self._packages, 4 << 30)
+            async with open_depot(door, shelf, Keyrings(), self._packages) as depot:
+                candidates = await system.available(survey, survey.repositories, depot)
+                indexed = time.monotonic()
+                plan = system.plan(survey, candidates, _findings(survey, candidates))
+                planned = time.monotonic()
+                files = await _fetch(plan, depot)
+                fetched = time.monotonic()
+                plan = system.check(survey, plan, files)
+                layer = FolderLayer(self._ours)
+                built = system.build(tree, plan, files, layer)
+        end = time.monotonic()
+        print(f"{self._name}: {len(plan.upgrades)} packages of {len(survey.packages)}")
+        for upgrade in plan.upgrades:
+            print(f"  {upgrade.installed.name} {upgrade.installed.version} -> {upgrade.candidate.version}")
+        for refusal in plan.refusals:
+            print(f"  {refusal.why.value}: {refusal.message}")
+        for note in built.notes:
+            print(f"  note: {note}")
+        print(
+            f"  seconds: survey {surveyed - start:.1f}, indexes {indexed - surveyed:.1f}, "
+            f"plan {planned - indexed:.2f}, fetch {fetched - planned:.1f}, check and build {end - fetched:.1f}; "
+            f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
+        )
+        return plan
+
+    def _compare(self) -> int:
+        for check in (["--audit"], ["--verify"]):
+            shown = [_dpkg(each, *check) for each in (self._old, self._ours, self._theirs)]
+            print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
+        differing = list(_differences(self._theirs, self._ours))
+        unmeant = [each for each in differing if each.path not in _OWN]
+        print(
+            f"  compared with apt-get's: {len(unmeant)} files differ, besides {len(differing) - len(unmeant)} meant to"
+        )
+        for each in differing:
+            print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
+        program = "perl -e 1 && apt-get --version && bash -c true"
+        started = subprocess.run(["chroot", self._ours, "sh", "-c", program], check=False, capture_output=True)
+        print(f"  programs start in a chroot: {started.returncode == 0}")
+        return 1 if unmeant or started.returncode else 0
+
+
+def _findings(survey: Survey, candidates: Sequence[Candidate]) -> list[FindingRef]:
+    """One finding for every package that has a newer version, as if that were a fix."""
+    choice = Choice(read_records(survey.database), candidates)
+    return [
+        FindingRef(
+            id=f"TEST-{package.name}",
+            package=package.name,
+            version=package.version,
+            fixed_version=best.source_version,
+            path="/var/lib/dpkg/status",
+            severity="HIGH",
+        )
+        for package in survey.packages
+        if (best := choice.best(package)) is not None
+    ]
+
+
+async def _fetch(plan: SystemPlan, depot: Depot) -> dict[str, Path]:
+    files = {}
+    for each in (upgrade.candidate for upgrade in plan.upgrades):
+        expected = Expected(size=each.size, checksum=f"sha256:{each.sha256}")
+        files[each.url] = await depot.file(each.url, expected, tampered=True)
+    return files
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """A path that is not the same in both."""
+
+    path: str
+    how: str
+
+
+def _differences(theirs: Path, ours: Path) -> Iterator[Difference]:
+    paths = {*_paths(theirs), *_paths(ours)}
+    for path in sorted(paths):
+        if path.startswith(_PASSING):
+            continue
+        if (how := _difference(theirs / path, ours / path)) is not None:
+            yield Difference(path, how)
+
+
+def _difference(theirs: Path, ours: Path) -> str | None:
+    if not os.path.lexists(theirs) or not os.path.lexists(ours):
+        return "only ours" if os.path.lexists(ours) else "only apt-get's"
+    one, other = theirs.lstat(), ours.lstat()
+    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
+        return "of another kind"
+    for what, value in (("mode", "st_mode"), ("owner", "st_uid"), ("group", "st_gid")):
+        if getattr(one, value) != getattr(other, value):
+            return f"{what} {getattr(other, value):o} instead of {getattr(one, value):o}"
+    if theirs.is_symlink():
+        return None if theirs.readlink() == ours.readlink() else "another target"
+    if not theirs.is_file():
+        return None
+    if (one.st_nlink > 1) != (other.st_nlink > 1):
+        return "hard links"
+    if os.listxattr(theirs) != os.listxattr(ours):
+        return "extended attributes"
+    return None if theirs.read_bytes() == ours.read_bytes() else "another content"
+
+
+def _paths(root: Path) -> Iterator[str]:
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def _in_chroot(root: Path, command: str) -> None:
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    policy = root / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    _run("mount", "-t", "proc", "proc", str(root / "proc"))
+    try:
+        _run("chroot", str(root), "sh", "-c", command)
+    finally:
+        _run("umount", str(root / "proc"))
+    policy.unlink()
+    _scrub(root)
+
+
+def _scrub(root: Path) -> None:
+    (root / "etc/resolv.conf").write_text("")
+    for folder in ("var/lib/apt/lists", "var/log", "var/cache/apt"):
+        for each in (root / folder).iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
+def _dpkg(root: Path, *arguments: str) -> str:
+    run = subprocess.run(["dpkg", f"--root={root}", *arguments], check=False, capture_output=True, text=True)
+    return run.stdout + run.stderr
+
+
+def _run(*command: str) -> None:
+    run = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | _ENVIRONMENT)
+    if run.returncode:
+        print(run.stdout[-2000:], run.stderr[-2000:], file=sys.stderr)
+        raise SystemExit(f"{' '.join(command)[:200]} ended with {run.returncode}")
