@@ -18,6 +18,7 @@ class Generation:
 
     number: int
     version: str
+    built_at: datetime
     ended: bool
     """Whether everything was matched with it."""
     unmarked: bool

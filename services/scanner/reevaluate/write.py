@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from services.kernel.clock import Clock
@@ -112,13 +113,18 @@ class VerdictWriter:
             left = [each for each in inventories if each.digest in locked]
             await self._store.finish(db, left, generation.number)
 
-    async def mark_unmatchable(self, generation: Generation, why: str) -> int:
-        """Marks reports of the deep engine whose inventory nobody kept; returns how many."""
+    async def mark_unmatchable(
+        self, engine: Engine, generation: Generation, why: str, *, older_than: datetime | None = None
+    ) -> int:
+        """Marks reports of an engine that cannot be matched again; returns how many.
+
+        With `older_than`, those that were judged by advisories of before that moment.
+        """
         after, count = NO_SCAN, 0
         while True:
             async with self._pool.acquire() as db, db.transaction():
                 batch = await self._store.reports_without_inventory(
-                    db, Engine.SECURITY_CENTER, generation.version, after=after, limit=_AT_ONCE
+                    db, engine, generation.version, older_than=older_than, after=after, limit=_AT_ONCE
                 )
                 if not batch:
                     await self._store.marked(db, generation.number)
