@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,15 +15,18 @@ import pytest
 from services.kernel.db import Connection
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
-from services.kernel.model.finding import FindingKind
+from services.kernel.model.finding import FindingKind, Package
 from services.kernel.model.platform import Platform
 from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
+from services.scanner import matcher
+from services.scanner.catalogers.interface import Distribution
 from services.scanner.lanes import LANE_BULK
+from services.scanner.pipeline.match import Matched, match
 from services.scanner.records import Difference, ScannedImage, ScanRecord, TaskRecord
-from services.scanner.reevaluate import write
+from services.scanner.reevaluate import rematch, write
 from services.scanner.reevaluate.store import ReevaluationStore
 from services.scanner.reports import NOT_REEVALUATED, outcome_of, pack_report
 from services.scanner.tasks.tell import TaskTeller
@@ -380,6 +384,38 @@ async def test_a_node_with_older_advisories_matches_nothing(stage: ReevaluationS
     stage.meta = behind
     assert await stage.catch_up() == []
     assert (await stage.bench.task(task.task_id)).outcome == task.outcome
+
+
+async def test_a_release_that_matches_otherwise_matches_everything_again(
+    stage: ReevaluationStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await stage.advise(OLD)
+    task = await stage.scan(PACKAGES)
+    monkeypatch.setattr(matcher, "MATCHER", matcher.MATCHER + 1)
+    monkeypatch.setattr(rematch, "match", _blind)
+    [event] = await stage.catch_up()
+    assert (event.task_id, dict(event.reevaluation.gone_findings)) == (task.task_id, {"UNKNOWN": 1})
+    report = await stage.report(task)
+    assert (report.advisories.version, report.advisories.newer) == (version, "")
+    assert await stage.catch_up() == []
+
+
+async def test_a_release_whose_matcher_is_older_matches_nothing(
+    stage: ReevaluationStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.advise(OLD)
+    task = await stage.scan(PACKAGES)
+    with monkeypatch.context() as later:
+        later.setattr(matcher, "MATCHER", matcher.MATCHER + 1)
+        await stage.reevaluator().enter()
+    monkeypatch.setattr(rematch, "match", _blind)
+    assert await stage.catch_up() == []
+    assert (await stage.bench.task(task.task_id)).outcome == task.outcome
+    assert await stage.pool.fetchval("SELECT count(*) FROM scanner.generation") == 2
+
+
+def _blind(distribution: Distribution | None, packages: Sequence[Package], *more: Any, **named: Any) -> Matched:
+    return dataclasses.replace(match(distribution, packages, *more, **named), findings=())
 
 
 async def test_a_report_that_waits_for_its_turn_says_that_younger_advisories_are_there(

@@ -17,6 +17,7 @@ from services.kernel.wakeup import wait
 from services.kernel.workers.pool import WorkerDied, WorkerTimedOut
 from services.scanner.advisories.database import Meta
 from services.scanner.lanes import LANE_REEVALUATION
+from services.scanner.matcher import generation_name
 from services.scanner.reevaluate.matching import Matcher
 from services.scanner.reevaluate.metrics import ReevaluationMetrics
 from services.scanner.reevaluate.records import ClaimedInventory, Generation, Tally
@@ -130,7 +131,7 @@ class Reevaluator:
     async def enter(self) -> None:
         """Notes which advisories this process has; scans that are recorded from now on are held against that."""
         meta, trivy_at = self._advisories.meta, self._trivy.advisories_at
-        await self._enter(Engine.SECURITY_CENTER, meta.version, meta.built_at)
+        await self._enter(Engine.SECURITY_CENTER, generation_name(meta.version), meta.built_at)
         if trivy_at is not None:
             await self._enter(Engine.TRIVY, self._trivy.advisories_version, trivy_at)
 
@@ -146,8 +147,8 @@ class Reevaluator:
         await self._mark_trivy()
         async with self._pool.acquire() as db:
             generation = await self._store.newest(db)
-        if generation is None or generation.version != self._advisories.meta.version:
-            return  # another node has younger ones: they are on their way here
+        if generation is None or generation.version != self._ours():
+            return  # another node has younger ones, which are on their way here, or a later matcher
         if generation.unmarked:
             count = await self._writer.mark_unmatchable(Engine.SECURITY_CENTER, generation, _NOT_KEPT)
             if count:
@@ -166,6 +167,9 @@ class Reevaluator:
             await self._lagging(generation)
         if lagging or not generation.ended:
             await self._end(generation)
+
+    def _ours(self) -> str:
+        return generation_name(self._advisories.meta.version)
 
     async def _mark_trivy(self) -> None:
         """Marks what Trivy judged by a database that is too old beside its youngest: nobody matches that again."""
@@ -187,7 +191,7 @@ class Reevaluator:
 
     async def _work(self, generation: Generation, stopping: asyncio.Event) -> None:
         """Claims and matches until nothing is left, or newer advisories are there."""
-        while not stopping.is_set() and self._advisories.meta.version == generation.version:
+        while not stopping.is_set() and self._ours() == generation.version:
             async with self._turn(stopping) as ours:
                 if not ours:
                     return

@@ -90,7 +90,7 @@ class VerdictWriter:
     async def write_failure(self, claimed: ClaimedInventory, failure: Unmatched, generation: Generation) -> Tally:
         """Marks reports on an inventory that could not be matched: they stand, and say why. `finish` it after."""
         why = (
-            f"Newer advisories ({generation.version}) are there, by which the image could not be judged "
+            f"Newer advisories ({generation.advisories}) are there, by which the image could not be judged "
             f"({failure.reason}): {failure.message} Scan it again."
         )
         after = NO_SCAN
@@ -124,7 +124,7 @@ class VerdictWriter:
         while True:
             async with self._pool.acquire() as db, db.transaction():
                 batch = await self._store.reports_without_inventory(
-                    db, engine, generation.version, older_than=older_than, after=after, limit=_AT_ONCE
+                    db, engine, generation.advisories, older_than=older_than, after=after, limit=_AT_ONCE
                 )
                 if not batch:
                     await self._store.marked(db, generation.number)

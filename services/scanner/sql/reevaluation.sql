@@ -18,10 +18,14 @@ SET generation = least(i.generation, excluded.generation),
 RETURNING (SELECT generation FROM judged)
 
 -- name: enter_generation
--- Advisories of an engine are there; they count from now on if they are younger than all that were.
+-- Advisories of an engine are there; they count from now on if they are younger than all that were, or if a later matcher
+-- is held against the same: that has the greater name.
 INSERT INTO scanner.generation (engine, version, built_at)
 SELECT $1, $2, $3
-WHERE NOT EXISTS (SELECT FROM scanner.generation WHERE engine = $1 AND (version = $2 OR built_at >= $3))
+WHERE NOT EXISTS (
+    SELECT FROM scanner.generation
+    WHERE engine = $1 AND (version = $2 OR built_at > $3 OR (built_at = $3 AND version COLLATE "C" > $2))
+)
 ON CONFLICT (engine, version) DO NOTHING
 
 -- name: newest_generation
