@@ -164,7 +164,8 @@ class DatabaseBuild:
 
         They would compile the new ones, too; without that Python does it whenever it starts.
         """
-        if b"py3clean" not in (self._state.content(f"{INFO}/{package.base}.prerm") or b""):
+        prerm = self._state.content(f"{INFO}/{package.base}.prerm") or b""
+        if b"py3clean" not in prerm and b"__pycache__" not in prerm:
             return []
         found: dict[str, None] = {}
         for path in package.listed:
@@ -175,6 +176,11 @@ class DatabaseBuild:
             for compiled in self._state.tree.names(self._state.real(cache)):
                 if compiled.startswith(stem) and compiled.endswith(".pyc"):
                     found |= {f"{cache}/{compiled}": None, cache: None}
+        if found:
+            self._unpacker.notes.append(
+                f"What was compiled of the Python files of {package.record.package.name} was taken away: "
+                "Python compiles them whenever it starts, until somebody lets it write that down."
+            )
         return list(found)
 
     def _gone(self, package: _Package, done: Unpacked, stays: set[str]) -> list[str]:

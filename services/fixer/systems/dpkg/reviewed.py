@@ -229,4 +229,34 @@ REVIEWED: Final[Mapping[str, Review]] = {
     "32ae2d915683056455d9ed5d51f5d045c322ae862e49a808dc01ea6e4edb4461": Review(
         "util-linux.prerm", "acts on removal only"
     ),
+    "7491a0317e8ce69c43f019ded945764f7a9ddd8faf8c2452d35956193a2ae8de": Review(
+        "libpython3.11-minimal.postinst", "writes a file of comments where none is"
+    ),
+    "9e6e8d958cae3b9dfc6131ff6407867eab0f6714114d1a3272391d32bcdd1af5": Review(
+        "libpython3.11-minimal.prerm", "takes away what was compiled of the old version's files, as the fixer does"
+    ),
+    "2c1a780a7f536ef3884c8308114f7dc237442987ed1a16abcba717f9a48d97c1": Review(
+        "libpython3.11-minimal.postrm", "acts on purge only"
+    ),
+    "0ea88765d96dbcbfee96e0ff67ceca2bed08e2e89885016799e8ce0480a6874c": Review(
+        "libpython3.11-stdlib.prerm", "takes away what was compiled of the old version's files, as the fixer does"
+    ),
+    "a31cca564e895dcbc6cfaa69cbf7e1863ffe70f0577a0718a021c8c52d0c076f": Review(
+        "python3.11.postinst", "compiles the new version's files, which Python does whenever it starts"
+    ),
+    "c113f10bb8563c54fe012b489e5e92f32d71a822077cf48791bc18ef9f92024c": Review(
+        "python3.11.prerm", "takes away what was compiled of the old version's files, as the fixer does"
+    ),
+    "faa5d5829e28baa30c6bb7d8003bfc29c3d53f03bafa90bd466ac4619416060a": Review(
+        "python3.11-minimal.preinst", "acts on the first installation only"
+    ),
+    "96863344ef0449c3a46df4080f540d8a9d5b5e0097d93961a3a3fe0843b6344c": Review(
+        "python3.11-minimal.postinst", "compiles the new version's files, which Python does whenever it starts"
+    ),
+    "77996500e315ddf0a7ac45c4ef8fc6d306446751e4e6587a129abc967a8045c6": Review(
+        "python3.11-minimal.prerm", "acts on removal only"
+    ),
+    "f86bfbcefc555790d58800130a01cc560b21b74e86fd835be3794c859944ee25": Review(
+        "python3.11-minimal.postrm", "acts on removal only"
+    ),
 }

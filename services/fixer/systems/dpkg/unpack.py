@@ -55,7 +55,7 @@ class Unpacker:
         self._above: set[str] = set()
         self._removed: set[str] = set()
         self.notes: list[str] = []
-        """What became of configuration files that somebody had changed."""
+        """What a person should know of, such as configuration files that stayed as somebody made them."""
 
     def unpack(self, incoming: Incoming) -> Unpacked:
         """Writes one package's files.
