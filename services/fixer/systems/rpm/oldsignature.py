@@ -1,7 +1,7 @@
 """Signatures of OpenPGP's version 3, with which Red Hat signs packages to this day (RFC 4880, 5.2.2 and 5.2.4).
 
-The library behind `repositories/openpgp.py` refuses them all, since their form is of long ago. What counts of one here
-is RSA over SHA-256 or longer, by the primary key of a certificate, made while that was valid.
+The library behind `repositories/openpgp.py` refuses them all, since their form is of long ago. What counts here is
+RSA over SHA-256 or longer, by the primary key of a certificate, made while that was valid.
 """
 
 from __future__ import annotations

@@ -57,8 +57,10 @@ def test_a_signature_from_before_its_key_is_refused(tmp_path: Path) -> None:
 def test_no_damage_to_a_signature_is_more_than_a_failure() -> None:
     package = open_package(PACKAGE)
     signature = package.signatures.raw(268)
-    refused = 0
-    for at in range(len(signature)):
+    start, refused = signature.index(b"\x03\x05"), 0
+    # Two bytes of the hash are there to be quick with, and the number's length in bits: neither is what counts.
+    places = set(range(len(signature))) - set(range(start + 17, start + 21))
+    for at in places:
         damaged = signature[:at] + bytes([signature[at] ^ 0x15]) + signature[at + 1 :]
         if is_old(damaged):
             with pytest.raises(FixFailure):
