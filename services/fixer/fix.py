@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import structlog
 
 from services.fixer.image.assemble import described
-from services.fixer.image.mark import Origin
 from services.fixer.image.original import original_of
 from services.fixer.order import FixOrder, FixPlan, FixResult, PlatformPlan, Progress, Pushed, Stage
 from services.fixer.proof.prove import Prover
@@ -26,6 +26,7 @@ from services.registry.push import RegistryPush
 from services.rules.api import RulesApi
 
 log = structlog.get_logger()
+_DROPPED: Final = "The attestation {} of the index is left out: it speaks of an image that was replaced."
 OpenPush = Callable[[RegistryAccess, str], AbstractAsyncContextManager[RegistryPush]]
 
 
@@ -105,7 +106,7 @@ class Fix:
             return await Publisher(push).revert(_pushed(result))
 
     async def _build(self, order: FixOrder, bench: Bench, surveyed: Surveyed, progress: Progress) -> FixedImage:
-        origin = Origin(digest=order.digest, name=f"{bench.access.address}/{order.repository.path}:{order.tag}")
+        name = f"{bench.access.address}/{order.repository.path}:{order.tag}"
         fixed: list[FixedPlatform] = []
         for number, ready in enumerate(surveyed.ready):
             platform = ready.prepared.image.platform
@@ -114,8 +115,8 @@ class Fix:
             )
             target = bench.folder / f"layer-{number}"
             built = await self._maker.build(ready, target)
-            fixed.append(assemble_platform(ready.prepared, built, origin))
-        return assemble_image(surveyed.original, fixed, origin)
+            fixed.append(assemble_platform(ready.prepared, built, name))
+        return assemble_image(surveyed.original, fixed, name)
 
 
 async def _from_the_original(order: FixOrder, bench: Bench) -> FixOrder:
@@ -162,11 +163,8 @@ def _done(plans: Sequence[PlatformPlan], image: FixedImage) -> tuple[PlatformPla
             done.append(plan)
             continue
         layer = fixed.built.layer
-        done.append(
-            dataclasses.replace(
-                plan, fixed_digest=fixed.raw.digest, layer_bytes=layer.size, notes=fixed.built.notes
-            )
-        )
+        notes = (*fixed.built.notes, *map(_DROPPED.format, image.dropped))
+        done.append(dataclasses.replace(plan, fixed_digest=fixed.raw.digest, layer_bytes=layer.size, notes=notes))
     return tuple(done)
 
 

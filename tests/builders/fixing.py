@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import msgspec
 from pysequoia import Tsk
 
 from services.fixer.fix import Fix
@@ -33,7 +34,7 @@ from services.kernel.clock import SystemClock
 from services.kernel.egress import Egress, parse_networks
 from services.kernel.model.access import RegistryAccess
 from services.kernel.model.digest import Digest
-from services.kernel.model.finding import FindingKind, Package
+from services.kernel.model.finding import Finding, FindingKind, Package
 from services.kernel.model.reference import parse_repository
 from services.kernel.model.report import Report
 from services.kernel.workers.pool import WorkerPool
@@ -41,7 +42,7 @@ from services.kernel.workers.template import spawn_template
 from services.lab.debs import Deb
 from services.registry.limits import RetryPolicy, SourceSettings, Timeouts
 from services.registry.open import open_repository
-from services.registry.push import RegistryPush, open_push
+from services.registry.push import open_push
 from services.registry.spool import LayerSpool
 from services.rules.api import RulesApi
 from services.scanner.api import ScannerApi
@@ -67,12 +68,13 @@ class PlayedRules:
 class PlayedReports(Reports):
     """Says what a test puts in: of the original, and of whatever is pushed."""
 
-    def __init__(self, before: Mapping[str, Report], after: Sequence[Package] = ()) -> None:
+    def __init__(self, before: Mapping[str, Report]) -> None:
         super().__init__(cast("ScannerApi", None))
         self.before = before
         self.findings_after: tuple[str, ...] = ()
         """Ids that the fixed image still has."""
-        self.registry: RegistryPush | None = None
+        self.digests: dict[str, Digest] = {}
+        """Of the fixed images of an index, by platform."""
         self.asked: list[FixOrder] = []
 
     async def of(self, order: FixOrder) -> ScannedImage:
@@ -83,15 +85,13 @@ class PlayedReports(Reports):
         reports = {}
         for platform, report in self.before.items():
             left = tuple(each for each in report.findings if each.id in self.findings_after)
-            reports[platform] = dataclasses.replace if False else _seen(report, digest, left)
+            reports[platform] = _seen(report, self.digests.get(platform, digest), left)
         return ScannedImage(task_id="after", reports=reports)
 
 
-def _seen(report: Report, digest: Digest, findings: Sequence[object]) -> Report:
-    import msgspec  # noqa: PLC0415
-
+def _seen(report: Report, digest: Digest, findings: tuple[Finding, ...]) -> Report:
     image = msgspec.structs.replace(report.image, digest=digest)
-    return msgspec.structs.replace(report, image=image, findings=tuple(findings))
+    return msgspec.structs.replace(report, image=image, findings=findings)
 
 
 @dataclasses.dataclass
@@ -125,7 +125,7 @@ def an_order(digest: str, *, overwrite: bool = False, findings: tuple[str, ...] 
 
 
 def reported(installed: Sequence[Deb], mended: Mapping[str, str], *, platform: str = "linux/amd64") -> Report:
-    """A report with one finding for each package that a version mends; none has a mended one for an empty version."""
+    """A report with a finding for each of these packages, and the version that mends it; empty for none."""
     packages = {
         deb.name: Package(
             purl=f"pkg:deb/debian/{deb.name}@{deb.version}?arch=amd64&distro=debian-12",
@@ -137,12 +137,8 @@ def reported(installed: Sequence[Deb], mended: Mapping[str, str], *, platform: s
         )
         for deb in installed
     }
-    import msgspec  # noqa: PLC0415
-
     findings = [
-        vulnerability(
-            packages[name], f"CVE-2026-{number}", fixed=version, kind=FindingKind.SYSTEM_VULNERABILITY
-        )
+        vulnerability(packages[name], f"CVE-2026-{number}", fixed=version, kind=FindingKind.SYSTEM_VULNERABILITY)
         for number, (name, version) in enumerate(sorted(mended.items()), 1)
     ]
     report = a_report(findings, packages=tuple(packages.values()))
