@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from services.cli.connect import Client, listed, shown
+from services.cli.connect import Client, call, listed, shown
 from services.cli.duration import parse_duration
 from services.cli.options import DEFAULT_DATA, DEFAULT_SERVER, DataOption, OutputOption, ServerOption
-from services.cli.output import Output, Record, to_record
+from services.cli.output import Output, Record, show_lines, show_record, show_records, to_record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 
 _COLUMNS = ("create_time", "delivery_id", "target", "event", "state", "attempts", "reason", "message")
+_TRIES = ("time", "attempt", "outcome", "http_status", "milliseconds", "reason", "message", "excerpt")
 _MOST_AT_ONCE = 1000
 
 
@@ -80,17 +81,21 @@ def show(
 ) -> None:
     """Shows a delivery with what is sent and what became of each attempt."""
 
-    async def work(client: Client) -> Record:
+    async def work(client: Client) -> tuple[Record, list[Record], Record]:
         from drydock.notifier.v1.delivery_pb2 import GetDeliveryRequest
 
         answer = await client.notifier.GetDelivery(GetDeliveryRequest(delivery_id=delivery))
-        return {
-            **to_record(answer.delivery),
-            "tries": [to_record(each) for each in answer.attempts],
-            "body": json.loads(answer.body),
-        }
+        return to_record(answer.delivery), [to_record(each) for each in answer.attempts], json.loads(answer.body)
 
-    shown(work, server=server, data=data, output=output)
+    record, tries, body = call(work, server=server, data=data, output=output)
+    if output is Output.JSON:
+        show_record(output, {**record, "tries": tries, "body": body})
+        return
+    show_record(output, record)
+    if tries:
+        show_lines([""])
+        show_records(output, tries, _TRIES)
+    show_lines(["", *json.dumps(body, indent=2, ensure_ascii=False).splitlines()])
 
 
 @app.command()

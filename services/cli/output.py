@@ -80,6 +80,13 @@ def show_records(output: Output, records: Sequence[Record], columns: Sequence[st
     console_for(sys.stdout).print(table_of(titles, rows))
 
 
+def show_lines(lines: Iterable[str]) -> None:
+    """Prints text to standard output, line by line as it is."""
+    console = console_for(sys.stdout)
+    for line in lines:
+        console.print(styled(line, ""), soft_wrap=True)
+
+
 def show_remark(output: Output, sentence: str) -> None:
     """Writes what should be known of a result to standard error: a sentence, or JSON with the key `remark`."""
     if output is Output.JSON:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 import structlog
 
 from services.fixer.image.assemble import described
-from services.fixer.image.mark import Origin
+from services.fixer.image.original import original_of
 from services.fixer.order import FixOrder, FixPlan, FixResult, PlatformPlan, Progress, Pushed, Stage
 from services.fixer.proof.prove import Prover
 from services.fixer.publish.publish import Publication, Publisher, told
@@ -25,6 +26,7 @@ from services.registry.push import RegistryPush
 from services.rules.api import RulesApi
 
 log = structlog.get_logger()
+_DROPPED: Final = "The attestation {} of the index is left out: it speaks of an image that was replaced."
 OpenPush = Callable[[RegistryAccess, str], AbstractAsyncContextManager[RegistryPush]]
 
 
@@ -53,24 +55,25 @@ class Fix:
     async def preview(self, order: FixOrder) -> FixPlan:
         """Tells what a fix would do; fetches packages to see what their scripts do, and changes nothing."""
         tag = _tag(order)
-        scanned = await self._reports.of(order)
         async with self._benches.open(order) as bench:
-            surveyed = await self._surveyor.survey(order, bench, scanned, _nobody)
+            base = await _from_the_original(order, bench)
+            surveyed = await self._surveyor.survey(base, bench, await self._reports.of(base), _nobody)
         return FixPlan(platforms=surveyed.plans, tag=tag)
 
     async def run(self, order: FixOrder, progress: Progress) -> FixResult:
         """Fixes; see `FixWork`."""
         tag, path = _tag(order), order.repository.path
         await progress.stage(Stage.PLANNING, f"reads {path}:{order.tag} and what its repositories have")
-        scanned = await self._reports.of(order)
         before = await progress.pushed_before()
         async with self._benches.open(order) as bench, self._open_push(bench.access, path) as push:
             publisher = Publisher(push)
             await publisher.check(tag, _replaces(order), before)
-            surveyed = await self._surveyor.survey(order, bench, scanned, _counting(progress))
+            base = await _from_the_original(order, bench)
+            scanned = await self._reports.of(base)
+            surveyed = await self._surveyor.survey(base, bench, scanned, _counting(progress))
             if not surveyed.ready:
                 raise nothing_to_fix(surveyed.plans)
-            image = await self._build(order, bench, surveyed, progress)
+            image = await self._build(base, bench, surveyed, progress)
             await progress.stage(Stage.PUSHING, f"pushes {path}:{tag}")
             pushed = await publisher.publish(_publication(order, tag, image), progress.about_to_push, before)
             await progress.stage(Stage.PROVING, f"has {path}:{tag} scanned")
@@ -103,7 +106,7 @@ class Fix:
             return await Publisher(push).revert(_pushed(result))
 
     async def _build(self, order: FixOrder, bench: Bench, surveyed: Surveyed, progress: Progress) -> FixedImage:
-        origin = Origin(digest=order.digest, name=f"{bench.access.address}/{order.repository.path}:{order.tag}")
+        name = f"{bench.access.address}/{order.repository.path}:{order.tag}"
         fixed: list[FixedPlatform] = []
         for number, ready in enumerate(surveyed.ready):
             platform = ready.prepared.image.platform
@@ -112,8 +115,17 @@ class Fix:
             )
             target = bench.folder / f"layer-{number}"
             built = await self._maker.build(ready, target)
-            fixed.append(assemble_platform(ready.prepared, built, origin))
-        return assemble_image(surveyed.original, fixed, origin)
+            fixed.append(assemble_platform(ready.prepared, built, name))
+        return assemble_image(surveyed.original, fixed, name)
+
+
+async def _from_the_original(order: FixOrder, bench: Bench) -> FixOrder:
+    """Returns the order on what a fix is built from: where the tag holds a fix of ours, on that one's original.
+
+    Else layers of fixes would lie upon each other, the first of them in vain.
+    """
+    original = await original_of(bench.source, order.digest)
+    return dataclasses.replace(order, digest=original.digest)
 
 
 async def _nobody(done: int, of: int) -> None:
@@ -151,11 +163,8 @@ def _done(plans: Sequence[PlatformPlan], image: FixedImage) -> tuple[PlatformPla
             done.append(plan)
             continue
         layer = fixed.built.layer
-        done.append(
-            dataclasses.replace(
-                plan, fixed_digest=fixed.raw.digest, layer_bytes=layer.size, notes=fixed.built.notes
-            )
-        )
+        notes = (*fixed.built.notes, *map(_DROPPED.format, image.dropped))
+        done.append(dataclasses.replace(plan, fixed_digest=fixed.raw.digest, layer_bytes=layer.size, notes=notes))
     return tuple(done)
 
 

@@ -50,12 +50,12 @@ async def serve_files(files: Mapping[str, bytes]) -> AsyncIterator[str]:
     app.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    try:
-        listener = socket.create_server(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        await runner.cleanup()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        try:
+            await web.SockSite(runner, listener).start()
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await runner.cleanup()
 
 
 def _stanza(deb: Deb, content: bytes) -> str:

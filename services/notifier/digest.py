@@ -19,7 +19,7 @@ from services.kernel.ids import Ids
 from services.kernel.wakeup import wait
 from services.notifier.delivery_store import DeliveryStore, Held
 from services.notifier.events import News
-from services.notifier.payload import Notification, delivery_id_of
+from services.notifier.payload import delivery_id_of
 from services.notifier.records import NewDelivery
 from services.notifier.settings import NotifierSettings
 from services.notifier.store import NotifierStore
@@ -121,16 +121,6 @@ def encode_digest(delivery_id: str, held: Sequence[Held]) -> bytes:
             notifications=tuple(msgspec.Raw(each.body) for each in held),
         )
     )
-
-
-def notifications_in(body: bytes) -> tuple[Notification, ...]:
-    """Reads what a delivery tells, one notification or many: for channels that write words of them."""
-    told = msgspec.json.decode(body, type=_Told).notifications
-    return tuple(msgspec.json.decode(each, type=Notification) for each in (told or (msgspec.Raw(body),)))
-
-
-class _Told(msgspec.Struct, frozen=True, kw_only=True):
-    notifications: tuple[msgspec.Raw, ...] = ()
 
 
 def _together(held: Sequence[Held]) -> Sequence[Held]:

@@ -60,6 +60,20 @@ def table(content: bytes, name: bytes) -> Iterator[Row | Damaged]:
     yield from pages.rows(columns[3])
 
 
+def tables(content: bytes) -> Iterator[bytes]:
+    """Yields the names of all tables.
+
+    Raises:
+        Damaged: no SQLite file, or one whose list of them cannot be read.
+    """
+    for row in _Pages(content).rows(1):
+        if isinstance(row, Damaged):
+            raise row
+        _, columns = row
+        if len(columns) >= 2 and columns[0] == b"table" and isinstance(columns[1], bytes):
+            yield columns[1]
+
+
 Row = tuple[int, list[bytes | int]]
 """Its number and its columns."""
 

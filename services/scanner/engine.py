@@ -10,13 +10,12 @@ from services.kernel.clock import Clock
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import EngineInfo
 from services.kernel.release import VERSION
+from services.scanner.matcher import MATCHER
 
 if TYPE_CHECKING:  # a scan without a database has no use for what these import
     from services.scanner.advisories.watch import AdvisoryWatch
     from services.scanner.trivy.watch import TrivyWatch
 
-MATCHER = 4
-"""Raised whenever the same packages and advisories would give another report."""
 ENGINE = EngineInfo(name=Engine.SECURITY_CENTER.value, version=VERSION)
 
 

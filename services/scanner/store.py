@@ -19,6 +19,7 @@ from services.scanner.columns import (
     task_columns,
     word_column,
 )
+from services.scanner.matcher import generation_name
 from services.scanner.records import (
     DoubtedTag,
     ImageAddress,
@@ -327,7 +328,7 @@ class ScannerStore:
         if found is None:
             await db.execute(_Q["put_report"], scan_id, scanned.report, None, None, 0, "{}")
             return
-        generation = await db.fetchval(_Q["put_inventory"], found.digest, found.content, version)
+        generation = await db.fetchval(_Q["put_inventory"], found.digest, found.content, generation_name(version))
         beside = counts_column(found.beside)
         await db.execute(
             _Q["put_report"], scan_id, scanned.report, found.digest, found.verdict, generation, beside

@@ -209,9 +209,7 @@ async def test_errors_are_those_that_are_documented(stage: Stage) -> None:
         )
         assert (denied.status_code, denied.code) == (403, "NoPrivilege")
         elsewhere = failure_of(
-            lambda: client.list_event_center_rule_name(
-                cr.ListEventCenterRuleNameRequest(instance_id=stage.instance_id)
-            )
+            lambda: client.list_chart_namespace(cr.ListChartNamespaceRequest(instance_id=stage.instance_id))
         )
         assert (elsewhere.status_code, elsewhere.code) == (404, "InvalidAction.NotFound")
 

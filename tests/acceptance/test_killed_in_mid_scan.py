@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,14 +21,9 @@ from services.lab.faults import Delay
 from services.lab.push import push_image
 from services.standalone import Running
 from tests.acceptance.test_push_to_verdict import an_image
+from tests.processes import a_free_address
 from tests.registries import lab_registry
 from tests.running import Client, client_of
-
-
-def a_free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Installation:

@@ -6,10 +6,9 @@ import asyncio
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Collection, Mapping, Sequence
 
-from services.lab.receiver import Received, serve_receiver
+from services.lab.receiver import Receiver, serve_receiver
 from tests.benchmarks.commits import Commits, watched_commits
 from tests.benchmarks.figures import Figure, percentile
 from tests.benchmarks.pushes import REPOSITORY, Pushes, pushes_to
@@ -56,9 +55,7 @@ async def spaced_pushes(bus: BusChoice, count: int) -> Sequence[Push]:
             for tag, digest in digests.items():
                 tasks.append(group.create_task(_push(stage, pushes, commits, tag, digest)))
                 await asyncio.sleep(SPACING_SECONDS)
-        told = {
-            tag: (await receiver.wait_for(partial(_tells_of, tag), _PATIENCE_SECONDS)).monotonic for tag in digests
-        }
+        told = await _told(receiver, digests.keys())
     made = [dataclasses.replace(task.result(), told=told[tag]) for tag, task in zip(digests, tasks, strict=True)]
     return made[_WARM_UP:]
 
@@ -89,5 +86,9 @@ def in_milliseconds(what: str, seconds: Sequence[float], *, bar: str = "") -> tu
     )
 
 
-def _tells_of(tag: str, received: Received) -> bool:
-    return bool(json.loads(received.body)["tag"] == tag)
+async def _told(receiver: Receiver, tags: Collection[str]) -> Mapping[str, float]:
+    """Waits until every tag was told; returns when each was. Looking for one at a time held the last ones up."""
+    await receiver.wait_for(lambda _: len(receiver.received) >= len(tags), _PATIENCE_SECONDS)
+    told = {str(json.loads(each.body)["tag"]): each.monotonic for each in reversed(receiver.received)}
+    assert told.keys() == set(tags), "something was told twice"
+    return told

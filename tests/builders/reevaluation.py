@@ -168,6 +168,7 @@ class ReevaluationStage:
             slots=slots or Slots(4, 1),
             metrics=ReevaluationMetrics(CollectorRegistry()),
             at_once=1,
+            max_age=MAX_AGE,
         )
 
     async def catch_up(self) -> Sequence[ScanEvent]:

@@ -110,8 +110,12 @@ def rpm(
     key: SigningKey | None = None,
     more: Sequence[_Entry] = (),
     spoil: bytes | None = None,
+    legacy: bool = False,
 ) -> bytes:
-    """A package file of a version such as `1-1`; `spoil` takes the payload's place once all is signed."""
+    """A package file of a version such as `1-1`; `spoil` takes the payload's place once all is signed.
+
+    A `legacy` one has no hash of its payload: what is signed is all of it.
+    """
     plain, _, release = version.partition("-")
     payload = _PACKERS[compressor](_cpio(files))
     full = f"{epoch}:{version}" if epoch else version
@@ -142,6 +146,10 @@ def rpm(
     for which, body in (scripts or {}).items():
         entries.append(_entry(tags.SCRIPTS[which], STRING, [body]))
         entries.append(_entry(tags.PROGRAMS[which], STRING, ["/bin/sh"]))
+    if legacy:
+        entries = [
+            each for each in entries if each[0] not in (tags.PAYLOAD_DIGESTS, tags.PAYLOAD_DIGEST_ALGORITHM)
+        ]
     header = MAGIC + pack(entries)
     signatures = [
         _entry(tags.SHA1HEADER, STRING, [hashlib.sha1(header, usedforsecurity=False).hexdigest()]),
@@ -150,6 +158,8 @@ def rpm(
     ]
     if key is not None:
         signatures.append(_entry(268, BINARY, [bytes(Sig.from_bytes(key.sign(header)))]))
+    if key is not None and legacy:
+        signatures.append(_entry(1002, BINARY, [bytes(Sig.from_bytes(key.sign(header + payload)))]))
     block = MAGIC + pack(signatures, 62)
     lead = b"\xed\xab\xee\xdb\x03\0" + bytes(90)
     return lead + block + bytes(-len(block) % 8) + header + (payload if spoil is None else spoil)

@@ -22,13 +22,13 @@ from services.fixer.publish.tags import backup_tag
 from services.kernel.clock import SystemClock
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.reasons import Reason, ScanFailure
-from services.lab.faults import Status
+from services.lab.faults import Faults, Status, WithHeader
 from services.lab.image import LINUX_AMD64, LINUX_ARM64, Built, BuiltImage, build_image, build_index
 from services.lab.push import push_image
 from services.lab.tokens import serve_tokens
 from services.registry.interface import RawManifest
 from services.registry.push import RegistryPush
-from tests.builders.images import REPOSITORY, a_layer, an_image
+from tests.builders.images import REPOSITORY, Waits, a_layer, an_image
 from tests.builders.layerfiles import layer_files, small_disk
 from tests.builders.pushing import a_blob, a_push
 from tests.registries import RunningRegistry, StartRegistry, lab_registry, real_registry, registry_program
@@ -264,6 +264,29 @@ async def test_a_tag_that_moves_right_after_us_is_told(each_registry: StartRegis
         assert await held(client, "1.0") == newer.digest
 
 
+@pytest.mark.parametrize("looks", [2, None])
+async def test_a_registry_that_tells_of_the_old_for_a_moment_is_asked_again(looks: int | None) -> None:
+    image, waits = an_image(), Waits()
+    async with lab_registry() as registry, a_push(registry.access) as client:
+        await push_image(registry.access, REPOSITORY, "1.0", image)
+        write, old = client.put_manifest, WithHeader("Docker-Content-Digest", image.digest)
+
+        async def late(manifest: RawManifest, reference: str) -> object:
+            written = await write(manifest, reference)
+            if reference == "1.0":
+                faults(registry).add("*/manifests/1.0", old, methods=["HEAD"], times=looks)
+            return written
+
+        client.put_manifest = late  # type: ignore[method-assign,assignment]  # its answers lag behind from then on
+        publishing = Publisher(client, sleep=waits).publish(publication(image, "1.0", image.digest), Notes())
+        if looks is None:
+            assert await refusal(publishing) is FixReason.TAG_MOVED
+        else:
+            await publishing
+
+    assert len(waits.seconds) == (2 if looks else 4)
+
+
 async def test_nothing_is_put_back_over_what_somebody_else_pushed(each_registry: StartRegistry) -> None:
     image, newer = an_image(), an_image("newer")
     async with each_registry() as registry, a_push(registry.access) as client:
@@ -438,7 +461,7 @@ async def test_the_same_fix_again_writes_nothing() -> None:
         assert pushed.digest == publication(image).top.digest
 
 
-def faults(registry: RunningRegistry):  # type: ignore[no-untyped-def]
+def faults(registry: RunningRegistry) -> Faults:
     assert registry.lab is not None
     return registry.lab.faults
 

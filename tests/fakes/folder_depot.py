@@ -11,7 +11,7 @@ from services.fixer.repositories.depot import Depot, Expected
 
 
 class FolderDepot(Depot):
-    """Gives a folder's files by their path below an address; holds them against their hashes as the real one does."""
+    """Gives a folder's files by their path below an address, and holds them against their hashes."""
 
     def __init__(self, address: str, folder: Path, *keys: bytes) -> None:
         self._address = f"{address}/"

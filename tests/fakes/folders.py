@@ -27,12 +27,12 @@ class FolderTree:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._links = {
-            os.path.relpath(os.path.join(folder, name), root): os.readlink(os.path.join(folder, name))
-            for folder, folders, files in os.walk(root)
-            for name in (*folders, *files)
-            if os.path.islink(os.path.join(folder, name))
-        }
+        self._links: dict[str, str] = {}
+        for folder, folders, files in os.walk(root):
+            for name in (*folders, *files):
+                path = Path(folder) / name
+                if path.is_symlink():
+                    self._links[str(path.relative_to(root))] = str(path.readlink())
 
     def get(self, path: str) -> Node | None:
         try:
@@ -50,7 +50,7 @@ class FolderTree:
                 mtime=int(found.st_mtime),
                 xattrs={name: os.getxattr(self._root / path, name) for name in names},
             ),
-            target=os.readlink(self._root / path) if link else "",
+            target=str((self._root / path).readlink()) if link else "",
             size=found.st_size,
         )
 
@@ -59,7 +59,9 @@ class FolderTree:
 
     def names(self, path: str) -> Iterable[str]:
         folder = self._root / path
-        return sorted(os.listdir(folder)) if folder.is_dir() and not folder.is_symlink() else []
+        return (
+            sorted(each.name for each in folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else []
+        )
 
     def read(self, path: str) -> bytes:
         if not stat.S_ISREG(os.lstat(self._root / path).st_mode):
@@ -68,7 +70,7 @@ class FolderTree:
 
 
 class FolderLayer:
-    """Meets `services/fixer/image/node.py::Layer`, and refuses what a layer may not have: a path that comes twice."""
+    """Meets `services/fixer/image/node.py::Layer`, and refuses what no layer may have: a path that comes twice."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

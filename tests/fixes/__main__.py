@@ -1,4 +1,4 @@
-"""Fixes real images of one package system and holds them against what its own tool makes: `python -m tests.fixes NAME`."""
+"""Fixes real images and holds them against what their own tools make: `python -m tests.fixes SYSTEM`."""
 
 from __future__ import annotations
 

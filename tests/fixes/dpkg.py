@@ -1,6 +1,6 @@
 """Debian 12 images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
 
-    python -m tests.fixes dpkg [debian] [web] [--folder FOLDER] [--mirror ADDRESS]
+    python -m tests.fixes dpkg [debian] [web] [--folder FOLDER] [--mirror ADDRESS] [--suite SUITE]
 
 Needs root, debootstrap, dpkg and a Debian mirror that can be reached. The folder keeps what was made; run again it
 goes on from there. What apt is told to upgrade is what our plan upgrades, no more: packages that are refused stay
@@ -18,10 +18,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from services.fixer.image.layer import write_layer
+from services.fixer.image.tree import read_tree
 from services.fixer.plan.outcome import FindingRef
 from services.fixer.plan.packages import Candidate, Survey, SystemPlan
 from services.fixer.repositories.depot import Depot, Expected
@@ -34,8 +37,11 @@ from services.fixer.systems.dpkg.survey import read_records
 from services.fixer.systems.dpkg.system import DpkgSystem
 from services.kernel.clock import SystemClock
 from services.kernel.egress import Egress, parse_networks
+from services.kernel.model.digest import digest_of
+from services.kernel.model.media import OCI_LAYER
+from services.layers.file import LayerFile
+from services.registry.interface import Descriptor
 from services.registry.limits import Timeouts
-from tests.fakes.folders import FolderLayer, FolderTree
 
 _IMAGES = {
     "debian": (),
@@ -59,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm/drydock-fixes-dpkg"))
     parser.add_argument("--mirror", default="http://deb.debian.org")
+    parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
     options = parser.parse_args(arguments)
     missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
     if os.geteuid() != 0 or missing:
@@ -67,17 +74,21 @@ def main(arguments: Sequence[str]) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     worst = 0
     for name in options.images or _IMAGES:
-        worst = max(worst, Trial(options.folder, options.mirror, name).run())
+        worst = max(worst, Trial(options.folder, options.mirror, options.suite, name).run())
     return worst
 
 
 class Trial:
     """One image, in both ways."""
 
-    def __init__(self, folder: Path, mirror: str, name: str) -> None:
+    def __init__(self, folder: Path, mirror: str, suite: str, name: str) -> None:
         self._mirror = mirror
+        self._suite = suite
+        folder = folder / suite
+        folder.mkdir(exist_ok=True)
         self._name = name
         self._old, self._ours, self._theirs = (folder / f"{name}.{each}" for each in ("old", "ours", "theirs"))
+        self._layer, self._tar = (folder / f"{name}.{each}.tar.gz" for each in ("layer", "image"))
         self._base = folder / "base"
         self._packages = folder / "packages"
 
@@ -86,15 +97,14 @@ class Trial:
         self._make()
         shutil.rmtree(self._ours, ignore_errors=True)
         shutil.rmtree(self._theirs, ignore_errors=True)
-        subprocess.run(["cp", "-a", self._old, self._ours], check=True)
+        self._layer.unlink(missing_ok=True)
         plan = asyncio.run(self._fix())
         wanted = [f"{each.candidate.name}={each.candidate.version}" for each in plan.upgrades]
         subprocess.run(["cp", "-a", self._old, self._theirs], check=True)
         start = time.monotonic()
         _in_chroot(
             self._theirs,
-            f"apt-get -qq update && apt-get -qq install -y --only-upgrade --no-install-recommends {' '.join(wanted)}"
-            f" && apt-mark -qq auto {' '.join(each.candidate.name for each in plan.upgrades)}",
+            f"apt-get -qq update && apt-get -qq install -y --only-upgrade {' '.join(wanted)}",
         )
         print(f"  apt-get in a chroot: {time.monotonic() - start:.1f} s")
         return self._compare()
@@ -102,7 +112,7 @@ class Trial:
     def _make(self) -> None:
         if not self._base.exists():
             print("debootstrap …")
-            _run("debootstrap", "--variant=minbase", "bookworm", str(self._base), f"{self._mirror}/debian")
+            _run("debootstrap", "--variant=minbase", self._suite, str(self._base), f"{self._mirror}/debian")
             _scrub(self._base)
         if self._old.exists():
             return
@@ -111,7 +121,7 @@ class Trial:
         shutil.rmtree(coming, ignore_errors=True)
         subprocess.run(["cp", "-a", self._base, coming], check=True)
         sources = coming / "etc/apt/sources.list"
-        main = f"deb {self._mirror}/debian bookworm main\n"
+        main = f"deb {self._mirror}/debian {self._suite} main\n"
         sources.write_text(main)
         (coming / "etc/apt/apt.conf.d/99lab").write_text(
             'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n'
@@ -120,14 +130,13 @@ class Trial:
             install = f"apt-get -qq install -y --no-install-recommends {' '.join(packages)}"
             _in_chroot(coming, f"apt-get -qq update && {install}")
             _scrub(coming)
-        sources.write_text(f"{main}deb {self._mirror}/debian-security bookworm-security main\n")
+        sources.write_text(f"{main}deb {self._mirror}/debian-security {self._suite}-security main\n")
         coming.rename(self._old)
 
     async def _fix(self) -> SystemPlan:
         system, timeouts = DpkgSystem(SystemClock()), Timeouts()
         start = time.monotonic()
-        tree = FolderTree(self._old)
-        survey = system.survey(tree)
+        survey = system.survey(read_tree([self._image()], system.wants))
         assert survey is not None
         surveyed = time.monotonic()
         egress = Egress(networks=parse_networks("0.0.0.0/0,::/0"))
@@ -141,9 +150,12 @@ class Trial:
                 files = await _fetch(plan, depot)
                 fetched = time.monotonic()
                 plan = system.check(survey, plan, files)
-                layer = FolderLayer(self._ours)
-                built = system.build(tree, plan, files, layer)
-        end = time.monotonic()
+                tree = read_tree([self._image()], lambda path: system.reads(path, plan))
+                with write_layer(self._layer, tree) as writer:
+                    built = system.build(tree, plan, files, writer)
+                    layer = writer.finish()
+        end, peak = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        self._apply()
         print(f"{self._name}: {len(plan.upgrades)} packages of {len(survey.packages)}")
         for upgrade in plan.upgrades:
             print(f"  {upgrade.installed.name} {upgrade.installed.version} -> {upgrade.candidate.version}")
@@ -154,19 +166,51 @@ class Trial:
         print(
             f"  seconds: survey {surveyed - start:.1f}, indexes {indexed - surveyed:.1f}, "
             f"plan {planned - indexed:.2f}, fetch {fetched - planned:.1f}, check and build {end - fetched:.1f}; "
-            f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
+            f"layer {layer.size / 1e6:.2f} MB; peak {peak} MB"
         )
         return plan
 
+    def _image(self) -> LayerFile:
+        if not self._tar.exists():
+            _run("tar", "--numeric-owner", "--xattrs", "-C", str(self._old), "-czf", str(self._tar), ".")
+        size = self._tar.stat().st_size
+        return LayerFile(Descriptor(media_type=OCI_LAYER, digest=digest_of(b""), size=size), self._tar)
+
+    def _apply(self) -> None:
+        """Lays our layer upon the image, the plain way."""
+        subprocess.run(["cp", "-a", self._old, self._ours], check=True)
+        with tarfile.open(self._layer) as layer:
+            names = layer.getnames()
+        for name in names:
+            folder, _, last = name.rpartition("/")
+            if last.startswith(".wh."):
+                gone = self._ours / folder / last.removeprefix(".wh.")
+                shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink()
+        options = ["--numeric-owner", "--xattrs", "--exclude=.wh.*"]
+        _run("tar", *options, "-C", str(self._ours), "-xpf", str(self._layer))
+
+    def _theirs_as_layer(self) -> int:
+        """Size of what apt-get wrote as a layer, as a container's runtime finds it: by time or content."""
+        changed = [
+            path
+            for path in sorted(_paths(self._theirs))
+            if not path.startswith(_PASSING) and _is_other(self._theirs / path, self._old / path)
+        ]
+        listed = self._layer.with_suffix(".list")
+        listed.write_text("".join(f"{path}\n" for path in changed))
+        made = self._layer.with_suffix(".theirs")
+        _run("tar", "--no-recursion", "-C", str(self._theirs), "-T", str(listed), "-czf", str(made))
+        return made.stat().st_size
+
     def _compare(self) -> int:
+        print(f"  apt-get's changes as a layer: {self._theirs_as_layer() / 1e6:.2f} MB")
         for check in (["--audit"], ["--verify"]):
             shown = [_dpkg(each, *check) for each in (self._old, self._ours, self._theirs)]
             print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
         differing = list(_differences(self._theirs, self._ours))
         unmeant = [each for each in differing if each.path not in _OWN]
-        print(
-            f"  compared with apt-get's: {len(unmeant)} files differ, besides {len(differing) - len(unmeant)} meant to"
-        )
+        meant = len(differing) - len(unmeant)
+        print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {meant} that are meant to")
         for each in differing:
             print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
         program = "perl -e 1 && apt-get --version && bash -c true"
@@ -220,27 +264,33 @@ def _differences(theirs: Path, ours: Path) -> Iterator[Difference]:
 def _difference(theirs: Path, ours: Path) -> str | None:
     if not os.path.lexists(theirs) or not os.path.lexists(ours):
         return "only ours" if os.path.lexists(ours) else "only apt-get's"
-    one, other = theirs.lstat(), ours.lstat()
-    if stat.S_IFMT(one.st_mode) != stat.S_IFMT(other.st_mode):
-        return "of another kind"
-    for what, value in (("mode", "st_mode"), ("owner", "st_uid"), ("group", "st_gid")):
-        if getattr(one, value) != getattr(other, value):
-            return f"{what} {getattr(other, value):o} instead of {getattr(one, value):o}"
-    if theirs.is_symlink():
-        return None if theirs.readlink() == ours.readlink() else "another target"
-    if not theirs.is_file():
-        return None
-    if (one.st_nlink > 1) != (other.st_nlink > 1):
-        return "hard links"
-    if os.listxattr(theirs) != os.listxattr(ours):
-        return "extended attributes"
-    return None if theirs.read_bytes() == ours.read_bytes() else "another content"
+    one, other = _facts(theirs), _facts(ours)
+    return next((what for what, value in one.items() if other[what] != value), None)
+
+
+def _is_other(path: Path, before: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        return not before.is_dir()
+    return not os.path.lexists(before) or int(path.lstat().st_mtime) != int(before.lstat().st_mtime)
+
+
+def _facts(path: Path) -> dict[str, object]:
+    found = path.lstat()
+    link, file = stat.S_ISLNK(found.st_mode), stat.S_ISREG(found.st_mode)
+    return {
+        "mode or kind": stat.filemode(found.st_mode),
+        "owner": (found.st_uid, found.st_gid),
+        "target": path.readlink() if link else None,
+        "extended attributes": None if link else os.listxattr(path),
+        "hard links": file and found.st_nlink > 1,
+        "content": path.read_bytes() if file else None,
+    }
 
 
 def _paths(root: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(root):
         for name in (*folders, *files):
-            yield os.path.relpath(os.path.join(folder, name), root)
+            yield str((Path(folder) / name).relative_to(root))
 
 
 def _in_chroot(root: Path, command: str) -> None:

@@ -241,6 +241,9 @@ async def test_a_dead_delivery_is_listed_shown_and_replayed(shell: Shell, regist
         shown = (await shell("delivery", "show", dead["delivery_id"])).json
         assert shown["body"]["delivery_id"] == dead["delivery_id"]
         assert [(each["http_status"], each["excerpt"]) for each in shown["tries"]] == [(404, "nobody here")]
+        table = (await shell("delivery", "show", dead["delivery_id"], output="table")).stdout
+        assert "TIME" in table
+        assert f'  "delivery_id": "{dead["delivery_id"]}",' in table.splitlines()
         site.answer = answering(204)
         replayed = (await shell("delivery", "replay", dead["delivery_id"])).json
         assert (replayed["state"], replayed["replays"]) == ("PENDING", 1)

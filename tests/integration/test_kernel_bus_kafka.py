@@ -99,6 +99,31 @@ async def test_no_confirmed_message_is_lost_when_the_broker_is_killed(kafka: Ses
     assert [int(value) for value in first_times(found)] == sorted(map(int, set(found)))
 
 
+async def test_what_follows_records_that_waited_for_a_slow_handler_does_not_lie_at_the_broker(
+    kafka: SessionBroker, topic: str
+) -> None:
+    loop = asyncio.get_running_loop()
+    lay: list[float] = []
+    async with kafka.bus(topic) as bus, bus.subscribe(group=topic, topic=topic) as subscription:
+
+        async def take(value: str) -> None:
+            batch = await next_batch(subscription)
+            assert values(batch) == [value]
+            await subscription.commit(batch)
+
+        for number in range(5):
+            await bus.publish([message(topic, f"first {number}")])
+            await take(f"first {number}")
+            await bus.publish([message(topic, f"waits {number}")])
+            await asyncio.sleep(0.2)  # the handler works: what is fetched beside it leaves this partition out
+            await take(f"waits {number}")
+            await bus.publish([message(topic, f"follows {number}")])
+            began = loop.time()
+            await take(f"follows {number}")
+            lay.append(loop.time() - began)
+    assert min(lay) < 0.2, lay
+
+
 async def test_a_publish_is_refused_in_time_and_never_sent_later(kafka: SessionBroker, topic: str) -> None:
     async with kafka.bus(topic, publish_seconds=1.0) as bus:
         await until_published(bus, message(topic, "before"))

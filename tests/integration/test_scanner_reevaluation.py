@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,20 +15,24 @@ import pytest
 from services.kernel.db import Connection
 from services.kernel.model.digest import digest_of
 from services.kernel.model.engine import Engine
-from services.kernel.model.finding import FindingKind
+from services.kernel.model.finding import FindingKind, Package
 from services.kernel.model.platform import Platform
 from services.kernel.model.report import AdvisoriesInfo, Coverage
 from services.kernel.model.severity import Severity
+from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
+from services.scanner import matcher
+from services.scanner.catalogers.interface import Distribution
 from services.scanner.lanes import LANE_BULK
+from services.scanner.pipeline.match import Matched, match
 from services.scanner.records import Difference, ScannedImage, ScanRecord, TaskRecord
-from services.scanner.reevaluate import write
+from services.scanner.reevaluate import rematch, write
 from services.scanner.reevaluate.store import ReevaluationStore
 from services.scanner.reports import NOT_REEVALUATED, outcome_of, pack_report
 from services.scanner.tasks.tell import TaskTeller
 from services.scanner.work.lanes import Slots
 from tests.builders.advisories import NOW, Json, affected, before, record
-from tests.builders.reevaluation import ReevaluationStage, reevaluation_stage
+from tests.builders.reevaluation import MAX_AGE, ReevaluationStage, reevaluation_stage
 from tests.builders.scanner import image
 from tests.builders.scanner import report as a_report
 
@@ -381,6 +386,38 @@ async def test_a_node_with_older_advisories_matches_nothing(stage: ReevaluationS
     assert (await stage.bench.task(task.task_id)).outcome == task.outcome
 
 
+async def test_a_release_that_matches_otherwise_matches_everything_again(
+    stage: ReevaluationStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = await stage.advise(OLD)
+    task = await stage.scan(PACKAGES)
+    monkeypatch.setattr(matcher, "MATCHER", matcher.MATCHER + 1)
+    monkeypatch.setattr(rematch, "match", _blind)
+    [event] = await stage.catch_up()
+    assert (event.task_id, dict(event.reevaluation.gone_findings)) == (task.task_id, {"UNKNOWN": 1})
+    report = await stage.report(task)
+    assert (report.advisories.version, report.advisories.newer) == (version, "")
+    assert await stage.catch_up() == []
+
+
+async def test_a_release_whose_matcher_is_older_matches_nothing(
+    stage: ReevaluationStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.advise(OLD)
+    task = await stage.scan(PACKAGES)
+    with monkeypatch.context() as later:
+        later.setattr(matcher, "MATCHER", matcher.MATCHER + 1)
+        await stage.reevaluator().enter()
+    monkeypatch.setattr(rematch, "match", _blind)
+    assert await stage.catch_up() == []
+    assert (await stage.bench.task(task.task_id)).outcome == task.outcome
+    assert await stage.pool.fetchval("SELECT count(*) FROM scanner.generation") == 2
+
+
+def _blind(distribution: Distribution | None, packages: Sequence[Package], *more: Any, **named: Any) -> Matched:
+    return dataclasses.replace(match(distribution, packages, *more, **named), findings=())
+
+
 async def test_a_report_that_waits_for_its_turn_says_that_younger_advisories_are_there(
     stage: ReevaluationStage,
 ) -> None:
@@ -394,28 +431,92 @@ async def test_a_report_that_waits_for_its_turn_says_that_younger_advisories_are
     assert not (await stage.report(task)).advisories.newer
 
 
-async def test_an_image_that_trivy_scanned_says_when_trivy_has_a_younger_database(
-    stage: ReevaluationStage,
-) -> None:
+def _of_trivy(scan: ScanRecord, version: str) -> ScannedImage:
+    whole = a_report(scan.key.digest, "linux/amd64")
+    info = AdvisoriesInfo(version=version, built_at=NOW.isoformat(), sample=False)
+    return ScannedImage(
+        platform="linux/amd64",
+        report=pack_report(msgspec.structs.replace(whole, advisories=info)),
+        outcome=dataclasses.replace(outcome_of(whole), advisories_version=version),
+    )
+
+
+async def _scanned_by_trivy(stage: ReevaluationStage) -> TaskRecord:
     stage.trivy.advisories_version, stage.trivy.advisories_at = "t1", NOW
     stage.bench.versions.advisories = "t1"
     await stage.reevaluator().enter()
     task = await stage.bench.ask(image(b"trivy"), engine=Engine.TRIVY)
 
     async def script(scan: ScanRecord) -> ScannedImage:
-        whole = a_report(scan.key.digest, "linux/amd64")
-        info = AdvisoriesInfo(version="t1", built_at=NOW.isoformat(), sample=False)
-        return ScannedImage(
-            platform="linux/amd64",
-            report=pack_report(msgspec.structs.replace(whole, advisories=info)),
-            outcome=dataclasses.replace(outcome_of(whole), advisories_version="t1"),
-        )
+        return _of_trivy(scan, "t1")
 
-    await stage.bench.work_until(script, task.task_id)
+    [ended] = await stage.bench.work_until(script, task.task_id)
     await stage.catch_up()
+    return ended
+
+
+async def test_an_image_that_trivy_scanned_says_when_trivy_has_a_younger_database(
+    stage: ReevaluationStage,
+) -> None:
+    task = await _scanned_by_trivy(stage)
     assert not (await stage.report(task)).advisories.newer
     stage.trivy.advisories_version, stage.trivy.advisories_at = "t2", NOW + timedelta(hours=6)
     assert await stage.catch_up() == []
     assert (await stage.report(task)).advisories.newer == "t2"
     now = await stage.bench.task(task.task_id)
     assert (now.outcome.coverage, now.outcome.advisories_version) == (Coverage.FULL, "t1")
+
+
+async def test_what_trivy_judged_by_a_database_that_is_too_old_beside_its_youngest_is_not_vouched_for(
+    stage: ReevaluationStage,
+) -> None:
+    task = await _scanned_by_trivy(stage)
+    stage.trivy.advisories_version, stage.trivy.advisories_at = "t2", NOW + MAX_AGE
+    await stage.catch_up()
+    assert (await stage.report(task)).summary.coverage is Coverage.FULL
+    stage.trivy.advisories_version, stage.trivy.advisories_at = "t3", NOW + MAX_AGE + timedelta(seconds=1)
+    assert await stage.catch_up() == []
+    report, now = await stage.report(task), await stage.bench.task(task.task_id)
+    assert (report.summary.coverage, report.summary.coverage_reason) == (Coverage.PARTIAL, NOT_REEVALUATED)
+    assert (now.outcome.coverage, now.outcome.reason) == (Coverage.PARTIAL, NOT_REEVALUATED)
+    assert "t3" in now.outcome.message
+    assert report.warnings[-1].message == now.outcome.message
+
+
+async def test_an_image_that_trivy_scans_anew_is_vouched_for_again(stage: ReevaluationStage) -> None:
+    await _scanned_by_trivy(stage)
+    stage.trivy.advisories_version, stage.trivy.advisories_at = "t2", NOW + 2 * MAX_AGE
+    await stage.catch_up()
+    stage.bench.versions.advisories = "t2"
+    task = await stage.bench.ask(image(b"trivy"), engine=Engine.TRIVY)
+
+    async def script(scan: ScanRecord) -> ScannedImage:
+        return _of_trivy(scan, "t2")
+
+    [again] = await stage.bench.work_until(script, task.task_id)
+    await stage.catch_up()
+    assert (await stage.bench.task(again.task_id)).outcome.coverage is Coverage.FULL
+
+
+@pytest.mark.parametrize("trivy_failed", [False, True])
+async def test_a_task_by_both_engines_that_nothing_changed_about_says_by_what_each_judged(
+    stage: ReevaluationStage, trivy_failed: bool
+) -> None:
+    await stage.advise(OLD)
+    await stage.reevaluator().enter()
+    task = await stage.bench.ask(image(b"both"), engine=Engine.ALL)
+
+    async def script(scan: ScanRecord) -> ScannedImage | ImageIndex:
+        if scan.key.engine is Engine.ALL:
+            return _index("amd64")
+        if scan.key.engine is Engine.SECURITY_CENTER:
+            return stage.judged(scan.key.digest, PACKAGES)
+        if trivy_failed:
+            raise ScanFailure(Reason.LAYER_CORRUPT, "It cannot.")
+        return _of_trivy(scan, "t1")
+
+    await stage.bench.work_until(script, task.task_id)
+    second = await stage.advise(OLD, ELSEWHERE)
+    assert await stage.catch_up() == []
+    now = await stage.bench.task(task.task_id)
+    assert now.outcome.advisories_version == (second if trivy_failed else f"{second}; t1")

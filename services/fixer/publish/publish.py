@@ -6,10 +6,12 @@ the write, is told in `docs/decisions/0046-what-a-fix-writes-over.md`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.mark import fix_of
@@ -21,6 +23,8 @@ from services.registry.interface import Descriptor, RawManifest
 from services.registry.push import RegistryPush
 from services.registry.refusals import PushRefused
 
+_MOMENTS: Final = (0.1, 0.4, 1.5, 3.0)
+"""Seconds between looks at a tag that was just written."""
 AboutToPush = Callable[[Pushed], Awaitable[None]]
 """Notes what is about to be written, and returns once that is durable; may raise: then nothing is written."""
 
@@ -43,8 +47,9 @@ class Publication:
 class Publisher:
     """Writes to one repository."""
 
-    def __init__(self, push: RegistryPush) -> None:
+    def __init__(self, push: RegistryPush, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         self._push = push
+        self._sleep = sleep
 
     async def check(self, tag: str, replaces: Digest | None, before: Pushed | None = None) -> str:
         """Looks whether a tag may be written; returns what it holds, empty for nothing.
@@ -54,7 +59,7 @@ class Publisher:
         Raises:
             FixFailure: TAG_TAKEN, TAG_MOVED; ScanFailure: a registry reason.
         """
-        holds = await digest_if_there(self._push.source, tag) or ""
+        holds = await self._holds(tag)
         if before is not None and holds == before.digest:
             return holds  # an earlier attempt of the same task wrote it
         if replaces is not None:
@@ -98,7 +103,7 @@ class Publisher:
             await about_to_push(pushed)
             await self._unmoved(tag, holds)
             await push.put_manifest(top, tag)
-            await self._unmoved(tag, top.digest)
+            await self._written(tag, top.digest, holds)
         return pushed
 
     async def revert(self, pushed: Pushed) -> Digest:
@@ -118,7 +123,7 @@ class Publisher:
             )
         previous = Digest(pushed.previous)
         with told():
-            holds = await digest_if_there(self._push.source, pushed.tag) or ""
+            holds = await self._holds(pushed.tag)
             if holds == previous:
                 return previous
             if holds != pushed.digest:
@@ -126,7 +131,7 @@ class Publisher:
             raw = await self._push.source.manifest(previous)
             await self._unmoved(pushed.tag, pushed.digest)
             await self._push.put_manifest(raw, pushed.tag)
-            await self._unmoved(pushed.tag, previous)
+            await self._written(pushed.tag, previous, holds)
         return previous
 
     async def _noted(self, tag: str, digest: Digest, holds: str, before: Pushed | None) -> Pushed:
@@ -148,10 +153,21 @@ class Publisher:
             )
         return Pushed(tag=tag, digest=digest, previous=holds, backup_tag=backup)
 
+    async def _written(self, tag: str, digest: Digest, before: str) -> None:
+        """Makes sure that a tag holds what was just written; some registries tell of the old for a moment."""
+        for seconds in _MOMENTS:
+            if await self._holds(tag) != before:
+                break
+            await self._sleep(seconds)
+        await self._unmoved(tag, digest)
+
     async def _unmoved(self, tag: str, digest: str) -> None:
-        holds = await digest_if_there(self._push.source, tag) or ""
+        holds = await self._holds(tag)
         if holds != digest:
             raise self._moved(tag, holds, f"held {digest or 'nothing'} a moment ago")
+
+    async def _holds(self, tag: str) -> str:
+        return await digest_if_there(self._push.source, tag) or ""
 
     def _moved(self, tag: str, holds: str, was: str) -> FixFailure:
         return FixFailure(

@@ -50,6 +50,8 @@ class FixedImage:
     platforms: tuple[FixedPlatform, ...]
     top: RawManifest
     """What the tag will hold: the one manifest, or the index."""
+    dropped: tuple[Digest, ...] = ()
+    """Attestations that the index led to: they speak of the images that were replaced."""
 
     @property
     def blobs(self) -> tuple[tuple[Descriptor, bytes | Path], ...]:
@@ -68,8 +70,8 @@ class FixedImage:
         return tuple(each.raw for each in self.platforms if each.raw.digest != self.top.digest)
 
 
-def assemble_platform(prepared: Prepared, built: BuiltLayer, origin: Origin) -> FixedPlatform:
-    """Makes one platform's manifest; the same inputs give the same bytes.
+def assemble_platform(prepared: Prepared, built: BuiltLayer, name: str) -> FixedPlatform:
+    """Makes one platform's manifest, whose base is that platform's own image; the same inputs give the same bytes.
 
     Raises:
         ScanFailure: CONFIG_INVALID, MANIFEST_INVALID.
@@ -79,11 +81,12 @@ def assemble_platform(prepared: Prepared, built: BuiltLayer, origin: Origin) -> 
     config = fixed_config(
         content, layer, created=_created(content), created_by=_created_by(prepared.plan.upgrades)
     )
+    origin = Origin(digest=prepared.image.raw.digest, name=name)
     raw = fixed_manifest(prepared.image.raw, config, layer, origin)
     return FixedPlatform(prepared=prepared, built=built, config=config, raw=raw)
 
 
-def assemble_image(original: Original, platforms: Sequence[FixedPlatform], origin: Origin) -> FixedImage:
+def assemble_image(original: Original, platforms: Sequence[FixedPlatform], name: str) -> FixedImage:
     """Puts the new manifests in the places of the old ones.
 
     Raises:
@@ -94,7 +97,8 @@ def assemble_image(original: Original, platforms: Sequence[FixedPlatform], origi
     replaced: dict[Digest, Descriptor] = {
         each.prepared.image.raw.digest: described(each.raw) for each in platforms
     }
-    return FixedImage(platforms=tuple(platforms), top=fixed_index(original.raw, replaced, origin).raw)
+    index = fixed_index(original.raw, replaced, Origin(digest=original.raw.digest, name=name))
+    return FixedImage(platforms=tuple(platforms), top=index.raw, dropped=index.dropped)
 
 
 def _created(config: bytes) -> datetime:

@@ -1,6 +1,6 @@
 """What every package system offers to the fixer, one class each.
 
-`survey`, `check` and `build` read what hostile images hold: they run in a worker process, under limits, and get and return
+`survey` and `build` read what hostile images hold: they run in a worker process, under limits, and get and return
 values that travel by pickle. `plan` is pure. Only `available` asks somebody, always through the depot.
 """
 

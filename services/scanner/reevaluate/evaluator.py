@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
@@ -17,6 +17,7 @@ from services.kernel.wakeup import wait
 from services.kernel.workers.pool import WorkerDied, WorkerTimedOut
 from services.scanner.advisories.database import Meta
 from services.scanner.lanes import LANE_REEVALUATION
+from services.scanner.matcher import generation_name
 from services.scanner.reevaluate.matching import Matcher
 from services.scanner.reevaluate.metrics import ReevaluationMetrics
 from services.scanner.reevaluate.records import ClaimedInventory, Generation, Tally
@@ -37,6 +38,10 @@ _TOLD_SECONDS: Final = 10.0
 _NOT_KEPT: Final = (
     "Newer advisories are there, by which the image was not judged: the release of Drydock that scanned it did "
     "not keep what they are held against. Scan it again."
+)
+_TRIVY_OLD: Final = (
+    "Trivy has a younger database ({version}), and the one that judged the image was more than {days} days older: "
+    "what became known since then is missing. Scan it again."
 )
 
 
@@ -78,8 +83,22 @@ class Reevaluator:
         slots: Slots,
         metrics: ReevaluationMetrics,
         at_once: int,
+        max_age: timedelta,
     ) -> None:
-        """`at_once` starts are under way at the same time, if the lane is that open."""
+        """Prepares; nothing is matched yet.
+
+        Args:
+            pool: connections.
+            store: the SQL.
+            advisories: what this process matches with.
+            trivy: what Trivy judges by.
+            matcher: finds answers.
+            writer: writes them.
+            slots: places for work, of which this takes those that its lane has.
+            metrics: what is counted.
+            at_once: starts that are under way at the same time, if the lane is that open.
+            max_age: by which a database that judged an image may be older than Trivy's youngest.
+        """
         self._pool = pool
         self._store = store
         self._advisories = advisories
@@ -89,6 +108,7 @@ class Reevaluator:
         self._slots = slots
         self._metrics = metrics
         self._at_once = at_once
+        self._max_age = max_age
         self._entered: dict[Engine, str] = {}
         self._begun = 0
         self._told_at = 0.0
@@ -111,7 +131,7 @@ class Reevaluator:
     async def enter(self) -> None:
         """Notes which advisories this process has; scans that are recorded from now on are held against that."""
         meta, trivy_at = self._advisories.meta, self._trivy.advisories_at
-        await self._enter(Engine.SECURITY_CENTER, meta.version, meta.built_at)
+        await self._enter(Engine.SECURITY_CENTER, generation_name(meta.version), meta.built_at)
         if trivy_at is not None:
             await self._enter(Engine.TRIVY, self._trivy.advisories_version, trivy_at)
 
@@ -124,12 +144,13 @@ class Reevaluator:
     async def catch_up(self, stopping: asyncio.Event) -> None:
         """Matches all that lags behind now, unless others do."""
         await self.enter()
+        await self._mark_trivy()
         async with self._pool.acquire() as db:
             generation = await self._store.newest(db)
-        if generation is None or generation.version != self._advisories.meta.version:
-            return  # another node has younger ones: they are on their way here
+        if generation is None or generation.version != self._ours():
+            return  # another node has younger ones, which are on their way here, or a later matcher
         if generation.unmarked:
-            count = await self._writer.mark_unmatchable(generation, _NOT_KEPT)
+            count = await self._writer.mark_unmatchable(Engine.SECURITY_CENTER, generation, _NOT_KEPT)
             if count:
                 log.warning("reevaluation.not_kept", version=generation.version, reports=count)
         lagging = await self._lagging(generation)
@@ -147,6 +168,21 @@ class Reevaluator:
         if lagging or not generation.ended:
             await self._end(generation)
 
+    def _ours(self) -> str:
+        return generation_name(self._advisories.meta.version)
+
+    async def _mark_trivy(self) -> None:
+        """Marks what Trivy judged by a database that is too old beside its youngest: nobody matches that again."""
+        async with self._pool.acquire() as db:
+            youngest = await self._store.newest(db, Engine.TRIVY)
+        if youngest is None or not youngest.unmarked:
+            return
+        why = _TRIVY_OLD.format(version=youngest.version, days=self._max_age.days)
+        older_than = youngest.built_at - self._max_age
+        count = await self._writer.mark_unmatchable(Engine.TRIVY, youngest, why, older_than=older_than)
+        if count:
+            log.warning("reevaluation.trivy_outdated", version=youngest.version, reports=count)
+
     async def _lagging(self, generation: Generation) -> int:
         async with self._pool.acquire() as db:
             lagging = await self._store.lagging(db, generation.number)
@@ -155,7 +191,7 @@ class Reevaluator:
 
     async def _work(self, generation: Generation, stopping: asyncio.Event) -> None:
         """Claims and matches until nothing is left, or newer advisories are there."""
-        while not stopping.is_set() and self._advisories.meta.version == generation.version:
+        while not stopping.is_set() and self._ours() == generation.version:
             async with self._turn(stopping) as ours:
                 if not ours:
                     return

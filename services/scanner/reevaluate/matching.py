@@ -14,6 +14,7 @@ from services.kernel.clock import Clock
 from services.kernel.db import Pool
 from services.kernel.reasons import Reason
 from services.kernel.workers.pool import WorkerDied, WorkerTimedOut
+from services.scanner.matcher import generation_name
 from services.scanner.reevaluate.records import (
     ClaimedInventory,
     Comparison,
@@ -80,7 +81,7 @@ class Matcher:
             ServiceError: the advisories cannot be read.
         """
         found = await self._rematched({each.digest: each.content for each in claimed})
-        if any(rematch.version != generation.version for rematch in found):
+        if any(generation_name(rematch.version) != generation.version for rematch in found):
             return []
         by_digest = {each.digest: each for each in claimed}
         matched = [

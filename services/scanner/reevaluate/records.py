@@ -18,10 +18,17 @@ class Generation:
 
     number: int
     version: str
+    """Name of the advisories, and of what matches them (`matcher.generation_name`)."""
+    built_at: datetime
     ended: bool
     """Whether everything was matched with it."""
     unmarked: bool
     """Whether reports that cannot be matched again are still to be marked."""
+
+    @property
+    def advisories(self) -> str:
+        """Version of the advisories alone."""
+        return self.version.partition(";")[0]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,13 +38,17 @@ class ReevaluationStore:
         """Notes that an engine's advisories are there; they count if they are the youngest. Idempotent."""
         await db.execute(_Q["enter_generation"], engine.value, version, built_at)
 
-    async def newest(self, db: Connection) -> Generation | None:
-        """Returns the youngest advisories that inventories are matched with; None where none were ever noted."""
-        row = await db.fetchrow(_Q["newest_generation"], Engine.SECURITY_CENTER.value)
+    async def newest(self, db: Connection, engine: Engine = Engine.SECURITY_CENTER) -> Generation | None:
+        """Returns the youngest advisories of an engine; None where none were ever noted."""
+        row = await db.fetchrow(_Q["newest_generation"], engine.value)
         if row is None:
             return None
         return Generation(
-            number=row["generation"], version=row["version"], ended=row["ended"], unmarked=row["unmarked"]
+            number=row["generation"],
+            version=row["version"],
+            built_at=row["built_at"],
+            ended=row["ended"],
+            unmarked=row["unmarked"],
         )
 
     async def count(self, db: Connection, generation: int, tally: Tally) -> None:
@@ -141,10 +145,21 @@ class ReevaluationStore:
         return [str(row["scan_id"]) for row in rows]
 
     async def reports_without_inventory(
-        self, db: Connection, engine: Engine, version: str, *, after: str, limit: int
+        self,
+        db: Connection,
+        engine: Engine,
+        version: str,
+        *,
+        older_than: datetime | None,
+        after: str,
+        limit: int,
     ) -> Sequence[str]:
-        """Returns scans of some reports by an engine, judged by another version, that cannot be matched again."""
-        rows = await db.fetch(_Q["reports_without_inventory"], engine.value, version, after, limit)
+        """Returns scans of some reports by an engine, judged by another version, that cannot be matched again.
+
+        With `older_than`, those that were judged by advisories of before that moment.
+        """
+        place = (engine.value, version, after, older_than, limit)
+        rows = await db.fetch(_Q["reports_without_inventory"], *place)
         return [str(row["scan_id"]) for row in rows]
 
     async def indexes_of(self, db: Connection, scan_ids: Sequence[str]) -> Sequence[PartOf]:
@@ -182,7 +197,7 @@ class ReevaluationStore:
         ]
 
     async def date_tasks(self, db: Connection, scan_ids: Sequence[str], version: str, engine: Engine) -> None:
-        """Writes down by which advisories shown tasks of scans, and of their indexes, stand as before."""
+        """Writes down by which advisories of an engine shown tasks of scans, and of indexes, stand as before."""
         await db.execute(_Q["date_tasks"], list(scan_ids), version, engine.value)
 
     async def mark(self, db: Connection, scan_ids: Sequence[str], reason: str, message: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from services.kernel.clock import Clock
@@ -89,7 +90,7 @@ class VerdictWriter:
     async def write_failure(self, claimed: ClaimedInventory, failure: Unmatched, generation: Generation) -> Tally:
         """Marks reports on an inventory that could not be matched: they stand, and say why. `finish` it after."""
         why = (
-            f"Newer advisories ({generation.version}) are there, by which the image could not be judged "
+            f"Newer advisories ({generation.advisories}) are there, by which the image could not be judged "
             f"({failure.reason}): {failure.message} Scan it again."
         )
         after = NO_SCAN
@@ -112,13 +113,18 @@ class VerdictWriter:
             left = [each for each in inventories if each.digest in locked]
             await self._store.finish(db, left, generation.number)
 
-    async def mark_unmatchable(self, generation: Generation, why: str) -> int:
-        """Marks reports of the deep engine whose inventory nobody kept; returns how many."""
+    async def mark_unmatchable(
+        self, engine: Engine, generation: Generation, why: str, *, older_than: datetime | None = None
+    ) -> int:
+        """Marks reports of an engine that cannot be matched again; returns how many.
+
+        With `older_than`, those that were judged by advisories of before that moment.
+        """
         after, count = NO_SCAN, 0
         while True:
             async with self._pool.acquire() as db, db.transaction():
                 batch = await self._store.reports_without_inventory(
-                    db, Engine.SECURITY_CENTER, generation.version, after=after, limit=_AT_ONCE
+                    db, engine, generation.advisories, older_than=older_than, after=after, limit=_AT_ONCE
                 )
                 if not batch:
                     await self._store.marked(db, generation.number)

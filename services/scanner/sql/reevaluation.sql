@@ -18,15 +18,19 @@ SET generation = least(i.generation, excluded.generation),
 RETURNING (SELECT generation FROM judged)
 
 -- name: enter_generation
--- Advisories of an engine are there; they count from now on if they are younger than all that were.
+-- Advisories of an engine are there; they count from now on if they are younger than all that were, or if a later matcher
+-- is held against the same: that has the greater name.
 INSERT INTO scanner.generation (engine, version, built_at)
 SELECT $1, $2, $3
-WHERE NOT EXISTS (SELECT FROM scanner.generation WHERE engine = $1 AND (version = $2 OR built_at >= $3))
+WHERE NOT EXISTS (
+    SELECT FROM scanner.generation
+    WHERE engine = $1 AND (version = $2 OR built_at > $3 OR (built_at = $3 AND version COLLATE "C" > $2))
+)
 ON CONFLICT (engine, version) DO NOTHING
 
 -- name: newest_generation
 -- The youngest advisories of an engine, and what is left to be done with them.
-SELECT generation, version, ended_at IS NOT NULL AS ended, unmarked
+SELECT generation, version, built_at, ended_at IS NOT NULL AS ended, unmarked
 FROM scanner.generation
 WHERE engine = $1
 ORDER BY generation DESC
@@ -138,10 +142,16 @@ RETURNING t.task_id, t.instance_id, t.repo_id, t.namespace, t.repository, t.tag,
     ) AS superseded
 
 -- name: date_tasks
--- Nothing is different about these scans, and about indexes of one engine that they are parts of, by newer advisories.
+-- Nothing is different about these scans, and about indexes that they are parts of, by newer advisories. Where the other
+-- engine scanned as well, its advisories stand behind these (`tasks/verdict.py`).
 UPDATE scanner.task AS t
-SET advisories_version = $2
-WHERE t.state = 'COMPLETE' AND t.engine = $3 AND t.advisories_version <> $2
+SET advisories_version = CASE t.engine WHEN $3 THEN $2 ELSE concat_ws('; ', $2, (
+    SELECT nullif(max(o.advisories_version), $2)
+    FROM scanner.scan_part AS p
+    JOIN scanner.scan AS o ON o.scan_id = p.scan_id
+    WHERE p.index_id = t.scan_id AND o.engine <> $3 AND o.state = 'COMPLETE'
+)) END
+WHERE t.state = 'COMPLETE' AND t.engine IN ($3, 'ALL') AND t.advisories_version <> $2
     AND t.scan_id IN (
         SELECT scan_id FROM unnest($1::uuid[]) AS w (scan_id)
         UNION ALL SELECT index_id FROM scanner.scan_part WHERE scan_id = ANY($1::uuid[])
@@ -190,13 +200,16 @@ WHERE generation = $1 AND ended_at IS NULL AND NOT unmarked
 RETURNING inventories, failed, images, events, extract(epoch FROM now() - begun_at)::float8 AS seconds
 
 -- name: reports_without_inventory
--- Some reports by one engine that cannot be matched again, were judged by other advisories, and are not marked yet.
+-- Some reports by one engine that cannot be matched again, were judged by other advisories, of before a moment if there
+-- is one, and are not marked yet. Advisories that nobody noted are as old as the scan.
 SELECT r.scan_id
 FROM scanner.report AS r
 JOIN scanner.scan AS s ON s.scan_id = r.scan_id
+LEFT JOIN scanner.generation AS g ON g.engine = s.engine AND g.version = s.advisories_version
 WHERE r.inventory IS NULL AND r.stale = '' AND s.engine = $1 AND s.advisories_version <> $2 AND r.scan_id > $3
+    AND ($4::timestamptz IS NULL OR coalesce(g.built_at, s.ended_at) < $4)
 ORDER BY r.scan_id
-LIMIT $4
+LIMIT $5
 
 -- name: mark_reports
 -- Reports are not judged by the advisories that count, and why.

@@ -98,7 +98,7 @@ SET content = excluded.content, created_at = now(), inventory = excluded.invento
 -- name: reports
 -- Reports of scans, each with what later advisories say of its inventory, and which are the youngest of its engine.
 SELECT r.scan_id, r.content, r.stale, v.content AS later, v.advisories_version, v.built_at, v.sample, v.facts_at,
-    v.judged_at, g.version AS newest, g.built_at AS newest_at
+    v.judged_at, split_part(g.version, ';', 1) AS newest, g.built_at AS newest_at
 FROM scanner.report AS r
 JOIN scanner.scan AS s ON s.scan_id = r.scan_id
 LEFT JOIN LATERAL (

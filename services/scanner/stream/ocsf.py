@@ -294,7 +294,8 @@ def _evidence(finding: Finding) -> Json:
 
 def _message(happening: Happening) -> str:
     finding, image = happening.findings[0], happening.image
-    what = f"{finding.id} in {finding.package.name} {finding.package.version}" if finding.package else finding.id
+    where = f"{finding.package.name} {finding.package.version}" if finding.package else finding.path
+    what = f"{finding.id} in {where}" if where else finding.id
     word = {Activity.CREATE: "found", Activity.UPDATE: "changed", Activity.CLOSE: "over"}[happening.activity]
     return f"{what} {word}: {image.namespace}/{image.repository}@{image.digest}"
 

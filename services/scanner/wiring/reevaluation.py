@@ -51,4 +51,5 @@ def make_reevaluator(
         slots=slots,
         metrics=ReevaluationMetrics(ground.registry),
         at_once=bounds.worker_processes,
+        max_age=bounds.advisory_age,
     )

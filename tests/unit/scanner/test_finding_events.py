@@ -242,3 +242,15 @@ def test_what_an_image_makes_endless_is_cut() -> None:
 
 
 UID = "fd74de9c-dcad-8cd5-90a4-25da80b7e5f3"
+
+
+def test_the_sentence_of_an_event_says_where_the_finding_is() -> None:
+    sentences = [
+        str(json.loads(message.value)["message"])
+        for finding in (a_risk(), vulnerability(OPENSSL, "CVE-1"))
+        for message in messages_of(found(IMAGE, RESULT, a_group(finding), None), state=False)
+    ]
+    assert [sentence.partition(":")[0] for sentence in sentences] == [
+        "accounts.empty-password in /etc/passwd found",
+        f"CVE-1 in {OPENSSL.name} {OPENSSL.version} found",
+    ]

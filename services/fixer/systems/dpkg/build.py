@@ -14,7 +14,7 @@ from services.fixer.systems.dpkg.deb import Deb
 from services.fixer.systems.dpkg.image import ImageState, info_name, names_of
 from services.fixer.systems.dpkg.relations import parse_relations
 from services.fixer.systems.dpkg.scripts import Scripts, kept_by
-from services.fixer.systems.dpkg.status import conffiles_of, installed_stanza, replaced
+from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of, installed_stanza, replaced
 from services.fixer.systems.dpkg.survey import INFO, STATUS, Record, read_records
 from services.fixer.systems.dpkg.unpack import Incoming, Unpacked, Unpacker
 
@@ -37,7 +37,9 @@ class _Package:
     @property
     def conffiles(self) -> dict[str, str]:
         """Hashes of the installed version's configuration files, by path without leading slash."""
-        return {path.lstrip("/"): each[0] for path, each in conffiles_of(self.record.stanza).items()}
+        return {
+            path.lstrip("/"): each[0] for path, each in conffiles_of(self.record.stanza.get(CONFFILES)).items()
+        }
 
 
 def open_deb(upgrade: Upgrade, files: Mapping[str, Path]) -> Deb:
@@ -77,7 +79,7 @@ class DatabaseBuild:
         for package, done, configuration in zip(self._packages, unpacked, conffiles, strict=True):
             stays = {path.lstrip("/") for path, rest in configuration if rest.endswith(" obsolete")}
             self._unpacker.drop(
-                self._gone(package, done, stays),
+                [*self._gone(package, done, stays), *self._compiled(package)],
                 package.record.package.name,
                 lambda path: path in owned or path in self._others,
             )
@@ -157,6 +159,24 @@ class DatabaseBuild:
             for relation in group
         )
 
+    def _compiled(self, package: _Package) -> list[str]:
+        """What was compiled of the installed version's Python files, where its scripts would take that away.
+
+        They would compile the new ones, too; without that Python does it whenever it starts.
+        """
+        if b"py3clean" not in (self._state.content(f"{INFO}/{package.base}.prerm") or b""):
+            return []
+        found: dict[str, None] = {}
+        for path in package.listed:
+            if not path.endswith(".py"):
+                continue
+            folder, _, name = path.rpartition("/")
+            cache, stem = f"{folder}/__pycache__", name.removesuffix("py")
+            for compiled in self._state.tree.names(self._state.real(cache)):
+                if compiled.startswith(stem) and compiled.endswith(".pyc"):
+                    found |= {f"{cache}/{compiled}": None, cache: None}
+        return list(found)
+
     def _gone(self, package: _Package, done: Unpacked, stays: set[str]) -> list[str]:
         """The files that the new version has not, by whatever name."""
         new, name = set(done.paths), package.record.package.name
@@ -170,7 +190,7 @@ class DatabaseBuild:
         ]
 
     def _conffiles(self, package: _Package, done: Unpacked) -> list[tuple[str, str]]:
-        """The configuration files as the database tells of them: the new ones, then old ones that still lie there."""
+        """The configuration files as the database has them: the new ones, then old ones that still lie there."""
         found = [
             (f"/{path}", done.conffiles[path])
             for each in package.deb.conffiles

@@ -69,7 +69,7 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
     )
     if (why := why_matters(old, new)) is not None:
         return why
-    if any(" " in path or not path.startswith("/etc/") for path in deb.conffiles):
+    if any(" " in path for path in deb.conffiles):
         return "it has configuration files in a way that is not known here"
     after = {each: file.content for each, file in deb.files.items()}
     if added := _libraries(after) - _libraries(before):

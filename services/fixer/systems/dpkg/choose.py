@@ -1,4 +1,4 @@
-"""Which of the versions that are offered a package would go to: apt's choice (apt_preferences(5), the defaults)."""
+"""Which of the versions that are offered a package goes to: apt's choice (apt_preferences(5), the defaults)."""
 
 from __future__ import annotations
 

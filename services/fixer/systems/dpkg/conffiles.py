@@ -1,4 +1,4 @@
-"""What becomes of a configuration file when its package is replaced (dpkg(1), `--force-confold`; src/configure.c)."""
+"""What becomes of a configuration file of a package that is replaced (dpkg(1), `--force-confold`)."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.fixer.failure import FixFailure, FixReason
 
-MAX_STANZAS: Final = 100_000
+MAX_STANZAS: Final = 20_000
 _BLANK: Final = re.compile(r"\n(?:[ \t\r]*\n)+")
 _NAME: Final = re.compile(r"[!-9;-~]+")
 _PACKAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")

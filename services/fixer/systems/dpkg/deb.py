@@ -9,7 +9,7 @@ import io
 import lzma
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -30,7 +30,6 @@ _MAX_DATA: Final = 16 << 30
 _MAX_ENTRIES: Final = 500_000
 _MAX_MEMBERS: Final = 32
 _MAX_WINDOW: Final = 128 << 20
-_XATTR: Final = "SCHILY.xattr."
 _KINDS: Final = {
     tarfile.REGTYPE: NodeKind.FILE,
     tarfile.AREGTYPE: NodeKind.FILE,
@@ -81,7 +80,6 @@ class Entry:
     mtime: int
     size: int
     device: tuple[int, int]
-    xattrs: Mapping[str, bytes]
     content: BinaryIO | None
     """Of a file; to be read before the next entry is asked for."""
 
@@ -105,16 +103,22 @@ class Deb:
         self.conffiles = self._conffiles()
 
     def entries(self) -> Iterator[Entry]:
-        """Yields the files in the order of the archive.
+        """Yields the files in dpkg's order: the archive's, with the symbolic links last (lib/dpkg/tarfn.c).
 
         Raises:
             FixFailure: PACKAGE_INVALID.
         """
+        links: list[Entry] = []
         with self._sound(), self._archive("data.tar", _MAX_DATA) as archive:
             for number, info in enumerate(archive):
                 if number >= _MAX_ENTRIES:
                     raise ValueError(f"it has more than {_MAX_ENTRIES} files")
-                yield _entry(info, archive)
+                entry = _entry(info, archive)
+                if entry.kind is NodeKind.SYMBOLIC_LINK:
+                    links.append(entry)
+                else:
+                    yield entry
+        yield from links
 
     def invalid(self, what: str) -> FixFailure:
         """Returns PACKAGE_INVALID."""
@@ -211,11 +215,6 @@ def _entry(info: tarfile.TarInfo, archive: tarfile.TarFile) -> Entry:
         mtime=_whole(info.mtime),
         size=info.size if is_file else 0,
         device=(info.devmajor, info.devminor),
-        xattrs={
-            name.removeprefix(_XATTR): value.encode("utf-8", "surrogateescape")
-            for name, value in info.pax_headers.items()
-            if name.startswith(_XATTR)
-        },
         content=cast("BinaryIO", archive.extractfile(info)) if is_file else None,
     )
 
@@ -237,8 +236,8 @@ def _decompressed(part: io.RawIOBase, ending: str) -> Iterator[BinaryIO]:
     opened: dict[str, Callable[[], object]] = {
         "": lambda: buffered,
         ".gz": lambda: gzip.GzipFile(fileobj=buffered),
-        ".xz": lambda: lzma.LZMAFile(buffered),
-        ".lzma": lambda: lzma.LZMAFile(buffered, format=lzma.FORMAT_ALONE),
+        ".xz": lambda: lzma.open(buffered),  # noqa: SIM115 - closed beneath
+        ".lzma": lambda: lzma.open(buffered, format=lzma.FORMAT_ALONE),  # noqa: SIM115 - as above
         ".bz2": lambda: bz2.BZ2File(buffered),
         ".zst": lambda: zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).stream_reader(
             buffered, read_across_frames=True

@@ -11,7 +11,7 @@ from services.fixer.image.node import NodeKind
 
 _OPTION: Final = re.compile(r"path-(exclude|include)\s*[=\s]\s*(\S.*)")
 _WILD: Final = re.compile(r"[*?\[\\]")
-_MAX_PATTERNS: Final = 1000
+_MAX_PATTERNS: Final = 200
 _MAX_PATTERN: Final = 1000
 
 

@@ -9,7 +9,7 @@ from typing import Final
 from services.fixer.plan.outcome import NotFixable
 from services.fixer.plan.packages import Candidate
 from services.fixer.systems.dpkg.choose import Choice
-from services.fixer.systems.dpkg.relations import Alternatives, Member, Members
+from services.fixer.systems.dpkg.relations import Alternatives, Member, Members, Relation
 from services.fixer.systems.dpkg.survey import Record
 
 Key = tuple[str, str]
@@ -43,7 +43,7 @@ class Fitting:
     def __init__(
         self, records: list[Record], choice: Choice, native: str, blocked: dict[Key, Blocked] | None = None
     ) -> None:
-        self._records = {(each.package.name, each.package.architecture): each for each in records}
+        self.records = {(each.package.name, each.package.architecture): each for each in records}
         self._choice = choice
         self._native = native
         self._old = Members(map(_installed, records), native)
@@ -51,9 +51,13 @@ class Fitting:
         """What packages become."""
         self.blocked: dict[Key, Blocked] = dict(blocked or {})
 
+    def anew(self) -> Fitting:
+        """Returns one in which nothing moves yet and what is blocked here stays so."""
+        return Fitting(list(self.records.values()), self._choice, self._native, self.blocked)
+
     def move_with_siblings(self, key: Key) -> bool:
         """Lets a package move, and the others of its source as far as they can; False where it cannot itself."""
-        for each in self._choice.siblings(self._records[key].package):
+        for each in self._choice.siblings(self.records[key].package):
             self._move((each.name, each.architecture))
         return key in self.moving
 
@@ -68,7 +72,7 @@ class Fitting:
             return True
         if key in self.blocked:
             return False
-        record = self._records[key]
+        record = self.records[key]
         candidate = self._choice.best(record.package)
         if record.package.held:
             self.blocked[key] = Blocked(NotFixable.HELD, f"{key[0]} is on hold in the image.")
@@ -80,7 +84,7 @@ class Fitting:
         return False
 
     def _troubles(self) -> Iterator[_Trouble]:
-        new = Members(map(self._member, self._records.values()), self._native)
+        new = Members(map(self._member, self.records.values()), self._native)
         for member in new.all.values():
             old = self._old_of(member)
             before = set(old.relations(*_NEEDS))
@@ -99,13 +103,22 @@ class Fitting:
                         met = [other for other in met if other.key not in known]
                     if met:
                         yield _Trouble(member, wanted, tuple(met))
+            yield from self._out_of_step(member, new)
+
+    def _out_of_step(self, member: Member, new: Members) -> Iterator[_Trouble]:
+        """A package that is there for several architectures has one version for all (dpkg(1), multiarch)."""
+        if self._key_of(member) in self.moving:
+            others = [each for each in new.named(member.name) if each.version != member.version]
+            if others:
+                same = (Relation(member.name, "", "=", member.version),)
+                yield _Trouble(member, same, tuple(others))
 
     def _remedy(self, trouble: _Trouble) -> bool:
         """Moves along a package by which the trouble ends."""
         for key in self._could_end(trouble):
             if key in self.moving or key in self.blocked:
                 continue
-            moved = self._choice.best(self._records[key].package)
+            moved = self._choice.best(self.records[key].package)
             if moved is not None and self._ends(trouble, key, moved) and self._move(key):
                 self.move_with_siblings(key)
                 return True
@@ -147,11 +160,10 @@ class Fitting:
             f"{key[0]} {trouble.of.version} of the image "
             + (f"cannot be together with {what}." if trouble.against else f"needs {what}, and no newer one fits."),
         )
-        for each in guilty:
-            if each in self.moving:
-                self._block(each, reason)
-        if not any(each in self.blocked for each in guilty):
-            self._block_all(reason)
+        moving = [each for each in guilty if each in self.moving]
+        # Without a guilty one nobody knows who moved into the trouble: nothing moves.
+        for each in moving or list(self.moving):
+            self._block(each, reason)
 
     def _reason(self, trouble: _Trouble, what: str) -> Blocked:
         name = f"{trouble.of.name} {trouble.of.version}"
@@ -170,11 +182,6 @@ class Fitting:
     def _block(self, key: Key, why: Blocked) -> None:
         self.moving.pop(key, None)
         self.blocked[key] = why
-
-    def _block_all(self, why: Blocked) -> None:
-        """Never seen; without it a trouble that nobody moved into would be looked at for ever."""
-        for key in list(self.moving):
-            self._block(key, why)
 
     def _member(self, record: Record) -> Member:
         candidate = self.moving.get((record.package.name, record.package.architecture))
@@ -195,10 +202,10 @@ class Fitting:
 
     def _records_key(self, key: Key) -> Key:
         """The key in the image: a package may go from one architecture to `all` and back."""
-        if key in self._records:
+        if key in self.records:
             return key
         name = key[0]
-        return next(each for each in self._records if each[0] == name)
+        return next(each for each in self.records if each[0] == name)
 
 
 def _installed(record: Record) -> Member:

@@ -10,6 +10,7 @@ from services.fixer.plan.packages import InstalledPackage, SystemPlan
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
+from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
 _DIVERSIONS: Final = f"{DATABASE}/diversions"
@@ -26,10 +27,14 @@ def reads(path: str, plan: SystemPlan) -> bool:
     """Tells whether the content of the image's file at a real path is needed to build."""
     folder, _, name = path.rpartition("/")
     if folder == INFO:
-        return name.endswith(".list")
+        return name.endswith(".list") or name in {
+            f"{base}.prerm" for each in plan.upgrades for base in info_names(each.installed)
+        }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    return path in (STATUS, _DIVERSIONS, _OVERRIDES) or path.startswith("etc/")
+    if path in (STATUS, _DIVERSIONS, _OVERRIDES, _OPTIONS, *_USERS) or folder == f"{_OPTIONS}.d":
+        return True
+    return any(f"/{path}" in conffiles_of(each.candidate.fields.get(CONFFILES, "")) for each in plan.upgrades)
 
 
 def info_names(package: InstalledPackage) -> tuple[str, str]:
@@ -123,7 +128,7 @@ class ImageState:
         if (override := self._overrides.get(entry.path)) is not None:
             user, group, mode = override
             uid, gid = self._id(user, self._uids), self._id(group, self._gids)
-        return Attributes(mode=mode, uid=uid, gid=gid, mtime=entry.mtime, xattrs=entry.xattrs)
+        return Attributes(mode=mode, uid=uid, gid=gid, mtime=entry.mtime)
 
     def _id(self, name: str, ids: Mapping[str, int]) -> int:
         if name.startswith("#") and name[1:].isdigit():

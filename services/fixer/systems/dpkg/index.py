@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.plan.packages import Candidate, RepositoryRef
@@ -26,20 +26,12 @@ from services.fixer.systems.dpkg.control import (
     parse_stanza,
     source_of,
 )
+from services.fixer.systems.dpkg.relations import RELATIONS, parse_relations
 from services.fixer.systems.dpkg.release import ListedFile, SignedRelease, suite_address
 from services.kernel.blocking import in_thread
 
 PRIORITY: Final = "Drydock-Priority"
 """Field of a candidate: how much apt prefers the suite that it is from."""
-RELATIONS: Final = (
-    "Pre-Depends",
-    "Depends",
-    "Breaks",
-    "Conflicts",
-    "Replaces",
-    "Provides",
-    "Multi-Arch",
-)
 _ENDINGS: Final = (".xz", ".gz", ".bz2", "")
 _CHUNK: Final = 1 << 20
 _MAX_INDEX: Final = 1 << 30
@@ -81,7 +73,7 @@ async def fetch_index(
                 url, Expected(size=listed.size, checksum=f"sha256:{listed.sha256}"), tampered=False
             )
             found += await in_thread(
-                _read, path, name, url, repository.address, release.priority, frozenset(wanted)
+                _read, path, _Origin(name, url, repository.address, release.priority), frozenset(wanted)
             )
     return found
 
@@ -93,19 +85,30 @@ def _listed(release: SignedRelease, name: str) -> tuple[str, ListedFile] | None:
     return None
 
 
-def _read(path: Path, name: str, url: str, address: str, priority: int, wanted: frozenset[str]) -> list[Candidate]:
+class _Origin(NamedTuple):
+    """Where a part of an index is from."""
+
+    name: str
+    url: str
+    address: str
+    priority: int
+
+
+def _read(path: Path, origin: _Origin, wanted: frozenset[str]) -> list[Candidate]:
     found = []
     try:
-        with _opened(path, name) as stream:
+        with _opened(path, origin.name) as stream:
             for record in _records(stream, wanted):
-                candidate = _candidate(parse_stanza(decode(record)), address, priority)
+                candidate = _candidate(parse_stanza(decode(record)), origin)
                 if candidate is not None:
                     found.append(candidate)
     except ValueError as error:
-        raise FixFailure(FixReason.REPOSITORY_INVALID, f"The index {url} cannot be read: {error}.") from error
+        raise FixFailure(
+            FixReason.REPOSITORY_INVALID, f"The index {origin.url} cannot be read: {error}."
+        ) from error
     except _DAMAGED as error:
         raise FixFailure(
-            FixReason.REPOSITORY_INVALID, f"The index {url} cannot be decompressed: {str(error)[:120]}."
+            FixReason.REPOSITORY_INVALID, f"The index {origin.url} cannot be decompressed: {str(error)[:120]}."
         ) from error
     return found
 
@@ -142,7 +145,7 @@ def _if_wanted(record: bytes, names: frozenset[bytes]) -> Iterator[bytes]:
         yield record
 
 
-def _candidate(stanza: Stanza, address: str, priority: int) -> Candidate | None:
+def _candidate(stanza: Stanza, origin: _Origin) -> Candidate | None:
     """A record without SHA-256, or with a name or a place that cannot be, is none that could be used."""
     name, version, architecture = stanza.get("Package"), stanza.get("Version"), stanza.get("Architecture")
     file, size, sha256 = stanza.get("Filename"), stanza.get("Size"), stanza.get("SHA256")
@@ -154,15 +157,17 @@ def _candidate(stanza: Stanza, address: str, priority: int) -> Candidate | None:
     if not file or any(part in ("", ".", "..") for part in parts) or not file.isprintable():
         return None
     source, source_version = source_of(stanza)
-    fields = {each: stanza.get(each) for each in RELATIONS if each in stanza}
-    fields[PRIORITY] = str(priority)
+    fields = {each: stanza.get(each) for each in (*RELATIONS, "Multi-Arch") if each in stanza}
+    for each in RELATIONS:
+        parse_relations(fields.get(each, ""))  # a ValueError says what is wrong
+    fields[PRIORITY] = str(origin.priority)
     return Candidate(
         name=name,
         version=version,
         architecture=architecture,
         source=source,
         source_version=source_version,
-        url=f"{address}/{'/'.join(parts)}",
+        url=f"{origin.address}/{'/'.join(parts)}",
         size=int(size),
         sha256=sha256.lower(),
         fields=fields,

@@ -1,4 +1,4 @@
-"""Which distribution an image is of (os-release(5)), and whether its packages are made by those whose keys we have."""
+"""Which distribution an image is of (os-release(5)), and whether we know those who make it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read_release(content: bytes | None) -> Release:
     if release.id not in _SUPPORTED:
         raise FixFailure(
             FixReason.DISTRIBUTION_UNSUPPORTED,
-            f"The image is of {release.id[:60]!r}: of those with Debian's packages, Debian and Ubuntu can be fixed."
+            f"The image is of {release.id[:60]!r}: of those with dpkg, Debian and Ubuntu can be fixed."
             if release.id
             else "The image does not say which distribution it is of: it has no usable os-release.",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -9,6 +10,7 @@ from services.fixer.plan.outcome import FindingRef, NotFixable, Refusal
 from services.fixer.plan.packages import Candidate, InstalledPackage, Survey, SystemPlan, Upgrade
 from services.fixer.systems.dpkg.choose import Choice
 from services.fixer.systems.dpkg.fit import Blocked, Fitting
+from services.fixer.systems.dpkg.status import CONFFILES
 from services.fixer.systems.dpkg.survey import PARTS, STATUS, Record, read_records
 from services.kernel.versions.dpkg import sort_key
 
@@ -23,112 +25,102 @@ def make_plan(survey: Survey, candidates: Sequence[Candidate], findings: Sequenc
     refusals: list[Refusal] = []
     wanted: dict[Key, list[FindingRef]] = {}
     for finding in findings:
-        record, refusal = _movable(finding, records, choice)
-        if record is None:
-            if refusal is not None:
-                refusals.append(refusal)
+        try:
+            package = _movable(finding, records, choice)
+        except _Stays as stays:
+            refusals.append(Refusal(finding=finding, why=stays.why, message=stays.message))
         else:
-            wanted.setdefault((record.package.name, record.package.architecture), []).append(finding)
-    return settle(survey, records, choice, wanted, refusals, {})
+            wanted.setdefault(_key(package), []).append(finding)
+    return _outcome(_fitted(Fitting(records, choice, survey.architecture), set(wanted)), wanted, refusals)
 
 
-def replan(
-    survey: Survey, plan: SystemPlan, blocked: dict[Key, Blocked], records: list[Record] | None = None
-) -> SystemPlan:
+def replan(survey: Survey, plan: SystemPlan, blocked: dict[Key, Blocked]) -> SystemPlan:
     """Plans once more with the packages of a plan, of which some turned out not to be movable."""
-    records = read_records(survey.database) if records is None else records
+    records = read_records(survey.database)
     choice = Choice(records, [each.candidate for each in plan.upgrades])
-    wanted = {
-        (each.installed.name, each.installed.architecture): list(each.because)
-        for each in plan.upgrades
-        if each.because
-    }
-    return settle(survey, records, choice, wanted, list(plan.refusals), blocked)
+    wanted = {_key(each.installed): list(each.because) for each in plan.upgrades if each.because}
+    fitted = _fitted(Fitting(records, choice, survey.architecture, blocked), set(wanted))
+    return _outcome(fitted, wanted, plan.refusals)
 
 
-def settle(
-    survey: Survey,
-    records: list[Record],
-    choice: Choice,
-    wanted: dict[Key, list[FindingRef]],
-    refusals: list[Refusal],
-    blocked: dict[Key, Blocked],
-) -> SystemPlan:
-    """Makes what is wanted fit together."""
-    fitting = Fitting(records, choice, survey.architecture, blocked)
+def _fitted(fitting: Fitting, wanted: set[Key]) -> Fitting:
+    """Makes what is wanted fit; begins anew without what cannot move, so that nothing goes along with it."""
     for key in sorted(wanted):
         fitting.move_with_siblings(key)
     fitting.settle()
-    _drop_idle(fitting, wanted)
-    upgrades = []
-    for record in records:
-        key = (record.package.name, record.package.architecture)
+    moving = wanted & set(fitting.moving)
+    return fitting if moving == wanted else _fitted(fitting.anew(), moving)
+
+
+def _outcome(fitting: Fitting, wanted: dict[Key, list[FindingRef]], refusals: Sequence[Refusal]) -> SystemPlan:
+    upgrades, all_refusals = [], list(refusals)
+    for key, record in fitting.records.items():
         because = tuple(wanted.get(key, ()))
         if (candidate := fitting.moving.get(key)) is not None:
-            upgrades.append(Upgrade(installed=record.package, candidate=candidate, because=because))
+            # What is configuration now has to be read from the image later on.
+            fields = {**candidate.fields, CONFFILES: record.stanza.get(CONFFILES)}
+            changed = dataclasses.replace(candidate, fields=fields)
+            upgrades.append(Upgrade(installed=record.package, candidate=changed, because=because))
         elif because:
-            why = fitting.blocked[key]
-            refusals += [Refusal(finding=each, why=why.why, message=why.message) for each in because]
+            stays = fitting.blocked[key]
+            all_refusals += [Refusal(finding=each, why=stays.why, message=stays.message) for each in because]
     return SystemPlan(
-        upgrades=tuple(sorted(upgrades, key=lambda each: (each.installed.name, each.installed.architecture))),
-        refusals=tuple(sorted(refusals, key=lambda each: (each.finding.id, each.finding.package))),
+        upgrades=tuple(sorted(upgrades, key=lambda each: _key(each.installed))),
+        refusals=tuple(sorted(all_refusals, key=lambda each: (each.finding.id, each.finding.package))),
     )
 
 
-def _drop_idle(fitting: Fitting, wanted: dict[Key, list[FindingRef]]) -> None:
-    """Where nothing that was wanted moves, nothing that would only go along does."""
-    if not any(key in fitting.moving for key in wanted):
-        fitting.moving.clear()
+def _key(package: InstalledPackage) -> Key:
+    return package.name, package.architecture
 
 
-def _movable(
-    finding: FindingRef, records: Sequence[Record], choice: Choice
-) -> tuple[Record | None, Refusal | None]:
-    def refuse(why: NotFixable, message: str) -> tuple[None, Refusal]:
-        return None, Refusal(finding=finding, why=why, message=message)
+class _Stays(Exception):
+    """A finding cannot be fixed; ends the look at it."""
 
+    def __init__(self, why: NotFixable, message: str) -> None:
+        super().__init__(message)
+        self.why = why
+        self.message = message
+
+
+def _movable(finding: FindingRef, records: Sequence[Record], choice: Choice) -> InstalledPackage:
+    name = finding.package
     if not finding.path.startswith(_DATABASES):
-        return refuse(
-            NotFixable.NOT_A_SYSTEM_PACKAGE,
-            f"{finding.package} is not of the system's packages: only those are replaced.",
+        raise _Stays(
+            NotFixable.NOT_A_SYSTEM_PACKAGE, f"{name} is not of the system's packages: only those are replaced."
         )
-    found = list(_installed(finding, records))
-    if not found:
-        return refuse(
-            NotFixable.NOT_INSTALLED,
-            f"The image's package database has no {finding.package} {finding.version}.",
-        )
+    record = next(iter(_installed(finding, records)), None)
+    if record is None:
+        raise _Stays(NotFixable.NOT_INSTALLED, f"The image's package database has no {name} {finding.version}.")
     if not finding.fixed_version:
-        return refuse(NotFixable.NO_FIXED_VERSION, f"No version of {finding.package} is known that has it fixed.")
-    record = found[0]
+        raise _Stays(NotFixable.NO_FIXED_VERSION, f"No version of {name} is known that has it fixed.")
     package = record.package
     if package.held:
-        return refuse(NotFixable.HELD, f"{package.name} is on hold in the image.")
+        raise _Stays(NotFixable.HELD, f"{package.name} is on hold in the image.")
     if not record.whole:
-        return refuse(
-            NotFixable.NEEDS_REBUILD,
-            f"{package.name} is not wholly installed: its state is {record.state}.",
+        raise _Stays(
+            NotFixable.NEEDS_REBUILD, f"{package.name} is not wholly installed: its state is {record.state}."
         )
-    candidate = choice.best(package)
-    if candidate is None:
-        return refuse(
+    best = choice.best(package)
+    if best is None:
+        raise _Stays(
             NotFixable.NOT_IN_REPOSITORY,
             f"The repositories have no version of {package.name} above {package.version}.",
         )
-    if sort_key(candidate.source_version) < sort_key(finding.fixed_version):
-        return refuse(
+    if sort_key(best.source_version) < sort_key(finding.fixed_version):
+        raise _Stays(
             NotFixable.NOT_IN_REPOSITORY,
-            f"The repositories have {package.name} {candidate.version} at best; "
+            f"The repositories have {package.name} {best.version} at best; "
             f"it is fixed in {finding.fixed_version}.",
         )
-    return record, None
+    return package
 
 
 def _installed(finding: FindingRef, records: Iterable[Record]) -> Iterable[Record]:
     """Of a package that is there for several architectures, the first: its source's packages move together."""
     name, _, architecture = finding.package.partition(":")
     for each in records:
-        package: InstalledPackage = each.package
-        if package.name == name and package.version == finding.version:
-            if architecture in ("", package.architecture):
-                yield each
+        package = each.package
+        here = (package.name, package.version) == (name, finding.version)
+        if here and architecture in ("", package.architecture):
+            yield each

@@ -10,6 +10,8 @@ from typing import Final
 
 from services.kernel.versions.dpkg import sort_key
 
+RELATIONS: Final = ("Pre-Depends", "Depends", "Breaks", "Conflicts", "Replaces", "Provides")
+"""The fields that decide whether packages can be in one image."""
 _ONE: Final = re.compile(
     r"\s*([A-Za-z0-9][A-Za-z0-9+._-]*)(?::([a-z0-9-]+))?\s*(?:\(\s*(<<|<=|=|>=|>>|<|>)\s*([^\s()]+)\s*\))?\s*"
     r"(?:\[[^\]]*\])?\s*"

@@ -1,7 +1,7 @@
 """Maintainer scripts that somebody has read, by the hash of what their maintainer wrote (`scripts.residual`).
 
-Debian 12's, of base systems and of a web server's image, read on 2026-11-26. A script that changes by a word is a new
-one and is refused until it was read. To add one: read it, ask what it does when a package of the same release is
+Debian 12's, of base systems and of a web server's image, read on 2026-11-26. A script that changes by a word is
+new, and refused until it was read. To add one: read it, ask what it does when a package of the same release is
 upgraded in an image where nothing runs, and write that down as the reason.
 """
 
@@ -158,7 +158,7 @@ REVIEWED: Final[Mapping[str, Review]] = {
     ),
     "ae320130d511e35b3aa28e0c19c24aa4f1986deef1220f0fbccf8595fa02c198": Review(
         "nginx-common.postinst",
-        "sets owner and mode of the log directory and makes a first page where there is none: an image that changed them wanted that",
+        "sets owner and mode of the log directory, makes a first page where there is none: images may differ",
         since="1.18",
     ),
     "65910cf19d663da5226ad36d002ab4531212cc8ad3dd2c7168705041dfa6f118": Review(

@@ -10,6 +10,7 @@ from services.fixer.systems.dpkg.control import Stanza, parse_stanza
 from services.fixer.systems.dpkg.relations import written
 
 Key = tuple[str, str]
+CONFFILES: Final = "Conffiles"
 _BEFORE: Final = (
     "Package",
     "Essential",
@@ -39,7 +40,7 @@ _BEFORE: Final = (
 )
 _RELATIONS: Final = frozenset(_BEFORE[_BEFORE.index("Replaces") : _BEFORE.index("Conffiles")])
 _FLAGS: Final = frozenset({"essential", "protected"})
-_RECORD: Final = re.compile(r"(?:[^\n]+\n?)+")
+_BETWEEN: Final = re.compile(r"(\n(?:[ \t\r]*\n)+)")
 
 
 def installed_stanza(control: Stanza, status: str, conffiles: Sequence[tuple[str, str]]) -> str:
@@ -68,25 +69,22 @@ def installed_stanza(control: Stanza, status: str, conffiles: Sequence[tuple[str
 
 
 def replaced(status: str, records: Mapping[Key, str]) -> str:
-    """Returns the file with other records for some packages, by name and architecture; the others stay as they are."""
-
-    def record(match: re.Match[str]) -> str:
-        text = match[0]
-        if not text.strip():
-            return text
-        stanza = parse_stanza(text.rstrip("\n"))
+    """Returns the file with other records for some packages, by name and architecture; others stay as they are."""
+    parts = _BETWEEN.split(status)
+    for number in range(0, len(parts), 2):
+        if not parts[number].strip():
+            continue
+        stanza = parse_stanza(parts[number].strip("\n"))
         new = records.get((stanza.get("Package"), stanza.get("Architecture")))
-        if new is None or stanza.get("Status").endswith((" not-installed", " config-files")):
-            return text
-        return new + "\n"
-
-    return _RECORD.sub(record, status)
+        if new is not None and not stanza.get("Status").endswith((" not-installed", " config-files")):
+            parts[number] = new if len(parts) > number + 1 else f"{new}\n"
+    return "".join(parts)
 
 
-def conffiles_of(stanza: Stanza) -> dict[str, tuple[str, str]]:
-    """Returns the configuration files of an installed package: hash and flags (such as `obsolete`) by path."""
+def conffiles_of(field: str) -> dict[str, tuple[str, str]]:
+    """Reads the configuration files of an installed package: hash and flags (such as `obsolete`) by path."""
     found: dict[str, tuple[str, str]] = {}
-    for line in stanza.get("Conffiles").split("\n"):
+    for line in field.split("\n"):
         words = line.split()
         if len(words) < 2:
             continue

@@ -22,6 +22,7 @@ from services.fixer.systems.dpkg.control import (
     split_stanzas,
 )
 from services.fixer.systems.dpkg.osrelease import read_release
+from services.fixer.systems.dpkg.relations import RELATIONS, parse_relations
 from services.fixer.systems.dpkg.sources import read_sources
 
 DATABASE: Final = "var/lib/dpkg"
@@ -161,6 +162,8 @@ def _record(stanza: Stanza, path: str) -> Record | None:
         raise ValueError(f"the version of {name} is {version[:80]!r}")
     if not is_architecture(architecture):
         raise ValueError(f"the architecture of {name} is {architecture[:80]!r}")
+    for each in RELATIONS:
+        parse_relations(stanza.get(each))  # a ValueError says what is wrong
     source, source_version = source_of(stanza)
     package = InstalledPackage(
         name=name,

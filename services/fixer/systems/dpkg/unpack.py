@@ -133,7 +133,6 @@ class Unpacker:
                 attributes, mode=node.attributes.mode, uid=node.attributes.uid, gid=node.attributes.gid
             )
         if becomes is Becomes.INSTALLED:
-            self.remove(f"{real}.dpkg-dist")
             self.put(real, content, attributes)
         elif becomes is Becomes.BESIDE:
             self.remove(f"{real}.dpkg-old")

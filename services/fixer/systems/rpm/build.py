@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.node import Attributes, Layer, Tree
@@ -22,8 +21,6 @@ from services.fixer.systems.rpm.relations import version_of
 from services.fixer.systems.rpm.survey import corrupt, database_path, read_file
 from services.rpmdb.faults import Damaged
 
-_INT32: Final = 0xFFFF_FFFF
-
 
 def build(tree: Tree, plan: SystemPlan, files: Mapping[str, Path], layer: Layer) -> tuple[str, ...]:
     """Writes the layer and returns notes.
@@ -37,19 +34,22 @@ def build(tree: Tree, plan: SystemPlan, files: Mapping[str, Path], layer: Layer)
     before = read_file(tree, path)
     try:
         headers = {number: Header(blob) for number, blob in before.headers.items()}
-        going = {_number(headers, upgrade): upgrade for upgrade in plan.upgrades}
+        going = sorted(
+            ((_number(headers, each), each) for each in plan.upgrades), key=lambda item: _order(item[1])
+        )
+        gone = {number for number, _ in going}
         excluded = excluded_by(tree, headers.values())
-        staying = [Owned(headers[number]) for number in sorted(headers.keys() - going.keys())]
-        changes = [
-            Change(package=open_package(files[upgrade.candidate.url]), old=headers[number], states=())
-            for number, upgrade in sorted(going.items(), key=lambda item: _order(item[1]))
-        ]
-        changes = [_with_states(change, excluded) for change in changes]
+        staying = [Owned(headers[number]) for number in sorted(headers.keys() - gone)]
+        time = max((header.number(tags.INSTALL_TIME) for header in headers.values()), default=0)
     except Damaged as damage:
         raise corrupt(path, str(damage)) from damage
+    changes = [_change(headers[number], files[each.candidate.url], excluded) for number, each in going]
+    # When all this was: of what is known from the inputs, the latest moment. The clock is not asked.
+    time = max(time, *(_built(change.package) for change in changes))
     notes, changes = write_changes(Disk(tree), tree, changes, staying, layer)
-    after = _replaced(before, headers, sorted(going.items(), key=lambda item: _order(item[1])), changes)
-    _write_database(tree, path, after, layer, max(_time(headers.values(), changes), 0))
+    after = {number: blob for number, blob in before.headers.items() if number not in gone}
+    after |= {before.last + at: _installed(change, time) for at, change in enumerate(changes, start=1)}
+    _write_database(tree, path, database.Database(after, before.last + len(changes)), layer, time)
     return notes
 
 
@@ -67,52 +67,39 @@ def _number(headers: Mapping[int, Header], upgrade: Upgrade) -> int:
     raise Damaged(f"does not know {package.name} {package.version} any more")
 
 
-def _with_states(change: Change, excluded: Excluded) -> Change:
+def _change(old: Header, path: Path, excluded: Excluded) -> Change:
+    package = open_package(path)
     try:
-        old, new = files_of(change.old), files_of(change.package.header)
-    except Damaged as damage:
-        raise invalid(change.package.title, str(damage)) from damage
-    color = change.old.number(tags.INSTALL_COLOR)
-    return dataclasses.replace(change, states=excluded.states(old, new, color))
-
-
-def _time(headers: Iterable[Header], changes: Sequence[Change]) -> int:
-    """Returns when all this was: of what is known from the inputs, the latest moment. The clock is not asked."""
-    installed = [header.number(tags.INSTALL_TIME) for header in headers]
-    built = [change.package.header.number(tags.BUILD_TIME) for change in changes]
-    return min(max((*installed, *built), default=0), _INT32)
-
-
-def _replaced(
-    before: database.Database,
-    headers: Mapping[int, Header],
-    going: Sequence[tuple[int, Upgrade]],
-    changes: Sequence[Change],
-) -> database.Database:
-    time = _time(headers.values(), changes)
-    gone = {number for number, _ in going}
-    after = {number: blob for number, blob in before.headers.items() if number not in gone}
-    last = before.last
-    for change in changes:
-        last += 1
-        after[last] = _installed(change.package, change, time)
-    return database.Database(after, last)
-
-
-def _installed(package: Package, change: Change, time: int) -> bytes:
-    """Returns a package's header as rpm has it after installing."""
-    added = package.inherited()
-    added += [
-        numbers_entry(tags.INSTALL_TIME, time),
-        numbers_entry(tags.INSTALL_COLOR, change.old.number(tags.INSTALL_COLOR)),
-        numbers_entry(tags.INSTALL_TID, time),
-    ]
-    if change.states:
-        added.append((tags.FILE_STATES, CHAR, len(change.states), bytes(change.states)))
-    try:
-        return package.header.with_more(added)
+        states = excluded.states(files_of(old), files_of(package.header), old.number(tags.INSTALL_COLOR))
     except Damaged as damage:
         raise invalid(package.title, str(damage)) from damage
+    return Change(package=package, old=old, states=states)
+
+
+def _built(package: Package) -> int:
+    try:
+        return package.header.number(tags.BUILD_TIME)
+    except Damaged as damage:
+        raise invalid(package.title, str(damage)) from damage
+
+
+def _installed(change: Change, time: int) -> bytes:
+    """Returns a package's header as rpm has it after installing."""
+    package = change.package
+    try:
+        added = [
+            *package.inherited(),
+            numbers_entry(tags.INSTALL_TIME, time),
+            numbers_entry(tags.INSTALL_COLOR, change.old.number(tags.INSTALL_COLOR)),
+            numbers_entry(tags.INSTALL_TID, time),
+        ]
+        if change.states:
+            added.append((tags.FILE_STATES, CHAR, len(change.states), bytes(change.states)))
+        blob = package.header.with_more(added)
+        database.check_header(blob)
+    except Damaged as damage:
+        raise invalid(package.title, str(damage)) from damage
+    return blob
 
 
 def _write_database(tree: Tree, path: str, after: database.Database, layer: Layer, time: int) -> None:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Final, cast
 from services.fixer.image.node import Attributes, Layer, Node, NodeKind, Tree
 from services.fixer.systems.rpm import tags
 from services.fixer.systems.rpm.fates import Disk, Fate, differ, fate_of, is_kept
-from services.fixer.systems.rpm.files import File, files_of, last_of_links
+from services.fixer.systems.rpm.files import File, files_of, names_of_files
 from services.fixer.systems.rpm.header import Header
 from services.fixer.systems.rpm.owners import Owners
 from services.fixer.systems.rpm.package import Package, invalid
@@ -155,9 +155,9 @@ class _Writer:
         """Unpacks a package's payload."""
         package = planned.change.package
         by_path = {file.path: number for number, file in enumerate(planned.new)}
-        last = last_of_links(planned.new)
+        together = names_of_files(planned.new)
         sizes = [
-            file.size if file.is_link or (file.is_plain and last.get(file.inode) == number) else 0
+            file.size if file.is_link or (file.is_plain and together.get(file.inode, [-1])[-1] == number) else 0
             for number, file in enumerate(planned.new)
         ]
         lacking = {number for number, file in enumerate(planned.new) if planned.fates[number] is not Fate.SKIP}
@@ -167,7 +167,7 @@ class _Writer:
                     number = entry.number if entry.number >= 0 else by_path.get(entry.path, -1)
                     if number < 0:
                         raise Damaged("has a file in its payload that its header does not tell of")
-                    lacking.difference_update(self._write_entry(planned, number, entry, last))
+                    lacking.difference_update(self._write_entry(planned, number, entry, together))
         except Damaged as damage:
             raise invalid(package.title, str(damage)) from damage
         if lacking:
@@ -175,21 +175,16 @@ class _Writer:
             raise invalid(package.title, f"lacks /{path[:200]}, which its header tells of")
 
     def _write_entry(
-        self, planned: _Planned, number: int, entry: Entry, last: Mapping[tuple[int, int], int]
+        self, planned: _Planned, number: int, entry: Entry, together: Mapping[tuple[int, int], Sequence[int]]
     ) -> Iterator[int]:
         """Writes a file, and yields the numbers of all names that it was written under."""
         file = planned.new[number]
         if file.is_plain:
-            if last.get(file.inode) != number:
+            if together.get(file.inode, [-1])[-1] != number:
                 if entry.size:
                     raise Damaged("has content at a name that is not the last of its file's")
                 return
-            names = [
-                each
-                for each, other in enumerate(planned.new)
-                if other.is_plain and not other.is_ghost and other.inode == file.inode
-            ]
-            names = [each for each in names if planned.fates[each] is not Fate.SKIP]
+            names = [each for each in together[file.inode] if planned.fates[each] is not Fate.SKIP]
             self._write_file(planned, names, entry.content, entry.size)
             yield from names
         elif planned.fates[number] is not Fate.SKIP:

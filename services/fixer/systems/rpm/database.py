@@ -55,6 +55,8 @@ _OF_ONE: Final = frozenset({"Name", "Group", "Sha1header"})
 _RICH: Final = frozenset({
     "Requirename", "Conflictname", "Suggestname", "Supplementname", "Recommendname", "Enhancename",
 })  # fmt: skip
+_BIG_ENDIAN: Final = frozenset({"s390", "s390x", "ppc", "ppc64"})
+"""Numbers are keys in the order of the machine that installed them."""
 _TRIGGERS: Final = {
     "Filetriggername": tags.FILE_TRIGGER_INDEXES,
     "Transfiletriggername": tags.TRANS_FILE_TRIGGER_INDEXES,
@@ -67,6 +69,8 @@ class Database:
 
     headers: Mapping[int, bytes]
     last: int
+    strange: tuple[str, ...] = ()
+    """Tables that we do not know, of a newer rpm: what they hold we could not write."""
 
 
 def read_database(content: bytes) -> Database:
@@ -94,7 +98,13 @@ def read_database(content: bytes) -> Database:
         match row[1]:
             case [b"Packages", int(said), *_] if said < 1 << 31:
                 last = max(last, said)
-    return Database(headers, last)
+    known = {b"Packages", *map(str.encode, _INDEXES)}
+    strange = sorted(
+        os.fsdecode(name)
+        for name in sqlite.tables(content)
+        if name not in known and not name.startswith(b"sqlite_")
+    )
+    return Database(headers, last, tuple(strange))
 
 
 def write_database(database: Database) -> bytes:
@@ -113,14 +123,27 @@ def write_database(database: Database) -> bytes:
         connection.execute("DELETE FROM sqlite_sequence")
         connection.execute("INSERT INTO sqlite_sequence VALUES ('Packages', ?)", (database.last,))
         parsed = {number: Header(blob) for number, blob in sorted(database.headers.items())}
+        order = "<" if _BIG_ENDIAN.isdisjoint(header.text(tags.ARCH) for header in parsed.values()) else ">"
         for table, tag in _INDEXES.items():
             # The names are ours, see above: nothing that came from outside is in the text.
             connection.executemany(
                 f"INSERT INTO '{table}' VALUES ({_key(table)}, ?, ?)",  # noqa: S608
-                (row for number, header in parsed.items() for row in _rows(table, tag, number, header)),
+                (row for number, header in parsed.items() for row in _rows(table, tag, number, header, order)),
             )
         connection.execute("COMMIT")
         return _as_written_ahead(connection.serialize())
+
+
+def check_header(blob: bytes) -> None:
+    """Checks that a header can be put into a database.
+
+    Raises:
+        Damaged: it cannot be read.
+    """
+    header = Header(blob)
+    for table, tag in _INDEXES.items():
+        for _ in _rows(table, tag, 1, header, "<"):
+            pass
 
 
 def _create(connection: sqlite3.Connection, table: str) -> None:
@@ -144,11 +167,10 @@ def _as_written_ahead(content: bytes) -> bytes:
     return content[:18] + b"\2\2" + content[20:]
 
 
-def _rows(table: str, tag: int, number: int, header: Header) -> Iterator[tuple[bytes, int, int]]:
+def _rows(table: str, tag: int, number: int, header: Header, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Yields what `tag2index` puts into an index for one package."""
     if table == "Installtid":
-        # Bytes in the order of the machine that wrote them: all that images are made for are little-endian.
-        yield from ((struct.pack("<I", value), number, at) for at, value in enumerate(header.numbers(tag)))
+        yield from ((struct.pack(f"{order}I", value), number, at) for at, value in enumerate(header.numbers(tag)))
         return
     if table == "Sigmd5":
         if tag in header:

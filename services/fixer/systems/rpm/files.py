@@ -146,13 +146,13 @@ def paths_of(header: Header) -> list[str]:
     return [_path(folders, index, name) for index, name in zip(indexes, names, strict=True)]
 
 
-def last_of_links(files: Iterable[File]) -> dict[tuple[int, int], int]:
-    """Returns the number of the last of the names of each file: the one with which its content comes."""
-    last: dict[tuple[int, int], int] = {}
+def names_of_files(files: Iterable[File]) -> dict[tuple[int, int], list[int]]:
+    """Returns the numbers of the names of each plain file; its content comes with the last one."""
+    together: dict[tuple[int, int], list[int]] = {}
     for number, file in enumerate(files):
         if file.is_plain and not file.is_ghost:
-            last[file.inode] = number
-    return last
+            together.setdefault(file.inode, []).append(number)
+    return together
 
 
 def _column(values: Sequence[_T], count: int) -> Sequence[_T]:

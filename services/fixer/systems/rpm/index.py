@@ -46,6 +46,10 @@ _MAX_WINDOW: Final = 128 << 20
 _CHUNK: Final = 1 << 18
 _HEX: Final = re.compile(r"[0-9a-f]{64,128}")
 _HASHES: Final = {"sha256": 64, "sha384": 96, "sha512": 128}
+_MAX_RECORD: Final = 16 << 20
+_BEGIN = re.compile(rb"<package[ >]")
+_NAME = re.compile(rb"<name>([^<]*)</name>")
+_END: Final = b"</package>"
 _ARTIFACT = re.compile(rb"^\s+- (?P<name>[^\s:]+-\d+:[^\s:]+\.[^\s:.]+)\s*$", re.MULTILINE)
 _MODULAR = re.compile(r"\.module[_+]")
 _DAMAGED: Final = (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError, ValueError)
@@ -151,9 +155,27 @@ def _is_inside(href: str) -> bool:
 def _read_primary(path: Path, href: str, reader: _Primary, repository: RepositoryRef) -> None:
     try:
         with path.open("rb") as file:
-            _walk(_unpacked(file, href, _MAX_UNPACKED), reader.on_start, reader.on_text, reader.on_end)
+            chunks = _only(_unpacked(file, href, _MAX_UNPACKED), reader.names)
+            _walk(chunks, reader.on_start, reader.on_text, reader.on_end)
     except (*_DAMAGED, expat.ExpatError) as error:
         raise _broken(repository, f"has a list of packages that cannot be read: {error}") from error
+
+
+def _only(chunks: Iterator[bytes], names: Collection[bytes]) -> Iterator[bytes]:
+    """Leaves out the packages that nobody asks for, which are nearly all, before their text is read."""
+    rest = b""
+    for chunk in chunks:
+        *blocks, rest = (rest + chunk).split(_END)
+        for block in blocks:
+            start = _BEGIN.search(block)
+            name = _NAME.search(block, start.end()) if start else None
+            if start is not None and name is not None and name[1] not in names:
+                yield block[: start.start()]
+            else:
+                yield block + _END
+        if len(rest) > _MAX_RECORD:
+            raise ValueError("a package with more text than any")
+    yield rest
 
 
 class _Primary:
@@ -165,6 +187,7 @@ class _Primary:
         self._vouching = vouching
         self._modular = modular
         self._wanted = {package.name for package in survey.packages}
+        self.names = {name.encode() for name in self._wanted}
         self._architectures = {package.architecture for package in survey.packages} | {"noarch"}
         self._texts: dict[str, str] = {}
         self._version: Mapping[str, str] = {}

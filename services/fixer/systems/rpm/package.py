@@ -53,8 +53,13 @@ class Package:
     @property
     def title(self) -> str:
         """Name, version, release and architecture, as rpm writes them."""
-        text = self.header.text
-        return f"{text(tags.NAME)}-{text(tags.VERSION)}-{text(tags.RELEASE)}.{text(tags.ARCH)}"
+        try:
+            name, version, release, arch = map(
+                self.header.text, (tags.NAME, tags.VERSION, tags.RELEASE, tags.ARCH)
+            )
+        except Damaged:
+            return self.path.name
+        return f"{name}-{version}-{release}.{arch}"
 
     def inherited(self) -> list[tuple[int, int, int, bytes]]:
         """Returns the entries that rpm takes over from the signatures when it installs."""

@@ -55,6 +55,7 @@ def decide(
     """Returns the plan; `offered` are the newer versions of each installed package, newest first."""
     planner = _Planner(survey, facts, offered, blocked)
     wishes: dict[Id, list[FindingRef]] = {}
+    told: set[FindingRef] = set()
     refusals: list[Refusal] = []
     for finding in findings:
         try:
@@ -68,14 +69,12 @@ def decide(
         for key, stuck in stuck_at.items()
         for finding in wishes[key]
     }
-    upgrades = [
-        Upgrade(
-            installed=planner.installed[key],
-            candidate=candidate,
-            because=tuple(f for f in wishes.get(key, ()) if f not in refused),
-        )
-        for key, (candidate, _) in sorted(chosen.items())
-    ]
+    upgrades = []
+    for key, (candidate, _) in sorted(chosen.items()):
+        # What is found in one package for two machines is told once.
+        because = tuple(f for f in wishes.get(key, ()) if f not in refused and f not in told)
+        told.update(because)
+        upgrades.append(Upgrade(installed=planner.installed[key], candidate=candidate, because=because))
     return SystemPlan(
         upgrades=tuple(upgrades),
         refusals=in_order((*refusals, *refused.values())),
@@ -315,7 +314,9 @@ class _Planner:
             own = id_of(fact)
             for kind, find in (("conflicts with", changed.providers), ("replaces", changed.named)):
                 for text in fact.conflicts if kind == "conflicts with" else fact.obsoletes:
-                    others = frozenset() if text.startswith("(") else find(text)
+                    if text.startswith("(") or (kind == "replaces" and own not in replaced):
+                        continue
+                    others = find(text)
                     for other in others:
                         if other == own or other[0] == fact.name or not {own, other} & replaced.keys():
                             continue

@@ -100,7 +100,7 @@ def read_file(tree: Tree, path: str) -> database.Database:
     """Reads the database at a real path.
 
     Raises:
-        FixFailure: DATABASE_CORRUPT.
+        FixFailure: DATABASE_CORRUPT, DISTRIBUTION_UNSUPPORTED.
     """
     node = tree.get(path)
     if node is None or node.size > database.MAX_BYTES:
@@ -112,9 +112,16 @@ def read_file(tree: Tree, path: str) -> database.Database:
         if beside.size > database.MAX_BYTES or any(tree.read(path + journal)[:_WAL_HEADER]):
             raise corrupt(path, "has changes beside it, in a journal, that were never put into it")
     try:
-        return database.read_database(tree.read(path))
+        found = database.read_database(tree.read(path))
     except Damaged as damage:
         raise corrupt(path, str(damage)) from damage
+    if found.strange:
+        raise FixFailure(
+            FixReason.DISTRIBUTION_UNSUPPORTED,
+            f"The image's rpm is newer than any known here: its database has {found.strange[0][:60]!r} besides.",
+            hint="Look for a newer Drydock; until then the image is to be built anew.",
+        )
+    return found
 
 
 def corrupt(path: str, why: str) -> FixFailure:

@@ -8,6 +8,8 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from services.kernel.model.finding import SourcePackage
+from services.rpmdb import berkeley, header, ndb, sqlite
+from services.rpmdb.faults import Damaged
 from services.scanner.catalogers.interface import (
     Cataloger,
     Evidence,
@@ -17,8 +19,6 @@ from services.scanner.catalogers.interface import (
     PackageFormat,
 )
 from services.scanner.catalogers.systems.ownership import MAX_OWNED, owned_files
-from services.rpmdb import berkeley, header, ndb, sqlite
-from services.rpmdb.faults import Damaged
 from services.scanner.reading.complaints import Complaints, is_word, shown, to_text
 
 PREFERENCE: Final = ("rpmdb.sqlite", "Packages.db", "Packages", "container-manifest-2")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.image.bounds import TreeLimits
@@ -227,3 +230,33 @@ def test_a_file_that_is_not_ours_is_held_against_its_digest(tmp_path: Path) -> N
         read_tree(layers, everything)
 
     assert caught.value.why is Reason.DIGEST_MISMATCH
+
+
+def sample() -> bytes:
+    layer = (
+        LayerBuilder().directory("d").file("d/f", "text").symlink("l", "d").hard_link("l/h", "d/f").whiteout("x")
+    )
+    layer.raw(an_entry("p", uid=3_000_000, pax_headers={"SCHILY.xattr.user.a": "b", "mtime": "1.5"}))
+    return layer.build(Compression.NONE).content
+
+
+@given(
+    damage=st.lists(st.tuples(st.integers(0, len(sample()) - 1), st.integers(0, 255)), max_size=8),
+    summed=st.booleans(),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_layers_end_in_a_reason(damage: list[tuple[int, int]], summed: bool, tmp_path: Path) -> None:
+    content = bytearray(sample())
+    for at, value in damage:
+        content[at] = value
+    for start in range(0, len(content), 512) if summed else ():
+        if content[start + 257 : start + 262] == b"ustar":  # what is damaged passes for whole
+            content[start + 148 : start + 156] = b" " * 8
+            content[start + 148 : start + 156] = b"%06o\0 " % sum(content[start : start + 512])
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    file = layer_files(tmp_path, LayerBuilder().build(Compression.NONE))[0]
+
+    with contextlib.suppress(ScanFailure, FixFailure):
+        for name in (tree := read_tree([type(file)(file.descriptor, path)], everything)).names(""):
+            tree.get(name)

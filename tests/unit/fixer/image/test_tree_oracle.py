@@ -51,8 +51,10 @@ def test_the_tree_is_that_of_the_unpacked_image(stack: Sequence[Sequence[Entry]]
 def applied(oracle: FileTree, entries: Sequence[Entry]) -> list[Entry]:
     """What of it an unpacker takes: hard links to what the layer itself deletes, it does not."""
     removals = [each for each in entries if each.kind in (Kind.WHITEOUT, Kind.OPAQUE)]
-    accepted = oracle.apply(removals)
-    oracle.layers -= 1
+    for removal in removals:  # one after the other, as they are met
+        oracle.apply([removal])
+        oracle.layers -= 1
+    accepted = list(removals)
     for entry in entries[len(removals) :]:
         parts, present = oracle.resolve(entry.path, last=False), None
         if parts:

@@ -88,6 +88,15 @@ def test_forms_that_are_only_read_are_refused_as_such(tmp_path: Path, name: str,
     assert failing(image) is FixReason.DISTRIBUTION_UNSUPPORTED
 
 
+def test_a_database_of_a_newer_rpm_is_not_written_without_what_it_has_besides(tmp_path: Path) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(REAL[:18] + b"\1\1" + REAL[20:])
+    connection.execute("CREATE TABLE 'Newname' (key 'TEXT' NOT NULL, hnum INTEGER NOT NULL, idx INTEGER NOT NULL)")
+    connection.commit()
+    image = RpmImage(tmp_path, texts={DATABASE: connection.serialize()})
+    assert failing(image) is FixReason.DISTRIBUTION_UNSUPPORTED
+
+
 def test_an_image_without_rpm_is_somebody_elses(tmp_path: Path) -> None:
     image = RpmImage(tmp_path, texts={DATABASE: None})
     assert image.system.survey(image.tree()) is None

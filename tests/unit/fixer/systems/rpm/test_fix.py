@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +79,7 @@ async def fix(
     key: SigningKey | None = OURS,
     states: dict[str, list[int]] | None = None,
 ) -> Fix:
+    place.mkdir(exist_ok=True)
     image = RpmImage(place, *old, texts=texts, states=states)
     depot = FolderDepot(ADDRESS, repository(place / "r", *new, key=key), OURS.public)
     survey = image.system.survey(image.tree())
@@ -144,6 +146,16 @@ async def test_what_depends_on_a_package_whose_scripts_matter_stays_with_it(tmp_
     done = await fix(tmp_path, old, new, finding("a"), finding("b"))
     assert done.changed == {}
     assert done.refused == {"a": NotFixable.NEEDS_REBUILD, "b": NotFixable.NEEDS_REBUILD}
+
+
+async def test_a_finding_in_a_package_for_two_machines_is_told_once(tmp_path: Path) -> None:
+    both = ("x86_64", "i686")
+    old, new = ([rpm("a", version, arch=arch) for arch in both] for version in ("1-1", "2-1"))
+    done = await fix(tmp_path, [*old, rpm("b", "1-1")], new, finding("a"))
+    assert [(each.candidate.architecture, len(each.because)) for each in done.plan.upgrades] == [
+        ("i686", 1),
+        ("x86_64", 0),
+    ]
 
 
 async def test_a_trigger_of_another_package_is_a_script_too(tmp_path: Path) -> None:
@@ -296,6 +308,14 @@ async def test_a_signed_package_with_another_payload_is_refused(tmp_path: Path) 
     assert await failing(tmp_path, other) is FixReason.PACKAGE_TAMPERED
 
 
+async def test_a_package_without_a_hash_of_its_payload_must_be_signed_whole(tmp_path: Path) -> None:
+    good = rpm("a", "2-1", F("usr/a", b"2"), key=OURS, legacy=True)
+    done = await fix(tmp_path / "1", [rpm("a", "1-1")], [good], finding("a"), key=None)
+    assert done.changed == {"a": "2-1"}
+    bad = rpm("a", "2-1", F("usr/a", b"2"), key=OURS, legacy=True, spoil=b"another payload")
+    assert await failing(tmp_path / "2", bad) is FixReason.PACKAGE_TAMPERED
+
+
 async def test_a_changed_header_is_refused(tmp_path: Path) -> None:
     changed = rpm("a", "2-1", F("usr/a", b"2"), key=OURS).replace(b"a-2-1.src.rpm", b"b-2-1.src.rpm")
     assert await failing(tmp_path, changed) is FixReason.PACKAGE_TAMPERED
@@ -330,6 +350,33 @@ async def test_a_signed_package_that_is_another_than_the_index_says_is_refused(t
 )
 async def test_a_package_that_cannot_be_unpacked_is_refused(tmp_path: Path, new: bytes) -> None:
     assert await failing(tmp_path, new, key=OURS) is FixReason.PACKAGE_INVALID
+
+
+async def test_no_damage_to_a_package_is_more_than_a_failure(tmp_path: Path) -> None:
+    image = RpmImage(tmp_path, rpm("a", "1-1"))
+    whole = rpm("a", "2-1", F("usr/a", b"2" * 99), link("usr/b", "a"), config("etc/c", b"1"))
+    place = repository(tmp_path / "r", whole, key=OURS)
+    survey = image.system.survey(image.tree())
+    assert survey is not None
+    depot = FolderDepot(ADDRESS, place, OURS.public)
+    candidates = await image.system.available(survey, survey.repositories, depot)
+    candidates = tuple(dataclasses.replace(each, fields={}) for each in candidates)
+    plan = image.system.plan(survey, candidates, [finding("a")])
+    path, tree, dice = tmp_path / "damaged.rpm", image.tree(), random.Random(7)
+    files = {plan.upgrades[0].candidate.url: path}
+    failures = 0
+    for round_ in range(150):
+        damaged = bytearray(whole)
+        at = dice.randrange(96, len(whole))
+        damaged[at : at + 4] = dice.choice([b"\xff\xff\xff\xff", bytes(4), dice.randbytes(4)])
+        path.write_bytes(damaged)
+        try:
+            checked = image.system.check(survey, plan, files)
+            with write_layer(tmp_path / f"layer-{round_}", tree) as writer:
+                image.system.build(tree, checked, files, writer)
+        except FixFailure as failure:
+            failures += failure.why in (FixReason.PACKAGE_INVALID, FixReason.PACKAGE_TAMPERED)
+    assert failures > 50
 
 
 async def test_a_package_that_is_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
