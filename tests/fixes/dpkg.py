@@ -214,7 +214,8 @@ class Trial:
         print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {meant} that are meant to")
         for each in differing:
             print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
-        program = "set -e; perl -e 1; apt-get --version; if command -v nginx; then nginx -v; openssl version; curl -V; fi"
+        web = "if command -v nginx; then nginx -v; openssl version; curl -V; fi"
+        program = f"set -e; perl -e 1; apt-get --version; {web}"
         started = subprocess.run(["chroot", self._ours, "sh", "-c", program], check=False, capture_output=True)
         print(f"  programs start in a chroot: {started.returncode == 0}")
         return 1 if unmeant or started.returncode else 0
