@@ -31,6 +31,7 @@ from services.fixer.systems.rpm.system import RpmSystem
 from services.kernel.model.digest import Digest
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor
+from services.scanner.catalogers.systems.rpm import RpmCataloger
 from tests.fakes.folder_depot import FolderDepot
 from tests.fixes.rpm_packages import build
 
@@ -167,6 +168,10 @@ class _Trial:
         self._same("rpm -Va", *(sorted(self._verify(root)) for root in (fixed, native)))
         sys.stdout.write(f"rpm -Va: {self._verify(original)} before, {self._verify(fixed)} after\n")
         self._rpm(fixed, "--verifydb")
+        scanned = RpmCataloger().read(_DATABASE, (fixed / _DATABASE).read_bytes())
+        told = [line.split("|")[0] for line in self._rpm(fixed, "-qa", "--qf", "%{NAME}|\\n").splitlines()]
+        self._same("the scanner's list", sorted(each.name for each in scanned.packages), sorted(told))
+        self._expect(not scanned.warnings, f"the scanner warns: {scanned.warnings}")
         self._same("file tree", sorted(_tree_of(fixed)), sorted(_tree_of(native)))
         self._same("headers", *(sorted(_headers_of(root)) for root in (fixed, native)))
         self._same("indexes", *(sorted(_indexes_of(root)) for root in (fixed, native)))

@@ -14,6 +14,7 @@ from services.fixer.failure import FixFailure, FixReason
 from services.fixer.repositories.openpgp import verify_detached
 from services.fixer.systems.rpm import tags
 from services.fixer.systems.rpm.header import INT32, MAGIC, Header
+from services.fixer.systems.rpm.oldsignature import is_old, verify_old
 from services.rpmdb.faults import Damaged
 
 _LEAD: Final = 96
@@ -133,7 +134,10 @@ def _first_good(content: bytes, signatures: Sequence[bytes], keys: Sequence[byte
     failures: list[FixFailure] = []
     for signature in signatures:
         try:
-            verify_detached(content, signature, keys, what=what)
+            if is_old(signature):
+                verify_old(content, signature, keys, what=what)
+            else:
+                verify_detached(content, signature, keys, what=what)
         except FixFailure as failure:
             failures.append(failure)
         else:

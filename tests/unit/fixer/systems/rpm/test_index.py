@@ -119,6 +119,13 @@ async def test_packages_of_modules_are_not_offered(tmp_path: Path) -> None:
     assert [each.version for each in await asked(tmp_path)] == ["2-1"]
 
 
+async def test_a_broken_list_of_modules_is_refused(tmp_path: Path) -> None:
+    place = repository(tmp_path / "r", NEW)
+    primary = (place / "repodata/primary.xml.gz").read_bytes()
+    write_index(place, {"primary": ("primary.xml.gz", primary), "modules": ("m.yaml.gz", b"no gzip")})
+    assert await failing(tmp_path) is FixReason.REPOSITORY_INVALID
+
+
 async def test_an_image_without_an_address_says_how_to_give_one(tmp_path: Path) -> None:
     texts = {"etc/yum.repos.d/a.repo": b"[a]\nmirrorlist=https://mirrors.test/list\n"}
     image = RpmImage(tmp_path, OLD, texts=texts)
