@@ -1,8 +1,8 @@
 """Fixes an image that apko made of Alpine packages, and holds it against apko's own image of the new versions.
 
 `python -m tests.fixes apk [FOLDER]`: the packages are ours, in a signed repository on this machine, which the
-fixer asks over HTTP. apko is taken from PATH or from DRYDOCK_APKO; docs/decisions/0049 says how it is built. Exit
-status: 0 the same but for what is told, 1 another difference, 3 it could not be run.
+fixer asks over HTTP. apko is taken from PATH or from DRYDOCK_APKO; docs/decisions/0049 says how it is built.
+Exit status: 0 the same but for what is told, 1 another difference, 3 it could not be run.
 """
 
 from __future__ import annotations

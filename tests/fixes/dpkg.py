@@ -19,6 +19,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     """Makes, fixes, compares; returns 0 where nothing differs but what is meant to."""
     parser = argparse.ArgumentParser(prog="python -m tests.fixes dpkg")
     parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
-    parser.add_argument("--folder", type=Path, default=Path("/dev/shm/drydock-fixes-dpkg"))
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "drydock-fixes-dpkg")
     parser.add_argument("--mirror", default="http://deb.debian.org")
     parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
     options = parser.parse_args(arguments)
@@ -101,13 +102,13 @@ class Trial:
         plan = asyncio.run(self._fix())
         wanted = [f"{each.candidate.name}={each.candidate.version}" for each in plan.upgrades]
         subprocess.run(["cp", "-a", self._old, self._theirs], check=True)
-        start = time.monotonic()
+        start, copied = time.monotonic(), time.time()
         _in_chroot(
             self._theirs,
             f"apt-get -qq update && apt-get -qq install -y --only-upgrade {' '.join(wanted)}",
         )
         print(f"  apt-get in a chroot: {time.monotonic() - start:.1f} s")
-        return self._compare()
+        return self._compare(copied)
 
     def _make(self) -> None:
         if not self._base.exists():
@@ -189,12 +190,12 @@ class Trial:
         options = ["--numeric-owner", "--xattrs", "--exclude=.wh.*"]
         _run("tar", *options, "-C", str(self._ours), "-xpf", str(self._layer))
 
-    def _theirs_as_layer(self) -> int:
-        """Size of what apt-get wrote as a layer, as a container's runtime finds it: by time or content."""
+    def _theirs_as_layer(self, copied: float) -> int:
+        """Size of what apt-get wrote as a layer, as an overlay has it: all that was written since the copy."""
         changed = [
             path
             for path in sorted(_paths(self._theirs))
-            if not path.startswith(_PASSING) and _is_other(self._theirs / path, self._old / path)
+            if not path.startswith(_PASSING) and _is_written(self._theirs / path, copied)
         ]
         listed = self._layer.with_suffix(".list")
         listed.write_text("".join(f"{path}\n" for path in changed))
@@ -202,18 +203,19 @@ class Trial:
         _run("tar", "--no-recursion", "-C", str(self._theirs), "-T", str(listed), "-czf", str(made))
         return made.stat().st_size
 
-    def _compare(self) -> int:
-        print(f"  apt-get's changes as a layer: {self._theirs_as_layer() / 1e6:.2f} MB")
-        for check in (["--audit"], ["--verify"]):
-            shown = [_dpkg(each, *check) for each in (self._old, self._ours, self._theirs)]
-            print(f"  dpkg {check[0]}: ours {'as the original' if shown[1] == shown[0] else shown[1]!r}")
+    def _compare(self, copied: float) -> int:
+        print(f"  apt-get's changes as a layer: {self._theirs_as_layer(copied) / 1e6:.2f} MB")
+        for check in ("--audit", "--verify"):
+            before, after = (set(_dpkg(each, check).splitlines()) for each in (self._old, self._ours))
+            print(f"  dpkg {check}: {sorted(after - before) or 'nothing that the original does not show'}")
         differing = list(_differences(self._theirs, self._ours))
         unmeant = [each for each in differing if each.path not in _OWN]
         meant = len(differing) - len(unmeant)
         print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {meant} that are meant to")
         for each in differing:
             print(f"    {each.path}: {_OWN.get(each.path, each.how)}")
-        program = "perl -e 1 && apt-get --version && bash -c true"
+        web = "if command -v nginx; then nginx -v; openssl version; curl -V; fi"
+        program = f"set -e; perl -e 1; apt-get --version; {web}"
         started = subprocess.run(["chroot", self._ours, "sh", "-c", program], check=False, capture_output=True)
         print(f"  programs start in a chroot: {started.returncode == 0}")
         return 1 if unmeant or started.returncode else 0
@@ -268,10 +270,8 @@ def _difference(theirs: Path, ours: Path) -> str | None:
     return next((what for what, value in one.items() if other[what] != value), None)
 
 
-def _is_other(path: Path, before: Path) -> bool:
-    if path.is_dir() and not path.is_symlink():
-        return not before.is_dir()
-    return not os.path.lexists(before) or int(path.lstat().st_mtime) != int(before.lstat().st_mtime)
+def _is_written(path: Path, since: float) -> bool:
+    return path.lstat().st_ctime > since and (path.is_symlink() or not path.is_dir())
 
 
 def _facts(path: Path) -> dict[str, object]:

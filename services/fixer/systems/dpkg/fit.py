@@ -155,15 +155,20 @@ class Fitting:
             member.key for each in trouble.wanted for member in self._old.satisfying(each, trouble.of)
         ]
         guilty = [self._records_key(each) for each in about]
-        reason = Blocked(
-            NotFixable.NEEDS_REMOVAL,
-            f"{key[0]} {trouble.of.version} of the image "
-            + (f"cannot be together with {what}." if trouble.against else f"needs {what}, and no newer one fits."),
-        )
+        reason = self._reason_to_stay(trouble, self.blocked.get(key), what)
         moving = [each for each in guilty if each in self.moving]
         # Without a guilty one nobody knows who moved into the trouble: nothing moves.
         for each in moving or list(self.moving):
             self._block(each, reason)
+
+    def _reason_to_stay(self, trouble: _Trouble, stays: Blocked | None, what: str) -> Blocked:
+        """Why something cannot move into trouble with a package that stays where it is."""
+        name = f"{trouble.of.name} {trouble.of.version}"
+        if trouble.against:
+            return Blocked(NotFixable.NEEDS_REMOVAL, f"{name} of the image cannot be together with {what}.")
+        if stays is not None:
+            return Blocked(stays.why, f"{name} needs {what}, and stays as it is: {stays.message}")
+        return Blocked(NotFixable.NEEDS_REMOVAL, f"{name} of the image needs {what}, and no newer one fits.")
 
     def _reason(self, trouble: _Trouble, what: str) -> Blocked:
         name = f"{trouble.of.name} {trouble.of.version}"

@@ -303,3 +303,18 @@ def test_the_lock_of_apkos_build_is_no_wish_and_goes_along(tmp_path: Path) -> No
     tree = install(OLD, STAYS, world="tool=1-r0 stays=1-r0", etc={"etc/apko.json": b"{}"})
     done = upgraded(tmp_path, new_with(), tree)
     assert done.after.read("etc/apk/world") == b"tool=2-r0\nstays=1-r0\n"
+
+
+def test_a_file_that_another_record_has_too_stays(tmp_path: Path) -> None:
+    other = Apk(name="other", version="1-r0", files={"usr/lib/tool/gone": b"gone"})
+    done = upgraded(tmp_path, new_with(), install(OLD, other))
+    assert done.layer.removed == ["usr/lib/tool/sub"]
+
+
+def test_a_folder_that_gets_files_by_another_name_stays(tmp_path: Path) -> None:
+    old = dataclasses.replace(OLD, files={"usr/lib/tool/old": b"old"})
+    tree = install(old)
+    tree.add_link("lib64", "usr/lib")
+    done = fix(tmp_path, tree, [new_with({"lib64/tool/new": b"new"})], [finding(old, "2-r0")])
+    assert done.layer.removed == ["usr/lib/tool/old"]
+    assert done.after.read("usr/lib/tool/new") == b"new"

@@ -146,6 +146,17 @@ def test_a_package_that_needs_its_scripts_takes_only_what_needs_it_along(tmp_pat
     assert all("postinst" in each.message and each.message.endswith(".") for each in found.refusals)
 
 
+def test_what_a_package_that_stays_needs_stays_for_the_same_reason(tmp_path: Path) -> None:
+    old = [made("pam", "1.0", {"Depends": "pam-bin (= 1.0)"}), made("pam-bin", "1.0")]
+    new = [made("pam", "1.1", {"Depends": "pam-bin (= 1.1)"}, postinst=script("x")), made("pam-bin", "1.1")]
+    found = checked(tmp_path, old, new)
+    assert not found.upgrades
+    assert [each.why for each in found.refusals] == [NotFixable.NEEDS_REBUILD] * 2
+    assert found.refusals[1].message.startswith(
+        "pam 1.0 needs pam-bin (= 1.0), and stays as it is: pam 1.1 needs "
+    )
+
+
 def test_the_installed_versions_scripts_count_too(tmp_path: Path) -> None:
     found = checked(tmp_path, [made("tool", "1.0", prerm=script("undo"))], [made("tool", "1.1")])
     assert not found.upgrades
