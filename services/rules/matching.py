@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from services.kernel.errors import ServiceError
+from services.kernel.model.reference import is_referrers_tag
 from services.kernel.tag_pattern import TagPattern, compile_pattern
 from services.rules.api import ScanRule, Scope, Trigger
 
@@ -42,7 +43,9 @@ class RuleIndex:
         return sum(len(entries) for entries in self._lists(namespace, repository))
 
     def match(self, namespace: str, repository: str, tag: str) -> tuple[ScanRule, ...]:
-        """Returns the rules that the tag meets, in the order in which they were given."""
+        """Returns the rules that the tag meets, in the order in which they were given; none of a referrers tag."""
+        if is_referrers_tag(tag):
+            return ()
         text = tag.encode()
         met = [
             entry

@@ -276,20 +276,27 @@ class RpmImage:
     ) -> None:
         self.place = place
         self.system = RpmSystem()
-        headers = database_of(place, BASE, *packages, states=states)
-        builder = LayerBuilder().directory("usr/lib64").symlink("lib64", "usr/lib64")
-        for path, text in {
-            **_TEXTS,
-            DATABASE: write_database(Database(headers, len(headers))),
-            **(texts or {}),
-        }.items():
-            if text is not None:
-                builder = builder.file(path, text)
-        self.layers = layer_files(place, builder)
+        self.layers = layer_files(place, image_layer(place, *packages, texts=texts, states=states))
 
     def tree(self) -> ImageTree:
         """Everything of it, with the content of all files."""
         return read_tree(self.layers, lambda _path: True)
+
+
+def image_layer(
+    place: Path,
+    *packages: bytes,
+    texts: Mapping[str, bytes | None] | None = None,
+    states: Mapping[str, Sequence[int]] | None = None,
+) -> LayerBuilder:
+    """The one layer of an image of packages; their files are only there where `texts` has them."""
+    headers = database_of(place, BASE, *packages, states=states)
+    builder = LayerBuilder().directory("usr/lib64").symlink("lib64", "usr/lib64")
+    all_texts = {**_TEXTS, DATABASE: write_database(Database(headers, len(headers))), **(texts or {})}
+    for path, text in all_texts.items():
+        if text is not None:
+            builder = builder.file(path, text)
+    return builder
 
 
 def repository(place: Path, *packages: bytes, key: SigningKey | None = None) -> Path:

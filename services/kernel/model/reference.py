@@ -16,6 +16,7 @@ from services.kernel.model.digest import Digest, is_digest
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REFERRERS_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?")
 _ARCHIVED_NAME = re.compile(r"@[0-9]{1,6}|[A-Za-z0-9][!-~]{0,254}")
 _MAX_REPOSITORY = 255
@@ -109,6 +110,15 @@ def parse_repository(path: str, *, field: str = "repository") -> RepositoryName:
 def is_tag(text: str) -> bool:
     """Tells whether the registry grammar allows the tag."""
     return _TAG.fullmatch(text) is not None
+
+
+def is_referrers_tag(tag: str) -> bool:
+    """Tells whether a tag lists what is attached to an image (distribution-spec 1.1, "Referrers Tag Schema").
+
+    Registries without a list of their own have such tags, written by whoever signs, attests or fixes: they lead to
+    no image, and nobody scans them unless he is asked to.
+    """
+    return _REFERRERS_TAG.fullmatch(tag) is not None
 
 
 def is_repository(path: str) -> bool:

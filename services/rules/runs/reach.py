@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from services.kernel.model.reference import RepositoryName, parse_repository
+from services.kernel.model.reference import RepositoryName, is_referrers_tag, parse_repository
 from services.kernel.reasons import Reason
 from services.kernel.tag_pattern import compile_pattern
 from services.rules.api import NewScanRule, RunNote, Scope
@@ -47,6 +47,6 @@ async def matching(reach: Reach, tags: Sequence[str]) -> tuple[str, ...]:
 
     def sift() -> tuple[str, ...]:
         pattern = compile_pattern(reach.tag_pattern)
-        return tuple(tag for tag in tags if pattern.fullmatch(tag.encode()))
+        return tuple(tag for tag in tags if pattern.fullmatch(tag.encode()) and not is_referrers_tag(tag))
 
     return await asyncio.to_thread(sift)

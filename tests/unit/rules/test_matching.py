@@ -41,6 +41,13 @@ def _meets(rule: ScanRule, namespace: str, repository: str, tag: str) -> bool:
     return reaches and rule.trigger is Trigger.AUTO and matches
 
 
+def test_a_list_of_what_is_attached_to_an_image_meets_no_rule() -> None:
+    index = RuleIndex([saved_rule("crscnr-1", scope=Scope.INSTANCE, tag_pattern=".*", trigger=Trigger.AUTO)])
+    assert index.match("a", "app", "sha256-" + "0" * 64) == ()
+    for image in ("sha256-" + "0" * 63, "sha256-" + "0" * 64 + ".drydock-backup", "1.0_fixd"):
+        assert len(index.match("a", "app", image)) == 1
+
+
 @given(st.lists(_rules(), max_size=30), _names, _repos, _tags)
 def test_the_index_finds_what_holding_every_rule_against_the_tag_finds(
     rules: list[ScanRule], namespace: str, repository: str, tag: str
