@@ -178,6 +178,8 @@ class Fixer:
             raise refusals.not_revertible(task, "it has not ended")
         if result_to_revert(task) is None:
             raise refusals.not_revertible(task, "it wrote no tag")
+        if task.pushed is not None and not task.pushed.previous:
+            raise refusals.not_revertible(task, f"{task.pushed.tag} held nothing before it, and may be deleted")
         begun = await self._store.begin_revert(conn, task.task_id)
         await self._store.announce_work(conn)
         log.info("fix.revert_asked", task_id=task.task_id)

@@ -7,6 +7,7 @@ import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -114,15 +115,15 @@ async def test_a_peer_meets_what_the_application_says(database: str) -> None:
         assert (caught.value.reason, caught.value.field) == ("TAG_REQUIRED", "order.tag")
 
 
-async def test_a_build_without_a_package_system_says_so(database: str, tmp_path: object) -> None:
+async def test_a_registry_that_is_away_ends_a_fix_with_its_own_reason(database: str, tmp_path: Path) -> None:
     async with a_ground(database, ("rules", "services.rules"), ("fixer", "services.fixer")) as ground:
         rules, scanner = await a_house(ground)
-        settings = FixerSettings()
+        settings = FixerSettings(attempts=1)
         async with (
-            open_work(ground, rules=rules, scanner=scanner, data=tmp_path, settings=settings) as work,  # type: ignore[arg-type] # a folder
+            open_work(ground, rules=rules, scanner=scanner, data=tmp_path, settings=settings) as work,
             server(ground, rules=rules, scanner=scanner, work=work, settings=settings) as api,
         ):
             task = await api.create_fix(WANTED)
             await ended(api, task.task_id, FixState.FAILED)
-            assert (await api.get_fix(task.task_id)).reason == "SYSTEM_UNKNOWN"
+            assert (await api.get_fix(task.task_id)).reason == "REGISTRY_UNREACHABLE"
             await end(ground)

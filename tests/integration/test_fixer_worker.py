@@ -499,6 +499,16 @@ async def test_what_wrote_nothing_or_has_not_ended_cannot_be_reverted(bench: Fix
         await bench.api.cancel_fix(task.task_id)
 
 
+async def test_a_tag_that_held_nothing_before_is_not_put_back(bench: FixerBench) -> None:
+    task = await fixed(bench)
+    await bench.pool.execute("UPDATE fixer.task SET pushed_previous = ''")
+    with pytest.raises(ServiceError) as caught:
+        await bench.api.revert_fix(task.task_id)
+    assert caught.value.reason == "FIX_NOT_REVERTIBLE"
+    assert "1.0_fixd held nothing before" in caught.value.message
+    assert (await bench.task(task.task_id)).state is FixState.SUCCEEDED
+
+
 async def test_nothing_is_put_back_while_another_fix_of_the_tag_is_under_way(bench: FixerBench) -> None:
     task = await fixed(bench)
     other = await bench.api.create_fix(WANTED)
