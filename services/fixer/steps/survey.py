@@ -90,7 +90,7 @@ class Surveyor:
                 FixReason.INDEX_NESTED, f"The platform {image.platform} lies in an index inside the index."
             )
         folder = bench.folder / image.raw.digest.replace(":", "-")
-        await in_thread(folder.mkdir)
+        await in_thread(folder.mkdir, exist_ok=True)  # platforms may share one image
         layers = await bring_layers(bench.source, image.image, self._spool, folder, at_most=self._image_bytes)
         prepared = await self._planner.prepare(image, layers, report, named, bench.depot)
         return await self._maker.fetch(prepared, bench.depot, counted)
