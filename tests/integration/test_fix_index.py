@@ -48,7 +48,12 @@ def claims(image: BuiltImage, platform: Platform) -> BuiltImage:
 
 
 async def fixed(
-    start: StartRegistry, folder: Path, make: Callable[[str], BuiltIndex], platforms: Sequence[str]
+    start: StartRegistry,
+    folder: Path,
+    make: Callable[[str], BuiltIndex],
+    platforms: Sequence[str],
+    *,
+    image_bytes: int = 1 << 30,
 ) -> tuple[FixResult, list[dict[str, object]]]:
     """Fixes an index of which these platforms were scanned; returns the list of the new one, too."""
     files = apt_repository(new_packages(), KEY, suite=SUITE)
@@ -56,7 +61,7 @@ async def fixed(
         index = make(address)
         await push_image(registry.access, REPOSITORY, TAG, index)
         reports = SeenReports(platforms, registry.access)
-        async with a_fix(folder, registry.access, reports, KEY) as fix:
+        async with a_fix(folder, registry.access, reports, KEY, image_bytes=image_bytes) as fix:
             result = await fix.run(an_order(index.digest), PlayedProgress())
         async with a_push(registry.access, repository=REPOSITORY) as client:
             content = (await client.source.manifest(result.digest)).content
@@ -82,4 +87,18 @@ async def test_a_platform_that_was_not_scanned_is_left_and_the_fix_is_not_whole(
 ) -> None:
     result, _ = await fixed(each_registry, tmp_path, three, NAMES[:1])
     assert [each.left for each in result.platforms] == ["", "PLATFORM_NOT_SCANNED", "PLATFORM_NOT_SCANNED"]
+    assert not result.whole
+
+
+def two(address: str) -> BuiltIndex:
+    first, other = fix_image(address), fix_image(f"{address}/")
+    return build_index([claims(first, parse_platform(NAMES[0])), claims(other, parse_platform(NAMES[1]))])
+
+
+async def test_the_bound_on_disk_holds_for_all_platforms_together(
+    each_registry: StartRegistry, tmp_path: Path
+) -> None:
+    size = sum(len(layer.content) for layer in fix_image("http://127.0.0.1:10000").layers)
+    result, _ = await fixed(each_registry, tmp_path, two, NAMES[:2], image_bytes=size + size // 2)
+    assert [each.left for each in result.platforms] == ["", "IMAGE_TOO_LARGE"]
     assert not result.whole
