@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from typing import Protocol
 
+from services.fixer.failure import FixReason
 from services.fixer.plan.outcome import FindingRef, NotFixable
 from services.fixer.plan.packages import Upgrade
 from services.kernel.model.digest import Digest
@@ -117,8 +118,11 @@ class FixResult:
 
     @property
     def whole(self) -> bool:
-        """Whether everything that was asked for is fixed."""
-        return all(each.verdict is Verdict.FIXED for one in self.platforms for each in one.outcomes)
+        """Whether everything that was asked for is fixed: of a platform without a report nobody knows."""
+        unknown = any(one.left == FixReason.PLATFORM_NOT_SCANNED.code for one in self.platforms)
+        return not unknown and all(
+            each.verdict is Verdict.FIXED for one in self.platforms for each in one.outcomes
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

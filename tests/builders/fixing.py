@@ -147,7 +147,13 @@ def reported(installed: Sequence[Deb], mended: Mapping[str, str], *, platform: s
 
 @asynccontextmanager
 async def a_fix(
-    folder: Path, access: RegistryAccess, reports: Reports, key: Tsk, *, networks: str = "127.0.0.0/8"
+    folder: Path,
+    access: RegistryAccess,
+    reports: Reports,
+    key: Tsk,
+    *,
+    networks: str = "127.0.0.0/8",
+    image_bytes: int = 1 << 30,
 ) -> AsyncIterator[Fix]:
     """Puts the way of a fix together as the wiring does, with a key of Debian's that the tests made."""
     ring = folder / "keyrings" / "debian"
@@ -175,7 +181,7 @@ async def a_fix(
             open_push=functools.partial(open_push, QUICK),
             reports=reports,
             surveyor=Surveyor(
-                Planner(work, ConfiguredRepositories()), maker, spool, QUICK.limits, image_bytes=1 << 30
+                Planner(work, ConfiguredRepositories()), maker, spool, QUICK.limits, image_bytes=image_bytes
             ),
             maker=maker,
             prover=Prover(reports),

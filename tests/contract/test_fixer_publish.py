@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ from services.fixer.image.tree import read_tree
 from services.fixer.order import Pushed
 from services.fixer.publish.publish import Publication, Publisher
 from services.fixer.publish.tags import backup_tag
-from services.kernel.clock import SystemClock
 from services.kernel.model.digest import Digest, digest_of
 from services.kernel.reasons import Reason, ScanFailure
 from services.lab.faults import Faults, Status, WithHeader
@@ -38,6 +38,9 @@ def raw(built: Built) -> RawManifest:
     return RawManifest(media_type=built.media_type, digest=built.digest, content=built.manifest)
 
 
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def fixed(image: BuiltImage, text: str = "fixed") -> tuple[RawManifest, bytes, bytes]:
     """The manifest of an image with one layer more, its configuration, and the layer."""
     layer = a_layer(text)
@@ -45,7 +48,7 @@ def fixed(image: BuiltImage, text: str = "fixed") -> tuple[RawManifest, bytes, b
     config = next(
         content for digest, content in image.blobs.items() if digest not in {x.digest for x in image.layers}
     )
-    made = fixed_config(config, added, created=SystemClock().now().replace(year=2026, month=1), created_by="x")
+    made = fixed_config(config, added, created=CREATED, created_by="x")
     origin = Origin(digest=image.digest, name="registry/team/app:1.0")
     return fixed_manifest(raw(image), made, added, origin), made, layer.content
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -13,14 +14,17 @@ from pysequoia import Tsk
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.fix import Fix
+from services.fixer.image.original import original_of
 from services.fixer.order import FixResult, Pushed, Stage, Verdict
 from services.fixer.plan.outcome import NotFixable
+from services.kernel.model.digest import digest_of
 from services.kernel.reasons import ScanFailure
 from services.lab.apt import apt_repository, serve_files, signing_key
 from services.lab.fix_image import SUITE, fix_image, new_packages, old_packages
 from services.lab.image import BuiltImage, build_image
 from services.lab.layer import LayerBuilder
 from services.lab.push import push_image
+from services.registry.interface import RawManifest
 from services.registry.referrers import referrers
 from tests.builders.fixing import (
     REPOSITORY,
@@ -140,6 +144,20 @@ async def test_a_fix_is_built_from_the_original_and_never_upon_a_fix(
         again = await scene.fix.run(an_order(first.digest, overwrite=True), scene.progress)
         assert again.digest == first.digest
         assert {each.digest for each in scene.reports.asked} == {scene.image.digest}
+
+
+async def test_what_somebody_built_upon_a_fix_is_no_fix(each_registry: StartRegistry, tmp_path: Path) -> None:
+    """Tools that add a layer keep the mark: to go back to the original would drop the layer."""
+    async with a_scene(each_registry, tmp_path) as scene:
+        first = await scene.run(overwrite=True)
+        async with a_push(scene.registry.access, repository=REPOSITORY) as client:
+            document = json.loads((await client.source.manifest(first.digest)).content)
+            document["layers"].append(document["layers"][-1])
+            content = json.dumps(document).encode()
+            more = RawManifest(media_type=document["mediaType"], digest=digest_of(content), content=content)
+            await client.put_manifest(more, TAG)
+            assert (await original_of(client.source, TAG)).digest == more.digest
+            assert (await original_of(client.source, first.digest)).digest == scene.image.digest
 
 
 async def test_a_tag_that_is_written_over_is_kept_and_can_be_put_back(

@@ -54,8 +54,13 @@ def to_openvex(platform: PlatformPlan, after: Report, *, repository: str, tag: s
 
 
 def _once(outcomes: Sequence[FindingOutcome]) -> Iterable[FindingOutcome]:
-    """A vulnerability in a package is one statement, however many files of the database tell of it."""
-    return {(each.finding.id, each.finding.package): each for each in outcomes}.values()
+    """A vulnerability in a package is one statement, however many files tell of it: fixed where it is in all."""
+    once: dict[tuple[str, str], FindingOutcome] = {}
+    for each in outcomes:
+        key = (each.finding.id, each.finding.package)
+        if key not in once or once[key].verdict is Verdict.FIXED:
+            once[key] = each
+    return once.values()
 
 
 def _statement(outcome: FindingOutcome, image: str, package: Package | None) -> Json:

@@ -127,7 +127,10 @@ async def whole(door: RepositoryDoor, url: str, *, at_most: int) -> bytes:
 
 def public(url: str) -> str:
     """Returns an address as sentences may show it: without what may be secret."""
-    parts = URL(url)
+    try:
+        parts = URL(url)
+    except ValueError:  # the image wrote it
+        return "an address"
     return str(parts.with_user(None).with_query(None).with_fragment(None)) if parts.host else "an address"
 
 

@@ -10,6 +10,7 @@ from services.fixer.failure import FixFailure, FixReason
 from services.kernel.blocking import in_thread
 from services.kernel.model.digest import Digest
 from services.kernel.model.platform import Platform
+from services.kernel.reasons import Reason, ScanFailure
 from services.layers.fetch import fetch_layers
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor, ImageIndex, ImageSource, RawManifest
@@ -56,10 +57,14 @@ async def read_original(source: ImageSource, digest: Digest, limits: ImageLimits
     direct = {each.descriptor.digest for each in listed.entries} if isinstance(listed, IndexDocument) else set()
     platforms = []
     for child in found.children:
-        image = await resolve(source, child.descriptor.digest, child.platform, limits)
-        if isinstance(image, ImageIndex):  # a platform was asked for, and then it is never one
-            raise TypeError(child.descriptor.digest)
+        # By its digest alone, as scans and runtimes do: configurations often tell no variant.
+        image = await resolve(source, child.descriptor.digest, None, limits)
         content = await source.manifest(child.descriptor.digest)
+        if isinstance(image, ImageIndex):
+            raise ScanFailure(
+                Reason.MANIFEST_INVALID,
+                f"{content.digest} is announced as an image for {child.platform} but is an index.",
+            )
         nested = child.descriptor.digest not in direct
         platforms.append(PlatformImage(platform=child.platform, raw=content, image=image, nested=nested))
     return Original(raw=raw, platforms=tuple(platforms), is_index=True)
@@ -74,7 +79,7 @@ async def bring_layers(
         source: the repository.
         image: whose layers.
         spool: through which they come, so that what a scan fetches at the moment is not fetched again.
-        folder: of the caller's own; each layer has its digest for a name there.
+        folder: of the caller's own; each layer has its digest for a name there, and what is there stays.
         at_most: bytes of all of them, as stored.
 
     Raises:
@@ -94,7 +99,9 @@ async def bring_layers(
         # A second name: the spool takes its own away.
         await in_thread(os.link, layer.path, _place(folder, layer.descriptor))
 
-    await fetch_layers(source, layers, spool, keep)
+    missing = [layer for layer in layers if not await in_thread(_place(folder, layer).exists)]
+
+    await fetch_layers(source, missing, spool, keep)
     return tuple(LayerFile(layer, _place(folder, layer)) for layer in layers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.order import FixOrder, PlatformPlan
@@ -42,7 +43,7 @@ class Surveyor:
         self._image_bytes = image_bytes
 
     async def survey(self, order: FixOrder, bench: Bench, scanned: ScannedImage, counted: Counted) -> Surveyed:
-        """Plans the whole image: platforms one after the other, so that memory and disk hold one at a time.
+        """Plans the whole image: platforms one after the other, so that memory holds one at a time.
 
         Raises:
             FixFailure: what keeps all of it from being fixed.
@@ -90,10 +91,17 @@ class Surveyor:
                 FixReason.INDEX_NESTED, f"The platform {image.platform} lies in an index inside the index."
             )
         folder = bench.folder / image.raw.digest.replace(":", "-")
-        await in_thread(folder.mkdir)
-        layers = await bring_layers(bench.source, image.image, self._spool, folder, at_most=self._image_bytes)
+        await in_thread(folder.mkdir, exist_ok=True)  # platforms may share one image
+        # Layers stay until all platforms are built: the bound holds for them together.
+        room = max(0, self._image_bytes - await in_thread(_held, bench.folder))
+        layers = await bring_layers(bench.source, image.image, self._spool, folder, at_most=room)
         prepared = await self._planner.prepare(image, layers, report, named, bench.depot)
         return await self._maker.fetch(prepared, bench.depot, counted)
+
+
+def _held(folder: Path) -> int:
+    """Returns how many bytes of layers lie there."""
+    return sum(each.stat().st_size for each in folder.glob("sha256-*/*"))
 
 
 def nothing_to_fix(plans: Sequence[PlatformPlan]) -> FixFailure:

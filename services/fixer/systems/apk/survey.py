@@ -224,8 +224,11 @@ def _repository(line: str) -> RepositoryRef | None:
         line = line.strip()
     if not line.startswith(("https://", "http://")) or len(line) > 2_000 or len(line.split()) != 1:
         return None
+    if not (line.isprintable() and tag.isprintable()):
+        return None
     try:
         parts = urlsplit(line)
+        parts.port  # noqa: B018 - a ValueError says that it is none
         if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
             return None
     except ValueError:

@@ -79,8 +79,11 @@ def _repository(address: str, suite: str, components: tuple[str, ...]) -> Iterat
     """Repositories without suite and components (`/`) are the makers' own, never a distribution's: left out."""
     try:
         parts = urlsplit(address)
+        parts.port  # noqa: B018 - a ValueError says that it is none
     except ValueError:
         return
+    if not (address.isprintable() and suite.isprintable() and all(each.isprintable() for each in components)):
+        return  # they come into sentences that terminals show
     if parts.scheme not in ("http", "https") or not parts.hostname or suite.endswith("/") or not components:
         return
     host = parts.netloc.rpartition("@")[2]

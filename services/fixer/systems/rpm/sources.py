@@ -149,11 +149,11 @@ def _filled(address: str, values: Mapping[str, str]) -> str:
 
 def _is_address(address: str) -> bool:
     """Drops those that no server is behind: other schemes, unknown variables, `download.example`."""
-    if "$" in address or len(address) > 2048:
+    if "$" in address or len(address) > 2048 or not address.isprintable():
         return False
     try:
         parts = urlsplit(address)
-        host = parts.hostname or ""
+        host, _ = parts.hostname or "", parts.port  # a ValueError says that it is none
     except ValueError:
         return False
     return (

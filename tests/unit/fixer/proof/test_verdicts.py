@@ -49,6 +49,34 @@ def test_nothing_is_called_fixed_by_a_scan_that_could_judge_less() -> None:
     assert [each.verdict for each in judge(PLAN, doubted, doubted).outcomes] == [Verdict.FIXED]
 
 
+def test_a_scan_that_could_not_judge_something_else_is_doubted_as_well() -> None:
+    other = msgspec.structs.replace(PARTIAL, code="RECORD_BROKEN", path="/var/lib/dpkg/status")
+    before = a_report([OLD], coverage=Coverage.PARTIAL, warnings=(PARTIAL,))
+    after = a_report([], coverage=Coverage.PARTIAL, warnings=(other,))
+    assert [each.verdict for each in judge(PLAN, before, after).outcomes] == [Verdict.STILL_PRESENT]
+
+
+def test_a_scan_that_has_not_seen_the_package_proves_nothing() -> None:
+    judged = judge(PLAN, a_report([OLD]), a_report([], packages=()))
+    assert [each.verdict for each in judged.outcomes] == [Verdict.STILL_PRESENT]
+
+
+def test_a_finding_is_known_by_its_other_ids() -> None:
+    """Advisories change between two scans: what had the advisory's own id gets a CVE id, or another one."""
+    under_another = vulnerability(NEWER, "CVE-2025-7", aliases=("CVE-2024-2",))
+    with_alias = msgspec.structs.replace(OLD, aliases=("DSA-1",))
+    by_alias, by_both = (
+        vulnerability(NEWER, "DSA-1", aliases=()),
+        vulnerability(NEWER, "CVE-9", aliases=("DSA-1",)),
+    )
+    for before, after, verdict in (
+        (OLD, under_another, Verdict.STILL_PRESENT),
+        (with_alias, by_alias, Verdict.STILL_PRESENT),
+        (with_alias, by_both, Verdict.FIXED),  # one advisory, two things
+    ):
+        assert [each.verdict for each in judge(PLAN, a_report([before]), a_report([after])).outcomes] == [verdict]
+
+
 def test_a_finding_that_the_fix_brought_is_counted() -> None:
     brought = vulnerability(NEWER, "CVE-2025-1", kind=FindingKind.SYSTEM_VULNERABILITY)
     assert judge(PLAN, a_report([OLD]), a_report([brought])).new == 1

@@ -43,6 +43,12 @@ def test_each_finding_is_a_statement_on_the_fixed_image_and_its_package() -> Non
     assert said["statements"][1]["action_statement"] == "None is out."
 
 
+def test_what_is_mended_in_one_file_of_two_is_not_called_fixed() -> None:
+    stays = FindingOutcome(finding=ref(), verdict=Verdict.NOT_FIXABLE, why=NotFixable.HELD, message="It is held.")
+    for outcomes in ((FIXED, stays), (stays, FIXED)):
+        assert [each["status"] for each in json.loads(document(*outcomes))["statements"]] == ["affected"]
+
+
 def test_the_same_fix_gives_the_same_bytes() -> None:
     assert document(FIXED, STAYS) == document(FIXED, STAYS)
     assert json.loads(document(FIXED))["@id"] != json.loads(document(STAYS))["@id"]

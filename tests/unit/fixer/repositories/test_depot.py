@@ -142,6 +142,15 @@ async def test_nobody_listens_there(tmp_path: Path) -> None:
         assert (await failure_of(depot, "http://127.0.0.1:1/a.deb")).why is FixReason.REPOSITORY_UNREACHABLE
 
 
+@pytest.mark.parametrize("url", ["http://mirror.example:99999/debian", "http://mirror.example:x/debian"])
+async def test_what_is_no_address_is_a_failure_like_any_other(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.fixer.repositories.door._PAUSES", ())
+    async with depot_in(tmp_path) as depot:
+        assert (await failure_of(depot, url)).why is FixReason.REPOSITORY_UNREACHABLE
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
