@@ -133,5 +133,5 @@ def unproven(what: str) -> FixFailure:
     return FixFailure(
         FixReason.RESCAN_FAILED,
         f"The fixed image is pushed, and nothing vouches for it: {what}",
-        hint="Scan the tag again, or revert the fix: drydock fix revert TASK.",
+        hint="Scan the tag again, or revert the fix: `drydock fix revert TASK`.",
     )
