@@ -9,6 +9,7 @@ from services.fixer import refusals
 from services.fixer.api import FIXED_SUFFIX, MAX_FINDINGS, FixRequest
 from services.fixer.order import FixOrder
 from services.fixer.publish.tags import fixed_tag
+from services.fixer.reports import FIXING_ENGINES
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
@@ -21,8 +22,6 @@ from services.rules.api import RulesApi, ScanRule, Scope, Trigger
 from services.scanner.api import FindingFilter, Findings, ImageQuery, ImageStanding, ScannerApi, State
 
 _LONGEST_ID = 128
-_FIXING = (Engine.SECURITY_CENTER, Engine.ALL)
-"""Whose tasks have results of SECURITY_CENTER."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class Intake:
         """Returns what SECURITY_CENTER last found, alone or together with TRIVY."""
         complete: list[Findings] = []
         unfinished: Engine | None = None
-        for engine in _FIXING:
+        for engine in FIXING_ENGINES:
             query = _query(subject, digest=standing.digest, engine=engine)
             try:
                 complete.append(await self._scanner.findings(query, FindingFilter()))
