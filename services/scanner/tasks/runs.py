@@ -52,6 +52,9 @@ class Runs:
             ended = not sweeping and has_ended(asked, counts)
             if ended:
                 findings = await self._store.findings(db, run_id)
+        if ended and asked.ended_at is None:
+            # The keeper would tell rules in a moment; whoever reads that a run has ended may start the next now.
+            await self._rules.end_run(run_id)
         return to_run(asked, counts, findings, ended=ended)
 
     async def asked(self, run_id: str) -> RuleRun | None:
