@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Part: TypeAlias = Table | Text
 
 _NAMED = 3
-"""Findings that are named beside a package; more are counted."""
+"""Findings, or packages, that are named in one cell; more are counted."""
 _DIGEST = 19
 _LABEL = 9
 _FACTS = (
@@ -90,22 +90,33 @@ def _platforms(platforms: Sequence[PlatformFix], *, planned: bool) -> Iterator[P
         if stays:
             yield styled("", "")
             title = "STAYS" if planned else "LEFT"
-            yield table_of((title, "SEVERITY", "PACKAGE", "WHY"), map(_stay, sorted(stays, key=_worst_first)))
+            yield table_of((title, "WORST", "PACKAGE", "WHY"), _stays(stays))
         for note in platform.notes:
             yield _fact("note", note)
         yield styled("", "")
 
 
 def _package(package: FixedPackage) -> tuple[object, ...]:
-    ids = package.finding_ids
-    more = [f"and {len(ids) - _NAMED} more"] if len(ids) > _NAMED else []
-    fixes = ", ".join([*ids[:_NAMED], *more]) or f"goes along with {package.source}"
+    fixes = _named(package.finding_ids) or f"goes along with {package.source}"
     return package.name, package.from_version, package.to_version, fixes
 
 
-def _stay(fate: FindingFate) -> tuple[object, ...]:
-    why = fate.reason or str(to_record(fate)["verdict"])
-    return fate.id, fate.severity, f"{fate.package} {fate.version}", f"{why}: {fate.message}".removesuffix(": ")
+def _stays(fates: Iterable[FindingFate]) -> Iterator[tuple[object, ...]]:
+    """Yields a row for each reason, and not for each finding: half of an image may stay for the same one."""
+    alike: dict[str, list[FindingFate]] = {}
+    for fate in sorted(fates, key=_worst_first):
+        why = fate.reason or str(to_record(fate)["verdict"])
+        alike.setdefault(f"{why}: {fate.message}".removesuffix(": "), []).append(fate)
+    for why, group in alike.items():
+        packages = _named([f"{fate.package} {fate.version}".strip() for fate in group])
+        yield _named([fate.id for fate in group]), group[0].severity, packages, why
+
+
+def _named(words: Iterable[str]) -> str:
+    """Names the first of them, each once, and counts the others."""
+    once = list(dict.fromkeys(words))
+    more = [f"and {len(once) - _NAMED} more"] if len(once) > _NAMED else []
+    return ", ".join([*once[:_NAMED], *more])
 
 
 def _worst_first(fate: FindingFate) -> tuple[int, str, str]:

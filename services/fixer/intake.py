@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 from services.fixer import refusals
 from services.fixer.api import FIXED_SUFFIX, MAX_FINDINGS, FixRequest
 from services.fixer.order import FixOrder
+from services.fixer.publish.tags import fixed_tag
+from services.fixer.reports import FIXING_ENGINES
 from services.kernel.errors import ServiceError, invalid
 from services.kernel.model.digest import Digest
 from services.kernel.model.engine import Engine
@@ -19,10 +21,7 @@ from services.kernel.tag_pattern import compile_pattern
 from services.rules.api import RulesApi, ScanRule, Scope, Trigger
 from services.scanner.api import FindingFilter, Findings, ImageQuery, ImageStanding, ScannerApi, State
 
-_LONGEST_TAG = 128
 _LONGEST_ID = 128
-_FIXING = (Engine.SECURITY_CENTER, Engine.ALL)
-"""Whose tasks have results of SECURITY_CENTER."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ class Intake:
         """Returns what SECURITY_CENTER last found, alone or together with TRIVY."""
         complete: list[Findings] = []
         unfinished: Engine | None = None
-        for engine in _FIXING:
+        for engine in FIXING_ENGINES:
             query = _query(subject, digest=standing.digest, engine=engine)
             try:
                 complete.append(await self._scanner.findings(query, FindingFilter()))
@@ -167,8 +166,8 @@ def _check_words(wanted: FixRequest) -> None:
     tag = parse_tag(wanted.tag, field="order.tag")
     if tag.endswith(FIXED_SUFFIX):
         raise refusals.tag_is_a_fix(tag)
-    if not wanted.overwrite and len(tag) + len(FIXED_SUFFIX) > _LONGEST_TAG:
-        raise refusals.tag_too_long(tag)
+    if not wanted.overwrite:
+        fixed_tag(tag)  # there must be room for one beside it
     if len(wanted.findings) > MAX_FINDINGS:
         raise refusals.too_many_findings(len(wanted.findings))
     for each in wanted.findings:

@@ -49,15 +49,6 @@ def tag_is_a_fix(tag: str) -> ServiceError:
     )
 
 
-def tag_too_long(tag: str) -> FixFailure:
-    """The error of a tag beside which none fits."""
-    return FixFailure(
-        FixReason.TAG_TOO_LONG,
-        f"{tag[:40]}… has {len(tag)} characters: with {FIXED_SUFFIX!r} it would have more than 128.",
-        hint="Have the tag itself written over, or give the image a shorter one.",
-    )
-
-
 def too_many_findings(count: int) -> ServiceError:
     """The error of an order that names too much."""
     return invalid(

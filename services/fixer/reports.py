@@ -18,12 +18,12 @@ from services.kernel.model.engine import Engine
 from services.kernel.model.report import Report
 from services.scanner.api import FindingFilter, ImageQuery, ScannerApi, State, Task
 
+FIXING_ENGINES: Final = (Engine.SECURITY_CENTER, Engine.ALL)
+"""Whose tasks have results of SECURITY_CENTER."""
 log = structlog.get_logger()
 _WAIT_SECONDS: Final = 25.0
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.RESOURCE_EXHAUSTED})
 _PAUSE_SECONDS: Final = 1.0
-_FIXING: Final = (Engine.SECURITY_CENTER, Engine.ALL)
-"""Whose tasks have results of SECURITY_CENTER."""
 T = TypeVar("T")
 
 
@@ -49,7 +49,7 @@ class Reports:
             FixFailure: IMAGE_CHANGED where there is no complete scan of it any more.
             ServiceError: the scanner cannot be asked.
         """
-        complete = [task for engine in _FIXING if (task := await self._complete(order, engine)) is not None]
+        complete = [task for engine in FIXING_ENGINES if (task := await self._complete(order, engine)) is not None]
         if not complete:
             raise FixFailure(
                 FixReason.IMAGE_CHANGED,
@@ -133,5 +133,5 @@ def unproven(what: str) -> FixFailure:
     return FixFailure(
         FixReason.RESCAN_FAILED,
         f"The fixed image is pushed, and nothing vouches for it: {what}",
-        hint="Scan the tag again, or revert the fix: drydock fix revert TASK.",
+        hint="Scan the tag again, or revert the fix: `drydock fix revert TASK`.",
     )

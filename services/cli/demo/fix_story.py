@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from rich.text import Text
+
 from drydock.fixer.v1 import fix_pb2, fixer_service_pb2
 from drydock.scanner.v1 import scan_pb2
 from drydock.scanner.v1.scanner_service_pb2 import GetImageStatusRequest
@@ -12,8 +14,8 @@ from services.cli.demo.checks import check, step_failed
 from services.cli.demo.narrator import Narrator
 from services.cli.demo.stage import Stage
 from services.cli.demo.story import NAMESPACE, in_time, until
+from services.cli.fix_table import preview_parts
 from services.cli.image import to_image_ref
-from services.cli.output import table_of
 from services.kernel.errors import Kind, ServiceError
 from services.kernel.model.access import RegistryAccess
 from services.kernel.rpc.client import translated_errors
@@ -24,7 +26,6 @@ from services.lab.push import push_image
 _REPOSITORY, _TAG = "till", "1.0"
 _PATH = f"{NAMESPACE}/{_REPOSITORY}"
 _SECONDS = 90.0
-_SHOWN = 3
 _ENDED = (fix_pb2.FIX_STATE_SUCCEEDED, fix_pb2.FIX_STATE_PARTIAL, fix_pb2.FIX_STATE_FAILED)
 
 
@@ -84,22 +85,15 @@ async def _previewed(stage: Stage, narrator: Narrator) -> None:
         f"planned  what a fix would do, as `drydock fix preview` shows it, to {preview.fixed_tag}", "bold"
     )
     narrator.gap()
-    rows = [
-        (
-            package.name,
-            package.from_version,
-            package.to_version,
-            _mends(package),
-        )
-        for platform in preview.platforms
-        for package in platform.packages
-    ]
-    narrator.table(table_of(("PACKAGE", "FROM", "TO", "MENDS"), rows))
+    for part in preview_parts(preview):
+        if isinstance(part, Text):
+            narrator.detail(part)
+        else:
+            narrator.table(part)
+    packages = [package for platform in preview.platforms for package in platform.packages]
     stays = [each for one in preview.platforms for each in one.findings if each.reason]
-    for each in stays:
-        narrator.detail(f"{each.id} stays, {each.reason}: {each.message}")
     narrator.gap()
-    check(len(rows) == len(new_packages()) - 1, "the plan", f"it has {len(rows)} packages")
+    check(len(packages) == len(new_packages()) - 1, "the plan", f"it has {len(packages)} packages")
     check(bool(stays), "the plan", "it says of nothing that it stays")
 
 
@@ -128,11 +122,11 @@ async def _proven(stage: Stage, narrator: Narrator, task: fix_pb2.FixTask) -> No
     fates = [each.verdict for each in one.findings]
     fixed, stay = fates.count(fix_pb2.FIX_VERDICT_FIXED), fates.count(fix_pb2.FIX_VERDICT_NOT_FIXABLE)
     narrator.tell(
-        f"proven   by the scan of {_PATH}:{task.fixed_tag}: {fixed} findings are gone, {stay} stay, "
-        f"{task.new_findings} are new",
+        f"proven   by the scan of {_PATH}:{task.fixed_tag}: {fixed} fixed, {stay} not fixable, "
+        f"{task.new_findings} new",
         "bold green",
     )
-    narrator.detail(f"one layer of {one.layer_bytes:,} bytes on top: {one.fixed_digest}")
+    narrator.detail(f"fixed image {one.fixed_digest}, one layer of {one.layer_bytes:,} bytes on top")
     for kind, digest in sorted(task.attached.items()):
         narrator.detail(f"attached {kind}: {digest}")
     check(fates.count(fix_pb2.FIX_VERDICT_STILL_PRESENT) == 0, "the proof", "a finding is still there")
@@ -147,8 +141,3 @@ def _order(stage: Stage) -> fix_pb2.FixOrder:
     return fix_pb2.FixOrder(
         instance=stage.instance.instance_id, namespace=NAMESPACE, repository=_REPOSITORY, tag=_TAG
     )
-
-
-def _mends(package: fix_pb2.FixedPackage) -> str:
-    more = len(package.finding_ids) - _SHOWN
-    return ", ".join(package.finding_ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -20,7 +20,7 @@ class NotFixable(enum.Enum):
     NEEDS_REMOVAL = "NEEDS_REMOVAL"
     """It cannot be together with a package of the image."""
     NEEDS_REBUILD = "NEEDS_REBUILD"
-    """Its scripts do what files alone do not, and nothing that runs them is switched on."""
+    """Its scripts do what files alone do not, and no script is run here: the image is to be built anew."""
     NOT_A_SYSTEM_PACKAGE = "NOT_A_SYSTEM_PACKAGE"
     """It is of a language, or no vulnerability at all: only packages of the system are fixed."""
     NOT_INSTALLED = "NOT_INSTALLED"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.fixer.api import FIXED_SUFFIX
 from services.fixer.failure import FixFailure, FixReason
 from services.kernel.model.digest import Digest
 
-SUFFIX: Final = "_fixd"
 _BACKUP: Final = ".drydock-backup"
 _MOST_CHARACTERS: Final = 128
 _ENCODED: Final = 64
@@ -19,15 +19,15 @@ def fixed_tag(tag: str) -> str:
     Raises:
         FixFailure: TAG_TOO_LONG.
     """
-    if tag.endswith(SUFFIX) and tag != SUFFIX:
+    if tag.endswith(FIXED_SUFFIX) and tag != FIXED_SUFFIX:
         return tag
-    if len(tag) + len(SUFFIX) > _MOST_CHARACTERS:
+    if len(tag) + len(FIXED_SUFFIX) > _MOST_CHARACTERS:
         raise FixFailure(
             FixReason.TAG_TOO_LONG,
-            f"{tag}{SUFFIX} has {len(tag) + len(SUFFIX)} characters; registries take {_MOST_CHARACTERS}.",
+            f"{tag}{FIXED_SUFFIX} has more characters than the {_MOST_CHARACTERS} that registries take.",
             hint="Give the image a shorter tag, or let the fix be written over the tag itself.",
         )
-    return f"{tag}{SUFFIX}"
+    return f"{tag}{FIXED_SUFFIX}"
 
 
 def backup_tag(digest: Digest) -> str:

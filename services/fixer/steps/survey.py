@@ -118,5 +118,5 @@ def nothing_to_fix(plans: Sequence[PlatformPlan]) -> FixFailure:
         else "No vulnerability of a system package was found in the image, or none of those that were named."
     )
     return FixFailure(
-        FixReason.NOTHING_TO_FIX, message, hint="drydock fix preview says of each finding why it stays."
+        FixReason.NOTHING_TO_FIX, message, hint="`drydock fix preview` says of each finding why it stays."
     )

@@ -112,6 +112,28 @@ def test_a_preview_says_what_goes_where_and_why_the_rest_stays_in_80_columns() -
     assert text.index("CVE-2023-2") < text.index("CVE-2023-1"), "the worst first"
 
 
+def test_findings_that_stay_for_the_same_reason_are_one_row() -> None:
+    findings = [
+        a_fate(
+            f"CVE-2023-{number:04}",
+            "CRITICAL" if number == 40 else "LOW",
+            package="zlib1g",
+            verdict=pb.FIX_VERDICT_NOT_FIXABLE,
+            reason="NO_FIXED_VERSION",
+            message="No version without it is known.",
+        )
+        for number in range(50)
+    ]
+    platform = pb.PlatformFix(platform="linux/amd64", digest=DIGEST, system="dpkg", findings=findings)
+    told = lines(preview_parts(pb.FixPreview(tag="1.0", digest=DIGEST, platforms=[platform])), width=160)
+    assert len(told) < 20
+    text = " ".join(" ".join(told).split())
+    assert text.count("NO_FIXED_VERSION") == 1
+    assert "STAYS WORST PACKAGE WHY CVE-2023-0040, CVE-2023-0000" in text, "the worst is named first"
+    assert "and 47 more CRITICAL zlib1g" in text
+    assert "50 not fixable" in text
+
+
 def test_a_task_says_where_it_stands_and_what_became_of_everything() -> None:
     task = a_task(
         "PARTIAL",

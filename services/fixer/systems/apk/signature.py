@@ -73,7 +73,7 @@ def verified(content: bytes, keys: Sequence[bytes], where: str) -> bytes:
     raise FixFailure(
         FixReason.INDEX_KEY_UNKNOWN,
         f"{where} is signed by {signers}, and by no key that is trusted for this distribution.",
-        hint="Put the distribution's public key into the folder of the operator's keyrings, if you trust it.",
+        hint="Put the distribution's public key into the folder of DRYDOCK_FIXER_KEYRINGS_DIR, if you trust it.",
     )
 
 

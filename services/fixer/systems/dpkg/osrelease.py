@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from typing import Final
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.plan.packages import Release
-from services.fixer.systems.dpkg.control import decode
+from services.kernel.os_release import assignments
 
-_LINE: Final = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 _SUPPORTED: Final = ("debian", "ubuntu")
 _ARCHIVED: Final = {"debian": frozenset({"7", "8", "9", "10"}), "ubuntu": frozenset({"12.04"})}
 """Releases whose packages have left their repositories for the archive of old ones: nothing new comes there."""
@@ -22,10 +19,7 @@ def read_release(content: bytes | None) -> Release:
     Raises:
         FixFailure: DISTRIBUTION_UNSUPPORTED, END_OF_LIFE.
     """
-    values: dict[str, str] = {}
-    for line in decode(content or b"").splitlines():
-        if match := _LINE.fullmatch(line.strip()):
-            values[match[1]] = _unquoted(match[2])
+    values = assignments(content or b"")
     release = Release(
         id=values.get("ID", "").lower(),
         version=values.get("VERSION_ID", ""),
@@ -46,10 +40,3 @@ def read_release(content: bytes | None) -> Release:
             hint="Move the image to a release that is supported.",
         )
     return release
-
-
-def _unquoted(value: str) -> str:
-    try:
-        return "".join(shlex.split(value))[:200]
-    except ValueError:
-        return ""

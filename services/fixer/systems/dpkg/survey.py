@@ -24,6 +24,7 @@ from services.fixer.systems.dpkg.control import (
 from services.fixer.systems.dpkg.osrelease import read_release
 from services.fixer.systems.dpkg.relations import RELATIONS, parse_relations
 from services.fixer.systems.dpkg.sources import read_sources
+from services.kernel.os_release import ETC, VENDOR
 
 DATABASE: Final = "var/lib/dpkg"
 STATUS: Final = "var/lib/dpkg/status"
@@ -33,7 +34,6 @@ INFO: Final = "var/lib/dpkg/info"
 TRIGGERS: Final = "var/lib/dpkg/triggers"
 _KINDS: Final = frozenset({"preinst", "postinst", "prerm", "postrm", "triggers", "shlibs"})
 """What of a package's record says whether the package can be replaced without running anything."""
-_OS_RELEASE: Final = ("etc/os-release", "usr/lib/os-release")
 _SOURCES: Final = "etc/apt/sources.list"
 _SOURCES_PARTS: Final = "etc/apt/sources.list.d"
 _MAX_DATABASE: Final = 256 << 20
@@ -69,7 +69,7 @@ class Record:
 def wants(path: str) -> bool:
     """Tells whether the survey reads the file at a real path."""
     folder, _, name = path.rpartition("/")
-    if path in (STATUS, _SOURCES, *_OS_RELEASE) or folder == TRIGGERS:
+    if path in (STATUS, _SOURCES, ETC, VENDOR) or folder == TRIGGERS:
         return True
     if folder == INFO:
         return name.rpartition(".")[2] in _KINDS
@@ -87,7 +87,7 @@ def survey(tree: Tree) -> Survey | None:
     database = _database(tree)
     if database is None:
         return None
-    release = read_release(next((read for each in _OS_RELEASE if (read := _read(tree, each)) is not None), None))
+    release = read_release(next((read for each in (ETC, VENDOR) if (read := _read(tree, each)) is not None), None))
     records = read_records(database)
     architecture = _native(records)
     packages = sorted((each.package for each in records), key=lambda each: (each.name, each.architecture))

@@ -69,7 +69,7 @@ class DpkgSystem(PackageSystem):
             raise strange or FixFailure(
                 FixReason.REPOSITORY_UNKNOWN,
                 "Neither the image nor the configuration names a repository of its packages.",
-                hint="Name one with DRYDOCK_FIXER_REPOSITORIES.",
+                hint="Name one in the file of DRYDOCK_FIXER_REPOSITORIES_FILE.",
             )
         return tuple(found[key] for key in sorted(found))
 

@@ -132,20 +132,6 @@ def files_of(header: Header) -> tuple[File, ...]:
     )  # fmt: skip
 
 
-def paths_of(header: Header) -> list[str]:
-    """Returns only the paths, relative to the root.
-
-    Raises:
-        Damaged: as `files_of`.
-    """
-    names = header.texts(tags.BASE_NAMES)
-    if len(names) > _MAX_FILES:
-        raise Damaged("has more files than any package")
-    folders = header.texts(tags.DIR_NAMES)
-    indexes = _column(header.numbers(tags.DIR_INDEXES), len(names))
-    return [_path(folders, index, name) for index, name in zip(indexes, names, strict=True)]
-
-
 def names_of_files(files: Iterable[File]) -> dict[tuple[int, int], list[int]]:
     """Returns the numbers of the names of each plain file; its content comes with the last one."""
     together: dict[tuple[int, int], list[int]] = {}

@@ -48,7 +48,7 @@ async def available(survey: Survey, repository: RepositoryRef, depot: Depot) -> 
         raise FixFailure(
             FixReason.INDEX_KEY_UNKNOWN,
             f"No key is trusted for packages of {survey.release.id}.",
-            hint=f"Put its public keys into the folder {survey.release.id!r} below DRYDOCK_FIXER_KEYRINGS.",
+            hint=f"Put its public keys into {survey.release.id!r} in the folder of DRYDOCK_FIXER_KEYRINGS_DIR.",
         )
     base = repository.address + "/"
     content = await depot.small(base + "repodata/repomd.xml", at_most=_MAX_REPOMD)

@@ -55,7 +55,7 @@ def verify_old(content: bytes, signature: bytes, keys: Sequence[bytes], *, what:
         raise FixFailure(
             FixReason.INDEX_KEY_UNKNOWN,
             f"{what} is signed by a key that is not trusted for this distribution: {issuer.upper()}.",
-            hint="If it is right, put the repository's public key into the folder of DRYDOCK_FIXER_KEYRINGS.",
+            hint="If it is right, put the repository's public key into the folder of DRYDOCK_FIXER_KEYRINGS_DIR.",
         )
     if body[2] == _OF_BYTES and algorithm in _RSA and hash_type is not None:
         number, _ = _number(body, 19)

@@ -27,7 +27,6 @@ _CHUNK: Final = 1 << 20
 _DSA: Final = 267
 _RSA: Final = 268
 _OPENPGP: Final = 278
-_PAYLOAD_SIZE: Final = 1007
 _WHOLE_PGP: Final = 1002
 _WHOLE_GPG: Final = 1005
 _HASHES: Final = {8: "sha256", 9: "sha384", 10: "sha512"}

@@ -7,10 +7,9 @@ from typing import Final
 
 from services.fixer.image.node import NodeKind, Tree
 from services.fixer.plan.packages import Release
+from services.kernel.os_release import ETC, VENDOR, assignments
 
-PLACES: Final = ("etc/os-release", "usr/lib/os-release")
-_ASSIGNMENT = re.compile(r"^[ \t]*([A-Z][A-Z0-9_]*)=(.*?)[ \t\r]*$", re.MULTILINE)
-_ESCAPED = re.compile(r"\\(.)")
+PLACES: Final = (ETC, VENDOR)
 _ID = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}")
 _VALUE = re.compile(r"[A-Za-z0-9._+~:-]{0,64}")
 _MAX_BYTES: Final = 64 << 10
@@ -19,10 +18,10 @@ _MAX_BYTES: Final = 64 << 10
 def read_release(tree: Tree) -> Release:
     """Reads the first of the two places that has a file; what is no word of the format counts as not said."""
     for place in PLACES:
-        text = read_text(tree, place, _MAX_BYTES)
-        if text is None:
+        content = _read(tree, place, _MAX_BYTES)
+        if content is None:
             continue
-        values = {key: _value(raw) for key, raw in _ASSIGNMENT.findall(text)}
+        values = assignments(content)
         name = values.get("ID", "").lower()
         return Release(
             id=name if _ID.fullmatch(name) else "linux",
@@ -35,19 +34,16 @@ def read_release(tree: Tree) -> Release:
 
 def read_text(tree: Tree, path: str, at_most: int) -> str | None:
     """Returns the text of a file of the image, links followed; None where none is, or one that is too large."""
+    content = _read(tree, path, at_most)
+    return None if content is None else content.decode("utf-8", "replace")
+
+
+def _read(tree: Tree, path: str, at_most: int) -> bytes | None:
     real = tree.real_path(path, last=True)
     node = tree.get(real) if real is not None else None
     if real is None or node is None or node.kind is not NodeKind.FILE or node.size > at_most:
         return None
-    return tree.read(real).decode("utf-8", "replace")
-
-
-def _value(raw: str) -> str:
-    if len(raw) >= 2 and raw[0] == raw[-1] == "'":
-        return raw[1:-1]
-    if len(raw) >= 2 and raw[0] == raw[-1] == '"':
-        return _ESCAPED.sub(r"\1", raw[1:-1])
-    return raw
+    return tree.read(real)
 
 
 def _word(text: str) -> str:
