@@ -91,13 +91,13 @@ def left_as_it_is(
     image: PlatformImage, report: Report | None, named: frozenset[str], failure: FixFailure | ScanFailure
 ) -> PlatformPlan:
     """Returns what is told of a platform that cannot be fixed, where others of its index can."""
-    findings = wanted_of(report, named).findings if report is not None else ()
+    wanted = Wanted(findings=(), refusals=()) if report is None else wanted_of(report, named)
     return PlatformPlan(
         platform=image.platform,
         digest=image.raw.digest,
         system="",
         upgrades=(),
-        outcomes=left(findings, failure.message),
+        outcomes=(*left(wanted.findings, failure.message), *planned((), wanted.refusals)),
         left=failure.reason,
         message=failure.message,
     )
