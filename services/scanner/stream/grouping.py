@@ -1,10 +1,11 @@
-"""A report as the stream needs it: findings that are one are put together, and cut to what an event may hold.
+"""A report as the stream needs it: findings that are one are put together; what is told of is cut to what fits.
 
 The inventory, most of a report, is not even read. Blocking: call it from a thread.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
@@ -65,12 +66,17 @@ def _grouped(findings: Sequence[Finding], image: StreamedImage, platform: str, e
         yield Group(
             uid=uid,
             fingerprint=fingerprint.digest()[:_FINGERPRINT_BYTES],
-            findings=tuple(_bounded(each) for each in several[:MAX_PLACES]),
+            findings=tuple(several[:MAX_PLACES]),
         )
 
 
+def bounded(group: Group) -> Group:
+    """Cuts what images and advisories chose: for groups that are told, a few of a report's hundreds."""
+    return dataclasses.replace(group, findings=tuple(map(_bounded, group.findings)))
+
+
 def _bounded(finding: Finding) -> Finding:
-    """Images and advisories choose these texts; what is longer than anything honest is cut."""
+    """What is longer than anything honest is cut."""
     return msgspec.structs.replace(
         finding,
         id=finding.id[:_MAX_NAME],

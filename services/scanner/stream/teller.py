@@ -27,7 +27,7 @@ from services.kernel.wakeup import Wakeups
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.stream.consulting import consulted
 from services.scanner.stream.events import messages_of
-from services.scanner.stream.grouping import read_report
+from services.scanner.stream.grouping import bounded, read_report
 from services.scanner.stream.happenings import Happening, deleted, found, not_found
 from services.scanner.stream.metrics import StreamMetrics
 from services.scanner.stream.records import (
@@ -137,10 +137,11 @@ class FindingTeller:
         vanished = sorted(known.keys() - {group.uid for group in groups})
         del groups
         for chunk in _chunks(changed):
-            happenings = [found(claim.image, result, group, known.get(group.uid)) for group in chunk]
+            told = [bounded(group) for group in chunk]
+            happenings = [found(claim.image, result, group, known.get(group.uid)) for group in told]
             messages = await asyncio.to_thread(self._written, happenings)
             async with self._holding(claim) as db:
-                await self._store.put_open(db, claim.image, result, chunk)
+                await self._store.put_open(db, claim.image, result, told)
                 await self._outbox.add(db, messages)
             counts += self._count(happenings)
         counts += await self._tell_vanished(claim, result, before, said, vanished)

@@ -22,7 +22,7 @@ from services.kernel.model.severity import Severity
 from services.scanner.records import StoredReport
 from services.scanner.reports import pack_report
 from services.scanner.stream.events import line_of, messages_of
-from services.scanner.stream.grouping import read_report
+from services.scanner.stream.grouping import bounded, read_report
 from services.scanner.stream.happenings import Happening, as_open, deleted, found, not_found
 from services.scanner.stream.identity import uid_of
 from services.scanner.stream.records import Group, OpenFinding, Result, StreamedImage
@@ -234,7 +234,7 @@ def test_what_an_image_makes_endless_is_cut() -> None:
     whole = msgspec.structs.replace(report(IMAGE.digest, "linux/amd64"), findings=(hostile, *risks))
     _, groups = read_report(StoredReport(content=pack_report(whole)), IMAGE, "linux/amd64", "SECURITY_CENTER")
     assert len(groups) == 2
-    for group in groups:
+    for group in map(bounded, groups):
         [message] = messages_of(found(IMAGE, RESULT, group, None), state=False)
         judge(json.loads(message.value))
         # A broker of default settings takes a megabyte.
