@@ -68,18 +68,30 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fixes dpkg")
     parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "drydock-fixes-dpkg")
-    parser.add_argument("--mirror", default="http://deb.debian.org")
+    parser.add_argument("--mirror", default="", help="of /debian and /debian-security; this machine's by default")
     parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
     options = parser.parse_args(arguments)
     missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
     if os.geteuid() != 0 or missing:
         print(f"This needs root and debootstrap: missing are {missing or 'the rights of root'}.", file=sys.stderr)
         return 2
+    mirror = options.mirror or _mirror_of_this_machine()
+    if not mirror:
+        print("This machine's apt names no mirror of Debian: name one with --mirror.", file=sys.stderr)
+        return 2
     options.folder.mkdir(parents=True, exist_ok=True)
     worst = 0
     for name in options.images or _IMAGES:
-        worst = max(worst, Trial(options.folder, options.mirror, options.suite, name).run())
+        worst = max(worst, Trial(options.folder, mirror, options.suite, name).run())
     return worst
+
+
+def _mirror_of_this_machine() -> str:
+    """Returns where this machine's apt has Debian's main archive from; empty where it does not."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    found = subprocess.run(command, check=False, capture_output=True, text=True)
+    places = (line.rstrip("/") for line in found.stdout.splitlines())
+    return next((place.removesuffix("/debian") for place in places if place.endswith("/debian")), "")
 
 
 class Trial:
