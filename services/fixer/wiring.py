@@ -72,7 +72,7 @@ async def open_work(
         Keyrings(settings.keyrings_dir or data / "keyrings"),
     )
     async with (
-        LayerSpool(data / "fixes", settings.image_bytes) as spool,
+        LayerSpool(folder / "work", settings.image_bytes) as spool,
         open_door(egress, ground.clock, source.timeouts) as door,
     ):
         work = Labour(pool, settings.step_seconds)
@@ -83,7 +83,7 @@ async def open_work(
                 rules,
                 functools.partial(open_repository, source),
                 spool,
-                functools.partial(open_depot, door, shelf, keyrings, folder),
+                functools.partial(open_depot, door, shelf, keyrings),
             ),
             open_push=functools.partial(open_push, source),
             reports=reports,

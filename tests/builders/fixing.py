@@ -167,7 +167,7 @@ async def a_fix(
     egress = Egress(networks=parse_networks(networks))
     maker = Maker(work)
     async with (
-        LayerSpool(folder / "fixes", 1 << 30) as spool,
+        LayerSpool(folder / "packages" / "work", 1 << 30) as spool,
         open_door(egress, SystemClock(), QUICK.timeouts) as door,
     ):
         yield Fix(
@@ -176,7 +176,7 @@ async def a_fix(
                 rules,
                 functools.partial(open_repository, QUICK),
                 spool,
-                functools.partial(open_depot, door, shelf, keyrings, folder / "packages"),
+                functools.partial(open_depot, door, shelf, keyrings),
             ),
             open_push=functools.partial(open_push, QUICK),
             reports=reports,

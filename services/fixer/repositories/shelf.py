@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from services.fixer.repositories.hashing import hasher_of
 
 _CHUNK: Final = 1 << 20
 _PREFIX: Final = ".coming-"
+_LONGEST_SECONDS: Final = 86_400
+"""Whoever fetched a file that came for longer is dead."""
 
 
 class Shelf:
@@ -67,8 +70,12 @@ class Shelf:
         files = []
         for entry in os.scandir(self._folder):
             with contextlib.suppress(FileNotFoundError):  # another process cleared it
-                if entry.is_file() and not entry.name.startswith(_PREFIX):
+                if not entry.is_file():
+                    continue
+                if not entry.name.startswith(_PREFIX):
                     files.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
+                elif entry.stat().st_mtime < time.time() - _LONGEST_SECONDS:
+                    Path(entry.path).unlink()
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_bytes:

@@ -16,7 +16,8 @@ from services.registry.interface import ImageSource
 from services.registry.spool import LayerSpool
 from services.rules.api import RulesApi
 
-OpenDepot = Callable[[], AbstractAsyncContextManager[Depot]]
+OpenDepot = Callable[[Path], AbstractAsyncContextManager[Depot]]
+"""Takes the folder below which its files lie while it is open."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Bench:
     """With the credentials of now: they may have changed since the fix was asked for."""
     source: ImageSource
     folder: Path
-    """Empty at first; goes with all that is in it."""
+    """Of this fix alone; goes with all that is in it, and after a crash with the next process that starts."""
     depot: Depot
 
 
@@ -53,6 +54,6 @@ class Benches:
         async with (
             self._open_source(access, order.repository) as source,
             self._spool.workplace() as folder,
-            self._open_depot() as depot,
+            self._open_depot(folder) as depot,
         ):
             yield Bench(access=access, source=source, folder=folder, depot=depot)

@@ -102,16 +102,13 @@ LICENSE: Final = 1 << 7
 
 # FILE_STATES
 NORMAL: Final = 0
-REPLACED: Final = 1
 NOT_INSTALLED: Final = 2
-NET_SHARED: Final = 3
 WRONG_COLOR: Final = 4
 
 # flags of dependencies (rpmds.h)
 LESS: Final = 1 << 1
 GREATER: Final = 1 << 2
 EQUAL: Final = 1 << 3
-MISSING_OK_DEPENDENCY: Final = 1 << 19
 TRIGGER_PREIN: Final = 1 << 25
 TRIGGER_IN: Final = 1 << 16
 TRIGGER_UN: Final = 1 << 17

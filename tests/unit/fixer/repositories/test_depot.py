@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -190,6 +192,21 @@ async def test_the_shelf_forgets_what_was_not_used_for_longest(tmp_path: Path, m
             )
             assert path.read_bytes() == content
         assert len([each for each in (tmp_path / "packages").iterdir() if each.is_file()]) == 2
+
+
+async def test_what_a_dead_process_was_fetching_goes_after_a_day(
+    tmp_path: Path, mirror: tuple[Mirror, str]
+) -> None:
+    server, root = mirror
+    server.files["/a.deb"] = CONTENT
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name, age in (("old", 90_000), ("young", 60)):
+        (packages / f".coming-{name}").touch()
+        os.utime(packages / f".coming-{name}", (time.time() - age,) * 2)
+    async with depot_in(tmp_path) as depot:
+        await depot.file(f"{root}/a.deb", EXPECTED, tampered=True)
+    assert [each.name for each in packages.glob(".coming-*")] == [".coming-young"]
 
 
 def test_keys_of_a_distribution_are_ours_and_the_operators(tmp_path: Path) -> None:
