@@ -27,7 +27,6 @@ from services.scanner.api import (
     ImageQuery,
     ImageStanding,
     PlacedFinding,
-    PlatformScan,
     Removal,
     Run,
     SeenTag,
@@ -39,6 +38,7 @@ from services.scanner.gate.api import GateAnswer, GatePolicy
 from services.scanner.lanes import LANE_PERSON
 from services.scanner.records import ImageAddress, PartRecord, StoredReport, TaskRecord
 from services.scanner.reports import addressed_report, read_report
+from services.scanner.shown import to_platform, to_task
 from services.scanner.store import ScannerStore
 from services.scanner.stream.reads import StreamReads
 from services.scanner.tags.account import Account
@@ -159,7 +159,7 @@ class ScannerApplication:
             parts = await self._store.parts_of(db, record.scan_id) if record else ()
         if record is None:
             return await self._runs.get(as_uuid(task_id))
-        return to_task(record, tuple(_platform(part) for part in parts))
+        return to_task(record, tuple(to_platform(part) for part in parts))
 
     async def list_tasks(
         self, wanted: TaskFilter | None = None, *, page_size: int = 0, page_token: str = ""
@@ -216,7 +216,7 @@ class ScannerApplication:
         subject = await self._subject(image, _WATCH_SECONDS)
         async for standing in self._waiting.changes(subject):
             task = standing.task
-            told = to_task(task, tuple(map(_platform, standing.parts))) if task is not None else None
+            told = to_task(task, tuple(map(to_platform, standing.parts))) if task is not None else None
             yield ImageStanding(digest=subject.digest, task=told)
 
     async def evaluate_gate(self, image: ImageQuery, policy: GatePolicy, platform: str = "") -> GateAnswer:
@@ -324,44 +324,6 @@ def _addressed(parts: Sequence[PartRecord], packed: Mapping[str, StoredReport], 
     known = {part.scan_id: packed[part.scan_id] for part in parts if part.scan_id in packed}
     [report] = _reports(parts, known).values()
     return addressed_report(report, reference)
-
-
-def to_task(record: TaskRecord, platforms: tuple[PlatformScan, ...] = ()) -> Task:
-    """Turns a row into what callers see."""
-    image, outcome = record.image, record.outcome
-    return Task(
-        task_id=record.task_id,
-        instance_id=image.instance_id,
-        repo_id=image.repo_id,
-        namespace=image.namespace,
-        repository=image.repository,
-        tag=image.tag,
-        digest=image.digest,
-        engine=record.engine,
-        state=outcome.state,
-        reason=outcome.reason,
-        message=outcome.message,
-        coverage=outcome.coverage,
-        findings=outcome.findings,
-        advisories_version=outcome.advisories_version,
-        rule_ids=record.rule_ids,
-        created_at=record.created_at,
-        ended_at=record.ended_at,
-        platforms=platforms,
-        run_id=record.run_id,
-    )
-
-
-def _platform(part: PartRecord) -> PlatformScan:
-    return PlatformScan(
-        scan_id=part.scan_id,
-        engine=part.engine,
-        platform=part.platform,
-        digest=part.digest,
-        state=part.outcome.state,
-        reason=part.outcome.reason,
-        message=part.outcome.message,
-    )
 
 
 def _wanted(placed: PlacedFinding, wanted: FindingFilter) -> bool:

@@ -339,28 +339,6 @@ class ScannerStore:
         rows = await db.fetch(_Q["reports"], list(scan_ids))
         return {str(row["scan_id"]): to_report(row) for row in rows}
 
-    async def analyses(self, db: Connection, digests: Sequence[str], analysers: str) -> Mapping[str, bytes]:
-        """Returns the compressed analyses of layers, by layer digest; those without one are missing."""
-        rows = await db.fetch(_Q["analyses"], list(digests), analysers)
-        return {row["layer_digest"]: row["analysis"] for row in rows}
-
-    async def put_analysis(self, db: Connection, digest: str, analysers: str, content: bytes) -> None:
-        """Stores a compressed analysis; the first one stays."""
-        await db.execute(_Q["put_analysis"], digest, analysers, content)
-
-    async def take_turns(
-        self, db: Connection, digests: Sequence[str], analysers: str, lease: Lease
-    ) -> frozenset[str]:
-        """Makes the lease's holder the reader of those layers that nobody else reads; returns these.
-
-        A turn ends with the lease, or with the work; taking it again is no harm.
-
-        Raises:
-            asyncpg.ForeignKeyViolationError: the work is over, so the lease was lost.
-        """
-        rows = await db.fetch(_Q["take_turns"], list(digests), analysers, lease.scan_id, lease.fence)
-        return frozenset(row["layer_digest"] for row in rows)
-
     # work
 
     async def enqueue(self, db: Connection, waiting: Sequence[tuple[str, int, str]]) -> None:

@@ -29,6 +29,7 @@ from services.scanner.images.open import name_in_source, open_source
 from services.scanner.inspectors.clamd import Clamd
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.lanes import LANES
+from services.scanner.layers.store import AnalysisStore
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.catalog import CatalogStep
 from services.scanner.pipeline.scan import ScanPipeline
@@ -75,7 +76,7 @@ class Node:
         self._layouts = folder
         self.search = Search()
         self._pipeline = ScanPipeline(
-            library=StoredAnalyses(pool, ScannerStore(), lambda inspection: "analysers"),
+            library=StoredAnalyses(pool, AnalysisStore(), lambda inspection: "analysers"),
             spool=spool,
             workers=workers,
             cataloging=self.reading,
@@ -185,12 +186,12 @@ async def test_the_layer_of_a_reader_that_died_is_read_when_its_lease_is_over(po
 
 
 async def test_turns_go_with_the_work(pool: Pool) -> None:
-    library, layer = StoredAnalyses(pool, ScannerStore(), lambda inspection: "analysers"), digest_of(b"layer")
+    library, layer = StoredAnalyses(pool, AnalysisStore(), lambda inspection: "analysers"), digest_of(b"layer")
     lease, other = await a_lease(pool), await a_lease(pool)
     assert await library.take_turns([layer], None, lease) == {layer}
     assert await library.take_turns([layer], None, lease) == {layer}
     assert await library.take_turns([layer], None, other) == frozenset()
-    newer = StoredAnalyses(pool, ScannerStore(), lambda inspection: "newer")
+    newer = StoredAnalyses(pool, AnalysisStore(), lambda inspection: "newer")
     assert await newer.take_turns([layer], None, other) == {layer}
     async with pool.acquire() as db:
         await ScannerStore().finish(db, lease)

@@ -19,6 +19,7 @@ from services.kernel.model.platform import Platform
 from services.kernel.reasons import Reason, ScanFailure
 from services.registry.interface import Descriptor, ImageIndex, IndexChild
 from services.scanner.api import State
+from services.scanner.layers.store import AnalysisStore
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.records import ScannedImage, ScanRecord, TaskRecord
 from services.scanner.retention import agings
@@ -204,7 +205,7 @@ def index_of(digest: Digest, children: list[Digest]) -> ImageIndex:
 
 async def test_an_analysis_stays_as_long_as_scans_need_it(scanner: ScannerBench) -> None:
     used, unused = digest_of(b"used layer"), digest_of(b"unused layer")
-    library = StoredAnalyses(scanner.pool, scanner.store, lambda inspection: "analysers;1")
+    library = StoredAnalyses(scanner.pool, AnalysisStore(), lambda inspection: "analysers;1")
     for layer in (used, unused):
         await library.keep(layer, None, b"analysis")
     await scanner.pool.execute("UPDATE scanner.layer_analysis SET used_at = now() - interval '31 days'")

@@ -11,8 +11,8 @@ from services.kernel.db import Pool
 from services.kernel.model.digest import Digest
 from services.scanner.inspectors.inspection import Inspection
 from services.scanner.layers.library import AnalysisLibrary
+from services.scanner.layers.store import AnalysisStore
 from services.scanner.records import Lease
-from services.scanner.store import ScannerStore
 
 _LEVEL = 3
 _MAX_BYTES = 1 << 30
@@ -21,7 +21,7 @@ _MAX_BYTES = 1 << 30
 class StoredAnalyses(AnalysisLibrary):
     """Analyses in PostgreSQL, shared by every scanner."""
 
-    def __init__(self, pool: Pool, store: ScannerStore, analysers: Callable[[Inspection | None], str]) -> None:
+    def __init__(self, pool: Pool, store: AnalysisStore, analysers: Callable[[Inspection | None], str]) -> None:
         """Keeps them under the name that `analysers` gives to all that makes an analysis what it is."""
         self._pool = pool
         self._store = store

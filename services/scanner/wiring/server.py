@@ -30,6 +30,7 @@ from services.scanner.api import ScannerApi
 from services.scanner.application import ScannerApplication
 from services.scanner.engine import EngineRelease
 from services.scanner.engines import InstalledEngines
+from services.scanner.layers.store import AnalysisStore
 from services.scanner.layers.stored import StoredAnalyses
 from services.scanner.pipeline.record import Recorder
 from services.scanner.retention import agings
@@ -107,7 +108,7 @@ async def server(
     )
     keeper = RunKeeper(pool=pool, store=run_store, runs=runs, control=control, rules=rules, wakeups=ground.wakeups)
     workers = server_workers(bounds, search.now.inspection)
-    library = StoredAnalyses(pool, store, analysers_key)
+    library = StoredAnalyses(pool, AnalysisStore(), analysers_key)
     opener = functools.partial(open_repository, bounds.source)
     async with (
         open_tag_reads(ground.url, store) as tags,
