@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from tests.buses import OpenBus, SessionBroker, fresh_topic, postgres_bus, session_broker
 from tests.databases import fresh_database, session_server
+from tests.lending import Databases
 from tests.nodes import node_clients
 from tests.registries import StartRegistry, lab_registry, real_registry, registry_program
 from tests.trivies import trivy_programs
@@ -26,9 +27,22 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def databases(database_server: str) -> Databases:
+    """Databases to be lent to one test after the other."""
+    return Databases(database_server)
+
+
 @pytest.fixture
-async def database(database_server: str) -> AsyncIterator[str]:
-    """The URL of an empty database of the test's own."""
+async def database(databases: Databases) -> AsyncIterator[str]:
+    """The URL of a database of the test's own: every schema is up to date, no table has a row."""
+    async with databases.lent() as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database(database_server: str) -> AsyncIterator[str]:
+    """The URL of a database of the test's own with nothing in it, as an operator makes it."""
     async with fresh_database(database_server) as url:
         yield url
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import os
-import random
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,20 +15,10 @@ import aiohttp
 
 from services.standalone import Running
 from tests.commandline import PROGRAM, drydock
+from tests.ports import a_free_address
 
 TOKEN = "service-token-of-the-tests"
 _READY_SECONDS = 60.0
-
-
-def a_free_address() -> str:
-    """Returns an address that nobody listens on, below the ports that the system gives to whoever asks for any.
-
-    Between this look and its use, other tests would be given one of those.
-    """
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.SystemRandom().randrange(10_000, 32_000)))
-            return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -21,7 +21,7 @@ from services.lab.faults import Delay
 from services.lab.push import push_image
 from services.standalone import Running
 from tests.acceptance.test_push_to_verdict import an_image
-from tests.processes import a_free_address
+from tests.ports import a_free_address
 from tests.registries import lab_registry
 from tests.running import Client, client_of
 

@@ -29,14 +29,14 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 async def test_a_push_is_scanned_over_kafka_and_every_event_names_the_registrys_trace(
-    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRYDOCK_KAFKA_JARS_DIR", str(JARS))
     built = build_image(
         [LayerBuilder().file("etc/os-release", OS_RELEASE).build()],
         platform=Platform(os="linux", architecture="amd64"),
     )
-    async with running_drydock(tmp_path, database, kafka="embedded") as running, client_of(running) as client:
+    async with running_drydock(tmp_path, empty_database, kafka="embedded") as running, client_of(running) as client:
         instance_id = await client.instance(RegistryAccess(address="127.0.0.1:1", plain_http=True))
         endpoint = await client.webhook(instance_id)
         traced = {**endpoint.headers, "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
@@ -53,7 +53,7 @@ async def test_a_push_is_scanned_over_kafka_and_every_event_names_the_registrys_
                 spans = {each.record.traceparent for each in kept}
                 assert {trace.trace_id_of(span) for span in spans} == {TRACE}
                 assert len(spans) == len(kept)
-    connection = await asyncpg.connect(database)
+    connection = await asyncpg.connect(empty_database)
     try:
         assert await connection.fetchval("SELECT to_regnamespace('bus')") is None
     finally:

@@ -163,8 +163,8 @@ async def test_a_scan_in_hand_of_a_scanner_that_stops_is_finished_by_another(
             assert len(await client.tasks(instance_id)) == 1
 
 
-async def test_a_process_waits_for_its_schema_and_says_so(tmp_path: Path, database: str) -> None:
-    async with fleet(tmp_path, database, "notifier", "notifier") as started:
+async def test_a_process_waits_for_its_schema_and_says_so(tmp_path: Path, empty_database: str) -> None:
+    async with fleet(tmp_path, empty_database, "notifier", "notifier") as started:
         waiting, impatient = started.served
         for served in started.served:
             await started.start(served)

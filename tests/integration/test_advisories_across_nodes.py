@@ -130,7 +130,7 @@ async def test_files_that_count_no_more_go_after_an_hour(pool: Pool, tmp_path: P
     assert [row["version"] for row in await pool.fetch("SELECT version FROM scanner.advisory_file")] == [kept]
 
 
-async def test_a_database_without_our_tables_is_told(database: str, tmp_path: Path) -> None:
+async def test_a_database_without_our_tables_is_told(empty_database: str, tmp_path: Path) -> None:
     with pytest.raises(ServiceError) as caught:
-        await synchronise_with(database, AdvisoryFiles(tmp_path))
+        await synchronise_with(empty_database, AdvisoryFiles(tmp_path))
     assert caught.value.reason == "DATABASE_NOT_MIGRATED"

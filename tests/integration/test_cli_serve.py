@@ -41,8 +41,8 @@ def by_name(ran: Ran) -> dict[str, tuple[bool, str]]:
     return {check["name"]: (check["ok"], check["detail"]) for check in ran.json["checks"]}
 
 
-async def test_migrate_brings_every_schema_up_to_date_once(database: str) -> None:
-    env = {"DRYDOCK_DATABASE_URL": database}
+async def test_migrate_brings_every_schema_up_to_date_once(empty_database: str) -> None:
+    env = {"DRYDOCK_DATABASE_URL": empty_database}
     first, second = [await drydock("migrate", "--output", "json", env=env) for _ in range(2)]
     assert (first.status, second.status) == (0, 0), first.stderr
     assert [row["schema"] for row in first.json] == ["bus", "rules", "scanner", "fixer", "notifier", "gateway"]
@@ -50,16 +50,16 @@ async def test_migrate_brings_every_schema_up_to_date_once(database: str) -> Non
     assert all(row["applied"] == 0 for row in second.json)
 
 
-async def test_over_kafka_no_schema_of_the_bus_is_made_or_missed(database: str) -> None:
-    env = {"DRYDOCK_DATABASE_URL": database, "DRYDOCK_KAFKA": "127.0.0.1:1"}
+async def test_over_kafka_no_schema_of_the_bus_is_made_or_missed(empty_database: str) -> None:
+    env = {"DRYDOCK_DATABASE_URL": empty_database, "DRYDOCK_KAFKA": "127.0.0.1:1"}
     ran = await drydock("migrate", "--output", "json", env=env)
     assert [row["schema"] for row in ran.json] == ["rules", "scanner", "fixer", "notifier", "gateway"]
-    checked = await serve("rules", "--check", "--output", "json", database_url=database, kafka="127.0.0.1:1")
+    checked = await serve("rules", "--check", "--output", "json", database_url=empty_database, kafka="127.0.0.1:1")
     found = by_name(checked)
     assert "schema bus" not in found
     assert [ok for name, (ok, _) in found.items() if name.startswith("schema ")] == [True] * 5
     needed = schemas_needed(KernelSettings(kafka="127.0.0.1:1"))
-    async with open_pool(database, application_name="tests", max_size=1) as pool:
+    async with open_pool(empty_database, application_name="tests", max_size=1) as pool:
         assert await behind(pool, needed) == {}
         assert await behind(pool, SCHEMAS) == {"bus": "0001_init"}
 
@@ -115,14 +115,14 @@ async def checked_against(services: Sequence[Service], identity: Identity, datab
         )
 
 
-async def test_a_check_is_red_and_names_whatever_is_missing(database: str, tmp_path: Path) -> None:
+async def test_a_check_is_red_and_names_whatever_is_missing(empty_database: str, tmp_path: Path) -> None:
     async with inner_door((), identity=Identity(tokens=("another",))) as stranger:
         ran = await serve(
             "scanner",
             "--check",
             "--output",
             "json",
-            database_url=database,
+            database_url=empty_database,
             data_dir=str(tmp_path / "data"),
             service_token=TOKEN,
             rules_address=stranger.address,

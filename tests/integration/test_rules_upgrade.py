@@ -17,8 +17,8 @@ VALUES ($1, $2, 'ENTERPRISE', '', '127.0.0.1:1', '', true, '', '', 'SECURITY_CEN
 """
 
 
-async def test_an_instance_that_was_there_before_its_engine_could_be_chosen_keeps_it(database: str) -> None:
-    async with open_pool(database, application_name="tests") as pool:
+async def test_an_instance_that_was_there_before_its_engine_could_be_chosen_keeps_it(empty_database: str) -> None:
+    async with open_pool(empty_database, application_name="tests") as pool:
         first, *later = load_migrations("services.rules")
         await pool.execute(first.statements)
         await pool.execute(INSERT, "cri-old", "old")
