@@ -22,7 +22,6 @@ pytestmark = pytest.mark.slow
 async def test_a_signature_counts_once_whichever_gateway_it_comes_to(tmp_path: Path, database: str) -> None:
     async with fleet(tmp_path, database, "rules", "scanner", "notifier", "gateway", "gateway") as started:
         first, second = started.served[3:]
-        await started.migrate()
         await started.start_all()
         running = Running(
             grpc=first.grpc,

@@ -33,7 +33,6 @@ async def test_a_notification_that_was_put_off_by_a_wrong_clock_still_comes_soon
         port = free.getsockname()[1]
     roles = ("rules", "scanner", "gateway", "notifier")
     async with fleet(tmp_path, database, *roles, notifier_retry_longest_seconds="2") as started:
-        await started.migrate()
         for served in started.served:
             served.environment = with_clock(started.environment(), clock)
             await served.start()

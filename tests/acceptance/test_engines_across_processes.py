@@ -53,7 +53,6 @@ async def test_a_silent_scanner_makes_its_conditions_unknown_until_one_speaks_ag
         tmp_path, database, "rules", "rules", "scanner", "notifier", "gateway", **IMPATIENT
     ) as started:
         scanner = next(served for served in started.served if served.role == "scanner")
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, lab_registry() as registry:
             await client.instance(registry.access)
@@ -71,7 +70,6 @@ async def test_a_switch_is_somebodys_holds_from_the_next_push_on_and_keeps_the_r
     tmp_path: Path, database: str
 ) -> None:
     async with fleet(tmp_path, database, "rules", "scanner", "notifier", "gateway", **IMPATIENT) as started:
-        await started.migrate()
         await started.start_all()
         rules = next(served for served in started.served if served.role == "rules")
         async with client_of(started.running) as client:

@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slow
 async def test_a_fix_is_asked_for_tried_and_told_across_processes(tmp_path: Path, database: str) -> None:
     roles = ("gateway", "fixer", "notifier", "scanner", "rules")
     async with fleet(tmp_path, database, *roles) as started, serve_receiver() as receiver:
-        await started.migrate()
         await started.start_all()
         token = started.admin_token_file.read_text().strip()
 

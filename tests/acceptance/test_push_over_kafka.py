@@ -36,7 +36,10 @@ async def test_a_push_is_scanned_over_kafka_and_every_event_names_the_registrys_
         [LayerBuilder().file("etc/os-release", OS_RELEASE).build()],
         platform=Platform(os="linux", architecture="amd64"),
     )
-    async with running_drydock(tmp_path, empty_database, kafka="embedded") as running, client_of(running) as client:
+    async with (
+        running_drydock(tmp_path, empty_database, kafka="embedded") as running,
+        client_of(running) as client,
+    ):
         instance_id = await client.instance(RegistryAccess(address="127.0.0.1:1", plain_http=True))
         endpoint = await client.webhook(instance_id)
         traced = {**endpoint.headers, "traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}

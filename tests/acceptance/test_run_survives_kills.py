@@ -46,7 +46,6 @@ async def test_a_run_whose_processes_are_killed_asks_scans_and_tells_once(tmp_pa
         assert registry.lab is not None
         registry.lab.faults.add("/v2/team/app/manifests/*", Delay(0.1))  # three seconds in all, eight at a time
         _, _, *victims = started.served
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client:
             instance_id = await client.instance(registry.access, default_rule=False)

@@ -55,7 +55,6 @@ async def end_all(started: Fleet) -> None:
 async def test_pushes_are_scanned_and_told_once_by_any_number_of_copies(tmp_path: Path, database: str) -> None:
     roles = ("rules", "scanner", "scanner", "notifier", "notifier", "gateway")
     async with fleet(tmp_path, database, *roles) as started, serve_receiver() as receiver:
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client, receiver.url) as (instance_id, registry):
             for number in range(6):
@@ -85,7 +84,6 @@ def tag_of(received: Received) -> str:
 async def test_what_is_new_is_asked_across_processes(tmp_path: Path, database: str) -> None:
     roles = ("rules", "scanner", "notifier", "gateway")
     async with fleet(tmp_path, database, *roles) as started, serve_receiver() as receiver:
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client, receiver.url) as (instance_id, registry):
             await NotifierServiceStub(client.channel).SetSubscription(
@@ -111,7 +109,6 @@ async def test_a_service_that_restarts_is_found_again_by_all_others(tmp_path: Pa
     files = {name: str(path) for name, path in Authority().write(tmp_path).items()}
     async with fleet(tmp_path, database, "gateway", "scanner", "notifier", "rules", **files) as started:
         gateway, scanner, _, rules = started.served
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             for victim in (rules, scanner):
@@ -143,7 +140,6 @@ async def test_a_scan_in_hand_of_a_scanner_that_stops_is_finished_by_another(
     async with fleet(tmp_path, database, *roles, drain_seconds="2") as started:
         *others, second = started.served
         first = others[-1]
-        await started.migrate()
         await started.start_all(others)
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             assert registry.lab is not None
@@ -190,7 +186,6 @@ async def test_a_process_waits_for_its_database_and_ends_when_told_to(tmp_path: 
 
 async def test_a_process_with_another_service_token_gets_nowhere(tmp_path: Path, database: str) -> None:
     async with fleet(tmp_path, database, "rules", "notifier", "scanner", "gateway") as started:
-        await started.migrate()
         strangers = [served for served in started.served if served.role in ("scanner", "gateway")]
         for served in started.served:
             await started.start(served, **({"service_token": "hunter2-hunter2"} if served in strangers else {}))

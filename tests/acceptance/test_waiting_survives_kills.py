@@ -54,7 +54,6 @@ async def test_a_call_that_waits_outlives_the_scanner_that_it_waits_at_and_the_o
     tmp_path: Path, database: str
 ) -> None:
     async with fleet(tmp_path, database, *ROLES, scanner_lease_seconds="3") as started:
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             digest = await a_slow_push(client, instance_id, registry, "1.0")
@@ -76,7 +75,6 @@ async def _wait(stub: ScannerServiceAsyncStub, request: pb.WaitScanVerdictReques
 
 async def test_a_stream_goes_on_after_the_scanner_that_it_came_from(tmp_path: Path, database: str) -> None:
     async with fleet(tmp_path, database, *ROLES, scanner_lease_seconds="3") as started:
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             await a_slow_push(client, instance_id, registry, "1.0")
@@ -101,7 +99,6 @@ async def test_a_stream_goes_on_after_the_scanner_that_it_came_from(tmp_path: Pa
 
 async def test_a_gate_that_waits_outlives_the_gateway(tmp_path: Path, database: str) -> None:
     async with fleet(tmp_path, database, *ROLES) as started:
-        await started.migrate()
         await started.start_all()
         gateway = started.served[2]
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
@@ -145,7 +142,6 @@ async def _waits(started: Fleet) -> None:
 
 async def test_a_gateway_that_stops_sends_whoever_waits_away_in_time(tmp_path: Path, database: str) -> None:
     async with fleet(tmp_path, database, *ROLES, drain_seconds="2") as started:
-        await started.migrate()
         await started.start_all()
         async with client_of(started.running) as client, scene(client) as (instance_id, registry):
             await a_slow_push(client, instance_id, registry, "1.0")

@@ -168,7 +168,7 @@ async def test_what_somebody_failed_to_answer_for_is_kept_for_no_other_scan(pool
             asked = Search(inspection=Inspection(clamd=Clamd(address=clamd.address)), kinds=frozenset(FindingKind))
             one.search = other.search = asked
             clamd.says = [b"stream: out of memory ERROR\0"]
-            lacking = await one.scan("first", await a_lease(pool))
+            lacking = await one.scan("first", await a_lease(pool, seconds=2))
             assert (lacking.outcome.coverage, lacking.outcome.reason) == (Coverage.NONE, "CLAMD_FAILED")
             whole = await other.scan("first", await a_lease(pool))
         assert whole.outcome.reason != "CLAMD_FAILED"
