@@ -7,6 +7,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 # Files of tests that run at the same time. Most wait for servers, so one more than two cores pays.
 JOBS ?= 3
+# In the order of their folders: acceptance, whose files take minutes, begins, and small ones fill the end.
+SPREAD := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
@@ -29,11 +31,11 @@ demo-fix: $(RUNTIME) ## Shows a fix: scanned, repaired, pushed, scanned again
 	@$(BIN)/drydock demo --fix
 
 test: lint ## Checks and tests everything that needs no root
-	$(PYTEST) -m "not root" -n $(JOBS) --dist loadfile
+	$(PYTEST) -m "not root" $(SPREAD)
 	@./.ci/left-out
 
 test-fast: $(DEV) ## Tests whose only server is a PostgreSQL
-	$(PYTEST) -m "not root and not slow" -n $(JOBS) --dist loadfile
+	$(PYTEST) -m "not root and not slow" $(SPREAD)
 
 test-root: $(DEV) ## Tests that need root, and only those
 	@test "$$(id -u)" -eq 0 || { echo "make test-root: these tests need root." >&2; exit 1; }

@@ -72,6 +72,7 @@ async def the_scene(folder: Path, what: str) -> AsyncIterator[Scene]:
             take_away, bring_back = _killing(broker), broker.ready
         roles = ("rules", "scanner", "notifier", "gateway", "gateway")
         started = await stack.enter_async_context(fleet(folder, database.url, *roles, **settings))
+        await started.migrate()
         await started.start_all()
         first, second = _gateways(started)
         async with client_of(first) as client:

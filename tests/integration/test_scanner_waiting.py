@@ -25,6 +25,7 @@ from tests.registries import RunningRegistry, lab_registry
 SELDOM = ScannerSettings(wait_look_seconds=600, most_waiters=5_001)
 """Nobody looks by himself in the time that a test takes: what comes, notifications brought."""
 LONG = 20.0
+SHORT = 1.5  # for a registry beside busy tests to say what the tag is
 
 
 @pytest.fixture
@@ -95,10 +96,10 @@ async def test_what_has_ended_already_is_told_at_once(stage: Stage, registry: Ru
 async def test_when_the_time_is_up_the_task_is_told_as_it_stands(stage: Stage, registry: RunningRegistry) -> None:
     await a_push(registry)
     with pytest.raises(ServiceError) as caught:
-        await stage.application.wait_for_end(query(), 0.05)
+        await stage.application.wait_for_end(query(), SHORT)
     assert (caught.value.kind, caught.value.reason) == (Kind.NOT_FOUND, "IMAGE_NOT_SCANNED")
     task = await stage.application.create_task(query())
-    assert (await stage.application.wait_for_end(query(), 0.05)).state is State.PENDING
+    assert (await stage.application.wait_for_end(query(), SHORT)).state is State.PENDING
     assert (await stage.application.wait_for_end(query(task_id=task.task_id), 0.0)).state is State.PENDING
 
 
@@ -110,7 +111,7 @@ async def test_a_tag_that_has_moved_is_waited_for_as_the_registry_has_it_now(
     await stage.bench.work_until(good, task.task_id)
     new = await a_push(registry, "another")
     with pytest.raises(ServiceError, match=new):
-        await stage.application.wait_for_end(query(), 0.05)
+        await stage.application.wait_for_end(query(), SHORT)
     assert (await stage.application.wait_for_end(query(digest=old), LONG)).digest == old
 
 
@@ -208,7 +209,7 @@ async def test_more_than_there_is_room_for_are_sent_away(database: str, registry
             assert (caught.value.kind, caught.value.reason) == (Kind.RESOURCE_EXHAUSTED, "TOO_MANY_WAITERS")
             waiting.cancel()
         # Whoever goes makes room.
-        assert (await stage.application.wait_for_end(query(), 0.01)).state is State.PENDING
+        assert (await stage.application.wait_for_end(query(), SHORT)).state is State.PENDING
 
 
 async def test_no_key_takes_the_places_of_all_others(database: str, registry: RunningRegistry) -> None:
@@ -234,7 +235,7 @@ async def test_no_key_takes_the_places_of_all_others(database: str, registry: Ru
                 each.cancel()
         # Whoever goes makes room.
         with call_context.acting_for("greedy"):
-            assert (await stage.application.wait_for_end(query(), 0.01)).state is State.PENDING
+            assert (await stage.application.wait_for_end(query(), SHORT)).state is State.PENDING
 
 
 async def test_whoever_waits_while_the_process_stops_is_sent_on(stage: Stage, registry: RunningRegistry) -> None:
