@@ -36,7 +36,7 @@ _STREAM_OFF: Final = {"DRYDOCK_SCANNER_FINDINGS_STREAM": "false"}
 
 async def measure() -> Result:
     """Everything changes, nothing changes, and everything changes while pushes come."""
-    zips = sorted(_OSV.glob("*.zip"))
+    zips = advisory_zips()
     if not zips:
         return Result(
             question=f"Not measured: there are no OSV zips in {_OSV.name}; set DRYDOCK_OSV_DIR.", figures=()
@@ -57,11 +57,16 @@ async def measure() -> Result:
             f"{IMAGES:,} scanned images of {PACKAGES} packages with {INVENTORIES:,} distinct inventories "
             f"({findings:,.0f} findings each) in a whole `drydock up`; advisories are replaced by those of "
             f"{len(zips)} OSV zips and one record more: from the swap of the file until every inventory was "
-            "matched, every result written, every event relayed to the bus. The stream of findings, which tells "
-            "an image at a time afterwards, is off."
+            "matched, every result written, every event relayed to the bus. The stream of findings is off: "
+            "`findings-stream` measures that."
         ),
         figures=(*_figures(changed, same, beside), *_push_figures(idle, pushed)),
     )
+
+
+def advisory_zips() -> Sequence[Path]:
+    """Returns the zips of OSV records that are there."""
+    return sorted(_OSV.glob("*.zip"))
 
 
 class _Run:
