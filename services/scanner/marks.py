@@ -6,21 +6,31 @@ from collections.abc import Sequence
 
 from services.kernel.db import Connection
 from services.kernel.sql import load_queries
-from services.scanner.records import ImageAddress
+from services.scanner.records import ImageAddress, TaskRecord
 
 _Q = load_queries("services.scanner")
 
 
-async def mark_images(db: Connection, images: Sequence[ImageAddress]) -> None:
-    """Says that scans of these images are complete, inside the caller's transaction."""
+async def mark_scanned(db: Connection, tasks: Sequence[TaskRecord]) -> None:
+    """Says that scans of these tasks are complete, inside the caller's transaction; those of runs can wait."""
+    await _mark(db, [(task.image, task.run_id != "") for task in tasks])
+
+
+async def mark_rejudged(db: Connection, images: Sequence[ImageAddress]) -> None:
+    """Says that newer advisories say something else of these images: what somebody pushed is told before."""
+    await _mark(db, [(image, True) for image in images])
+
+
+async def _mark(db: Connection, images: Sequence[tuple[ImageAddress, bool]]) -> None:
     if images:
         await db.execute(
             _Q["mark_images"],
-            [image.instance_id for image in images],
-            [image.repo_id for image in images],
-            [image.namespace for image in images],
-            [image.repository for image in images],
-            [image.digest for image in images],
+            [image.instance_id for image, _ in images],
+            [image.repo_id for image, _ in images],
+            [image.namespace for image, _ in images],
+            [image.repository for image, _ in images],
+            [image.digest for image, _ in images],
+            [patient for _, patient in images],
         )
 
 

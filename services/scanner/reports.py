@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
@@ -63,14 +63,14 @@ def read_report(stored: StoredReport) -> Report:
     return _as_it_stands(unpack_report(stored.content), stored)
 
 
-def read_judgement(stored: StoredReport) -> Judgement:
-    """Returns what a report says, as it stands, without what it is about."""
-    return _as_it_stands(_JUDGEMENTS.decode(_decompress(stored.content)), stored)
+def read_judgement(stored: StoredReport, unpack: Callable[[bytes], Verdict] = unpack_verdict) -> Judgement:
+    """Returns what a report says, as it stands, without what it is about; `unpack` may remember verdicts."""
+    return _as_it_stands(_JUDGEMENTS.decode(_decompress(stored.content)), stored, unpack)
 
 
-def _as_it_stands(report: R, stored: StoredReport) -> R:
+def _as_it_stands(report: R, stored: StoredReport, unpack: Callable[[bytes], Verdict] = unpack_verdict) -> R:
     if stored.later is not None:
-        report = _judged_again(report, stored.later)
+        report = _judged_again(report, stored.later, unpack)
     if stored.newest_at is not None and _is_older(report.advisories, stored.newest, stored.newest_at):
         advisories = msgspec.structs.replace(report.advisories, newer=stored.newest)
         report = msgspec.structs.replace(report, advisories=advisories)
@@ -103,9 +103,9 @@ def with_verdict(report: R, verdict: Verdict) -> R:
     return msgspec.structs.replace(report, findings=findings, summary=summary, warnings=verdict.warnings)
 
 
-def _judged_again(report: R, later: LaterVerdict) -> R:
+def _judged_again(report: R, later: LaterVerdict, unpack: Callable[[bytes], Verdict]) -> R:
     if later.content is not None:
-        report = with_verdict(report, unpack_verdict(later.content))
+        report = with_verdict(report, unpack(later.content))
     moment = later.judged_at.isoformat().replace("+00:00", "Z")
     return msgspec.structs.replace(report, advisories=later.advisories, scanned_at=moment)
 

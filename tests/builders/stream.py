@@ -154,8 +154,7 @@ class StreamBench:
     async def tell(self) -> list[Told]:
         """Tells all there is to tell; returns the events, and takes them off the outbox."""
         while claims := await self.teller.claim(10):
-            for claim in claims:
-                await self.teller.tell(claim)
+            await self.teller.tell(claims)
         return await self.taken()
 
     async def claims(self) -> Sequence[StreamClaim]:

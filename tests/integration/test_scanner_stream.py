@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import tracemalloc
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -16,6 +17,7 @@ import pytest
 
 from services.kernel.bus.interface import FINDINGS, FINDINGS_STATE, Message
 from services.kernel.db import Connection
+from services.kernel.errors import invalid
 from services.kernel.migrate import load_migrations
 from services.kernel.model.engine import Engine
 from services.kernel.model.finding import Finding, FindingKind
@@ -24,7 +26,7 @@ from services.kernel.model.severity import Severity
 from services.kernel.outbox import Outbox
 from services.kernel.reasons import Reason, ScanFailure
 from services.scanner.api import State
-from services.scanner.marks import mark_gone_images, mark_images
+from services.scanner.marks import mark_gone_images, mark_rejudged
 from services.scanner.records import ImageAddress, ScannedImage, ScanRecord
 from tests.builders.advisories import affected, before, record
 from tests.builders.reports import LODASH, OPENSSL, vulnerability
@@ -263,7 +265,7 @@ async def test_the_last_word_stands_when_its_task_went_and_an_older_one_is_left(
     assert activities(await bench.tell()) == [("Close", RISK.id)]
     await bench.scanner.pool.execute("DELETE FROM scanner.task WHERE task_id = $1", last.task_id)
     async with bench.scanner.pool.acquire() as db:
-        await mark_images(db, [image()])
+        await mark_rejudged(db, [image()])
     assert await bench.tell() == []
 
 
@@ -282,9 +284,9 @@ async def test_who_lost_a_claim_writes_nothing(bench: StreamBench) -> None:
     [late] = await bench.claims()
     await bench.scanner.pool.execute("UPDATE scanner.stream_image SET due_at = now()")
     [claim] = await bench.claims()
-    await bench.teller.tell(late)
+    await bench.teller.tell([late])
     assert await bench.taken() == []
-    await bench.teller.tell(claim)
+    await bench.teller.tell([claim])
     assert len(await bench.taken()) == len(EVERY)
 
 
@@ -292,7 +294,7 @@ async def test_news_during_the_telling_is_told_next(bench: StreamBench) -> None:
     await bench.scan(image(), as_said([SYSTEM]))
     [claim] = await bench.claims()
     await bench.scan(image(), as_said([SYSTEM, NPM]))
-    await bench.teller.tell(claim)
+    await bench.teller.tell([claim])
     await bench.tell()
     assert len(await bench.open_uids()) == 2
 
@@ -315,7 +317,7 @@ async def test_a_teller_that_dies_in_the_middle_loses_nothing_and_repeats_nothin
     with monkeypatch.context() as patch:
         patch.setattr(Outbox, "add", dying)
         with contextlib.suppress(ConnectionError):
-            await bench.teller.tell(claim)
+            await bench.teller.tell([claim])
     early = await bench.taken()
     assert 0 < len(early) < len(many)
     await bench.scanner.pool.execute("UPDATE scanner.stream_image SET due_at = now()")
@@ -325,6 +327,136 @@ async def test_a_teller_that_dies_in_the_middle_loses_nothing_and_repeats_nothin
     assert len({one.headers["ce_id"] for one in (*early, *rest)}) == len(many)
 
 
+async def scanned(bench: StreamBench, count: int, *findings: Finding) -> Sequence[ImageAddress]:
+    """So many images that were scanned and not told of."""
+    images = [image(str(number).encode(), tag=str(number)) for number in range(count)]
+    for each in images:
+        await bench.scan(each, as_said(findings))
+    return images
+
+
+async def test_a_batch_is_one_transaction_and_settles_all_of_it(
+    bench: StreamBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = await scanned(bench, 5, *EVERY)
+    add, sizes = Outbox.add, []
+
+    async def noted(self: Outbox, db: Connection, messages: Sequence[Message]) -> None:
+        assert await db.fetchval("SELECT count(*) FROM scanner.stream_image WHERE heard > told") == 5
+        sizes.append(len(messages))
+        await add(self, db, messages)
+
+    monkeypatch.setattr(Outbox, "add", noted)
+    await bench.teller.tell(await bench.claims())
+    assert sizes == [5 * len(EVERY)]
+    told = await bench.taken()
+    assert sorted(key for key, _ in itertools.groupby(told, lambda one: one.key)) == sorted(
+        each.digest for each in images
+    )
+    assert await bench.claims() == []
+
+
+async def test_an_image_whose_report_is_broken_holds_up_no_other_of_its_batch(bench: StreamBench) -> None:
+    images = await scanned(bench, 5, *EVERY)
+    await bench.scanner.pool.execute(
+        "UPDATE scanner.report AS r SET content = $2 FROM scanner.task AS k "
+        "WHERE k.scan_id = r.scan_id AND k.digest = $1",
+        images[2].digest,
+        b"rubbish",
+    )
+    claims = await bench.claims()
+    await bench.teller.tell(claims)
+    told = await bench.taken()
+    assert {one.key for one in told} == {each.digest for each in images} - {images[2].digest}
+    assert len(told) == len({one.headers["ce_id"] for one in told}) == 4 * len(EVERY)
+    # It is due again, after its pause, and told once it can be read.
+    assert await bench.claims() == []
+    await bench.scan(images[2], as_said(EVERY))
+    await bench.scanner.pool.execute("UPDATE scanner.stream_image SET due_at = now() WHERE heard > told")
+    assert {one.key for one in await bench.tell()} == {images[2].digest}
+
+
+async def test_an_event_that_no_bus_takes_holds_up_no_other_image(
+    bench: StreamBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = await scanned(bench, 3, *EVERY)
+    add = Outbox.add
+
+    async def refusing(self: Outbox, db: Connection, messages: Sequence[Message]) -> None:
+        await add(self, db, messages)  # what it wrote goes with the transaction
+        if any(message.key == images[1].digest.encode() for message in messages):
+            raise invalid("MESSAGE_TOO_LARGE", "It is.")
+
+    monkeypatch.setattr(Outbox, "add", refusing)
+    await bench.teller.tell(await bench.claims())
+    told = await bench.taken()
+    assert {one.key for one in told} == {images[0].digest, images[2].digest}
+    assert {uuid.UUID(uid) for uid in rebuilt(told)} == await bench.open_uids()
+
+
+async def test_an_image_of_a_batch_that_somebody_else_claimed_is_left_to_them(bench: StreamBench) -> None:
+    images = await scanned(bench, 4, *EVERY)
+    late = await bench.claims()
+    await bench.scanner.pool.execute(
+        "UPDATE scanner.stream_image SET due_at = now() WHERE digest = $1", images[1].digest
+    )
+    [claim] = await bench.claims()
+    await bench.teller.tell(late)
+    others = await bench.taken()
+    assert {one.key for one in others} == {each.digest for each in images} - {images[1].digest}
+    await bench.teller.tell([claim])
+    assert {one.key for one in await bench.taken()} == {images[1].digest}
+
+
+async def test_images_of_a_batch_that_changed_or_went_since_they_were_claimed_end_as_they_are(
+    bench: StreamBench,
+) -> None:
+    images = await scanned(bench, 3, SYSTEM)
+    await bench.tell()
+    for each in images:
+        await bench.scan(each, as_said([SYSTEM, RISK]))
+    claims = await bench.claims()
+    await bench.scan(images[0], as_said([SYSTEM, RISK, NPM]))
+    await went(bench, images[1])
+    await bench.teller.tell(claims)
+    told = [*await bench.taken(), *await bench.tell()]
+    of = [[(one.activity, one.id) for one in told if one.key == each.digest] for each in images]
+    assert sorted(of[0]) == [("Create", NPM.id), ("Create", RISK.id)]
+    assert of[1] == [("Close", SYSTEM.id)]
+    assert of[2] == [("Create", RISK.id)]
+
+
+async def test_what_somebody_pushed_is_told_before_what_can_wait(bench: StreamBench) -> None:
+    images = await scanned(bench, 6, SYSTEM)
+    await bench.tell()
+    async with bench.scanner.pool.acquire() as db:
+        await mark_rejudged(db, images)
+    await bench.teller.keep_short(asyncio.Event())
+    pushed = image(b"pushed", tag="pushed")
+    await bench.scan(pushed, as_said([SYSTEM]))
+    async with bench.scanner.pool.acquire() as db:
+        await mark_rejudged(db, [pushed])  # one mark that can wait takes nothing from one that cannot
+    await bench.scan(images[5], as_said([SYSTEM]))
+    first = await bench.teller.claim(2)
+    assert {claim.image.digest for claim in first} == {pushed.digest, images[5].digest}
+    rest = await bench.claims()
+    assert {claim.image.digest for claim in rest} == {each.digest for each in images[:5]}
+
+
+async def test_a_batch_that_takes_long_gives_back_what_it_has_not_looked_at(
+    bench: StreamBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.scanner.stream.teller._READ_BYTES", 1)  # each report is read by itself
+    monkeypatch.setattr("services.scanner.stream.teller._BATCH_SECONDS", 0.0)
+    await scanned(bench, 3, *EVERY)
+    claims = await bench.claims()
+    await bench.teller.tell(claims)
+    assert {one.key for one in await bench.taken()} == {claims[0].image.digest}
+    again = await bench.claims()
+    assert {claim.image.digest for claim in again} == {claim.image.digest for claim in claims[1:]}
+    assert await bench.scanner.pool.fetchval("SELECT max(attempts) FROM scanner.stream_image") == 1
+
+
 async def test_several_tellers_share_images_and_repeat_nothing(bench: StreamBench) -> None:
     for number in range(30):
         await bench.scan(image(str(number).encode(), tag=f"{number}"), as_said(EVERY))
@@ -332,8 +464,7 @@ async def test_several_tellers_share_images_and_repeat_nothing(bench: StreamBenc
 
     async def work(teller: object) -> None:
         while claims := await teller.claim(3):  # type: ignore[attr-defined]
-            for claim in claims:
-                await teller.tell(claim)  # type: ignore[attr-defined]
+            await teller.tell(claims)  # type: ignore[attr-defined]
 
     await asyncio.gather(*map(work, tellers))
     told = await bench.taken()
@@ -387,7 +518,7 @@ async def test_a_very_large_report_is_told_in_small_pieces_and_in_bounded_memory
     [claim] = await bench.claims()
     tracemalloc.start()
     try:
-        await bench.teller.tell(claim)
+        await bench.teller.tell([claim])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

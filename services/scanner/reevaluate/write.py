@@ -17,7 +17,7 @@ from services.kernel.db import Connection, Pool
 from services.kernel.model.engine import Engine
 from services.kernel.model.report import Coverage, Report
 from services.kernel.model.severity import Severity
-from services.scanner.marks import mark_images
+from services.scanner.marks import mark_rejudged
 from services.scanner.records import Difference, Outcome, PartRecord, StoredReport, TaskRecord
 from services.scanner.reevaluate.compare import difference_of, differs
 from services.scanner.reevaluate.records import (
@@ -170,7 +170,7 @@ class VerdictWriter:
             outcome, compared = await asyncio.to_thread(_compare, whole, later)
             outcomes[whole.index_id], comparisons[whole.index_id] = outcome, compared
         tasks = await self._store.rejudge(db, outcomes)
-        await mark_images(db, [each.task.image for each in tasks])
+        await mark_rejudged(db, [each.task.image for each in tasks])
         news = [
             _difference(each, comparisons[each.task.scan_id])
             for each in tasks

@@ -9,7 +9,16 @@ from datetime import datetime
 
 from services.kernel.model.finding import Finding
 from services.scanner.stream.identity import event_id_of
-from services.scanner.stream.records import Activity, Ending, Group, OpenFinding, Result, StreamedImage
+from services.scanner.stream.records import (
+    Activity,
+    Ending,
+    Group,
+    Known,
+    OpenFinding,
+    Result,
+    StreamClaim,
+    StreamedImage,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +43,36 @@ class Happening:
     """Whose word it is; empty for an image that went."""
 
 
-def found(image: StreamedImage, result: Result, group: Group, known: tuple[bytes, datetime] | None) -> Happening:
-    """Says that a scan found something; `known` is what was told of it before, with when that was first seen."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A finding that is to be told as open: it is new, or not what was told."""
+
+    claim: StreamClaim
+    result: Result
+    group: Group
+    known: Known | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """A finding that is to be told as over."""
+
+    claim: StreamClaim
+    happening: Happening
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """A finding that happened, as it is kept; of one that is over nothing is."""
+
+    image: StreamedImage
+    happening: Happening
+    fingerprint: bytes
+    content: bytes
+
+
+def found(image: StreamedImage, result: Result, group: Group, known: Known | None) -> Happening:
+    """Says that a scan found something; `known` is what was told of it before."""
     activity = Activity.UPDATE if known else Activity.CREATE
     return Happening(
         image=image,
@@ -46,7 +83,7 @@ def found(image: StreamedImage, result: Result, group: Group, known: tuple[bytes
         activity=activity,
         ending=None,
         at=result.judged_at,
-        first_seen_at=known[1] if known else result.judged_at,
+        first_seen_at=known.first_seen_at if known else result.judged_at,
         seen_at=result.judged_at,
         event_id=event_id_of(group.uid, activity, _cause(result)),
         scan_id=result.scan_id,

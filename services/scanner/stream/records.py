@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.kernel.model.finding import Finding
@@ -48,6 +48,8 @@ class StreamClaim:
     """Whether its results went."""
     heard: int
     fence: int
+    due_at: datetime
+    """Its place in the queue."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,23 @@ class Result:
     ended_at: datetime
     judged_at: datetime
     """Since when its report says what it says: newer advisories may have been held against it after the scan."""
+    bytes: int = 0
+    """Of its report, as it is stored; known of what is to be told."""
     verdict: str = ""
     """Identity of what matching says of its packages; empty where nobody can match them again."""
     advisories_at: str = ""
     """When the advisories were imported that it judged by, RFC 3339; known of what was told."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What there is of an image, and what was last told of it."""
+
+    claim: StreamClaim
+    results: Sequence[Result]
+    """The last ones: one of each platform by each engine."""
+    told: Mapping[tuple[str, str], Result]
+    """By platform and engine."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,25 @@ class Group:
     fingerprint: bytes
     findings: Sequence[Finding]
     """Never empty; the worst first."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was told of a finding that is open, as short as it can be."""
+
+    fingerprint: bytes
+    first_seen_at: datetime
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What a report says of an image that was not told."""
+
+    said: Told
+    changed: Sequence[tuple[Group, Known | None]]
+    """In the order of the uids; with None what is new."""
+    vanished: Sequence[uuid.UUID]
+    """What is open and is not in the report; sorted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

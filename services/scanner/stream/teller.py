@@ -1,4 +1,4 @@
-"""Telling findings: the last reports of an image are held against what is open, and differences told.
+"""Telling findings: the last reports of images are held against what is open, and differences told.
 
 An image is looked at as it stands, not change by change: whatever was missed, repeated or told out of order, the
 next look puts it right. What is told goes to the outbox in the transaction that remembers it (decision 0043).
@@ -9,29 +9,26 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import uuid
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
 
 import structlog
 
-from services.kernel.bus.interface import Message
 from services.kernel.claims import work_claims
 from services.kernel.clock import Clock
-from services.kernel.db import Connection, Pool
+from services.kernel.db import Pool, is_outage
 from services.kernel.errors import ServiceError
 from services.kernel.model.engine import Engine
 from services.kernel.outbox import Outbox
 from services.kernel.wakeup import Wakeups
 from services.scanner.advisories.files import AdvisoryFiles
 from services.scanner.stream.consulting import consulted
-from services.scanner.stream.events import messages_of
-from services.scanner.stream.grouping import bounded, read_report
-from services.scanner.stream.happenings import Happening, deleted, found, not_found
+from services.scanner.stream.grouping import Differences
+from services.scanner.stream.happenings import Closing, Opening, deleted, not_found
 from services.scanner.stream.metrics import StreamMetrics
 from services.scanner.stream.records import (
-    Activity,
+    Difference,
+    Look,
     OpenFinding,
     Result,
     StreamClaim,
@@ -39,25 +36,33 @@ from services.scanner.stream.records import (
 )
 from services.scanner.stream.store import StreamStore
 from services.scanner.stream.vouching import Vouching, is_of_advisories, moment_of_writing
+from services.scanner.stream.writing import CHUNK, LEASE_SECONDS, Writing
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
 CHANNEL: Final = "drydock_scanner_stream"
-_LEASE_SECONDS: Final = 60.0
 _MARKS: Final = 1000
-_CHUNK: Final = 200
-"""Findings of one transaction: none is open for long, because the readers of PostgreSQL's bus wait for it."""
+_BATCH: Final = 32
+"""Images that are read and written together."""
+_BATCH_SECONDS: Final = 1.0
+"""After so long those images of a batch go back that were not looked at: who cannot wait is not behind them."""
 _AT_ONCE: Final = 2
-"""Images: a large report is held in memory meanwhile."""
+"""Batches: a large report is held in memory meanwhile."""
+_READ_BYTES: Final = 1 << 18
+"""Of reports as they are stored, read at once; each is twenty times as large while it is looked at."""
 
 
-class ClaimLost(Exception):
-    """Somebody else tells of the image now."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Due:
+    """A result that may say something else than what was told."""
+
+    claim: StreamClaim
+    result: Result
+    before: Result | None
 
 
 class FindingTeller:
-    """Tells findings. Any number of processes share the work, an image each."""
+    """Tells findings. Any number of processes share the work, some images each."""
 
     def __init__(
         self,
@@ -82,7 +87,7 @@ class FindingTeller:
     async def run(self, wakeups: Wakeups, stopping: asyncio.Event) -> None:
         """Tells until `stopping`; images under way are finished first."""
         await work_claims(
-            self.claim, self.tell, wakeups=wakeups, channel=CHANNEL, most=_AT_ONCE, stopping=stopping
+            self._claim_batch, self.tell, wakeups=wakeups, channel=CHANNEL, most=_AT_ONCE, stopping=stopping
         )
 
     async def keep_short(self, stopping: asyncio.Event) -> None:
@@ -95,87 +100,109 @@ class FindingTeller:
         """Takes at most so many images of which there is something to tell."""
         async with self._pool.acquire() as db:
             await self._store.gather(db, _MARKS)
-            return await self._store.claim(db, limit, _LEASE_SECONDS)
+            return await self._store.claim(db, limit, LEASE_SECONDS)
 
-    async def tell(self, claim: StreamClaim) -> None:
-        """Tells all that differs of one image; what somebody else tells meanwhile is left to them."""
-        counts = Counter[Activity]()
+    async def _claim_batch(self, limit: int) -> Sequence[Sequence[StreamClaim]]:
+        claims = await self.claim(_BATCH) if limit else ()
+        return [claims] if claims else []
+
+    async def tell(self, claims: Sequence[StreamClaim]) -> None:
+        """Tells all that differs of some images; what somebody else tells meanwhile is left to them.
+
+        Where one of them cannot be told, the others are, each by itself: it is due again after its pause.
+        """
+        writing = self._writing()
         try:
-            async with self._pool.acquire() as db:
-                results = await self._store.latest(db, claim.image)
-                told = await self._store.told(db, claim.image)
-            for result in results:
-                before = told.get((result.platform, result.engine))
-                if before is None or _says_more(result, before):
-                    counts += await self._tell_result(claim, result, before)
-            if claim.gone and not results:
-                counts += await self._tell_gone(claim)
-                async with self._pool.acquire() as db:
-                    await self._store.drop_image(db, claim)
-            async with self._pool.acquire() as db:
-                await self._store.settle(db, claim)
-        except ClaimLost:
-            log.info("findings.taken_over", repo_id=claim.image.repo_id, digest=claim.image.digest)
-            return
-        log.info(
-            "findings.told",
-            repo_id=claim.image.repo_id,
-            digest=claim.image.digest,
-            **{activity.name.lower(): counts[activity] for activity in Activity},
+            await self._tell(claims, writing)
+        except Exception as error:
+            if len(claims) == 1 or is_outage(error):
+                raise
+            log.info("findings.told_apart", error=type(error).__name__, images=len(claims))
+            for claim in writing.left_of(claims):
+                await self._tell_alone(claim)
+
+    async def _tell_alone(self, claim: StreamClaim) -> None:
+        try:
+            await self._tell([claim], self._writing())
+        except Exception as error:
+            if is_outage(error):
+                raise
+            image = claim.image
+            log.error("findings.broke", repo_id=image.repo_id, digest=image.digest, exc_info=error)
+
+    def _writing(self) -> Writing:
+        return Writing(
+            pool=self._pool,
+            store=self._store,
+            outbox=self._outbox,
+            metrics=self._metrics,
+            state=self._state,
         )
 
-    async def _tell_result(self, claim: StreamClaim, result: Result, before: Result | None) -> Counter[Activity]:
+    async def _tell(self, claims: Sequence[StreamClaim], writing: Writing) -> None:
+        began = self._clock.monotonic()
         async with self._pool.acquire() as db:
-            stored = await self._store.report(db, result.scan_id)
-            known = await self._store.fingerprints(db, claim.image, result)
-        counts = Counter[Activity]()
-        if stored is None:  # its results went meanwhile, of which the next look will know
-            return counts
-        said, groups = await asyncio.to_thread(read_report, stored, claim.image, result.platform, result.engine)
-        del stored
-        changed = [group for group in groups if group.uid not in known or known[group.uid][0] != group.fingerprint]
-        vanished = sorted(known.keys() - {group.uid for group in groups})
-        del groups
-        for chunk in _chunks(changed):
-            told = [bounded(group) for group in chunk]
-            happenings = [found(claim.image, result, group, known.get(group.uid)) for group in told]
-            messages = await asyncio.to_thread(self._written, happenings)
-            async with self._holding(claim) as db:
-                await self._store.put_open(db, claim.image, result, told)
-                await self._outbox.add(db, messages)
-            counts += self._count(happenings)
-        counts += await self._tell_vanished(claim, result, before, said, vanished)
-        async with self._holding(claim) as db:
-            await self._store.put_told(db, claim.image, _as_told(result, said, before))
-        return counts
+            looks = await self._store.looks(db, claims)
+        differences = Differences()
+        for number, some in enumerate(_portions(looks)):
+            if number and self._clock.monotonic() - began > _BATCH_SECONDS:
+                break
+            async for due, found in self._differences(some, differences):
+                await self._tell_result(due, found, writing)
+            for look in some:
+                await self._end(look, writing)
+        await writing.flush()
+        left = writing.left_of(claims)
+        if left:
+            async with self._pool.acquire() as db:
+                await self._store.give_back(db, left)
 
-    async def _tell_vanished(
-        self,
-        claim: StreamClaim,
-        result: Result,
-        before: Result | None,
-        said: Told,
-        vanished: Sequence[uuid.UUID],
-    ) -> Counter[Activity]:
+    async def _differences(
+        self, looks: Sequence[Look], differences: Differences
+    ) -> AsyncIterator[tuple[_Due, Difference]]:
+        """Reads what may be news: all at once, and looks at it one by one."""
+        due = [each for look in looks for each in _due(look)]
+        if not due:
+            return
+        async with self._pool.acquire() as db:
+            reports = await self._store.reports(db, {each.result.scan_id for each in due})
+            known = await self._store.known(db, [(each.claim.image, each.result) for each in due])
+        for each, written in zip(due, known, strict=True):
+            stored = reports.get(each.result.scan_id)
+            if stored is not None:  # else its results went meanwhile, of which the next look will know
+                found = await asyncio.to_thread(differences.of, stored, each.claim.image, each.result, written)
+                yield each, found
+
+    async def _tell_result(self, due: _Due, found: Difference, writing: Writing) -> None:
+        claim, result, before = due.claim, due.result, due.before
+        await writing.add(
+            Opening(claim=claim, result=result, group=group, known=known) for group, known in found.changed
+        )
+        await self._tell_vanished(due, found, writing)
+        writing.tell_to_end(claim, _as_told(result, found.said, before))
+
+    async def _tell_vanished(self, due: _Due, found: Difference, writing: Writing) -> None:
         """Closes what the scan vouches for; all else stays open."""
+        claim, result, before, said = due.claim, due.result, due.before, found.said
         vouching = Vouching(
             said,
             advisories_before=before.advisories_at if before else "",
             last=before is None or result.ended_at >= before.ended_at,
         )
-        counts = Counter[Activity]()
         kept = 0
-        for chunk in _chunks(vanished):
+        for start in range(0, len(found.vanished), CHUNK):
+            uids = found.vanished[start : start + CHUNK]
             async with self._pool.acquire() as db:
-                findings = await self._store.some_open(db, claim.image, chunk, len(chunk))
+                findings = await self._store.some_open(db, claim.image, uids=uids, limit=CHUNK)
             covered = [each for each in findings if vouching.covers(each.findings[0])]
             over = await self._consulted(result, said, covered)
             kept += len(findings) - len(over)
-            counts += await self._close(claim, [not_found(claim.image, result, each) for each in over])
+            await writing.add(
+                Closing(claim=claim, happening=not_found(claim.image, result, each)) for each in over
+            )
         if kept:
             log.info("findings.kept_open", digest=claim.image.digest, scan_id=result.scan_id, count=kept)
             self._metrics.kept_open(kept)
-        return counts
 
     async def _consulted(
         self, result: Result, said: Told, findings: Sequence[OpenFinding]
@@ -193,43 +220,46 @@ class FindingTeller:
             return []
         return [each for each, speaks in zip(findings, spoken, strict=True) if speaks]
 
-    async def _tell_gone(self, claim: StreamClaim) -> Counter[Activity]:
-        """Closes all that is open of an image that was deleted."""
-        counts, now = Counter[Activity](), self._clock.now()
+    async def _end(self, look: Look, writing: Writing) -> None:
+        """Nothing more is to be said of an image; of one that was deleted, all that is open is over."""
+        gone = look.claim.gone and not look.results
+        if gone:
+            await self._tell_gone(look.claim, writing)
+        writing.settle(look.claim, gone=gone)
+
+    async def _tell_gone(self, claim: StreamClaim, writing: Writing) -> None:
+        now, after = self._clock.now(), uuid.UUID(int=0)
         while True:
             async with self._pool.acquire() as db:
-                findings = await self._store.some_open(db, claim.image, None, _CHUNK)
+                findings = await self._store.some_open(db, claim.image, after=after, limit=CHUNK)
             if not findings:
-                return counts
-            counts += await self._close(claim, [deleted(claim.image, each, now) for each in findings])
-
-    async def _close(self, claim: StreamClaim, happenings: Sequence[Happening]) -> Counter[Activity]:
-        if happenings:
-            messages = await asyncio.to_thread(self._written, happenings)
-            async with self._holding(claim) as db:
-                await self._store.close(db, claim.image, [happening.uid for happening in happenings])
-                await self._outbox.add(db, messages)
-        return self._count(happenings)
-
-    @asynccontextmanager
-    async def _holding(self, claim: StreamClaim) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as db, db.transaction():
-            if not await self._store.hold(db, claim, _LEASE_SECONDS):
-                raise ClaimLost
-            yield db
-
-    def _written(self, happenings: Iterable[Happening]) -> list[Message]:
-        return [message for happening in happenings for message in messages_of(happening, state=self._state)]
-
-    def _count(self, happenings: Iterable[Happening]) -> Counter[Activity]:
-        counts = Counter(happening.activity for happening in happenings)
-        for activity, count in counts.items():
-            self._metrics.told(activity, count)
-        return counts
+                return
+            await writing.add(Closing(claim=claim, happening=deleted(claim.image, each, now)) for each in findings)
+            after = findings[-1].uid
 
 
-def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
+def _portions(looks: Sequence[Look]) -> Iterator[Sequence[Look]]:
+    """Takes together what may be read at once, in order; an image is never taken apart."""
+    some: list[Look] = []
+    size = 0
+    for look in looks:
+        needed = sum(each.result.bytes for each in _due(look))
+        if some and size + needed > _READ_BYTES:
+            yield some
+            some, size = [], 0
+        some.append(look)
+        size += needed
+    if some:
+        yield some
+
+
+def _due(look: Look) -> Sequence[_Due]:
+    pairs = [(result, look.told.get((result.platform, result.engine))) for result in look.results]
+    return [
+        _Due(claim=look.claim, result=result, before=before)
+        for result, before in pairs
+        if before is None or _says_more(result, before)
+    ]
 
 
 def _says_more(result: Result, before: Result) -> bool:

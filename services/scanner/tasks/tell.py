@@ -12,7 +12,7 @@ from services.kernel.db import Connection
 from services.kernel.ids import Ids
 from services.kernel.outbox import Outbox
 from services.scanner.convert_events import to_scan_event
-from services.scanner.marks import mark_images
+from services.scanner.marks import mark_scanned
 from services.scanner.records import Difference, TaskRecord
 from services.scanner.state import State
 
@@ -29,7 +29,7 @@ class TaskTeller:
         """Adds one event for each task, which says how it stands now."""
         now = self._clock.now()
         await self._outbox.add(db, [to_scan_event(task, self._ids.uuid(), now) for task in tasks])
-        await mark_images(db, [task.image for task in tasks if task.outcome.state is State.COMPLETE])
+        await mark_scanned(db, [task for task in tasks if task.outcome.state is State.COMPLETE])
 
     async def tell_differences(self, db: Connection, tasks: Sequence[tuple[TaskRecord, Difference]]) -> None:
         """Adds one event for each task whose image newer advisories say something else of."""

@@ -22,10 +22,10 @@ from services.kernel.model.severity import Severity
 from services.scanner.records import StoredReport
 from services.scanner.reports import pack_report
 from services.scanner.stream.events import line_of, messages_of
-from services.scanner.stream.grouping import bounded, read_report
+from services.scanner.stream.grouping import Differences, bounded
 from services.scanner.stream.happenings import Happening, as_open, deleted, found, not_found
 from services.scanner.stream.identity import uid_of
-from services.scanner.stream.records import Group, OpenFinding, Result, StreamedImage
+from services.scanner.stream.records import Group, Known, OpenFinding, Result, StreamedImage
 from tests.builders.reports import LODASH, LOG4J, OPENSSL, vulnerability
 from tests.builders.scanner import report
 from tests.builders.stream import a_risk, a_sample
@@ -68,7 +68,7 @@ def an_open(finding: Finding) -> OpenFinding:
 
 def every_happening(finding: Finding) -> Iterator[Happening]:
     yield found(IMAGE, RESULT, a_group(finding), None)
-    yield found(IMAGE, RESULT, a_group(finding), (b"", AT - timedelta(days=1)))
+    yield found(IMAGE, RESULT, a_group(finding), Known(fingerprint=b"", first_seen_at=AT - timedelta(days=1)))
     yield not_found(IMAGE, RESULT, an_open(finding))
     yield deleted(IMAGE, an_open(finding), AT)
     yield as_open(IMAGE, an_open(finding))
@@ -232,9 +232,9 @@ def test_what_an_image_makes_endless_is_cut() -> None:
     )
     risks = [a_risk(path="/" + long, match=f"{number}{long}") for number in range(1000)]
     whole = msgspec.structs.replace(report(IMAGE.digest, "linux/amd64"), findings=(hostile, *risks))
-    _, groups = read_report(StoredReport(content=pack_report(whole)), IMAGE, "linux/amd64", "SECURITY_CENTER")
-    assert len(groups) == 2
-    for group in map(bounded, groups):
+    found_in = Differences().of(StoredReport(content=pack_report(whole)), IMAGE, RESULT, b"")
+    assert len(found_in.changed) == 2
+    for group in (bounded(group) for group, _ in found_in.changed):
         [message] = messages_of(found(IMAGE, RESULT, group, None), state=False)
         judge(json.loads(message.value))
         # A broker of default settings takes a megabyte.
