@@ -6,5 +6,5 @@ CREATE INDEX stream_mark_turn ON scanner.stream_mark (patient, mark_id);
 DROP INDEX scanner.stream_image_due;
 CREATE INDEX stream_image_due ON scanner.stream_image (patient, due_at) WHERE heard > told;
 
--- Events of 3 kB each are read once and deleted: to compress them and to lay them elsewhere was most of what writing took.
+-- Events of 3 kB each are read once and deleted: to compress them was a third of what writing took, or more.
 ALTER TABLE scanner.finding_outbox SET (toast_tuple_target = 8160);
