@@ -157,6 +157,8 @@ class Intake:
             task = await self._scanner.image_status(_query(subject, tag=subject.tag))
         except ServiceError as error:
             return error
+        if task.digest == present:  # its scan began meanwhile
+            return refusals.scan_under_way(subject.image)
         return refusals.image_changed(subject.image, task.digest, present)
 
 

@@ -139,6 +139,13 @@ async def test_a_tag_that_was_never_scanned_is_told_from_one_that_was_pushed_sin
         assert (error.reason, error.metadata["present"]) == ("IMAGE_CHANGED", scanner.present)
 
 
+async def test_a_scan_that_begins_while_a_fix_is_asked_for_is_under_way(database: str) -> None:
+    scanner = MovedTag(a_task().digest)
+    async with fixer_bench(database, scanner=scanner) as bench:
+        scanner.task = a_task(state=State.PENDING)
+        assert (await refused(bench)).reason == "SCAN_UNDER_WAY"
+
+
 async def test_a_target_that_there_is_not_is_refused(bench: FixerBench) -> None:
     assert (await refused(bench, target_ids=("tgt-none",))).reason == "TARGET_NOT_EXIST"
 
