@@ -44,15 +44,15 @@ class Served:
                 PROGRAM, *command, stdout=log, stderr=log, env=self.environment
             )
 
-    async def until_ready(self) -> None:
+    async def until_ready(self, seconds: float = _READY_SECONDS) -> None:
         """Waits until it says that it is ready."""
-        await self.until({})
+        await self.until({}, seconds)
 
-    async def until(self, obstacles: Mapping[str, str]) -> None:
+    async def until(self, obstacles: Mapping[str, str], seconds: float = _READY_SECONDS) -> None:
         """Waits until these obstacles, by part and a word of their reason, and no others stand in the way."""
         found: object = None
         try:
-            async with asyncio.timeout(_READY_SECONDS):
+            async with asyncio.timeout(seconds):
                 while True:
                     assert self.process is not None
                     assert self.process.returncode is None, self.log.read_text()[-3000:]

@@ -22,16 +22,21 @@ def signing_key(name: str) -> Tsk:
 
 
 def apt_repository(
-    debs: Sequence[Deb], key: Tsk, *, suite: str, valid: timedelta = timedelta(days=7)
+    debs: Sequence[Deb],
+    key: Tsk,
+    *,
+    suite: str,
+    valid: timedelta = timedelta(days=7),
+    age: timedelta = timedelta(),
 ) -> dict[str, bytes]:
-    """Returns the files of a repository with one component, by their paths."""
+    """Returns the files of a repository with one component, by their paths; it was made so long ago."""
     files = {deb.filename: deb.build() for deb in debs}
     packages = "\n".join(_stanza(deb, files[deb.filename]) for deb in debs).encode()
     indexes = {
         "main/binary-amd64/Packages": packages,
         "main/binary-amd64/Packages.gz": gzip.compress(packages, mtime=0),
     }
-    release = _release(indexes, suite, datetime.now(UTC), valid)
+    release = _release(indexes, suite, datetime.now(UTC) - age, valid)
     files |= {f"dists/{suite}/{path}": content for path, content in indexes.items()}
     signed = sign(key.signer(), release.encode(), mode=SignatureMode.CLEAR)
     files[f"dists/{suite}/InRelease"] = bytes(signed)

@@ -9,7 +9,7 @@ from tests.chaos.schedule import Plan
 from tests.chaos.stage import scratch_stage
 
 SEED = 17
-PLAN = Plan(pushes=40, kills=1, outage_seconds=3.0, everything=False)
+PLAN = Plan(pushes=40, fixes=4, kills=1, outage_seconds=3.0, everything=False)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ def main() -> None:
     """Runs, prints, and ends with 1 when something was lost or done twice."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--pushes", type=int, default=1000)
+    parser.add_argument("--fixes", type=int, default=50, help="that are asked for meanwhile")
     parser.add_argument("--kills", type=int, default=2, help="of every process, of the broker and of the database")
     parser.add_argument(
         "--outage", type=float, default=30.0, help="seconds that broker and database stay away once"
@@ -37,6 +38,7 @@ def main() -> None:
     seed = secrets.randbelow(1_000_000) if arguments.seed is None else arguments.seed
     plan = Plan(
         pushes=arguments.pushes,
+        fixes=arguments.fixes,
         kills=arguments.kills,
         outage_seconds=arguments.outage,
         everything=not arguments.only_kills,
@@ -68,6 +70,7 @@ def _table(result: Result) -> str:
         "kills": _counts(result.kills),
         "faults": _counts(result.faults),
         "tasks": _counts(result.ends),
+        "fixes": _counts(result.fixes),
         "notifications": f"{result.notifications}, repeated {result.repeated}",
         "unknown": _counts(result.unknown),
         "findings": f"{result.findings} open, told by {result.finding_events} messages",

@@ -16,9 +16,11 @@ from tests.chaos.database import Database, Line, line_to
 from tests.commandline import PROGRAM
 from tests.processes import Fleet, Served
 
-ROLES = ("rules", "scanner", "scanner", "notifier", "notifier", "gateway")
+ROLES = ("rules", "scanner", "scanner", "fixer", "fixer", "notifier", "notifier", "gateway")
 _CHILD = Path(__file__).with_name("child")
 _LOOK_SECONDS = 0.25
+_READY_SECONDS = 150.0
+"""Many processes start at once, on a machine that may have other work."""
 SPOOL_BYTES = 1 << 20
 """Size of the file system of a scanner's spool."""
 
@@ -91,7 +93,7 @@ class Crew:
 
     async def ready(self) -> None:
         """Waits until every process says that it is ready."""
-        await asyncio.gather(*(hand.served.until_ready() for hand in self.hands))
+        await asyncio.gather(*(hand.served.until_ready(_READY_SECONDS) for hand in self.hands))
 
 
 def with_clock(environment: Mapping[str, str], clock: Path) -> dict[str, str]:

@@ -10,13 +10,11 @@ from typing import Any
 
 from drydock.events.v1 import scan_event_pb2
 from services.kernel.bus.interface import (
-    BULK_REQUESTS,
     DEAD_SUFFIX,
     FINDINGS,
     FINDINGS_STATE,
-    IMAGE_EVENTS,
+    FIX_EVENTS,
     SCAN_EVENTS,
-    SCAN_REQUESTS,
     TOPICS,
     Bus,
     Place,
@@ -24,33 +22,15 @@ from services.kernel.bus.interface import (
 from services.kernel.db import Pool
 from services.notifier.channels.http import DELIVERY_HEADER
 from services.scanner.reports import unpack_report
+from tests.chaos.fixes.asking import Ask
+from tests.chaos.fixes.evidence import Fixes, gather_fixes
 from tests.chaos.pushes import Push
 from tests.chaos.stage import Stage
 from tests.plain_consumer import Got, read_topic
 
-GROUPS = (
-    ("rules", IMAGE_EVENTS),
-    ("scanner.tags", IMAGE_EVENTS),
-    ("scanner", SCAN_REQUESTS),
-    ("scanner.bulk", BULK_REQUESTS),
-    ("notifier", SCAN_EVENTS),
-)
-"""Every consumer group and what it reads."""
 Row = Mapping[str, Any]
 Words = tuple[str, ...]
 """What the uid of a finding follows from."""
-_LOOK_SECONDS = 0.5
-_UNSETTLED = {
-    "tasks that have not ended": "SELECT count(*) FROM scanner.task WHERE ended_at IS NULL",
-    "scans to be done": "SELECT count(*) FROM scanner.work",
-    "tags in doubt": "SELECT count(*) FROM scanner.tag WHERE doubted_at IS NOT NULL",
-    "events in the rules' outbox": "SELECT count(*) FROM rules.outbox",
-    "events in the scanner's outbox": "SELECT count(*) FROM scanner.outbox",
-    "marks of the stream": "SELECT count(*) FROM scanner.stream_mark",
-    "images to be told of": "SELECT count(*) FROM scanner.stream_image WHERE heard > told",
-    "events in the stream's outbox": "SELECT count(*) FROM scanner.finding_outbox",
-    "deliveries that have not ended": "SELECT count(*) FROM notifier.delivery WHERE finished_at IS NULL",
-}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,43 +64,17 @@ class Evidence:
     """Findings that the database has as open."""
     reported: frozenset[Words]
     """What findings of the last reports of every image are named by."""
+    fixes: Fixes
 
 
-async def settle(stage: Stage, pushes: int, deadline_seconds: float) -> Mapping[str, int]:
-    """Waits until nothing is under way; returns what still is at the deadline, nothing when all went well."""
-    loop = asyncio.get_running_loop()
-    give_up = loop.time() + deadline_seconds
-    async with stage.pool() as pool, stage.bus(pool) as bus:
-        calm = 0
-        while True:
-            left = await _unsettled(pool, bus, pushes) or await _not_ready(stage)
-            calm = 0 if left else calm + 1
-            if (
-                calm == 2 or loop.time() > give_up
-            ):  # twice: between two looks something may pass from one to the other
-                return left
-            await asyncio.sleep(_LOOK_SECONDS)
-
-
-async def _unsettled(pool: Pool, bus: Bus, pushes: int) -> dict[str, int]:
-    found = {name: await pool.fetchval(query) for name, query in _UNSETTLED.items()}
-    found["pushes without a task"] = max(pushes - await pool.fetchval("SELECT count(*) FROM scanner.task"), 0)
-    for group, topic in GROUPS:
-        found[f"messages that {group} has not read"] = await bus.lag(group, topic)
-    return {name: count for name, count in found.items() if count}
-
-
-async def _not_ready(stage: Stage) -> dict[str, int]:
-    found = {hand.name: await hand.served.obstacles() for hand in stage.crew.hands}
-    return {f"obstacles of {name}: {why}": 1 for name, why in found.items() if why != {}}
-
-
-async def gather(stage: Stage, pushes: Sequence[Push], unsettled: Mapping[str, int]) -> Evidence:
+async def gather(
+    stage: Stage, pushes: Sequence[Push], asked: Sequence[Ask], unsettled: Mapping[str, int]
+) -> Evidence:
     """Reads everything."""
     async with stage.pool() as pool, stage.bus(pool) as bus:
         events = [scan_event_pb2.ScanEvent.FromString(value) for value in await _all(bus, SCAN_EVENTS)]
         return Evidence(
-            pushes=pushes,
+            pushes=[*pushes, *(ask.push for ask in asked)],
             unsettled=unsettled,
             tasks=await _rows(pool, _TASKS),
             tags=await _rows(pool, "SELECT instance_id, namespace, repository, tag, digest FROM scanner.tag"),
@@ -147,6 +101,7 @@ async def gather(stage: Stage, pushes: Sequence[Push], unsettled: Mapping[str, i
                 row["uid"] for row in await _rows(pool, "SELECT uid::text FROM scanner.stream_finding")
             ),
             reported=await reported(pool),
+            fixes=await gather_fixes(stage, pool, asked, await _all(bus, FIX_EVENTS)),
         )
 
 

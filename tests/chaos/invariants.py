@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from services.fixer.api import FIXED_SUFFIX
 from tests.chaos.evidence import Evidence
+from tests.chaos.fixes.evidence import Fixes
+from tests.chaos.fixes.invariants import FIX_INVARIANTS
 from tests.chaos.pushes import Push
 from tests.plain_consumer import compacted, disorder, rebuilt, words_of
 
@@ -21,7 +24,7 @@ def everything_comes_to_rest(found: Evidence) -> list[str]:
 
 def every_push_has_one_task(found: Evidence) -> list[str]:
     wanted = Counter(_place(push) for push in found.pushes)
-    there = Counter(_of(row) for row in found.tasks)
+    there = Counter(_of(row) for row in found.tasks if not row["tag"].endswith(FIXED_SUFFIX))
     return [
         f"{place}: {wanted[place]} pushes, {there[place]} tasks"
         for place in wanted | there
@@ -144,6 +147,10 @@ def the_compacted_topic_holds_what_is_open(found: Evidence) -> list[str]:
     return [uid for uid in told.keys() | kept.keys() if told.get(uid) != kept.get(uid)]
 
 
+def _of_fixes(check: Callable[[Fixes], list[str]]) -> Check:
+    return lambda found: check(found.fixes)
+
+
 INVARIANTS: Mapping[str, Check] = MappingProxyType(
     {
         check.__name__.replace("_", " "): check
@@ -167,6 +174,7 @@ INVARIANTS: Mapping[str, Check] = MappingProxyType(
             no_process_ends_by_itself,
         )
     }
+    | {check.__name__.replace("_", " "): _of_fixes(check) for check in FIX_INVARIANTS}
 )
 
 

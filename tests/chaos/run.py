@@ -8,10 +8,12 @@ import sys
 from collections import Counter as Tally
 from collections.abc import Mapping
 
-from tests.chaos.evidence import Evidence, gather, settle
+from tests.chaos.evidence import Evidence, gather
+from tests.chaos.fixes.asking import ask_all
 from tests.chaos.invariants import INVARIANTS
 from tests.chaos.pushes import Counter, push_all
 from tests.chaos.schedule import Plan, Wrecker, schedule
+from tests.chaos.settling import settle
 from tests.chaos.stage import Stage
 
 _LONGEST_LIST = 8
@@ -31,6 +33,8 @@ class Result:
     """How many of each kind."""
     ends: Mapping[str, int]
     """Tasks by how they ended."""
+    fixes: Mapping[str, int]
+    """Fixes by how they ended."""
     notifications: int
     repeated: int
     """Notifications that a receiver took more than once, counting the repetitions."""
@@ -71,11 +75,14 @@ async def run(stage: Stage, plan: Plan, seed: int, *, settle_seconds: float) -> 
                 numbers = range(number, plan.pushes, len(stage.places))
                 pushing = push_all(place.registry, place.instance_id, numbers, seed=seed, counter=counter)
                 work.create_task(pushing, name=f"pushes-{number}")
+            asking = work.create_task(
+                ask_all(stage, plan.fixes, plan.pushes, seed=seed, counter=counter), name="fixes"
+            )
         progress.cancel()
     quiet = loop.time()
-    unsettled = await settle(stage, plan.pushes, settle_seconds)
+    unsettled = await settle(stage, plan.pushes + plan.fixes, settle_seconds)
     ended = loop.time()
-    evidence = await gather(stage, counter.pushes, unsettled)
+    evidence = await gather(stage, counter.pushes, asking.result(), unsettled)
     return _result(stage, plan, seed, evidence, wrecker, seconds=ended - began, settling=ended - quiet)
 
 
@@ -91,6 +98,7 @@ def _result(
         kills={hand.name: hand.kills for hand in stage.crew.hands},
         faults=dict(Tally(words.partition("(")[0] for words in wrecker.struck)),
         ends=dict(Tally(f"{row['state']} {row['reason']}".strip() for row in found.tasks)),
+        fixes=dict(Tally(f"{row['state']} {row['reason']}".strip() for row in found.fixes.tasks)),
         notifications=len(taken),
         repeated=sum(taken.values()) - len(taken),
         unknown=dict(Tally(row["reason"] for row in found.receipts if row["outcome"] == "UNKNOWN")),

@@ -10,13 +10,17 @@ from tests.chaos.crew import ROLES
 from tests.chaos.faults.clock import ClockJump
 from tests.chaos.faults.disk import DiskFull
 from tests.chaos.faults.interface import Fault
-from tests.chaos.faults.kill import Kill
+from tests.chaos.faults.kill import Kill, KillInMidFix
 from tests.chaos.faults.outage import BrokerAway, DatabaseAway
 from tests.chaos.faults.stall import Freeze, FrozenBroker, Silence
+from tests.chaos.faults.supply import DepotAway, RegistryAway
 from tests.chaos.pushes import Counter
 from tests.chaos.stage import Stage
 
 HANDS = tuple(f"{role}-{ROLES[: place + 1].count(role)}" for place, role in enumerate(ROLES))
+PLACES = 3
+MID = ("PLANNING", "FETCHING", "BUILDING", "PUSHING", "PROVING")
+"""Stages of fixes in which fixers are killed."""
 _DAY = 86_400.0
 
 
@@ -33,6 +37,8 @@ class Plan:
     """What a run is to go through."""
 
     pushes: int
+    fixes: int
+    """Asked for meanwhile."""
     kills: int
     """Of every process, of the broker and of the database."""
     outage_seconds: float
@@ -46,7 +52,9 @@ def schedule(plan: Plan, seed: int) -> tuple[Stroke, ...]:
     chance = random.Random(seed)
     faults: list[Fault] = []
     for turn in range(plan.kills):
-        faults += [Kill(hand, chance.uniform(0, 1), chance.uniform(0, 2)) for hand in HANDS]
+        faults += [_kill(hand, chance) for hand in HANDS]
+        faults += [RegistryAway(chance.randrange(PLACES), chance.uniform(0, 2), chance.uniform(1, 4))]
+        faults += [DepotAway(chance.uniform(0, 2), chance.uniform(1, 4))]
         away = plan.outage_seconds if turn == 0 else chance.uniform(1, 5)
         faults += [BrokerAway(chance.uniform(0, 1), away), DatabaseAway(chance.uniform(0, 1), away)]
     if plan.everything:
@@ -54,12 +62,20 @@ def schedule(plan: Plan, seed: int) -> tuple[Stroke, ...]:
             faults += [Freeze(hand, chance.uniform(4, 12)), Silence(hand, chance.uniform(4, 12))]
             faults += [ClockJump(hand, by, chance.uniform(2, 8)) for by in (3600.0, -3600.0, 2 * _DAY, -2 * _DAY)]
         faults += [DiskFull(hand, chance.uniform(2, 6)) for hand in HANDS if hand.startswith("scanner")]
+        faults += [RegistryAway(place, chance.uniform(0, 2), chance.uniform(1, 6)) for place in range(PLACES)]
+        faults += [DepotAway(chance.uniform(0, 2), chance.uniform(1, 6)) for _ in range(PLACES)]
         faults += [FrozenBroker(chance.uniform(3, 12)) for _ in range(2)]
     chance.shuffle(faults)
     step = plan.pushes / (len(faults) + 1)
     return tuple(
         Stroke(after=int((place + chance.random()) * step), fault=fault) for place, fault in enumerate(faults)
     )
+
+
+def _kill(hand: str, chance: random.Random) -> Fault:
+    if hand.startswith("fixer"):
+        return KillInMidFix(hand, chance.choice(MID), chance.uniform(0, 2))
+    return Kill(hand, chance.uniform(0, 1), chance.uniform(0, 2))
 
 
 class Wrecker:

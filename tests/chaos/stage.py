@@ -21,6 +21,7 @@ from services.lab.receiver import Receiver, serve_receiver
 from tests.buses import SessionBroker, session_broker
 from tests.chaos.crew import ROLES, Crew, crew_of
 from tests.chaos.database import Database, killable_database
+from tests.chaos.fixes.depot import Depot, serve_depot, trust
 from tests.processes import fleet
 from tests.registries import RunningRegistry, lab_registry
 from tests.running import Client, client_of
@@ -31,6 +32,9 @@ _IMPATIENT = {
     "notifier_lease_margin_seconds": "5",
     "notifier_retry_longest_seconds": "5",
     "scanner_retry_longest_seconds": "5",
+    "fixer_lease_seconds": "3",
+    "fixer_retry_first_seconds": "1",
+    "fixer_retry_longest_seconds": "5",
     "kafka_session_seconds": "6",
     "log_level": "info",
 }
@@ -47,7 +51,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A Drydock of six processes that runs and is restarted, and everything around it."""
+    """A Drydock of eight processes that runs and is restarted, and everything around it."""
 
     folder: Path
     database: Database
@@ -57,6 +61,7 @@ class Stage:
     places: tuple[Place, ...]
     receivers: tuple[Receiver, ...]
     target_ids: tuple[str, ...]
+    depot: Depot
 
     @asynccontextmanager
     async def bus(self, pool: Pool) -> AsyncIterator[Bus]:
@@ -85,6 +90,8 @@ async def staged(folder: Path, *, kafka: bool, instances: int = 3) -> AsyncItera
         settings = {**_IMPATIENT, **(_kafka_settings(broker) if broker is not None else {})}
         planned = await stack.enter_async_context(fleet(folder, database.url, *ROLES, **settings))
         await planned.migrate()
+        depot = await stack.enter_async_context(serve_depot())
+        trust(depot, next(served.data for served in planned.served if served.role == "fixer"))
         crew = await stack.enter_async_context(crew_of(planned, database, folder))
         receivers = tuple([await stack.enter_async_context(serve_receiver()) for _ in range(2)])
         client = await stack.enter_async_context(client_of(planned.running))
@@ -100,6 +107,7 @@ async def staged(folder: Path, *, kafka: bool, instances: int = 3) -> AsyncItera
             places=tuple(places),
             receivers=receivers,
             target_ids=target_ids,
+            depot=depot,
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.evidence import Evidence
+from tests.chaos.fixes.evidence import Fixes
 from tests.chaos.invariants import INVARIANTS
 from tests.chaos.pushes import Push
 from tests.plain_consumer import WORDS, Got
@@ -57,6 +58,7 @@ GOOD = Evidence(
     finding_states=[STATE],
     open_uids=frozenset({"u1"}),
     reported=frozenset({WORDS}),
+    fixes=Fixes(asked=[], tasks=[], ends=[], tags=[], news=[], target_ids=[], scans=[], left=[]),
 )
 FAILED = {**TASK, "state": "FAILED", "reason": "REGISTRY_ERROR", "message": "It answered 502."}
 
@@ -115,6 +117,11 @@ def test_a_broken_image_must_fail_and_may_be_told_so() -> None:
 )
 def test_what_contradicts_an_invariant_is_seen(invariant: str, changes: dict[str, Any]) -> None:
     assert invariant in broken_by(**changes)
+
+
+def test_the_invariants_of_fixes_are_among_them() -> None:
+    left = dataclasses.replace(GOOD.fixes, left=["packages/.coming-1"])
+    assert broken_by(fixes=left) == {"fixers leave nothing behind"}
 
 
 def event(number: int, type_: str = "created", uid: str = "u1") -> Got:

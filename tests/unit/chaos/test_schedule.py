@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.faults.kill import Kill
+from tests.chaos.faults.kill import Kill, KillInMidFix
 from tests.chaos.faults.outage import BrokerAway, DatabaseAway
 from tests.chaos.schedule import HANDS, Plan, schedule
 
-PLAN = Plan(pushes=1000, kills=2, outage_seconds=30.0, everything=True)
+PLAN = Plan(pushes=1000, fixes=50, kills=2, outage_seconds=30.0, everything=True)
 
 
 def test_a_seed_gives_the_same_schedule_every_time() -> None:
@@ -20,7 +20,7 @@ def test_a_seed_gives_the_same_schedule_every_time() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_every_process_is_killed_as_often_as_the_plan_says_before_the_last_push(seed: int) -> None:
     strokes = schedule(PLAN, seed)
-    kills = Counter(stroke.fault.hand for stroke in strokes if isinstance(stroke.fault, Kill))
+    kills = Counter(stroke.fault.hand for stroke in strokes if isinstance(stroke.fault, Kill | KillInMidFix))
     assert kills == dict.fromkeys(HANDS, PLAN.kills)
     for away in (BrokerAway, DatabaseAway):
         absences = [stroke.fault.seconds for stroke in strokes if isinstance(stroke.fault, away)]
