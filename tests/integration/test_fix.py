@@ -282,12 +282,11 @@ async def test_a_disk_that_is_full(
     each_registry: StartRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with a_scene(each_registry, tmp_path) as scene:
-        (tmp_path / "packages").mkdir(exist_ok=True)
-        monkeypatch.setattr("services.fixer.repositories.shelf.tempfile.mkstemp", _full)
+        monkeypatch.setattr("services.fixer.repositories.shelf.os.link", _full)
         assert await scene.failure() == "DISK_FULL"
 
 
-def _full(**_: object) -> tuple[int, str]:
+def _full(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 

@@ -78,18 +78,19 @@ class RepositoryDepot(Depot):
     async def _fetch(self, url: str, expected: Expected, into: Path, *, tampered: bool) -> None:
         algorithm = expected.checksum.partition(":")[0]
         hasher, received = hasher_of(algorithm), 0
-        with self._shelf.room() as coming:
-            with coming.open("wb") as file:
-                async with aclosing(self._door.chunks(url, at_most=expected.size)) as chunks:
-                    async for chunk in chunks:
-                        received += len(chunk)
-                        hasher.update(chunk)
-                        await in_thread(file.write, chunk)
-            if received < expected.size:
-                raise unreachable(url, f"the transfer ended after {received:,} of {expected.size:,} bytes")
-            if f"{algorithm}:{hasher.hexdigest()}" != expected.checksum:
-                raise _mismatch(url, tampered=tampered)
-            await in_thread(self._shelf.keep, coming, expected, into)
+        coming = into.with_name(f"{into.name}.coming")
+        with coming.open("wb") as file:
+            async with aclosing(self._door.chunks(url, at_most=expected.size)) as chunks:
+                async for chunk in chunks:
+                    received += len(chunk)
+                    hasher.update(chunk)
+                    await in_thread(file.write, chunk)
+        if received < expected.size:
+            raise unreachable(url, f"the transfer ended after {received:,} of {expected.size:,} bytes")
+        if f"{algorithm}:{hasher.hexdigest()}" != expected.checksum:
+            raise _mismatch(url, tampered=tampered)
+        coming.rename(into)
+        await in_thread(self._shelf.keep, into, expected)
 
 
 @contextlib.asynccontextmanager

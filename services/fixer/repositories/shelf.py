@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,9 +14,6 @@ from services.fixer.repositories.depot import Expected
 from services.fixer.repositories.hashing import hasher_of
 
 _CHUNK: Final = 1 << 20
-_PREFIX: Final = ".coming-"
-_LONGEST_SECONDS: Final = 86_400
-"""Whoever fetched a file that came for longer is dead."""
 
 
 class Shelf:
@@ -48,34 +44,20 @@ class Shelf:
         path.unlink(missing_ok=True)
         return False
 
-    @contextlib.contextmanager
-    def room(self) -> Iterator[Path]:
-        """Yields a new empty file for something that comes; it goes with the block where nobody keeps it."""
+    def keep(self, into: Path, expected: Expected) -> None:
+        """Puts a verified file on the shelf, too, and makes room for it."""
+        into.chmod(0o444)
         self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=self._folder)
-        os.close(handle)
-        try:
-            yield Path(name)
-        finally:
-            Path(name).unlink(missing_ok=True)
-
-    def keep(self, coming: Path, expected: Expected, into: Path) -> None:
-        """Puts a verified file from `room` at `into` and on the shelf, and makes room for it."""
-        coming.chmod(0o444)
-        os.link(coming, into)
-        coming.replace(self._path(expected))
+        with contextlib.suppress(FileExistsError):  # another process fetched it, too
+            os.link(into, self._path(expected))
         self._clear()
 
     def _clear(self) -> None:
         files = []
         for entry in os.scandir(self._folder):
             with contextlib.suppress(FileNotFoundError):  # another process cleared it
-                if not entry.is_file():
-                    continue
-                if not entry.name.startswith(_PREFIX):
+                if entry.is_file():
                     files.append((entry.stat().st_mtime, entry.stat().st_size, entry.path))
-                elif entry.stat().st_mtime < time.time() - _LONGEST_SECONDS:
-                    Path(entry.path).unlink()
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
             if total <= self._max_bytes:

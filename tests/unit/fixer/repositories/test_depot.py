@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
-import os
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +39,8 @@ class Mirror:
         self.asked: list[str] = []
         self.failing = 0
         self.redirect = ""
+        self.halfway: asyncio.Event | None = None
+        """What it waits for in the middle of a file."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path)
@@ -50,7 +51,15 @@ class Mirror:
             raise web.HTTPFound(self.redirect)
         if request.path not in self.files:
             return web.Response(status=404)
-        return web.Response(body=self.files[request.path])
+        content = self.files[request.path]
+        if self.halfway is None:
+            return web.Response(body=content)
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(content[: len(content) // 2])
+        await self.halfway.wait()
+        await response.write(content[len(content) // 2 :])
+        return response
 
 
 @pytest.fixture
@@ -194,19 +203,22 @@ async def test_the_shelf_forgets_what_was_not_used_for_longest(tmp_path: Path, m
         assert len([each for each in (tmp_path / "packages").iterdir() if each.is_file()]) == 2
 
 
-async def test_what_a_dead_process_was_fetching_goes_after_a_day(
+async def test_what_is_coming_lies_with_its_fix_and_not_on_the_shelf(
     tmp_path: Path, mirror: tuple[Mirror, str]
 ) -> None:
+    """Whoever is killed meanwhile leaves nothing but the folder of its fix, which the next process clears."""
     server, root = mirror
-    server.files["/a.deb"] = CONTENT
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    for name, age in (("old", 90_000), ("young", 60)):
-        (packages / f".coming-{name}").touch()
-        os.utime(packages / f".coming-{name}", (time.time() - age,) * 2)
+    server.files["/a.deb"], server.halfway = CONTENT, asyncio.Event()
     async with depot_in(tmp_path) as depot:
-        await depot.file(f"{root}/a.deb", EXPECTED, tampered=True)
-    assert [each.name for each in packages.glob(".coming-*")] == [".coming-young"]
+        fetching = asyncio.create_task(depot.file(f"{root}/a.deb", EXPECTED, tampered=True))
+        packages = tmp_path / "packages"
+        async with asyncio.timeout(10):
+            while not sum(each.stat().st_size for each in packages.rglob("*") if each.is_file()):
+                await asyncio.sleep(0.01)
+        assert [each for each in packages.iterdir() if each.is_file()] == []
+        server.halfway.set()
+        assert (await fetching).read_bytes() == CONTENT
+    assert [each.read_bytes() for each in packages.iterdir()] == [CONTENT]
 
 
 def test_keys_of_a_distribution_are_ours_and_the_operators(tmp_path: Path) -> None:
