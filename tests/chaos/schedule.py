@@ -17,7 +17,6 @@ from tests.chaos.faults.supply import DepotAway, RegistryAway
 from tests.chaos.pushes import Counter
 from tests.chaos.stage import Stage
 
-HANDS = tuple(f"{role}-{ROLES[: place + 1].count(role)}" for place, role in enumerate(ROLES))
 PLACES = 3
 MID = ("PLANNING", "FETCHING", "BUILDING", "PUSHING", "PROVING")
 """Stages of fixes in which fixers are killed."""
@@ -45,6 +44,13 @@ class Plan:
     """How long broker and database stay away at their first kill."""
     everything: bool
     """Stalls, full disks and clocks that jump, too."""
+    roles: tuple[str, ...] = ROLES
+    """Of the processes that there are."""
+
+    @property
+    def hands(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(f"{role}-{self.roles[: place + 1].count(role)}" for place, role in enumerate(self.roles))
 
 
 def schedule(plan: Plan, seed: int) -> tuple[Stroke, ...]:
@@ -52,16 +58,16 @@ def schedule(plan: Plan, seed: int) -> tuple[Stroke, ...]:
     chance = random.Random(seed)
     faults: list[Fault] = []
     for turn in range(plan.kills):
-        faults += [_kill(hand, chance) for hand in HANDS]
+        faults += [_kill(hand, chance) for hand in plan.hands]
         faults += [RegistryAway(chance.randrange(PLACES), chance.uniform(0, 2), chance.uniform(1, 4))]
         faults += [DepotAway(chance.uniform(0, 2), chance.uniform(1, 4))]
         away = plan.outage_seconds if turn == 0 else chance.uniform(1, 5)
         faults += [BrokerAway(chance.uniform(0, 1), away), DatabaseAway(chance.uniform(0, 1), away)]
     if plan.everything:
-        for hand in HANDS:
+        for hand in plan.hands:
             faults += [Freeze(hand, chance.uniform(4, 12)), Silence(hand, chance.uniform(4, 12))]
             faults += [ClockJump(hand, by, chance.uniform(2, 8)) for by in (3600.0, -3600.0, 2 * _DAY, -2 * _DAY)]
-        faults += [DiskFull(hand, chance.uniform(2, 6)) for hand in HANDS if hand.startswith("scanner")]
+        faults += [DiskFull(hand, chance.uniform(2, 6)) for hand in plan.hands if hand.startswith("scanner")]
         faults += [RegistryAway(place, chance.uniform(0, 2), chance.uniform(1, 6)) for place in range(PLACES)]
         faults += [DepotAway(chance.uniform(0, 2), chance.uniform(1, 6)) for _ in range(PLACES)]
         faults += [FrozenBroker(chance.uniform(3, 12)) for _ in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """A Drydock of eight processes that runs and is restarted, and everything around it."""
+    """A Drydock that runs and is restarted, and everything around it."""
 
     folder: Path
     database: Database
@@ -80,7 +80,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, *, kafka: bool, instances: int = 3) -> AsyncIterator[Stage]:
+async def staged(
+    folder: Path, *, kafka: bool, roles: Sequence[str] = ROLES, instances: int = 3
+) -> AsyncIterator[Stage]:
     """Sets everything up, on empty folders, until the end of the block."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(killable_database(folder / "postgres"))
@@ -88,7 +90,7 @@ async def staged(folder: Path, *, kafka: bool, instances: int = 3) -> AsyncItera
         if broker is not None:
             await broker.ready()
         settings = {**_IMPATIENT, **(_kafka_settings(broker) if broker is not None else {})}
-        planned = await stack.enter_async_context(fleet(folder, database.url, *ROLES, **settings))
+        planned = await stack.enter_async_context(fleet(folder, database.url, *roles, **settings))
         await planned.migrate()
         depot = await stack.enter_async_context(serve_depot())
         trust(depot, next(served.data for served in planned.served if served.role == "fixer"))
@@ -112,10 +114,10 @@ async def staged(folder: Path, *, kafka: bool, instances: int = 3) -> AsyncItera
 
 
 @asynccontextmanager
-async def scratch_stage(*, kafka: bool) -> AsyncIterator[Stage]:
+async def scratch_stage(*, kafka: bool, roles: Sequence[str] = ROLES) -> AsyncIterator[Stage]:
     """Sets everything up below a folder that goes at the end."""
     with tempfile.TemporaryDirectory(prefix="drydock-chaos-", ignore_cleanup_errors=True) as folder:
-        async with staged(Path(folder), kafka=kafka) as stage:
+        async with staged(Path(folder), kafka=kafka, roles=roles) as stage:
             yield stage
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.chaos.faults.kill import Kill, KillInMidFix
 from tests.chaos.faults.outage import BrokerAway, DatabaseAway
-from tests.chaos.schedule import HANDS, Plan, schedule
+from tests.chaos.schedule import Plan, schedule
 
 PLAN = Plan(pushes=1000, fixes=50, kills=2, outage_seconds=30.0, everything=True)
 
@@ -21,7 +21,7 @@ def test_a_seed_gives_the_same_schedule_every_time() -> None:
 def test_every_process_is_killed_as_often_as_the_plan_says_before_the_last_push(seed: int) -> None:
     strokes = schedule(PLAN, seed)
     kills = Counter(stroke.fault.hand for stroke in strokes if isinstance(stroke.fault, Kill | KillInMidFix))
-    assert kills == dict.fromkeys(HANDS, PLAN.kills)
+    assert kills == dict.fromkeys(PLAN.hands, PLAN.kills)
     for away in (BrokerAway, DatabaseAway):
         absences = [stroke.fault.seconds for stroke in strokes if isinstance(stroke.fault, away)]
         assert len(absences) == PLAN.kills
