@@ -9,8 +9,8 @@ from tests.chaos.run import run
 from tests.chaos.schedule import Plan
 from tests.chaos.stage import scratch_stage
 
-SEED = 17
-PLAN = Plan(pushes=40, fixes=4, kills=1, outage_seconds=3.0, everything=False, roles=FEWER)
+SEED = 1  # the fixer is killed while it pushes, and one of the fixes is called off
+PLAN = Plan(pushes=24, fixes=3, kills=1, outage_seconds=3.0, everything=False, roles=FEWER)
 
 
 @pytest.mark.slow

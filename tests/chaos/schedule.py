@@ -10,7 +10,7 @@ from tests.chaos.crew import ROLES
 from tests.chaos.faults.clock import ClockJump
 from tests.chaos.faults.disk import DiskFull
 from tests.chaos.faults.interface import Fault
-from tests.chaos.faults.kill import Kill, KillInMidFix
+from tests.chaos.faults.kill import STAGES, Kill, KillInMidFix
 from tests.chaos.faults.outage import BrokerAway, DatabaseAway
 from tests.chaos.faults.stall import Freeze, FrozenBroker, Silence
 from tests.chaos.faults.supply import DepotAway, RegistryAway
@@ -18,8 +18,6 @@ from tests.chaos.pushes import Counter
 from tests.chaos.stage import Stage
 
 PLACES = 3
-MID = ("PLANNING", "FETCHING", "BUILDING", "PUSHING", "PROVING")
-"""Stages of fixes in which fixers are killed."""
 _DAY = 86_400.0
 
 
@@ -80,7 +78,7 @@ def schedule(plan: Plan, seed: int) -> tuple[Stroke, ...]:
 
 def _kill(hand: str, chance: random.Random) -> Fault:
     if hand.startswith("fixer"):
-        return KillInMidFix(hand, chance.choice(MID), chance.uniform(0, 2))
+        return KillInMidFix(hand, chance.choice(STAGES), chance.uniform(0, 2))
     return Kill(hand, chance.uniform(0, 1), chance.uniform(0, 2))
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+from collections.abc import Sequence
 
+from services.fixer.api import Stage as FixStage
 from services.kernel.db import Pool, is_outage
 from tests.chaos.stage import Stage
 
+STAGES = tuple(stage.value for stage in FixStage)
+"""Of fixes, in their order."""
 _WATCH_SECONDS = 15.0
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.04
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,15 +58,15 @@ class KillInMidFix:
 
 
 async def _reached(stage: Stage, mid: str) -> None:
-    query = "SELECT EXISTS (SELECT FROM fixer.task WHERE stage = $1 AND leased_until > now())"
+    query = "SELECT EXISTS (SELECT FROM fixer.task WHERE stage = ANY($1) AND leased_until > now())"
     async with stage.pool() as pool:
-        while not await _asked(pool, query, mid):
+        while not await _asked(pool, query, STAGES[STAGES.index(mid) :]):
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _asked(pool: Pool, query: str, mid: str) -> bool:
+async def _asked(pool: Pool, query: str, stages: Sequence[str]) -> bool:
     try:
-        return bool(await pool.fetchval(query, mid))
+        return bool(await pool.fetchval(query, stages))
     except Exception as error:
         if not is_outage(error):
             raise

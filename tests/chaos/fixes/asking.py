@@ -23,7 +23,7 @@ from tests.running import client_of
 REPOSITORY = "team/mend"
 CALL_SECONDS = 10.0
 _CALLED_OFF = 0.25
-_PAUSE_SECONDS = 0.2
+_PAUSE_SECONDS = 0.5
 _PASSING = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.RESOURCE_EXHAUSTED})
 _NOT_YET = frozenset({"REPO_NOT_EXIST", "IMAGE_NOT_SCANNED", "SCAN_UNDER_WAY"})
 """Reasons that there are while the image is new."""
