@@ -1,6 +1,6 @@
 """Debian 12 images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
 
-    python -m tests.fixes dpkg [debian] [python] [web] [--folder FOLDER] [--mirror ADDRESS] [--suite SUITE]
+    python -m tests.fixes dpkg [IMAGE ...] [--aged] [--folder FOLDER] [--mirror ADDRESS] [--suite SUITE]
 
 Needs root, debootstrap, dpkg and a Debian mirror that can be reached. The folder keeps what was made; run again it
 goes on from there. What apt is told to upgrade is what our plan upgrades, no more: packages that are refused stay
@@ -43,18 +43,9 @@ from services.kernel.model.media import OCI_LAYER
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor
 from services.registry.limits import Timeouts
+from tests.fixes.dpkg_images import IMAGES, age, in_chroot, is_of_old, run, scrub
 
-_IMAGES = {
-    "debian": (),
-    "python": ("python3",),
-    "web": ("nginx-light", "curl", "openssl", "ca-certificates", "sudo", "openssh-client", "libxml2"),
-}
-_ENVIRONMENT = {
-    "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-    "LC_ALL": "C",
-    "DEBIAN_FRONTEND": "noninteractive",
-    "HOME": "/root",
-}
+_TAR = ("tar", "--numeric-owner", "--xattrs")
 _COMPILED = "/__pycache__"
 """What Python compiled: apt-get's scripts let it, ours takes away what is out of date."""
 _PASSING = ("var/cache/apt", "var/cache/ldconfig", "var/cache/debconf", "var/lib/apt", "var/log", "dev", "proc")
@@ -66,9 +57,10 @@ _OWN = {"var/lib/dpkg/status-old": "dpkg's last state but one; ours is the state
 def main(arguments: Sequence[str]) -> int:
     """Makes, fixes, compares; returns 0 where nothing differs but what is meant to."""
     parser = argparse.ArgumentParser(prog="python -m tests.fixes dpkg")
-    parser.add_argument("images", nargs="*", help=f"of {', '.join(_IMAGES)}; without one, all")
+    parser.add_argument("images", nargs="*", help=f"of {', '.join(IMAGES)}; without one, all")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "drydock-fixes-dpkg")
     parser.add_argument("--mirror", default="", help="of /debian and /debian-security; this machine's by default")
+    parser.add_argument("--aged", action="store_true", help="every package as if it were of an older version")
     parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
     options = parser.parse_args(arguments)
     missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
@@ -81,8 +73,8 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     options.folder.mkdir(parents=True, exist_ok=True)
     worst = 0
-    for name in options.images or _IMAGES:
-        worst = max(worst, Trial(options.folder, mirror, options.suite, name).run())
+    for name in options.images or IMAGES:
+        worst = max(worst, Trial(options.folder, mirror, options.suite, name, aged=options.aged).run())
     return worst
 
 
@@ -97,12 +89,14 @@ def _mirror_of_this_machine() -> str:
 class Trial:
     """One image, in both ways."""
 
-    def __init__(self, folder: Path, mirror: str, suite: str, name: str) -> None:
+    def __init__(self, folder: Path, mirror: str, suite: str, image: str, *, aged: bool) -> None:
         self._mirror = mirror
         self._suite = suite
         folder = folder / suite
         folder.mkdir(exist_ok=True)
-        self._name = name
+        self._image_name = image
+        self._aged = aged
+        self._name = name = f"{image}-aged" if aged else image
         self._old, self._ours, self._theirs = (folder / f"{name}.{each}" for each in ("old", "ours", "theirs"))
         self._layer, self._tar = (folder / f"{name}.{each}.tar.gz" for each in ("layer", "image"))
         self._base = folder / "base"
@@ -118,18 +112,16 @@ class Trial:
         wanted = [f"{each.candidate.name}={each.candidate.version}" for each in plan.upgrades]
         subprocess.run(["cp", "-a", self._old, self._theirs], check=True)
         start, copied = time.monotonic(), time.time()
-        _in_chroot(
-            self._theirs,
-            f"apt-get -qq update && apt-get -qq install -y --only-upgrade {' '.join(wanted)}",
-        )
+        upgrade = "apt-get -qq -o APT::Get::Upgrade-By-Source-Package=false install -y --only-upgrade"
+        in_chroot(self._theirs, f"apt-get -qq update && {upgrade} {' '.join(wanted)}")
         print(f"  apt-get in a chroot: {time.monotonic() - start:.1f} s")
         return self._compare(copied)
 
     def _make(self) -> None:
         if not self._base.exists():
             print("debootstrap …")
-            _run("debootstrap", "--variant=minbase", self._suite, str(self._base), f"{self._mirror}/debian")
-            _scrub(self._base)
+            run("debootstrap", "--variant=minbase", self._suite, str(self._base), f"{self._mirror}/debian")
+            scrub(self._base)
         if self._old.exists():
             return
         print(f"{self._name}: making it …")
@@ -142,11 +134,14 @@ class Trial:
         (coming / "etc/apt/apt.conf.d/99lab").write_text(
             'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n'
         )
-        if packages := _IMAGES[self._name]:
-            install = f"apt-get -qq install -y --no-install-recommends {' '.join(packages)}"
-            _in_chroot(coming, f"apt-get -qq update && {install}")
-            _scrub(coming)
-        sources.write_text(f"{main}deb {self._mirror}/debian-security {self._suite}-security main\n")
+        (coming / "etc/dpkg/dpkg.cfg.d/99lab").write_text("force-unsafe-io\n")
+        if packages := IMAGES[self._image_name]:
+            install = f"apt-get -qq install -y --no-install-recommends {packages}"
+            in_chroot(coming, f"apt-get -qq update && {install}")
+        security = f"deb {self._mirror}/debian-security {self._suite}-security main\n"
+        sources.write_text(f"{main}deb {self._mirror}/debian {self._suite}-updates main\n{security}")
+        if self._aged:
+            age(coming)
         coming.rename(self._old)
 
     async def _fix(self) -> SystemPlan:
@@ -172,7 +167,8 @@ class Trial:
                     layer = writer.finish()
         end, peak = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         self._apply()
-        print(f"{self._name}: {len(plan.upgrades)} packages of {len(survey.packages)}")
+        outdated = len(plan.upgrades) + len(plan.refusals)
+        print(f"{self._name}: {len(plan.upgrades)} of {outdated} outdated packages, of {len(survey.packages)}")
         for upgrade in plan.upgrades:
             print(f"  {upgrade.installed.name} {upgrade.installed.version} -> {upgrade.candidate.version}")
         for refusal in plan.refusals:
@@ -188,7 +184,7 @@ class Trial:
 
     def _image(self) -> LayerFile:
         if not self._tar.exists():
-            _run("tar", "--numeric-owner", "--xattrs", "-C", str(self._old), "-czf", str(self._tar), ".")
+            run(*_TAR, "-I", "gzip -1", "-C", str(self._old), "-cf", str(self._tar), ".")
         size = self._tar.stat().st_size
         return LayerFile(Descriptor(media_type=OCI_LAYER, digest=digest_of(b""), size=size), self._tar)
 
@@ -202,8 +198,7 @@ class Trial:
             if last.startswith(".wh."):
                 gone = self._ours / folder / last.removeprefix(".wh.")
                 shutil.rmtree(gone) if gone.is_dir() and not gone.is_symlink() else gone.unlink()
-        options = ["--numeric-owner", "--xattrs", "--exclude=.wh.*"]
-        _run("tar", *options, "-C", str(self._ours), "-xpf", str(self._layer))
+        run(*_TAR, "--exclude=.wh.*", "-C", str(self._ours), "-xpf", str(self._layer))
 
     def _theirs_as_layer(self, copied: float) -> int:
         """Size of what apt-get wrote as a layer, as an overlay has it: all that was written since the copy."""
@@ -215,7 +210,7 @@ class Trial:
         listed = self._layer.with_suffix(".list")
         listed.write_text("".join(f"{path}\n" for path in changed))
         made = self._layer.with_suffix(".theirs")
-        _run("tar", "--no-recursion", "-C", str(self._theirs), "-T", str(listed), "-czf", str(made))
+        run("tar", "--no-recursion", "-C", str(self._theirs), "-T", str(listed), "-czf", str(made))
         return made.stat().st_size
 
     def _compare(self, copied: float) -> int:
@@ -224,6 +219,8 @@ class Trial:
             before, after = (set(_dpkg(each, check).splitlines()) for each in (self._old, self._ours))
             print(f"  dpkg {check}: {sorted(after - before) or 'nothing that the original does not show'}")
         differing = list(_differences(self._theirs, self._ours))
+        if self._aged:
+            differing += _unevenly_written(self._theirs, self._ours)
         unmeant = [each for each in differing if each.path not in _OWN and _COMPILED not in each.path]
         meant = len(differing) - len(unmeant)
         print(f"  compared with apt-get's: {len(unmeant)} files differ, besides {meant} that are meant to")
@@ -284,6 +281,19 @@ def _difference(theirs: Path, ours: Path) -> str | None:
     return next((what for what, value in one.items() if other[what] != value), None)
 
 
+def _unevenly_written(theirs: Path, ours: Path) -> Iterator[Difference]:
+    """Files of packages that one of both left as they were and the other wrote anew, if with the same content."""
+    for listed in sorted((theirs / "var/lib/dpkg/info").glob("*.list")):
+        for line in listed.read_text().splitlines():
+            one, other = theirs / line.lstrip("/"), ours / line.lstrip("/")
+            if any(each.is_dir() or not os.path.lexists(each) for each in (one, other)):
+                continue
+            if is_of_old(one) != is_of_old(other):
+                yield Difference(
+                    line.lstrip("/"), "only ours is new" if is_of_old(one) else "only apt-get's is new"
+                )
+
+
 def _is_written(path: Path, since: float) -> bool:
     return path.lstat().st_ctime > since and (path.is_symlink() or not path.is_dir())
 
@@ -307,34 +317,6 @@ def _paths(root: Path) -> Iterator[str]:
             yield str((Path(folder) / name).relative_to(root))
 
 
-def _in_chroot(root: Path, command: str) -> None:
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    policy = root / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    _run("mount", "-t", "proc", "proc", str(root / "proc"))
-    try:
-        _run("chroot", str(root), "sh", "-c", command)
-    finally:
-        _run("umount", str(root / "proc"))
-    policy.unlink()
-    _scrub(root)
-
-
-def _scrub(root: Path) -> None:
-    (root / "etc/resolv.conf").write_text("")
-    for folder in ("var/lib/apt/lists", "var/log", "var/cache/apt"):
-        for each in (root / folder).iterdir():
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-
-
 def _dpkg(root: Path, *arguments: str) -> str:
-    run = subprocess.run(["dpkg", f"--root={root}", *arguments], check=False, capture_output=True, text=True)
-    return run.stdout + run.stderr
-
-
-def _run(*command: str) -> None:
-    run = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | _ENVIRONMENT)
-    if run.returncode:
-        print(run.stdout[-2000:], run.stderr[-2000:], file=sys.stderr)
-        raise SystemExit(f"{' '.join(command)[:200]} ended with {run.returncode}")
+    done = subprocess.run(["dpkg", f"--root={root}", *arguments], check=False, capture_output=True, text=True)
+    return done.stdout + done.stderr

@@ -15,7 +15,7 @@ from services.fixer.systems.dpkg.fit import Blocked
 from services.fixer.systems.dpkg.image import info_names
 from services.fixer.systems.dpkg.plan import replan
 from services.fixer.systems.dpkg.scripts import Scripts, why_matters
-from services.fixer.systems.dpkg.survey import INFO, PARTS, TRIGGERS, parts_of
+from services.fixer.systems.dpkg.survey import FACTS, INFO, PARTS, TRIGGERS, parts_of
 
 _IDLE_TRIGGERS: Final = frozenset({"ldconfig", "nginx-reload"})
 """The cache of libraries stays right while their names do (which is checked); services are not running."""
@@ -67,7 +67,7 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
         version=upgrade.candidate.version,
         texts={each: deb.files[each].content for each in SCRIPTS if each in deb.files},
     )
-    if (why := why_matters(old, new)) is not None:
+    if (why := why_matters(old, new, frozenset(database[FACTS].splitlines()))) is not None:
         return why
     if any(" " in path for path in deb.conffiles):
         return "it has configuration files in a way that is not known here"

@@ -10,13 +10,12 @@ from services.fixer.plan.packages import InstalledPackage, SystemPlan
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
+from services.fixer.systems.dpkg.facts import DIVERSIONS, GROUPS, USERS, ids_of
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
-_DIVERSIONS: Final = f"{DATABASE}/diversions"
 _OVERRIDES: Final = f"{DATABASE}/statoverride"
 _OPTIONS: Final = "etc/dpkg/dpkg.cfg"
-_USERS: Final = ("etc/passwd", "etc/group")
 _LOCAL: Final = ":"
 """Who diverts where no package does."""
 _SPLIT: Final = ("bin", "sbin", "lib", "lib32", "lib64", "libo32", "libx32")
@@ -32,7 +31,7 @@ def reads(path: str, plan: SystemPlan) -> bool:
         }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    if path in (STATUS, _DIVERSIONS, _OVERRIDES, _OPTIONS, *_USERS) or folder == f"{_OPTIONS}.d":
+    if path in (STATUS, DIVERSIONS, _OVERRIDES, _OPTIONS, USERS, GROUPS) or folder == f"{_OPTIONS}.d":
         return True
     return any(f"/{path}" in conffiles_of(each.candidate.fields.get(CONFFILES, "")) for each in plan.upgrades)
 
@@ -54,9 +53,9 @@ class ImageState:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.excludes = Excludes(self._options())
-        self.divert = Diversions(self.text(_DIVERSIONS))
+        self.divert = Diversions(self.text(DIVERSIONS))
         self._overrides = _overrides(self.text(_OVERRIDES))
-        self._uids, self._gids = (_ids(self.text(each)) for each in _USERS)
+        self._uids, self._gids = (ids_of(self.text(each)) for each in (USERS, GROUPS))
 
     def text(self, path: str) -> str:
         """Returns a file's text, empty where there is none."""
@@ -150,7 +149,7 @@ class Diversions:
     def __init__(self, text: str) -> None:
         lines = text.splitlines()
         if len(lines) % 3:
-            raise corrupt(f"/{_DIVERSIONS} has not three lines for each diversion")
+            raise corrupt(f"/{DIVERSIONS} has not three lines for each diversion")
         self._moved: dict[str, tuple[str, str]] = {}
         for source, target, package in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
             self._moved[source.lstrip("/")] = (target.lstrip("/"), package)
@@ -178,15 +177,6 @@ def _overrides(text: str) -> dict[str, tuple[str, str, int]]:
         if len(words) != 4 or not words[2] or any(digit not in "01234567" for digit in words[2]):
             raise corrupt(f"a line of /{_OVERRIDES} cannot be read: {line[:80]!r}")
         found[words[3].lstrip("/")] = (words[0], words[1], int(words[2], 8) & 0o7777)
-    return found
-
-
-def _ids(text: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        words = line.split(":")
-        if len(words) > 2 and words[2].isascii() and words[2].isdigit() and len(words[2]) < 11:
-            found.setdefault(words[0], int(words[2]))
     return found
 
 

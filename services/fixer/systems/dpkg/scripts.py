@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from services.fixer.systems.dpkg.reviewed import REVIEWED
+from services.fixer.systems.dpkg.reviews.review import Review
 from services.kernel.versions.dpkg import sort_key
 
 _SECTION: Final = re.compile(
@@ -57,17 +58,20 @@ class Scripts:
     texts: Mapping[str, bytes]
 
 
-def why_matters(old: Scripts, new: Scripts) -> str | None:
+def why_matters(old: Scripts, new: Scripts, facts: Collection[str] = ()) -> str | None:
     """Tells what an upgrade's scripts would do that files alone do not; None where nothing.
 
     On an upgrade dpkg runs the old `prerm` and `postrm` and the new `preinst` and `postinst`.
+
+    Args:
+        facts: those of `reviewed.ASKED` that hold in the image.
     """
     for scripts, names in ((old, ("prerm", "postrm")), (new, ("preinst", "postinst"))):
         for name in names:
             text = scripts.texts.get(name)
             if text is None:
                 continue
-            if (why := _judge(name, text, scripts.version, old)) is not None:
+            if (why := _judge(name, text, scripts.version, old, facts)) is not None:
                 return why
     return None
 
@@ -107,7 +111,7 @@ def fingerprint(rest: str) -> str:
     return hashlib.sha256(rest.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _judge(name: str, text: bytes, version: str, old: Scripts) -> str | None:
+def _judge(name: str, text: bytes, version: str, old: Scripts, facts: Collection[str]) -> str | None:
     rest, sections = residual(text, version)
     for tool, body in sections:
         if (why := _section(name, tool, body, old)) is not None:
@@ -117,10 +121,19 @@ def _judge(name: str, text: bytes, version: str, old: Scripts) -> str | None:
     review = REVIEWED.get(fingerprint(rest))
     if review is None:
         return f"its {name} script does what nobody has looked at yet"
+    why = _why_reviewed(review, old.version, facts)
+    return f"its {name} script matters{why}" if why is not None else None
+
+
+def _why_reviewed(review: Review, installed: str, facts: Collection[str]) -> str | None:
     if review.matters:
-        return f"its {name} script matters: {review.reason}"
-    if review.since and sort_key(old.version) < sort_key(review.since):
-        return f"its {name} script matters for versions before {review.since}, and {old.version} is installed"
+        return f": {review.reason}"
+    if review.since and sort_key(installed) < sort_key(review.since):
+        return f" for versions before {review.since}, and {installed} is installed"
+    if lacking := [each for each in review.needs if each not in facts]:
+        return f" in an image without this: {lacking[0]}"
+    if found := [each for each in review.unless if each in facts]:
+        return f" in an image with this: {found[0]}"
     return None
 
 

@@ -21,8 +21,10 @@ from services.fixer.systems.dpkg.control import (
     source_of,
     split_stanzas,
 )
+from services.fixer.systems.dpkg.facts import READ, facts_of
 from services.fixer.systems.dpkg.osrelease import read_release
 from services.fixer.systems.dpkg.relations import RELATIONS, parse_relations
+from services.fixer.systems.dpkg.reviewed import ASKED
 from services.fixer.systems.dpkg.sources import read_sources
 from services.kernel.os_release import ETC, VENDOR
 
@@ -32,6 +34,8 @@ PARTS: Final = "var/lib/dpkg/status.d"
 """Images without dpkg itself have one file for each package there."""
 INFO: Final = "var/lib/dpkg/info"
 TRIGGERS: Final = "var/lib/dpkg/triggers"
+FACTS: Final = "facts"
+"""The part of a survey's database that is no file: what holds of that which reviews ask for, one in a line."""
 _KINDS: Final = frozenset({"preinst", "postinst", "prerm", "postrm", "triggers", "shlibs"})
 """What of a package's record says whether the package can be replaced without running anything."""
 _SOURCES: Final = "etc/apt/sources.list"
@@ -69,7 +73,7 @@ class Record:
 def wants(path: str) -> bool:
     """Tells whether the survey reads the file at a real path."""
     folder, _, name = path.rpartition("/")
-    if path in (STATUS, _SOURCES, ETC, VENDOR) or folder == TRIGGERS:
+    if path in (STATUS, _SOURCES, ETC, VENDOR, *READ) or folder == TRIGGERS:
         return True
     if folder == INFO:
         return name.rpartition(".")[2] in _KINDS
@@ -193,6 +197,7 @@ def _database(tree: Tree) -> bytes | None:
             raise corrupt(f"/{path} is no text")
         # Of a program in a script's place no more is kept than that it is none.
         joined.append(encode(path) + b"\0" + (content if b"\0" not in content else b"\x7fprogram"))
+    joined.append(encode(FACTS) + b"\0" + encode("\n".join(sorted(facts_of(tree, ASKED)))))
     return b"\0\0".join(joined)
 
 

@@ -11,6 +11,7 @@ import pytest
 from services.fixer.plan.outcome import NotFixable
 from services.fixer.plan.packages import SystemPlan
 from services.fixer.systems.dpkg.reviewed import REVIEWED
+from services.fixer.systems.dpkg.reviews.review import Review
 from services.fixer.systems.dpkg.scripts import Scripts, fingerprint, kept_by, residual, why_matters
 from tests.builders.debs import MadeDeb
 from tests.builders.dpkg_images import install, plan_of, system
@@ -155,6 +156,29 @@ def test_what_a_package_that_stays_needs_stays_for_the_same_reason(tmp_path: Pat
     assert found.refusals[1].message.startswith(
         "pam 1.0 needs pam-bin (= 1.0), and stays as it is: pam 1.1 needs "
     )
+
+
+NEEDS = Review("tool.postinst", "makes /etc/tool.allow where it is missing", needs=("file /etc/hosts.allow",))
+UNLESS = Review("tool.postinst", "takes away what versions of old left", unless=("file /etc/psdatabase",))
+
+
+@pytest.mark.parametrize(
+    ("review", "there", "moves"),
+    [
+        (NEEDS, "etc/hosts.allow", True),
+        (NEEDS, "x", False),
+        (UNLESS, "x", True),
+        (UNLESS, "etc/psdatabase", False),
+    ],
+)
+def test_a_script_may_be_idle_only_in_an_image_that_has_what_it_would_make(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, review: Review, there: str, moves: bool
+) -> None:
+    monkeypatch.setattr("services.fixer.systems.dpkg.scripts.REVIEWED", {fingerprint("make"): review})
+    new = made("tool", "1.1", postinst=script("make"))
+    found = checked(tmp_path, [made("tool", "1.0")], [new], **{there.replace("/", "__"): ""})
+    assert bool(found.upgrades) is moves
+    assert all("its postinst script matters in an image with" in each.message for each in found.refusals)
 
 
 def test_the_installed_versions_scripts_count_too(tmp_path: Path) -> None:

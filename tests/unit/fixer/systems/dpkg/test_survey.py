@@ -150,9 +150,10 @@ def test_only_what_the_survey_reads_is_asked_for() -> None:
         "var/lib/dpkg/triggers/File",
         "etc/apt/sources.list.d/debian.sources",
         "usr/lib/os-release",
+        "etc/passwd",
     ]
     others = [
-        "etc/passwd",
+        "etc/shadow",
         "var/lib/dpkg/status.d/tzdata.md5sums",
         "var/lib/dpkg/info/tzdata.list",
         "etc/apt/key.gpg",

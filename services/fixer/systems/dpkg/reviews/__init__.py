@@ -1,0 +1,1 @@
+"""Maintainer scripts that somebody has read, a file for each kind of package."""
