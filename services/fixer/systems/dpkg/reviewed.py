@@ -17,7 +17,9 @@ from services.fixer.systems.dpkg.reviews.servers import SERVERS
 from services.fixer.systems.dpkg.reviews.system import SYSTEM
 
 REVIEWED: Final[Mapping[str, Review]] = {**SYSTEM, **PROGRAMS, **LANGUAGES, **SERVERS}
+IDLE_WITHOUT: Final[Mapping[str, str]] = {"dh_icons": "file /usr/sbin/update-icon-caches"}
+"""Parts by debhelper that do nothing in an image without the program that they call, each with that."""
 ASKED: Final[frozenset[str]] = frozenset(
-    fact for each in REVIEWED.values() for fact in (*each.needs, *each.unless)
+    (*IDLE_WITHOUT.values(), *(fact for each in REVIEWED.values() for fact in (*each.needs, *each.unless)))
 )
 """All that reviews ask of an image."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from services.fixer.systems.dpkg.reviewed import REVIEWED
+from services.fixer.systems.dpkg.reviewed import IDLE_WITHOUT, REVIEWED
 from services.fixer.systems.dpkg.reviews.review import Review
 from services.kernel.versions.dpkg import sort_key
 
@@ -41,6 +41,7 @@ _SETTLED: Final = frozenset(
         "dh_installmenu",
         "dh_installemacsen",
         "dh_installudev",
+        "dh_apparmor",
     }
 )
 """What these write was done when the installed version was installed, and doing it once more changes nothing;
@@ -114,7 +115,7 @@ def fingerprint(rest: str) -> str:
 def _judge(name: str, text: bytes, version: str, old: Scripts, facts: Collection[str]) -> str | None:
     rest, sections = residual(text, version)
     for tool, body in sections:
-        if (why := _section(name, tool, body, old)) is not None:
+        if (why := _section(name, tool, body, old, facts)) is not None:
             return why
     if not rest:
         return None
@@ -137,11 +138,14 @@ def _why_reviewed(review: Review, installed: str, facts: Collection[str]) -> str
     return None
 
 
-def _section(name: str, tool: str, body: str, old: Scripts) -> str | None:
+def _section(name: str, tool: str, body: str, old: Scripts, facts: Collection[str]) -> str | None:
     if tool == "dh_installdeb":
         return _helper(name, body, old.version)
     if _LDCONFIG.fullmatch(body):
         return None
+    if tool in IDLE_WITHOUT:
+        called = IDLE_WITHOUT[tool]
+        return f"its {name} script has a part by {tool} and the image has: {called}" if called in facts else None
     if tool not in _SETTLED:
         return f"its {name} script has a part by {tool} that is not known here"
     if name == "postinst":

@@ -23,6 +23,14 @@ SERVERS: Final[Mapping[str, Review]] = {
     "8b002afce795512c7638d6a91c16d9a8b8b5996ab498b05a609c8e6267ef5537": Review(
         "apache2.postrm", "acts on purge only"
     ),
+    "1d1bb99e05f5c99b916bee8b53c4d3ae6f38469a571f8ba446ada9cb68472a20": Review(
+        "haproxy.postinst",
+        "makes a user where it is missing; tells a server, which is not running in an image",
+        needs=("user haproxy", "group haproxy"),
+    ),
+    "3db6bb949a16c7d1986c42a996a04e053786e8fac338876ecf9a76c7a2af4c50": Review(
+        "haproxy.postrm", "acts on purge only"
+    ),
     "791dc3336ff70c5ad9bb40d9c077b335537d4b6392aa00863f0288cea39598fb": Review(
         "mariadb-common.preinst", "acts for versions before 10.0.20-3 only", since="1:10.3"
     ),
@@ -77,6 +85,14 @@ SERVERS: Final[Mapping[str, Review]] = {
     "65910cf19d663da5226ad36d002ab4531212cc8ad3dd2c7168705041dfa6f118": Review(
         "nginx-common.postrm", "acts on purge only"
     ),
+    "4c1754303957a012c23928e9868217968735b8fd34fef011910ad7b87edf1f6d": Review(
+        "openssh-server.postinst",
+        "it brings sshd_config up to date by ucf, and makes keys where they are missing",
+        matters=True,
+    ),
+    "5d6b0f030a51b83729ef0e63ec6935e8f768e8833d73f9a80ea9da1e11d7e1ed": Review(
+        "openssh-server.postrm", "acts on purge only"
+    ),
     "712829079cd5cb2b2c34730bef75ecc017c9ea2a0d02d628f8677d53bf40c744": Review(
         "postgresql-client-15.postinst",
         "registers the manual pages' alternatives that are registered (configure_client_version)",
@@ -114,6 +130,21 @@ SERVERS: Final[Mapping[str, Review]] = {
     ),
     "6fcd32a13b173d39992a24560e1c654ebb86e78ac9856a99f391f00307670872": Review(
         "redis-tools.postrm", "acts on purge only"
+    ),
+    "4bc23226e4ed7611d80b634c9e37f2accfc3cdcb238f2ac66bea1abed9969246": Review(
+        "rsyslog.preinst", "acts on the first installation only"
+    ),
+    "5f50493d00b3d1e173bc85bd2657b13f5288a6748f23c459368f7844d087094b": Review(
+        "rsyslog.postinst",
+        "sets the mode of a directory",
+        since="8.2110.0-2",
+        needs=("owned root:root 700 /var/spool/rsyslog",),
+    ),
+    "59286e5b4ac15ab6371d55bec41cc781182919d549687886fa3f93e724db3e12": Review(
+        "rsyslog.prerm", "acts on removal only"
+    ),
+    "13db806fecab8184f7187cdef55a06c92f31605c97de92af742602c9cb7249dd": Review(
+        "rsyslog.postrm", "acts on removal and purge only"
     ),
     "0dee39bb894011e18261c08ee51c2c2195fe49d904d3e60ce6646d9a4dee6de7": Review(
         "tomcat10.postinst",

@@ -47,6 +47,12 @@ SYSTEM: Final[Mapping[str, Review]] = {
     "7b3f31753d0671de6e89440e3a370a61c3681ebdd672c54e11ed0bd7d8edb580": Review(
         "coreutils.postrm", "acts on removal only"
     ),
+    "973c7657378d5f56ea7282b94e2796f9b08deca24a5984d33ad8e508c84d4a8a": Review(
+        "cpio.postinst", "registers an alternative that is registered", since="2.13"
+    ),
+    "d5c53dfc20200f29af3c94d4642f84d032ddb9d40b4436f50603a1711763ee77": Review(
+        "cpio.prerm", "acts on removal only"
+    ),
     "ddf8734915a89df00019efd2adef9ba7197bf50d595cb03c4abd75a7aadf4e38": Review(
         "dash.postinst",
         "claims /bin/sh, which it did at installation",
@@ -58,6 +64,30 @@ SYSTEM: Final[Mapping[str, Review]] = {
     ),
     "475328cc242e9c481ea7eb3aa2e0a8e24cfc80e84abf62f5171ba305ba5a021e": Review(
         "dash.postrm", "acts on a downgrade only", since="0.5.12"
+    ),
+    "89366598778524e66ca0136e7f435775deb0a6315b9319d538b16d49e599c670": Review(
+        "dbus.postinst",
+        "adds an override that is there since the installation; tells a server, which is not running in an image",
+        since="1.14",
+    ),
+    "d8604a1690c7d0013cc3a705938b5d001c06168592c46512ff9e47b2fe2c8ae6": Review(
+        "dbus.prerm", "acts on removal only"
+    ),
+    "86ee9d31498482d05b3f74cde93885402bdb818529731f6b14b1338c4157a98c": Review(
+        "dbus.postrm", "acts on purge only"
+    ),
+    "f8aa7e8f9d767db9ca3c1daadba2ed1fff146834470d37a970de7619e317167b": Review(
+        "dbus-daemon.postinst",
+        "makes a machine's identity where it is missing",
+        needs=("file /var/lib/dbus/machine-id", "file /etc/machine-id"),
+    ),
+    "c874bbb06ce675213182a14bb2cb8700cc3ae83421c9bf4176392499246f0be8": Review(
+        "dbus-daemon.postrm", "acts on purge only"
+    ),
+    "6952788a5f85f1056f3f1c63846784b07f3052f36c52615f5e1ff13074cdaf43": Review(
+        "dbus-system-bus-common.postinst",
+        "makes a user where it is missing",
+        needs=("user messagebus", "group messagebus"),
     ),
     "9805cb9330d876f4b71ca52f862ac7ab33999f11da296103b262a30c081b0c80": Review(
         "debconf.postinst", "only loads debconf"
@@ -131,6 +161,12 @@ SYSTEM: Final[Mapping[str, Review]] = {
     "723638440e751a93504920dea7a1806e7413ab5a00c9b6bc8920021783e79428": Review(
         "libpam-runtime.postrm", "acts on purge only"
     ),
+    "228b2723d2c6bd314d71adfa7652b4c67cd71ce92de0aa31d75c6980b23dad94": Review(
+        "libpam-systemd.postinst", "it writes /etc/pam.d anew from the profiles", matters=True
+    ),
+    "da0319c91e73c491021a57a13a98efd7d6607d63d2bece7b1002ae05cd6b507e": Review(
+        "libpam-systemd.prerm", "acts on removal only"
+    ),
     "eb98a74b97d9d176d5ff66d63bb8fb3f618a20857660b3b317ccb3061117b184": Review(
         "libpam0g.postinst", "restarts services for versions before 1.4.0-2", since="1.4.0-2"
     ),
@@ -139,6 +175,12 @@ SYSTEM: Final[Mapping[str, Review]] = {
     ),
     "49224d12393daca25b1363a77268514fae6986bc2897218d4aafbe3aea5cff0c": Review(
         "login.postinst", "makes /etc/subuid and /etc/subgid where they are missing"
+    ),
+    "bf977e12764aac3bcb8c238c3c59b2060d2ea120fc70a76c40a0ddca580f93b9": Review(
+        "logrotate.postrm", "acts on purge only"
+    ),
+    "6c455756fd15e8c3102bfab37d596a402c83489f01255ff6af1c06b6b776d7f7": Review(
+        "man-db.postinst", "it makes the index of manual pages anew", matters=True
     ),
     "f90d5fc70ec039df606038d0bc7dfdc343b8d6b0d4f936fdb88407d450c8fcac": Review(
         "netbase.postinst", "makes files at the first installation only"
@@ -164,6 +206,9 @@ SYSTEM: Final[Mapping[str, Review]] = {
     "73a39a0abda87508dca207341b86decd2a7e80d3414658f43fa08808dbcc2b1c": Review(
         "readline-common.postrm", "acts on purge only"
     ),
+    "d831a6b320f0ddea917590843c1957c756f0e254582c05f068c9cba5188edb27": Review(
+        "shared-mime-info.postinst", "it makes the database of media types anew", matters=True
+    ),
     "da77f52c2ea3a6323d9bbddbde84134da2c16eef2e3e08c6314a16386cb7e590": Review(
         "systemd.postinst",
         "it makes the catalog of messages anew, and a machine's identity where it is missing",
@@ -180,6 +225,15 @@ SYSTEM: Final[Mapping[str, Review]] = {
     ),
     "52ce97805f997c78a71b98bfe3740481245e52f184b2157f7f00f24427908d2d": Review(
         "tzdata.postrm", "acts on purge only"
+    ),
+    "d63dabd2e2e589b66bce3ac1fa0141fdedc5aa3ed6f9b65ed34bd1724e6c4ae0": Review(
+        "udev.postinst", "it makes the database of hardware anew", matters=True
+    ),
+    "9cbc9a41e52e36ce2126a6fbb76c69f1bb41867f870de3f1d8eff5d855624d56": Review(
+        "udev.prerm", "acts on removal only"
+    ),
+    "914fa693d97869bded0ddda93959f652ce6984666597959983b9fa2e1259f199": Review(
+        "udev.postrm", "acts on purge only"
     ),
     "4bdb41601e874cee193a2ce9ee760cd1628024c17f4b0f95b5d860fb3e251a88": Review(
         "usr-is-merged.preinst", "refuses systems without merged /usr", since="36"

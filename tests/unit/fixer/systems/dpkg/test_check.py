@@ -88,6 +88,13 @@ def test_a_part_of_an_unknown_kind_matters() -> None:
     assert judged({}, {"postinst": script(SYSTEMD.replace("dh_installsystemd", "dh_somethingelse"))}) is not None
 
 
+def test_a_part_that_calls_a_program_matters_where_the_image_has_it() -> None:
+    part = SYSTEMD.replace("dh_installsystemd", "dh_icons")
+    scripts = Scripts(package="tool", version="1.0", texts={"postinst": script(part).encode()})
+    assert why_matters(scripts, scripts) is None
+    assert "dh_icons" in (why_matters(scripts, scripts, {"file /usr/sbin/update-icon-caches"}) or "")
+
+
 def test_a_script_that_is_a_program_matters() -> None:
     assert judged({}, {"preinst": "\x7fELF program"}) is not None
     assert judged({}, {"preinst": "#!/usr/bin/perl\nexit 0\n"}) is not None
