@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from services.fixer.systems.dpkg.ldcache import CACHE, WRITER, written_by
+
 IMAGES: Final[Mapping[str, str]] = {
     "debian": "",
     "python": "python3",
@@ -60,6 +62,8 @@ def age(root: Path) -> None:
         if kind in ("preinst", "postinst", "prerm", "postrm"):
             version = versions[name.partition(":")[0]].encode()
             path.write_bytes(re.sub(re.escape(version) + rb"(?![\\~.\w])", version + b"~old", path.read_bytes()))
+    cache = root / CACHE
+    cache.write_bytes(written_by(cache.read_bytes(), versions[WRITER], f"{versions[WRITER]}~old"))
     for folder, _, files in os.walk(root):
         for name in files:
             os.utime(Path(folder) / name, (_LONG_AGO, _LONG_AGO), follow_symlinks=False)

@@ -12,6 +12,7 @@ from services.fixer.plan.packages import SystemPlan, Upgrade
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode, encode, is_version
 from services.fixer.systems.dpkg.deb import Deb
 from services.fixer.systems.dpkg.image import ImageState, info_name, names_of
+from services.fixer.systems.dpkg.ldcache import CACHE, WRITER, written_by
 from services.fixer.systems.dpkg.relations import parse_relations
 from services.fixer.systems.dpkg.scripts import Scripts, kept_by
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of, installed_stanza, replaced
@@ -92,6 +93,7 @@ class DatabaseBuild:
                 package.deb.control, f"{wish} ok installed", configuration
             )
         self._take_over(newest)
+        self._name_ldconfig(newest)
         self._write_status(records, newest)
         return tuple(self._unpacker.notes)
 
@@ -223,6 +225,14 @@ class DatabaseBuild:
         for base, paths in sorted(self._taken.items()):
             left = [path for path in self._state.listed(base) if path not in paths]
             self._put(f"{INFO}/{base}.list", _list(left), 0o644, newest)
+
+    def _name_ldconfig(self, newest: int) -> None:
+        """The libraries of the cache stay (`check.py`); it tells of the ldconfig that a trigger would have run."""
+        cache = self._state.content(CACHE)
+        for each in (each.upgrade for each in self._packages if each.record.package.name == WRITER):
+            if cache is not None:
+                renamed = written_by(cache, each.installed.version, each.candidate.version)
+                self._put(CACHE, renamed, 0o644, newest)
 
     def _write_status(self, records: Mapping[tuple[str, str], str], newest: int) -> None:
         """Dpkg keeps the file's last state beside it; here that is the one before the fix."""

@@ -72,8 +72,8 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
     if any(" " in path for path in deb.conffiles):
         return "it has configuration files in a way that is not known here"
     after = {each: file.content for each, file in deb.files.items()}
-    if added := _libraries(after) - _libraries(before):
-        return f"the image's cache of libraries does not know {min(added)}"
+    if changed := _libraries(after) ^ _libraries(before):
+        return f"the image's cache of libraries has to be made anew for {min(changed)}"
     if _directives(before, "interest") != _directives(after, "interest"):
         return "it wants to be told of other events than the installed version"
     return _triggered(after, triggers)

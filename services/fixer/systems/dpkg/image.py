@@ -11,6 +11,7 @@ from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
 from services.fixer.systems.dpkg.facts import DIVERSIONS, GROUPS, USERS, ids_of
+from services.fixer.systems.dpkg.ldcache import CACHE
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
@@ -31,7 +32,7 @@ def reads(path: str, plan: SystemPlan) -> bool:
         }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    if path in (STATUS, DIVERSIONS, _OVERRIDES, _OPTIONS, USERS, GROUPS) or folder == f"{_OPTIONS}.d":
+    if path in (STATUS, DIVERSIONS, _OVERRIDES, _OPTIONS, USERS, GROUPS, CACHE) or folder == f"{_OPTIONS}.d":
         return True
     return any(f"/{path}" in conffiles_of(each.candidate.fields.get(CONFFILES, "")) for each in plan.upgrades)
 

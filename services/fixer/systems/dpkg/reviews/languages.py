@@ -8,6 +8,15 @@ from typing import Final
 from services.fixer.systems.dpkg.reviews.review import Review
 
 LANGUAGES: Final[Mapping[str, Review]] = {
+    "a6279f301bde198a9fac4177850e80c5fdd9a638107119496409097d56df10be": Review(
+        "automake.preinst", "takes out alternatives of versions before 1.16", since="1:1.16"
+    ),
+    "3ff671904ac90fcedd1a3bf4ed60b5f6f93de9b2735433379eaf6bffa18f8b2a": Review(
+        "automake.postinst", "registers an alternative that is registered", since="1:1.16"
+    ),
+    "d9db5b2b141cc01744ea7c61043dd1cb502d9fb00fd567a6ada07fdaa05aca2e": Review(
+        "automake.prerm", "acts on removal only"
+    ),
     "04433646163dd44e6b3d67d10b0290715c8a5bd437cbcc23c8e03ead73f37da5": Review(
         "ca-certificates-java.preinst", "acts on the first installation only"
     ),
@@ -24,6 +33,12 @@ LANGUAGES: Final[Mapping[str, Review]] = {
     "d217b66b2b63bc547e4cf1a847d7550fb3674f544497b6cd998a79c9867538df": Review(
         "ca-certificates-java.postrm", "acts on purge only"
     ),
+    "c947c3fc1f389ecea515109846647392b7290aa82a53ba230ea2bdb258a2d91f": Review(
+        "cpp.postinst", "registers an alternative that is registered", since="4:10"
+    ),
+    "8663b77c7bd0b688b7e6b6eb4609e050a909b1ee2245d916369f6ff3367e6d1a": Review(
+        "cpp.prerm", "acts on removal only"
+    ),
     "47148a22d44104df2cde2c6db09bc5f6a78c469fb2c1e17ec333960bc797152b": Review(
         "fontconfig.postinst", "it makes the cache of fonts anew", matters=True
     ),
@@ -36,6 +51,21 @@ LANGUAGES: Final[Mapping[str, Review]] = {
     ),
     "6408d01518cd9b3af4946b662657e0e7fc9d0312ba53cf84bfd057c19befba6d": Review(
         "fontconfig-config.postrm", "acts on purge only"
+    ),
+    "18a7fd02747a69f01a2a9ecd316b615a3aedadc81f0972a4cb90506c769908ff": Review(
+        "g++.postinst", "registers an alternative that is registered", since="4:10"
+    ),
+    "676c39fe15da051484729e5dcc50106682e2180b9efc6f4dac125b47baab938d": Review(
+        "g++.prerm", "acts on removal only"
+    ),
+    "a9ab551e11acf135650038201d85232121bfb50e4086927bdc66f19da05b15d4": Review(
+        "gcc.postinst",
+        "registers alternatives that are registered",
+        since="4:10",
+        unless=("file /etc/alternatives/f77",),
+    ),
+    "b6be84d75b5bde529526b7ca3f59cb854267b95d50de3da2f5d1790170f1f4f6": Review(
+        "gcc.prerm", "acts on removal only"
     ),
     "f01646b5a1ce3165b58b847a9e92729d6472106dc10eb35274fe60099239e526": Review(
         "java-common.postinst",
@@ -60,6 +90,12 @@ LANGUAGES: Final[Mapping[str, Review]] = {
     "e2f98f8e9d2378edca94dfa385098c298d6b485b36df4ad3f1fa8e411a3cf967": Review(
         "libstdc++6.prerm",
         "removes compiled copies of a debugger's scripts, which are made anew when they are older",
+    ),
+    "9e73bc7e384f081fe4e9e6ebaf7139516c6913c0729fe67c9616e875ef963504": Review(
+        "nodejs.postinst", "registers an alternative that is registered", since="12"
+    ),
+    "b625ecd593756550f05f87e3408d897dc59ca91254f46014c33dffcb69b63e4c": Review(
+        "nodejs.prerm", "acts on removal only"
     ),
     "f69fc3422abc3ed1bf5729a4b37a5bde90bb3e5eccab84c93576bbd4850ff529": Review(
         "openjdk-17-jre-headless.postinst",
@@ -109,5 +145,14 @@ LANGUAGES: Final[Mapping[str, Review]] = {
     ),
     "f86bfbcefc555790d58800130a01cc560b21b74e86fd835be3794c859944ee25": Review(
         "python3.11-minimal.postrm", "acts on removal only"
+    ),
+    "26945f84098b880a924ffcc11d42fadb61d5c12c5cbe967d04b0d2f18e4189cb": Review(
+        "python3.11-venv.postinst", "compiles the new version's files, which Python does whenever it starts"
+    ),
+    "cc9b3cede12474388562023a8ebab73f1c456a3965c429955d0176602901b454": Review(
+        "python3.11-venv.prerm", "acts on removal only"
+    ),
+    "1652dae6d82bf9b57bc4ec5521d6f9c8930ecd7d4025155f167f4f07a327f915": Review(
+        "python3.11-venv.postrm", "acts on purge only"
     ),
 }

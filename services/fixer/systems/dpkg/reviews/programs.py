@@ -37,6 +37,15 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     "f65a77532c0b9fb0935f8aba49ebaea0dae2b6f4826e2dd459b737dfec526881": Review(
         "ghostscript.prerm", "acts on removal only"
     ),
+    "06637c861c1bd57e8052ee0056e8a4c602a3996c4b3ddbab32180b869678d158": Review(
+        "git.preinst", "acts for versions before 1:1.8.4 only", since="1:1.8.4"
+    ),
+    "d5cd9cc5c9171656aeba4c61924d9e72bac2fae213cc240415132099bfe0811f": Review(
+        "imagemagick-6.q16.postinst", "registers alternatives that are registered", since="8:6.9.2.10+dfsg-3"
+    ),
+    "c8b61ca6e151c11330ef6a7d45a2dc7091f4de371805375a28365344e3d0dc93": Review(
+        "imagemagick-6.q16.prerm", "acts on removal only"
+    ),
     "e9ff2d3a53ec214a458c86199ee5c67198142ecf19bba825d79e0af2264bfb7d": Review(
         "iputils-ping.postinst",
         "sets the mode of its program where no program can set capabilities",
@@ -75,6 +84,9 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     "415172e198c1779d7330184f65664d6b2ec2d2fba362e90f0bd700bf5ed327c0": Review(
         "libgssapi-krb5-2.postrm", "acts on purge only"
     ),
+    "c81cf8c8184e873e099e02b837c39440c462d3e2786972dc5674d40b90a9c04f": Review(
+        "librsvg2-common.postinst", "it has the list of formats of images made anew", matters=True
+    ),
     "a2a9a79a9f76eceb7322fea54a84c9ec871141d1d9599247675f3d9c1f3dd1dd": Review(
         "libsensors5.preinst", "acts for versions before 1:3.1.1-2 only", since="1:3.1.1-2"
     ),
@@ -85,6 +97,15 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     ),
     "522dba4bafa5640a6d163737f9d28536ae214cb37ef8c041394da4e35b670fb9": Review(
         "libwrap0.postrm", "acts on purge only"
+    ),
+    "845a6761317428121ca26ac283dee7bcebc555db8d4b3c5e3002242d1d4dbcbf": Review(
+        "mercurial.postinst", "it brings its configuration up to date by ucf", matters=True
+    ),
+    "60b30028140cf95f6990669fdd90d91659fa6232d152a733fb928ba275173abf": Review(
+        "mercurial.postrm", "acts on purge only"
+    ),
+    "9960c531390d0992dcad31546d817d9c66b21cf9253525613604a8cfe102d372": Review(
+        "mercurial-common.postinst", "acts for versions before 4.7.2-1 only", since="4.7.2-1"
     ),
     "fdd2714ad6fdc50787c892a48150f9ada11ff2b8d27c6541db89797779cc3b01": Review(
         "mutt.preinst", "acts for versions before 1.6.1-2 only", since="1.6.1-2"
@@ -170,5 +191,11 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "takes away tags of documentation that others bring",
         since="2:9.0.1",
         unless=("file /usr/share/vim/addons/doc",),
+    ),
+    "f81ad3944b31e7d4affe3e6f94ebe5a4a81388d65c81cc12aa18e81b5e781262": Review(
+        "xz-utils.postinst", "registers an alternative that is registered", since="5.2"
+    ),
+    "2454ad665c6d5ba96cbdc170128f7c2ed676acb818ebaf7690ea150881274777": Review(
+        "xz-utils.prerm", "acts on removal only", since="5.1.1alpha+20120614-1"
     ),
 }

@@ -198,6 +198,7 @@ def test_the_installed_versions_scripts_count_too(tmp_path: Path) -> None:
     [
         ({"shlibs": "libtool 1 tool (>= 1)\n"}, {"shlibs": "libtool 1 tool (>= 1.1)\n"}, True),
         ({"shlibs": "libtool 1 tool (>= 1)\n"}, {"shlibs": "libtool 2 tool (>= 1.1)\n"}, False),
+        ({"shlibs": "libtool 1 tool\nlibold 1 tool\n"}, {"shlibs": "libtool 1 tool\n"}, False),
         ({}, {"triggers": "# why\nactivate-noawait ldconfig\n"}, True),
         ({}, {"triggers": "activate-noawait update-certs\n"}, False),
         ({}, {"triggers": "activate-noawait nobody-listens\n"}, True),
