@@ -43,13 +43,22 @@ from services.kernel.model.media import OCI_LAYER
 from services.layers.file import LayerFile
 from services.registry.interface import Descriptor
 from services.registry.limits import Timeouts
-from tests.fixes.dpkg_images import IMAGES, age, in_chroot, is_of_old, run, scrub
+from tests.fixes.dpkg_images import IMAGES, age, in_chroot, is_of_old, packages_of, run, scrub, slim
 
 _TAR = ("tar", "--numeric-owner", "--xattrs")
 _COMPILED = "/__pycache__"
 """What Python compiled: apt-get's scripts let it, ours takes away what is out of date."""
-_PASSING = ("var/cache/apt", "var/cache/ldconfig", "var/cache/debconf", "var/lib/apt", "var/log", "dev", "proc")
-"""What apt and debconf keep for themselves, and logs: not compared."""
+_PASSING = (
+    "var/cache/apt",
+    "var/cache/ldconfig",
+    "var/cache/debconf",
+    "var/cache/man",
+    "var/lib/apt",
+    "var/log",
+    "dev",
+    "proc",
+)
+"""What apt, debconf and man-db keep for themselves, and logs: not compared."""
 _OWN = {"var/lib/dpkg/status-old": "dpkg's last state but one; ours is the state before the fix"}
 """Files that differ by decision."""
 
@@ -135,11 +144,13 @@ class Trial:
             'Acquire::Languages "none";\nAPT::Sandbox::User "root";\nAcquire::Check-Valid-Until "false";\n'
         )
         (coming / "etc/dpkg/dpkg.cfg.d/99lab").write_text("force-unsafe-io\n")
-        if packages := IMAGES[self._image_name]:
+        if packages := packages_of(self._image_name, self._suite):
             install = f"apt-get -qq install -y --no-install-recommends {packages}"
             in_chroot(coming, f"apt-get -qq update && {install}")
         security = f"deb {self._mirror}/debian-security {self._suite}-security main\n"
         sources.write_text(f"{main}deb {self._mirror}/debian {self._suite}-updates main\n{security}")
+        if self._image_name == "slim":
+            slim(coming)
         if self._aged:
             age(coming)
         coming.rename(self._old)

@@ -15,36 +15,65 @@ from services.fixer.systems.dpkg.ldcache import CACHE, WRITER, written_by
 
 IMAGES: Final[Mapping[str, str]] = {
     "debian": "",
+    "slim": "",
     "python": "python3",
     "web": "nginx-light curl openssl ca-certificates sudo openssh-client libxml2",
-    "php": "apache2 libapache2-mod-php8.2 php8.2-cli php8.2-fpm php8.2-curl php8.2-gd php8.2-intl php8.2-mbstring "
-    "php8.2-mysql php8.2-pgsql php8.2-xml php8.2-zip libyaml-0-2 memcached",
-    "data": "postgresql-15 mariadb-server redis-server locales ssl-cert gosu",
-    "java": "openjdk-17-jre-headless tomcat10 fontconfig fonts-dejavu-core ca-certificates-java",
+    "php": "apache2 libapache2-mod-{php} {php}-cli {php}-fpm {php}-curl {php}-gd {php}-intl {php}-mbstring "
+    "{php}-mysql {php}-pgsql {php}-xml {php}-zip libyaml-0-2 memcached",
+    "data": "{postgresql} mariadb-server redis-server locales ssl-cert gosu",
+    "java": "{java}-jre-headless tomcat10 fontconfig fonts-dejavu-core ca-certificates-java",
     "build": "autoconf automake bzip2 libmariadb-dev dpkg-dev file g++ gcc imagemagick libbz2-dev libc6-dev "
     "libcurl4-openssl-dev libdb-dev libevent-dev libffi-dev libgdbm-dev libglib2.0-dev libgmp-dev libjpeg-dev "
     "libkrb5-dev liblzma-dev libmagickcore-dev libmagickwand-dev libmaxminddb-dev libncurses-dev libpng-dev "
     "libpq-dev libreadline-dev libsqlite3-dev libssl-dev libtool libwebp-dev libxml2-dev libxslt1-dev libyaml-dev "
     "make patch unzip xz-utils zlib1g-dev ca-certificates curl gnupg netbase wget tzdata git mercurial "
     "openssh-client subversion procps python3-dev python3-lxml python3-venv ruby nodejs",
-    "tools": "vim less jq rsync zip p7zip-full parted poppler-utils ghostscript ffmpeg mutt bind9-dnsutils man-db "
+    "tools": "vim less jq rsync zip 7zip parted poppler-utils ghostscript ffmpeg mutt bind9-dnsutils man-db "
     "nano htop strace lsof iputils-ping iproute2 net-tools tcpdump gdb unzip telnet socat file bsdmainutils "
-    "groff-base libxfont2 xvfb tzdata tini dumb-init busybox libarchive-tools libgpgme11 python3-django",
+    "groff-base libxfont2 xvfb tzdata tini dumb-init busybox libarchive-tools libgpgme-dev python3-django zstd",
     "daemons": "openssh-server bind9 rsyslog squid haproxy dovecot-imapd cron systemd-sysv dbus postfix sudo "
     "krb5-user libpam-modules logrotate supervisor clamav-daemon libnss3 libnss-systemd libpam-systemd udev "
     "polkitd ntfs-3g open-iscsi strongswan",
 }
 """What is installed besides a minimal system; much of it is newer in the security suite than in the main one."""
+_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "bookworm": {"php": "php8.2", "postgresql": "postgresql-15", "java": "openjdk-17"},
+    "trixie": {"php": "php8.4", "postgresql": "postgresql-17", "java": "openjdk-21"},
+}
+"""Packages that have a version in their name, by suite."""
 _ENVIRONMENT: Final = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
     "LC_ALL": "C",
     "DEBIAN_FRONTEND": "noninteractive",
     "HOME": "/root",
 }
+_LEFT_OUT: Final = tuple(f"usr/share/{each}" for each in ("doc", "groff", "info", "lintian", "locale", "man"))
+_LEFT_IN: Final = frozenset({"copyright", "locale.alias"})
 _LONG_AGO: Final = 978_307_200
 _RELATION: Final = re.compile(r"([a-z0-9][a-z0-9+.-]+)(:[a-z]+)?( \((?:=|>=|<<) )([^)]+)\)")
 _VERSION: Final = re.compile(r"^Version: (.*)$", re.M)
 _NAME: Final = re.compile(r"^Package: (.*)$", re.M)
+
+
+def packages_of(image: str, suite: str) -> str:
+    """Returns what is installed in an image of a suite, in words of apt-get's command line."""
+    return IMAGES[image].format_map(_NAMES.get(suite, _NAMES["bookworm"]))
+
+
+def slim(root: Path) -> None:
+    """Takes manual pages, documents and translations away, as the slim images of Debian have been made."""
+    lines = []
+    for each in _LEFT_OUT:
+        lines.append(f"path-exclude=/{each}/*\n")
+        for path in sorted((root / each).rglob("*"), reverse=True):
+            if path.name in _LEFT_IN:
+                continue
+            if not path.is_dir() or path.is_symlink():
+                path.unlink()
+            elif not any(path.iterdir()):
+                path.rmdir()
+    lines += ["path-include=/usr/share/doc/*/copyright\n", "path-include=/usr/share/locale/locale.alias\n"]
+    (root / "etc/dpkg/dpkg.cfg.d/docker").write_text("".join(lines))
 
 
 def age(root: Path) -> None:

@@ -8,6 +8,7 @@ nothing to do, in words of one of these forms:
     owned USER:GROUP MODE /PATH        by whom, and the mode in octal digits
     user NAME, group NAME              in /etc/passwd, /etc/group
     diverted /PATH [BY]                by that package, `LOCAL`, or whomever
+    zone agreed                        /etc/localtime names a time zone, and /etc/timezone, where it is, the same
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Final
 
 from services.fixer.image.node import Node, NodeKind, Tree
 from services.fixer.systems.dpkg.control import decode
+from services.fixer.systems.dpkg.zones import LINK, NAMED, ZONES, zone_of
 
 USERS: Final = "etc/passwd"
 GROUPS: Final = "etc/group"
 DIVERSIONS: Final = "var/lib/dpkg/diversions"
-READ: Final = (USERS, GROUPS, DIVERSIONS)
+READ: Final = (USERS, GROUPS, DIVERSIONS, NAMED)
 """The files whose content is needed."""
 
 
@@ -54,6 +56,7 @@ _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = {
     "user": (1,),
     "group": (1,),
     "diverted": (1, 2),
+    "zone": (1,),
 }
 
 
@@ -70,6 +73,7 @@ class _Facts:
             "user": lambda name: name in self._users,
             "group": lambda name: name in self._groups,
             "diverted": self._is_diverted,
+            "zone": lambda _: self._is_zone_agreed(),
         }
 
     def holds(self, words: str) -> bool:
@@ -91,6 +95,13 @@ class _Facts:
     def _is_diverted(self, path: str, by: str = "") -> bool:
         found = self._diverted.get(path)
         return found is not None and by in ("", found.replace(":", "LOCAL"))
+
+    def _is_zone_agreed(self) -> bool:
+        link = self._node(LINK)
+        zone = zone_of(link.target) if link is not None and link.kind is NodeKind.SYMBOLIC_LINK else None
+        if zone is None or self._node(f"{ZONES}{zone}") is None:
+            return False
+        return self._node(NAMED) is None or self._text(NAMED) == f"{zone}\n"
 
     def _node(self, path: str) -> Node | None:
         real = self._tree.real_path(path.lstrip("/"))

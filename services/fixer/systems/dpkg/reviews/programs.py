@@ -128,6 +128,7 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "sets group and mode of ssh-agent",
         since="1:9.1p1-1",
         keeps=("usr/bin/ssh-agent",),
+        needs=("owned root:_ssh 2755 /usr/bin/ssh-agent",),
     ),
     "b79309e1270a5713acb077d6a91454dd91625b16fed3b0a0fabfcb366f6aed19": Review(
         "openssh-client.postrm", "acts on purge only"
@@ -146,8 +147,10 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     ),
     "db692ccf71653815f2534a129c0a21f68274cd8cb747bcdcf8b6ea902a1288b6": Review(
         "sudo.postinst",
-        "removes files that versions of old left, and sets the mode of /etc/sudoers as it was set at installation",
+        "removes files that versions of old left, and sets owner and mode of /etc/sudoers",
         since="1.8",
+        needs=("owned root:root 440 /etc/sudoers",),
+        unless=("file /etc/alternatives/sudo", "file /etc/sudoers.dist", "file /etc/sudoers.pre-conffile"),
     ),
     "acced20f7934f06072a342dbdd424e5f5951a504fd5be779b39497587d4c013b": Review(
         "sudo.prerm", "acts on removal only"

@@ -79,8 +79,9 @@ SERVERS: Final[Mapping[str, Review]] = {
     ),
     "ae320130d511e35b3aa28e0c19c24aa4f1986deef1220f0fbccf8595fa02c198": Review(
         "nginx-common.postinst",
-        "sets owner and mode of the log directory, makes a first page where there is none: images may differ",
+        "sets owner and mode of the log directory, makes a first page where there is none",
         since="1.18",
+        needs=("owned root:adm 755 /var/log/nginx", "file /var/www/html/index.nginx-debian.html"),
     ),
     "65910cf19d663da5226ad36d002ab4531212cc8ad3dd2c7168705041dfa6f118": Review(
         "nginx-common.postrm", "acts on purge only"

@@ -18,6 +18,7 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "apt.postinst",
         "makes the user _apt where it is missing, which apt's first installation did",
         since="2.4.5",
+        needs=("user _apt",),
     ),
     "87482b14f922925fb7c3ac88f09838e379a5ee0ef35a749250a62785ea432f1e": Review("apt.postrm", "acts on purge only"),
     "47e140ac1801b91a2b8ff40f0d55583ec8c5e5ebcf2bc92d9a3bb6d68d72ee48": Review(
@@ -30,10 +31,21 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "base-passwd.postinst", "it brings /etc/passwd and /etc/group up to date with its list", matters=True
     ),
     "e8f8f8f56a34973ffcc5a93e21f2464bae5594b587dc831dbe680c43b9092d9b": Review(
-        "bash.postinst", "registers an alternative anew that its prerm has just taken out"
+        "bash.postinst",
+        "registers an alternative anew that its prerm has just taken out",
+        needs=(
+            "link /etc/alternatives/builtins.7.gz /usr/share/man/man7/bash-builtins.7.gz",
+            "file /usr/share/man/man7/bash-builtins.7.gz",
+        ),
+        unless=("file /usr/bin/update-menus",),
     ),
     "65067b46933408bc985bd2b95f1f11d8f361b4ba187c924d062908f1dc15ed1c": Review(
-        "bash.prerm", "takes out an alternative that its postinst registers anew"
+        "bash.prerm",
+        "takes out an alternative that its postinst registers anew",
+        needs=(
+            "link /etc/alternatives/builtins.7.gz /usr/share/man/man7/bash-builtins.7.gz",
+            "file /usr/share/man/man7/bash-builtins.7.gz",
+        ),
     ),
     "7d79fa8433c93c7ec1e753f4c4c4820b8c40ed3674829b3bb66a96dbbd701145": Review(
         "ca-certificates.postinst", "it makes the bundle of /etc/ssl/certs anew", matters=True
@@ -174,7 +186,9 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "locales.postinst", "it generates the locales anew", matters=True
     ),
     "49224d12393daca25b1363a77268514fae6986bc2897218d4aafbe3aea5cff0c": Review(
-        "login.postinst", "makes /etc/subuid and /etc/subgid where they are missing"
+        "login.postinst",
+        "makes /etc/subuid and /etc/subgid where they are missing",
+        needs=("file /etc/subuid", "file /etc/subgid"),
     ),
     "bf977e12764aac3bcb8c238c3c59b2060d2ea120fc70a76c40a0ddca580f93b9": Review(
         "logrotate.postrm", "acts on purge only"
@@ -189,7 +203,7 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "netbase.postrm", "acts on purge only"
     ),
     "ceeea4fa24b97730a8185db46360dfaba14ef779e79cbafc25dbb44489c3aca0": Review(
-        "passwd.postinst", "makes the group shadow where it is missing"
+        "passwd.postinst", "makes the group shadow where it is missing", needs=("group shadow",)
     ),
     "bf7a56d9bd736c00422b660835f77db918b631cdef37a8c45a55453d745620b8": Review(
         "procps.postinst",
@@ -221,7 +235,10 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "tar.prerm", "acts on removal only"
     ),
     "e54a6569acbe5d0ed1f13e103363771e2ff398bf71f93e48da637d7d27b98f1c": Review(
-        "tzdata.postinst", "sets the time zone that is set", since="2022"
+        "tzdata.postinst",
+        "writes the time zone that is set, by the name that it has today",
+        since="2022",
+        needs=("zone agreed", "file /etc/timezone"),
     ),
     "52ce97805f997c78a71b98bfe3740481245e52f184b2157f7f00f24427908d2d": Review(
         "tzdata.postrm", "acts on purge only"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.fixer.systems.dpkg.facts import facts_of, is_fact
-from services.fixer.systems.dpkg.reviewed import ASKED
+from services.fixer.systems.dpkg.reviewed import ASKED, REVIEWED
 from tests.builders.dpkg_images import write
 from tests.fakes.folders import FolderTree
 
@@ -74,3 +74,37 @@ def test_reviews_ask_in_forms_that_are_known() -> None:
     assert ASKED
     assert [each for each in ASKED if not is_fact(each)] == []
     assert not any(map(is_fact, ("", "file", "file /a b", "user ", "mode 755 /x", "link /x")))
+
+
+@pytest.mark.parametrize(
+    ("target", "named", "agreed"),
+    [
+        ("/usr/share/zoneinfo/Etc/UTC", "Etc/UTC\n", True),
+        ("/usr/share/zoneinfo/Etc/UTC", None, True),
+        ("../usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin\n", True),
+        ("/usr/share/zoneinfo/America/Argentina/Salta", "America/Argentina/Salta\n", True),
+        ("/usr/share/zoneinfo/Europe/Berlin", "Etc/UTC\n", False),
+        ("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin", False),
+        ("/usr/share/zoneinfo/Europe/Kiev", "Europe/Kiev\n", False),
+        ("/usr/share/zoneinfo/UTC", "UTC\n", False),
+        ("/usr/share/zoneinfo/posix/Europe/Berlin", "Europe/Berlin\n", False),
+        ("/usr/share/zoneinfo/Europe/Nowhere", "Europe/Nowhere\n", False),
+        ("/somewhere/else", "Etc/UTC\n", False),
+        (None, "Etc/UTC\n", False),
+    ],
+)
+def test_a_time_zone_is_agreed_on_where_link_and_file_say_the_same(
+    tmp_path: Path, target: str | None, named: str | None, agreed: bool
+) -> None:
+    known = ("Etc/UTC", "UTC", "Europe/Berlin", "Europe/Kiev", "America/Argentina/Salta")
+    files = {f"usr/share/zoneinfo/{each}": "" for each in known} | {"etc/hostname": ""}
+    write(tmp_path, files | ({"etc/timezone": named} if named is not None else {}))
+    if target is not None:
+        (tmp_path / "etc/localtime").symlink_to(target)
+    assert facts_of(FolderTree(tmp_path), ["zone agreed"]) == ({"zone agreed"} if agreed else set())
+
+
+def test_reviews_of_tzdata_ask_for_the_zone() -> None:
+    reviews = [each for each in REVIEWED.values() if each.script == "tzdata.postinst"]
+    assert reviews
+    assert all("zone agreed" in each.needs for each in reviews)
