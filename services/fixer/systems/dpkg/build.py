@@ -9,6 +9,7 @@ from typing import Final
 
 from services.fixer.image.node import Attributes, Layer, NodeKind, Tree
 from services.fixer.plan.packages import SystemPlan, Upgrade
+from services.fixer.systems.dpkg.alternatives import registers, renewed
 from services.fixer.systems.dpkg.control import Stanza, corrupt, decode, encode, is_version
 from services.fixer.systems.dpkg.deb import Deb
 from services.fixer.systems.dpkg.image import ImageState, info_name, names_of
@@ -93,6 +94,7 @@ class DatabaseBuild:
                 package.deb.control, f"{wish} ok installed", configuration
             )
         self._take_over(newest)
+        self._register_alternatives(unpacked, newest)
         self._name_ldconfig(newest)
         self._write_status(records, newest)
         return tuple(self._unpacker.notes)
@@ -225,6 +227,17 @@ class DatabaseBuild:
         for base, paths in sorted(self._taken.items()):
             left = [path for path in self._state.listed(base) if path not in paths]
             self._put(f"{INFO}/{base}.list", _list(left), 0o644, newest)
+
+    def _register_alternatives(self, unpacked: list[Unpacked], newest: int) -> None:
+        for package, done in zip(self._packages, unpacked, strict=True):
+            postinst = package.deb.files.get("postinst")
+            if postinst is None or not registers(postinst.content):
+                continue
+            for link in list(renewed(self._state, frozenset(done.paths), self._unpacker.is_there)):
+                if link.target is None:
+                    self._unpacker.remove(link.path)
+                else:
+                    self._unpacker.link(link.path, link.target, newest)
 
     def _name_ldconfig(self, newest: int) -> None:
         """The libraries of the cache stay (`check.py`); it tells of the ldconfig that a trigger would have run."""

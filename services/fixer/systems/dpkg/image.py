@@ -15,6 +15,7 @@ from services.fixer.systems.dpkg.ldcache import CACHE
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
+ALTERNATIVES: Final = f"{DATABASE}/alternatives"
 _OVERRIDES: Final = f"{DATABASE}/statoverride"
 _OPTIONS: Final = "etc/dpkg/dpkg.cfg"
 _LOCAL: Final = ":"
@@ -32,7 +33,10 @@ def reads(path: str, plan: SystemPlan) -> bool:
         }
     if folder == PARTS:
         return any(name in (part, f"{part}.md5sums") for part in _parts(plan))
-    if path in (STATUS, DIVERSIONS, _OVERRIDES, _OPTIONS, USERS, GROUPS, CACHE) or folder == f"{_OPTIONS}.d":
+    if path in (STATUS, DIVERSIONS, _OVERRIDES, _OPTIONS, USERS, GROUPS, CACHE) or folder in (
+        f"{_OPTIONS}.d",
+        ALTERNATIVES,
+    ):
         return True
     return any(f"/{path}" in conffiles_of(each.candidate.fields.get(CONFFILES, "")) for each in plan.upgrades)
 

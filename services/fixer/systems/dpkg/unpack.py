@@ -90,9 +90,18 @@ class Unpacker:
         self._note(path)
         self._layer.file(path, attributes, io.BytesIO(content), len(content))
 
+    def link(self, path: str, target: str, mtime: int) -> None:
+        """Writes a symbolic link of the system's own at a real path."""
+        self._note(path)
+        self._layer.symbolic_link(path, target, Attributes(mode=0o777, mtime=mtime))
+
+    def is_there(self, path: str) -> bool:
+        """Tells whether something lies at a real path of the image as it is fixed so far."""
+        return path in self._written or (path not in self._removed and self._state.tree.get(path) is not None)
+
     def remove(self, path: str) -> None:
         """Takes away a file at a real path, where one is that was not written."""
-        if path not in self._written and path not in self._removed and self._state.tree.get(path) is not None:
+        if path not in self._written and self.is_there(path):
             self._removed.add(path)
             self._layer.remove(path)
 
