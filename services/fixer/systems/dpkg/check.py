@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from services.fixer.systems.dpkg.survey import FACTS, INFO, PARTS, TRIGGERS, par
 _IDLE_TRIGGERS: Final = frozenset({"ldconfig", "nginx-reload"})
 """The cache of libraries stays right while their names do (which is checked); services are not running."""
 _IDLE_LISTENERS: Final = frozenset(
-    {"man-db", "systemd", "udev", "dbus", "menu", "doc-base", "mailcap", "debianutils"}
+    {"man-db", "systemd", "udev", "dbus", "menu", "doc-base", "mailcap", "debianutils", "mariadb-server"}
 )
 """They index manual pages, tell running services, make menus, or list shells, which a new version does not add."""
 _BUNDLES: Final = frozenset({"ca-certificates"})
@@ -76,7 +76,7 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
         return f"the image's cache of libraries has to be made anew for {min(changed)}"
     if _directives(before, "interest") != _directives(after, "interest"):
         return "it wants to be told of other events than the installed version"
-    return _triggered(after, triggers)
+    return _triggered(after, {*_files(after), *(f"/{path.lstrip('/')}" for path in deb.conffiles)}, triggers)
 
 
 def _info(upgrade: Upgrade, database: Mapping[str, str]) -> dict[str, bytes]:
@@ -105,12 +105,13 @@ def _listeners(database: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _triggered(after: Mapping[str, bytes], triggers: Mapping[str, list[str]]) -> str | None:
+def _triggered(
+    after: Mapping[str, bytes], files: Collection[str], triggers: Mapping[str, list[str]]
+) -> str | None:
     """Tells which package would do something on account of the upgrade; None where none that matters."""
     for trigger in _directives(after, "activate"):
         if trigger not in _IDLE_TRIGGERS and triggers.get(trigger):
             return f"{triggers[trigger][0]} has to know of it"
-    files = set(_files(after))
     for trigger, packages in triggers.items():
         listeners = [each for each in packages if each not in _IDLE_LISTENERS]
         if trigger.startswith("/") and listeners and any(each.startswith(f"{trigger}/") for each in files):

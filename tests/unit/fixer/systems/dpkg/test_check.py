@@ -221,3 +221,20 @@ def test_who_wants_to_know_of_files_has_to_be_told(tmp_path: Path, listener: str
     file = {"var__lib__dpkg__triggers__File": f"/usr/bin {listener}/noawait\n"}
     found = checked(tmp_path, [made("tool", "1.0")], [made("tool", "1.1")], **file)
     assert bool(found.upgrades) is moves
+
+
+def test_configuration_files_are_among_the_files_that_somebody_wants_to_know_of(tmp_path: Path) -> None:
+    file = {"var__lib__dpkg__triggers__File": "/etc/tool.d watcher\n"}
+    old, new = (
+        MadeDeb(
+            name="tool",
+            version=version,
+            files={"etc/tool.d/tool.conf": version},
+            control={"conffiles": "/etc/tool.d/tool.conf\n", "md5sums": ""},
+        )
+        for version in ("1.0", "1.1")
+    )
+    found = checked(tmp_path, [old], [new], **file)
+    assert [each.message for each in found.refusals] == [
+        "tool 1.1 needs its image to be built anew: watcher has to know of its files in /etc/tool.d."
+    ]
