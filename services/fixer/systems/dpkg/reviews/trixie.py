@@ -11,6 +11,9 @@ TRIXIE: Final[Mapping[str, Review]] = {
     "d7635d92bba7bbfe1809f5fb4bc7f4fdceca9609f7151a61e74b86f6448f9fda": Review(
         "base-files.postinst", "it brings /etc/profile and others up to date with its defaults", matters=True
     ),
+    "c77979144301956f60535ef99667abedcac228312a537487e6d374e242cd63b1": Review(
+        "base-files.postrm", "acts on removal only"
+    ),
     "67cbc2ba6c81c7b6380e03b0b4be7183f239ff7e5e93ee8dbf2eaba5cabbc462": Review(
         "base-passwd.postinst", "it brings /etc/passwd and /etc/group up to date with its list", matters=True
     ),
@@ -31,6 +34,30 @@ TRIXIE: Final[Mapping[str, Review]] = {
     ),
     "99e95fde4c331e0352b99139cf48aa7d9647935d1f8524cb66752126c11e5e56": Review(
         "dpkg.postrm", "acts on removal and purge only; tells systemd, which is not running in an image"
+    ),
+    "75734f7366ade767a02f2dfd074cad2fa43ad3ba1828a43a4caf229f94676bf0": Review(
+        "gzip.preinst",
+        "diverts what zutils diverts",
+        unless=(
+            "diverted /bin/zcat zutils",
+            "diverted /bin/zcmp zutils",
+            "diverted /bin/zdiff zutils",
+            "diverted /bin/zegrep zutils",
+            "diverted /bin/zfgrep zutils",
+            "diverted /bin/zgrep zutils",
+        ),
+    ),
+    "3b33e43d03a51fd4027f6d086b79434dd2995dcf5ad631406f5cdd021bb72274": Review(
+        "gzip.postinst",
+        "ends a diversion that zutils left",
+        unless=(
+            "diverted /usr/bin/zcat zutils",
+            "diverted /usr/bin/zcmp zutils",
+            "diverted /usr/bin/zdiff zutils",
+            "diverted /usr/bin/zegrep zutils",
+            "diverted /usr/bin/zfgrep zutils",
+            "diverted /usr/bin/zgrep zutils",
+        ),
     ),
     "eb29ae210f1021c2f0b41a37ae3ae9711e92669e9dd470b3b3b6a9b26e791767": Review(
         "libc6.preinst",
