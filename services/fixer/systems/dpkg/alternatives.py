@@ -7,6 +7,7 @@ Registering what is registered makes the links of the chosen one anew: those to 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from services.fixer.systems.dpkg.image import ALTERNATIVES, ImageState, names_of
 
 _CHOSEN: Final = "etc/alternatives"
 _MAX_LINKS: Final = 200
+_PRIORITY: Final = re.compile(r"-?[0-9]{1,10}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +89,16 @@ def _read(name: str, text: str) -> _Group | None:
     """Reads an alternative's file: state, link, further names and links, a blank line, choices with the same."""
     head, _, rest = text.partition("\n\n")
     status, link, *further = head.split("\n") if "\n" in head else ("", "")
-    is_odd = len(further) % 2 or len(further) > _MAX_LINKS or any("/" in each for each in further[::2])
-    if status not in ("auto", "manual") or is_odd:
+    names = [name, *further[::2]]
+    is_odd = len(further) % 2 or len(further) > _MAX_LINKS or len(set(names)) < len(names)
+    if status not in ("auto", "manual") or is_odd or any("/" in each for each in names):
         return None
     lines, size = rest.split("\n"), 2 + len(further) // 2
     choices: dict[str, tuple[int, Sequence[str]]] = {}
     for at in range(0, len(lines) - size + 1, size):
         path, priority, *targets = lines[at : at + size]
-        if not path or not priority.lstrip("-").isdigit():
+        if not path or not _PRIORITY.fullmatch(priority):
             break
         choices[path] = (int(priority), targets)
-    links = {name: link, **dict(zip(further[::2], further[1::2], strict=True))}
+    links = dict(zip(names, (link, *further[1::2]), strict=True))
     return _Group(automatic=status == "auto", links=links, choices=choices) if choices else None

@@ -109,3 +109,25 @@ def test_an_alternative_that_cannot_be_read_stays(tmp_path: Path, text: str) -> 
     root = image(tmp_path / "root", without=(MANUAL,))
     (root / "var/lib/dpkg/alternatives/pager").write_text(text)
     assert changed(fixed(root, manual=False)) == ({}, set())
+
+
+@pytest.mark.parametrize(
+    ("whole", "damaged"),
+    [
+        ("77", "²"),
+        ("77", "--7"),
+        ("77", "9" * 5_000),
+        ("pager.1.gz\n", "pager\n"),
+        ("/usr/bin/pager\n", "\n"),
+        ("auto\n/usr/bin/pager", "auto"),
+    ],
+    ids=["no digit", "two signs", "endless", "a name twice", "no link", "no further line"],
+)
+def test_an_alternative_that_update_alternatives_would_not_read_is_left(
+    tmp_path: Path, whole: str, damaged: str
+) -> None:
+    root = image(tmp_path / "root", without=(MANUAL,))
+    file = root / "var/lib/dpkg/alternatives/pager"
+    file.write_text(file.read_text().replace(whole, damaged, 1))
+    layer = fixed(root, manual=False)
+    assert not layer.links
