@@ -35,7 +35,7 @@ def databases(database_server: str) -> Databases:
 
 @pytest.fixture
 async def database(databases: Databases) -> AsyncIterator[str]:
-    """The URL of a database of the test's own: every schema is up to date, no table has a row."""
+    """The URL of a database of the test's own: schemas up to date, no rows but those of migrations."""
     async with databases.lent() as url:
         yield url
 

@@ -1,4 +1,4 @@
-"""Debian 12 images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
+"""Debian images fixed by us and by `apt-get` in a chroot, for the same versions, compared file by file.
 
     python -m tests.fixes dpkg [IMAGE ...] [--aged] [--folder FOLDER] [--mirror ADDRESS] [--suite SUITE]
 
@@ -70,7 +70,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "drydock-fixes-dpkg")
     parser.add_argument("--mirror", default="", help="of /debian and /debian-security; this machine's by default")
     parser.add_argument("--aged", action="store_true", help="every package as if it were of an older version")
-    parser.add_argument("--suite", default="bookworm", help="of Debian; scripts were read of bookworm's only")
+    parser.add_argument(
+        "--suite", default="bookworm", help="of Debian; scripts were read of bookworm and trixie's base"
+    )
     options = parser.parse_args(arguments)
     missing = [each for each in ("debootstrap", "dpkg", "chroot") if shutil.which(each) is None]
     if os.geteuid() != 0 or missing:

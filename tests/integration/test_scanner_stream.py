@@ -376,6 +376,22 @@ async def test_an_image_whose_report_is_broken_holds_up_no_other_of_its_batch(be
     assert {one.key for one in await bench.tell()} == {images[2].digest}
 
 
+async def test_an_image_that_killed_whoever_read_it_takes_no_other_along_twice(bench: StreamBench) -> None:
+    images = await scanned(bench, 3, *EVERY)
+    assert len(await bench.teller.claim_batch()) == 3
+    again = "UPDATE scanner.stream_image SET due_at = now() WHERE heard > told"
+    await bench.scanner.pool.execute(again)  # the process is dead, and its time is over
+    fresh = image(b"fresh", tag="fresh")
+    await bench.scan(fresh, as_said(EVERY))
+    assert [claim.image.digest for claim in await bench.teller.claim_batch()] == [fresh.digest]
+    came = []
+    while claims := await bench.teller.claim_batch():
+        assert len(claims) == 1
+        came.append(claims[0].image.digest)
+        await bench.teller.tell(claims)
+    assert sorted(came) == sorted(each.digest for each in images)
+
+
 async def test_an_event_that_no_bus_takes_holds_up_no_other_image(
     bench: StreamBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,14 +53,21 @@ UPDATE scanner.stream_image AS i
 SET fence = i.fence + 1, attempts = i.attempts + 1, due_at = now() + make_interval(secs => $2 * 2 ^ least(i.attempts, 6))
 FROM due
 WHERE i.repo_id = due.repo_id AND i.digest = due.digest
-RETURNING i.repo_id, i.digest, i.instance_id, i.namespace, i.repository, i.gone, i.heard, i.fence, due.patient, due.due_at
+RETURNING i.repo_id, i.digest, i.instance_id, i.namespace, i.repository, i.gone, i.heard, i.fence,
+    i.attempts > 1 AS again, due.patient, due.due_at
 
 -- name: give_back_images
--- Images that were claimed and not looked at are where they were.
-UPDATE scanner.stream_image AS i
-SET due_at = w.due_at, attempts = i.attempts - 1
-FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) AS w (repo_id, digest, fence, due_at)
-WHERE i.repo_id = w.repo_id AND i.digest = w.digest AND i.fence = w.fence
+-- Images that were claimed and not looked at are where they were; locked in one order for all.
+WITH held AS (
+    SELECT i.repo_id, i.digest, w.due_at
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[]) AS w (repo_id, digest, fence, due_at)
+    JOIN scanner.stream_image AS i ON i.repo_id = w.repo_id AND i.digest = w.digest AND i.fence = w.fence
+    ORDER BY i.repo_id, i.digest
+    FOR UPDATE OF i
+)
+UPDATE scanner.stream_image AS i SET due_at = held.due_at, attempts = i.attempts - 1
+FROM held
+WHERE i.repo_id = held.repo_id AND i.digest = held.digest
 
 -- name: hold_images
 -- Keeps those of the images for as long again that nobody else has claimed; locked in one order for all.

@@ -50,6 +50,8 @@ class StreamClaim:
     fence: int
     due_at: datetime
     """Its place in the queue."""
+    again: bool = False
+    """Whether somebody claimed it before and did not come to its end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

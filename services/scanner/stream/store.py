@@ -34,17 +34,17 @@ class StreamStore:
     async def claim(self, db: Connection, limit: int, lease_seconds: float) -> Sequence[StreamClaim]:
         """Takes at most so many images that are due, in the order in which they are; due again after a pause."""
         rows = await db.fetch(_Q["claim_images"], limit, lease_seconds)
-        claimed = [
+        return [
             StreamClaim(
                 image=_to_image(row),
                 gone=row["gone"],
                 heard=row["heard"],
                 fence=row["fence"],
                 due_at=row["due_at"],
+                again=row["again"],
             )
             for row in sorted(rows, key=lambda row: (row["patient"], row["due_at"]))
         ]
-        return claimed
 
     async def give_back(self, db: Connection, claims: Sequence[StreamClaim]) -> None:
         """Puts images back to where they were in the queue."""

@@ -86,9 +86,12 @@ class FindingTeller:
 
     async def run(self, wakeups: Wakeups, stopping: asyncio.Event) -> None:
         """Tells until `stopping`; images under way are finished first."""
-        await work_claims(
-            self._claim_batch, self.tell, wakeups=wakeups, channel=CHANNEL, most=_AT_ONCE, stopping=stopping
-        )
+
+        async def claim(limit: int) -> Sequence[Sequence[StreamClaim]]:
+            claims = await self.claim_batch() if limit else ()
+            return [claims] if claims else []
+
+        await work_claims(claim, self.tell, wakeups=wakeups, channel=CHANNEL, most=_AT_ONCE, stopping=stopping)
 
     async def keep_short(self, stopping: asyncio.Event) -> None:
         """Makes all marks into images, and tells nothing: for a stream that is switched off."""
@@ -102,9 +105,18 @@ class FindingTeller:
             await self._store.gather(db, _MARKS)
             return await self._store.claim(db, limit, LEASE_SECONDS)
 
-    async def _claim_batch(self, limit: int) -> Sequence[Sequence[StreamClaim]]:
-        claims = await self.claim(_BATCH) if limit else ()
-        return [claims] if claims else []
+    async def claim_batch(self) -> Sequence[StreamClaim]:
+        """Takes images that may be told together.
+
+        One that was claimed before and not told comes alone: a report that kills its reader takes no other along.
+        """
+        claims = await self.claim(_BATCH)
+        chosen = [claim for claim in claims if not claim.again] or claims[:1]
+        left = [claim for claim in claims if claim not in chosen]
+        if left:
+            async with self._pool.acquire() as db:
+                await self._store.give_back(db, left)
+        return chosen
 
     async def tell(self, claims: Sequence[StreamClaim]) -> None:
         """Tells all that differs of some images; what somebody else tells meanwhile is left to them.

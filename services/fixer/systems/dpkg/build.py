@@ -229,15 +229,16 @@ class DatabaseBuild:
             self._put(f"{INFO}/{base}.list", _list(left), 0o644, newest)
 
     def _register_alternatives(self, unpacked: list[Unpacked], newest: int) -> None:
+        owned: set[str] = set()
         for package, done in zip(self._packages, unpacked, strict=True):
             postinst = package.deb.files.get("postinst")
-            if postinst is None or not registers(postinst.content):
-                continue
-            for link in list(renewed(self._state, frozenset(done.paths), self._unpacker.is_there)):
-                if link.target is None:
-                    self._unpacker.remove(link.path)
-                else:
-                    self._unpacker.link(link.path, link.target, newest)
+            if postinst is not None and registers(postinst.content):
+                owned.update(f"/{name}" for path in done.paths for name in names_of(path))
+        for link in list(renewed(self._state.tree, owned, self._unpacker.is_there)):
+            if link.target is None:
+                self._unpacker.remove(link.path)
+            else:
+                self._unpacker.link(link.path, link.target, newest)
 
     def _name_ldconfig(self, newest: int) -> None:
         """The libraries of the cache stay (`check.py`); it tells of the ldconfig that a trigger would have run."""

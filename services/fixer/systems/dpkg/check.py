@@ -8,11 +8,12 @@ from typing import Final
 
 from services.fixer.plan.outcome import NotFixable
 from services.fixer.plan.packages import Survey, SystemPlan, Upgrade
+from services.fixer.systems.dpkg.alternatives import registers, why_unsettled
 from services.fixer.systems.dpkg.build import SCRIPTS, open_deb
 from services.fixer.systems.dpkg.control import decode, encode
 from services.fixer.systems.dpkg.deb import Deb
 from services.fixer.systems.dpkg.fit import Blocked
-from services.fixer.systems.dpkg.image import info_names
+from services.fixer.systems.dpkg.image import info_names, names_of
 from services.fixer.systems.dpkg.plan import replan
 from services.fixer.systems.dpkg.scripts import Scripts, why_matters
 from services.fixer.systems.dpkg.survey import FACTS, INFO, PARTS, TRIGGERS, parts_of
@@ -67,7 +68,8 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
         version=upgrade.candidate.version,
         texts={each: deb.files[each].content for each in SCRIPTS if each in deb.files},
     )
-    if (why := why_matters(old, new, frozenset(database[FACTS].splitlines()))) is not None:
+    facts = frozenset(database[FACTS].split("\n"))
+    if (why := why_matters(old, new, facts)) is not None:
         return why
     if any(" " in path for path in deb.conffiles):
         return "it has configuration files in a way that is not known here"
@@ -76,7 +78,11 @@ def _why(upgrade: Upgrade, deb: Deb, database: Mapping[str, str], triggers: Mapp
         return f"the image's cache of libraries has to be made anew for {min(changed)}"
     if _directives(before, "interest") != _directives(after, "interest"):
         return "it wants to be told of other events than the installed version"
-    return _triggered(after, {*_files(after), *(f"/{path.lstrip('/')}" for path in deb.conffiles)}, triggers)
+    files = {*_files(after), *(f"/{path.lstrip('/')}" for path in deb.conffiles)}
+    postinst = after.get("postinst", b"")
+    if registers(postinst) and (why := why_unsettled(postinst, _by_each_name(files), facts)) is not None:
+        return why
+    return _triggered(after, files, triggers)
 
 
 def _info(upgrade: Upgrade, database: Mapping[str, str]) -> dict[str, bytes]:
@@ -114,7 +120,11 @@ def _triggered(
             return f"{triggers[trigger][0]} has to know of it"
     for trigger, packages in triggers.items():
         listeners = [each for each in packages if each not in _IDLE_LISTENERS]
-        if trigger.startswith("/") and listeners and any(each.startswith(f"{trigger}/") for each in files):
+        if (
+            trigger.startswith("/")
+            and listeners
+            and any(each == trigger or each.startswith(f"{trigger}/") for each in files)
+        ):
             return f"{listeners[0]} has to know of its files in {trigger}"
     return None
 
@@ -122,6 +132,10 @@ def _triggered(
 def _files(after: Mapping[str, bytes]) -> Iterator[str]:
     for line in decode(after.get("md5sums", b"")).splitlines():
         yield "/" + line.partition("  ")[2].lstrip("./")
+
+
+def _by_each_name(files: Collection[str]) -> set[str]:
+    return {f"/{name}" for path in files for name in names_of(path.lstrip("/"))}
 
 
 def _libraries(info: Mapping[str, bytes]) -> set[str]:

@@ -3,7 +3,8 @@
 Many scripts do something only where it was not done before. A review says what has to hold for a script to have
 nothing to do, in words of one of these forms:
 
-    file /PATH                         something lies there
+    file /PATH                         something lies there, also at the end of a link
+    name /PATH                         something has the name, be it a link to nowhere
     link /PATH TARGET                  a symbolic link with this target
     owned USER:GROUP MODE /PATH        by whom, and the mode in octal digits
     user NAME, group NAME              in /etc/passwd, /etc/group
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from services.fixer.image.node import Node, NodeKind, Tree
-from services.fixer.systems.dpkg.control import decode
+from services.fixer.systems.dpkg.contents import text_of
 from services.fixer.systems.dpkg.zones import LINK, NAMED, ZONES, zone_of
 
 USERS: Final = "etc/passwd"
@@ -51,6 +52,7 @@ def is_fact(words: str) -> bool:
 
 _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = {
     "file": (1,),
+    "name": (1,),
     "link": (2,),
     "owned": (3,),
     "user": (1,),
@@ -63,11 +65,12 @@ _LENGTHS: Final[Mapping[str, tuple[int, ...]]] = {
 class _Facts:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._users, self._groups = (ids_of(self._text(each)) for each in (USERS, GROUPS))
-        lines = self._text(DIVERSIONS).splitlines()
+        self._users, self._groups = (ids_of(text_of(tree, each)) for each in (USERS, GROUPS))
+        lines = text_of(tree, DIVERSIONS).splitlines()
         self._diverted = dict(zip(lines[::3], lines[2::3], strict=False))
         self._kinds: Mapping[str, Callable[..., bool]] = {
-            "file": lambda path: self._node(path) is not None,
+            "file": lambda path: self._node(path, last=True) is not None,
+            "name": lambda path: self._node(path) is not None,
             "link": self._is_link,
             "owned": self._is_owned,
             "user": lambda name: name in self._users,
@@ -99,20 +102,10 @@ class _Facts:
     def _is_zone_agreed(self) -> bool:
         link = self._node(LINK)
         zone = zone_of(link.target) if link is not None and link.kind is NodeKind.SYMBOLIC_LINK else None
-        if zone is None or self._node(f"{ZONES}{zone}") is None:
+        if zone is None or self._node(f"{ZONES}{zone}", last=True) is None:
             return False
-        return self._node(NAMED) is None or self._text(NAMED) == f"{zone}\n"
+        return self._node(NAMED, last=True) is None or text_of(self._tree, NAMED) == f"{zone}\n"
 
-    def _node(self, path: str) -> Node | None:
-        real = self._tree.real_path(path.lstrip("/"))
+    def _node(self, path: str, *, last: bool = False) -> Node | None:
+        real = self._tree.real_path(path.lstrip("/"), last=last)
         return self._tree.get(real) if real is not None else None
-
-    def _text(self, path: str) -> str:
-        real = self._tree.real_path(path, last=True)
-        node = self._tree.get(real) if real is not None else None
-        if real is None or node is None or node.kind is not NodeKind.FILE:
-            return ""
-        try:
-            return decode(self._tree.read(real))
-        except KeyError:
-            return ""  # a link to what nobody asked for is not followed

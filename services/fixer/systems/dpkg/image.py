@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from services.fixer.image.node import Attributes, Node, NodeKind, Tree
+from services.fixer.image.node import Attributes, Node, Tree
 from services.fixer.plan.packages import InstalledPackage, SystemPlan
-from services.fixer.systems.dpkg.control import Stanza, corrupt, decode
+from services.fixer.systems.dpkg.alternatives import ALTERNATIVES
+from services.fixer.systems.dpkg.contents import content_of, text_of
+from services.fixer.systems.dpkg.control import Stanza, corrupt
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
 from services.fixer.systems.dpkg.facts import DIVERSIONS, GROUPS, USERS, ids_of
@@ -15,7 +18,6 @@ from services.fixer.systems.dpkg.ldcache import CACHE
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS
 
-ALTERNATIVES: Final = f"{DATABASE}/alternatives"
 _OVERRIDES: Final = f"{DATABASE}/statoverride"
 _OPTIONS: Final = "etc/dpkg/dpkg.cfg"
 _LOCAL: Final = ":"
@@ -64,19 +66,11 @@ class ImageState:
 
     def text(self, path: str) -> str:
         """Returns a file's text, empty where there is none."""
-        content = self.content(path)
-        return decode(content) if content is not None else ""
+        return text_of(self.tree, path)
 
     def content(self, path: str) -> bytes | None:
         """Returns a file's content; None where there is no file, or nobody asked for its content."""
-        real = self.tree.real_path(path, last=True)
-        node = self.tree.get(real) if real is not None else None
-        if real is None or node is None or node.kind is not NodeKind.FILE:
-            return None
-        try:
-            return self.tree.read(real)
-        except KeyError:
-            return None
+        return content_of(self.tree, path)
 
     def real(self, path: str) -> str:
         """Returns where a path leads, its last part not followed."""
@@ -135,7 +129,7 @@ class ImageState:
         return Attributes(mode=mode, uid=uid, gid=gid, mtime=entry.mtime)
 
     def _id(self, name: str, ids: Mapping[str, int]) -> int:
-        if name.startswith("#") and name[1:].isdigit():
+        if re.fullmatch("#[0-9]{1,10}", name):
             return int(name[1:])
         if name not in ids:
             raise corrupt(f"/{_OVERRIDES} tells of {name[:80]!r}, whom the image does not know")

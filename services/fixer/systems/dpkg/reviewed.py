@@ -17,7 +17,8 @@ from services.fixer.systems.dpkg.reviews.servers import SERVERS
 from services.fixer.systems.dpkg.reviews.system import SYSTEM
 from services.fixer.systems.dpkg.reviews.trixie import TRIXIE
 
-REVIEWED: Final[Mapping[str, Review]] = {**SYSTEM, **PROGRAMS, **LANGUAGES, **SERVERS, **TRIXIE}
+ROOMS: Final = (SYSTEM, PROGRAMS, LANGUAGES, SERVERS, TRIXIE)
+REVIEWED: Final[Mapping[str, Review]] = {text: review for room in ROOMS for text, review in room.items()}
 IDLE_WITHOUT: Final[Mapping[str, str]] = {"dh_icons": "file /usr/sbin/update-icon-caches"}
 """Parts by debhelper that do nothing in an image without the program that they call, each with that."""
 ASKED: Final[frozenset[str]] = frozenset(

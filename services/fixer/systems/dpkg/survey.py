@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from services.fixer.image.node import NodeKind, Tree
+from services.fixer.image.node import Tree
 from services.fixer.plan.packages import InstalledPackage, Survey
+from services.fixer.systems.dpkg.alternatives import ALTERNATIVES, registrations
+from services.fixer.systems.dpkg.contents import content_of, is_file
 from services.fixer.systems.dpkg.control import (
     Stanza,
     corrupt,
@@ -73,7 +75,7 @@ class Record:
 def wants(path: str) -> bool:
     """Tells whether the survey reads the file at a real path."""
     folder, _, name = path.rpartition("/")
-    if path in (STATUS, _SOURCES, ETC, VENDOR, *READ) or folder == TRIGGERS:
+    if path in (STATUS, _SOURCES, ETC, VENDOR, *READ) or folder in (TRIGGERS, ALTERNATIVES):
         return True
     if folder == INFO:
         return name.rpartition(".")[2] in _KINDS
@@ -91,7 +93,9 @@ def survey(tree: Tree) -> Survey | None:
     database = _database(tree)
     if database is None:
         return None
-    release = read_release(next((read for each in (ETC, VENDOR) if (read := _read(tree, each)) is not None), None))
+    release = read_release(
+        next((read for each in (ETC, VENDOR) if (read := content_of(tree, each)) is not None), None)
+    )
     records = read_records(database)
     architecture = _native(records)
     packages = sorted((each.package for each in records), key=lambda each: (each.name, each.architecture))
@@ -183,28 +187,30 @@ def _record(stanza: Stanza, path: str) -> Record | None:
 
 def _database(tree: Tree) -> bytes | None:
     """Joins the files of the database, each with its path; they are told apart again by `parts_of`."""
-    paths = [STATUS] if _is_file(tree, STATUS) else []
+    paths = [STATUS] if is_file(tree, STATUS) else []
     paths += _wanted_in(tree, PARTS)
     if not paths:
         return None
     joined, total = [], 0
     for path in (*paths, *_wanted_in(tree, INFO), *_wanted_in(tree, TRIGGERS)):
-        content = _read(tree, path) or b""
+        content = content_of(tree, path) or b""
         total += len(content)
         if total > _MAX_DATABASE:
             raise corrupt(f"it has more than {_MAX_DATABASE} bytes")
         if b"\0" in content and is_record(path):
             raise corrupt(f"/{path} is no text")
-        # Of a program in a script's place no more is kept than that it is none.
-        joined.append(encode(path) + b"\0" + (content if b"\0" not in content else b"\x7fprogram"))
-    joined.append(encode(FACTS) + b"\0" + encode("\n".join(sorted(facts_of(tree, ASKED)))))
+        if content:  # else the next one would begin with the end of this
+            # Of a program in a script's place no more is kept than that it is none.
+            joined.append(encode(path) + b"\0" + (content if b"\0" not in content else b"\x7fprogram"))
+    facts = sorted({*facts_of(tree, ASKED), *registrations(tree)})
+    joined.append(encode(FACTS) + b"\0" + encode("\n".join(facts)))
     return b"\0\0".join(joined)
 
 
 def _wanted_in(tree: Tree, folder: str) -> list[str]:
     real = tree.real_path(folder, last=True) or folder
     paths = [f"{folder}/{name}" for name in tree.names(real)]
-    return [path for path in paths if wants(path) and _is_file(tree, path)]
+    return [path for path in paths if wants(path) and is_file(tree, path)]
 
 
 def _native(records: list[Record]) -> str:
@@ -219,21 +225,5 @@ def _native(records: list[Record]) -> str:
 def _source_files(tree: Tree) -> Iterator[tuple[str, bytes]]:
     paths = [_SOURCES, *(f"{_SOURCES_PARTS}/{name}" for name in tree.names(_SOURCES_PARTS))]
     for path in paths:
-        if wants(path) and (content := _read(tree, path)) is not None:
+        if wants(path) and (content := content_of(tree, path)) is not None:
             yield path, content
-
-
-def _read(tree: Tree, path: str) -> bytes | None:
-    real = tree.real_path(path, last=True)
-    if real is None or not _is_file(tree, path):
-        return None
-    try:
-        return tree.read(real)
-    except KeyError:
-        return None  # a link to what nobody asked for is not followed
-
-
-def _is_file(tree: Tree, path: str) -> bool:
-    real = tree.real_path(path, last=True)
-    node = tree.get(real) if real is not None else None
-    return node is not None and node.kind is NodeKind.FILE

@@ -91,9 +91,10 @@ class Unpacker:
         self._layer.file(path, attributes, io.BytesIO(content), len(content))
 
     def link(self, path: str, target: str, mtime: int) -> None:
-        """Writes a symbolic link of the system's own at a real path."""
-        self._note(path)
-        self._layer.symbolic_link(path, target, Attributes(mode=0o777, mtime=mtime))
+        """Writes a symbolic link of the system's own at a real path, where nothing was written."""
+        if path not in self._written:
+            self._note(path)
+            self._layer.symbolic_link(path, target, Attributes(mode=0o777, mtime=mtime))
 
     def is_there(self, path: str) -> bool:
         """Tells whether something lies at a real path of the image as it is fixed so far."""

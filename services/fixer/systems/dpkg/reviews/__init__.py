@@ -1,1 +1,1 @@
-"""Maintainer scripts that somebody has read, a file for each kind of package."""
+"""Maintainer scripts that somebody has read, by kinds of packages; what Debian 13 has otherwise by itself."""

@@ -25,9 +25,9 @@ LANGUAGES: Final[Mapping[str, Review]] = {
         "makes Java's certificates of files that wait for it",
         since="20210218",
         unless=(
-            "file /var/lib/ca-certificates-java/fresh",
-            "file /var/lib/ca-certificates-java/pending",
-            "file /var/lib/ca-certificates-java/convert_pkcs12_keystore_to_jks",
+            "name /var/lib/ca-certificates-java/fresh",
+            "name /var/lib/ca-certificates-java/pending",
+            "name /var/lib/ca-certificates-java/convert_pkcs12_keystore_to_jks",
         ),
     ),
     "d217b66b2b63bc547e4cf1a847d7550fb3674f544497b6cd998a79c9867538df": Review(
@@ -47,7 +47,7 @@ LANGUAGES: Final[Mapping[str, Review]] = {
         "makes links of the configuration at the first installation, and a directory",
         since="2.13",
         needs=("file /usr/local/share/fonts",),
-        unless=("file /etc/fonts.conf.d",),
+        unless=("name /etc/fonts.conf.d",),
     ),
     "6408d01518cd9b3af4946b662657e0e7fc9d0312ba53cf84bfd057c19befba6d": Review(
         "fontconfig-config.postrm", "acts on purge only"
@@ -62,7 +62,7 @@ LANGUAGES: Final[Mapping[str, Review]] = {
         "gcc.postinst",
         "registers alternatives that are registered",
         since="4:10",
-        unless=("file /etc/alternatives/f77",),
+        unless=("name /etc/alternatives/f77",),
     ),
     "b6be84d75b5bde529526b7ca3f59cb854267b95d50de3da2f5d1790170f1f4f6": Review(
         "gcc.prerm", "acts on removal only"
@@ -111,9 +111,9 @@ LANGUAGES: Final[Mapping[str, Review]] = {
             "file /etc/ssl/certs/java/cacerts",
         ),
         unless=(
-            "file /usr/sbin/update-binfmts",
-            "file /var/lib/ca-certificates-java/fresh",
-            "file /var/lib/ca-certificates-java/pending",
+            "name /usr/sbin/update-binfmts",
+            "name /var/lib/ca-certificates-java/fresh",
+            "name /var/lib/ca-certificates-java/pending",
         ),
     ),
     "3ce3513b49f3d72fe81680808a564d6494a741ba1690e7c0be0080f19f301526": Review(
@@ -126,7 +126,7 @@ LANGUAGES: Final[Mapping[str, Review]] = {
         "perl.postinst",
         "takes out an alternative that versions of old had",
         since="5.36.0",
-        unless=("file /var/lib/dpkg/alternatives/rename",),
+        unless=("name /var/lib/dpkg/alternatives/rename",),
     ),
     "a31cca564e895dcbc6cfaa69cbf7e1863ffe70f0577a0718a021c8c52d0c076f": Review(
         "python3.11.postinst", "compiles the new version's files, which Python does whenever it starts"

@@ -11,7 +11,7 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     "c3ef246bbc8e052ab402bc6190a6b8dd89c8ad87ef539e141521626b814c9c67": Review(
         "bsdextrautils.preinst",
         "takes out an alternative that versions of old had",
-        unless=("file /var/lib/dpkg/alternatives/write",),
+        unless=("name /var/lib/dpkg/alternatives/write",),
     ),
     "0ee7ab820f66e86edcb31a1d529425746ce211c6a6ddb5d81462267ea1f3991a": Review(
         "bsdmainutils.preinst", "acts for versions before 12.1.7 only", since="12.1.8"
@@ -23,7 +23,7 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "bsdmainutils.postrm", "acts after failures only"
     ),
     "3e40a2e89530a7c71d02454ac4ef2d2023ef92c96f5b07aaae20148da4d57c45": Review(
-        "gawk.postinst", "registers an alternative that is registered", since="1:5", unless=("file /usr/man",)
+        "gawk.postinst", "registers an alternative that is registered", since="1:5", unless=("name /usr/man",)
     ),
     "1a8a6befa4a260378e911cf1787f4f4ad8fc140b0fe7f5fa952518e6dc2592d4": Review(
         "gawk.prerm", "acts on removal only"
@@ -51,7 +51,7 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "sets the mode of its program where no program can set capabilities",
         keeps=("bin/ping", "usr/bin/ping"),
         needs=("owned root:root 4755 /bin/ping",),
-        unless=("file /sbin/setcap", "diverted /bin/ping"),
+        unless=("name /sbin/setcap", "diverted /bin/ping"),
     ),
     "54528d77cf87abf4a2c1b0a38e5514f3b84bb15899e2d283ea4d555b244888dd": Review(
         "less.preinst", "takes out an alternative of versions before 551-1", since="551-1"
@@ -70,9 +70,9 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "makes caches of modules and schemas, where there are any",
         needs=("file /usr/lib/x86_64-linux-gnu/gio/modules",),
         unless=(
-            "file /usr/share/glib-2.0/schemas/gschemas.compiled",
-            "file /usr/lib/x86_64-linux-gnu/gio/modules/giomodule.cache",
-            "file /usr/lib/gio/modules",
+            "name /usr/share/glib-2.0/schemas/gschemas.compiled",
+            "name /usr/lib/x86_64-linux-gnu/gio/modules/giomodule.cache",
+            "name /usr/lib/gio/modules",
         ),
     ),
     "bc4ef97c1ce95d616439d069a628f331b63b0bffd98b0ae6cb8c41faa34d4e29": Review(
@@ -150,7 +150,7 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "removes files that versions of old left, and sets owner and mode of /etc/sudoers",
         since="1.8",
         needs=("owned root:root 440 /etc/sudoers",),
-        unless=("file /etc/alternatives/sudo", "file /etc/sudoers.dist", "file /etc/sudoers.pre-conffile"),
+        unless=("name /etc/alternatives/sudo", "name /etc/sudoers.dist", "name /etc/sudoers.pre-conffile"),
     ),
     "acced20f7934f06072a342dbdd424e5f5951a504fd5be779b39497587d4c013b": Review(
         "sudo.prerm", "acts on removal only"
@@ -173,12 +173,12 @@ PROGRAMS: Final[Mapping[str, Review]] = {
     "7ee802d2f000c021b57b4c43b302bc68c6bd80d1062a985c2241d082340d6c1a": Review(
         "unzip.postinst",
         "makes the list of programs for media types anew, where a program for that is",
-        unless=("file /usr/sbin/update-mime",),
+        unless=("name /usr/sbin/update-mime",),
     ),
     "d01187dff15890045bfea523a7c95c3c2e8407531187f7c9db9085f1d1bc258a": Review(
         "unzip.postrm",
         "makes the list of programs for media types anew, where a program for that is",
-        unless=("file /usr/sbin/update-mime",),
+        unless=("name /usr/sbin/update-mime",),
     ),
     "cf618f5e95a97efb275cfcf873feb09362e74766d1cc9cc1ffe31da7355cbac1": Review(
         "vim-runtime.preinst", "acts for versions before 9.0 only", since="2:9.0.1"
@@ -187,13 +187,13 @@ PROGRAMS: Final[Mapping[str, Review]] = {
         "vim-runtime.postinst",
         "makes tags of documentation that others bring",
         since="2:9.0",
-        unless=("file /usr/share/vim/addons/doc",),
+        unless=("name /usr/share/vim/addons/doc",),
     ),
     "301adfb671b29dec85470e62cd90a4989f90206d7806681a068b14ac6ba84779": Review(
         "vim-runtime.postrm",
         "takes away tags of documentation that others bring",
         since="2:9.0.1",
-        unless=("file /usr/share/vim/addons/doc",),
+        unless=("name /usr/share/vim/addons/doc",),
     ),
     "f81ad3944b31e7d4affe3e6f94ebe5a4a81388d65c81cc12aa18e81b5e781262": Review(
         "xz-utils.postinst", "registers an alternative that is registered", since="5.2"

@@ -15,7 +15,7 @@ SERVERS: Final[Mapping[str, Review]] = {
         "apache2.postinst",
         "sets up what the first installation did, and takes away a default page of versions of old",
         since="2.4.52",
-        unless=("file /var/lib/apache2/deferred_actions",),
+        unless=("name /var/lib/apache2/deferred_actions",),
     ),
     "4f1da42223bcf3cd1bf6c56e335f480f29331ef375c1b8daf530134950c99388": Review(
         "apache2.prerm", "acts on removal only"
@@ -54,7 +54,7 @@ SERVERS: Final[Mapping[str, Review]] = {
     "cb29a4a5b806060cea77722cc1355a388200de64e83006867dca2fa2ac2b1f53": Review(
         "memcached.postrm",
         "takes away the mark of a running server; else acts on purge only",
-        unless=("file /var/run/memcached.pid",),
+        unless=("name /var/run/memcached.pid",),
     ),
     "d0f90cc4daa294e9775347faf2670203524fad8a4025f0f55ab68b7f7d1055cf": Review(
         "mysql-common.preinst", "acts for versions before 5.6.25-3 only", since="5.8"
@@ -110,10 +110,10 @@ SERVERS: Final[Mapping[str, Review]] = {
         "sets owners that an override says; takes away empty directories of versions of old",
         since="5:6",
         unless=(
-            "file /etc/redis/redis-server.post-up.d",
-            "file /etc/redis/redis-server.post-down.d",
-            "file /etc/redis/redis-server.pre-up.d",
-            "file /etc/redis/redis-server.pre-down.d",
+            "name /etc/redis/redis-server.post-up.d",
+            "name /etc/redis/redis-server.post-down.d",
+            "name /etc/redis/redis-server.pre-up.d",
+            "name /etc/redis/redis-server.pre-down.d",
         ),
     ),
     "f8113cc3f6f4b31bb582b4287e87eea2f6690d90291c370d358efa8bc0b284d1": Review(

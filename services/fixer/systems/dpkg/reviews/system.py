@@ -37,7 +37,7 @@ SYSTEM: Final[Mapping[str, Review]] = {
             "link /etc/alternatives/builtins.7.gz /usr/share/man/man7/bash-builtins.7.gz",
             "file /usr/share/man/man7/bash-builtins.7.gz",
         ),
-        unless=("file /usr/bin/update-menus",),
+        unless=("name /usr/bin/update-menus",),
     ),
     "65067b46933408bc985bd2b95f1f11d8f361b4ba187c924d062908f1dc15ed1c": Review(
         "bash.prerm",
@@ -209,7 +209,7 @@ SYSTEM: Final[Mapping[str, Review]] = {
         "procps.postinst",
         "takes away what versions of old left; registers alternatives that are registered",
         since="2:4",
-        unless=("file /etc/psdevtab", "file /etc/psdatabase", "file /etc/rcS.d/S30procps.sh"),
+        unless=("name /etc/psdevtab", "name /etc/psdatabase", "name /etc/rcS.d/S30procps.sh"),
     ),
     "bf99b347a2755de1d42c3884b74d4c2b3a11843428520bd91cf9e671cbc0e7fe": Review(
         "procps.postrm", "acts after failures only"

@@ -69,7 +69,7 @@ TRIXIE: Final[Mapping[str, Review]] = {
         "libc6.postinst",
         "restarts services, which are not running in an image, and tells who wants to know",
         since="2.41",
-        unless=("file /var/lib/dpkg/triggers/libc-upgrade",),
+        unless=("name /var/lib/dpkg/triggers/libc-upgrade",),
     ),
     "3960602bda67c7021b8046fd6d28229c50dd9fb7b05692515d58738652005d5c": Review(
         "libc6.postrm", "acts on removal only"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from services.fixer.systems.dpkg.alternatives import why_unsettled
 from tests.builders.debs import MadeDeb
-from tests.builders.dpkg_images import RecordingLayer, build, install
+from tests.builders.dpkg_images import RecordingLayer, build, install, plan_of, system
 from tests.fakes.folders import FolderTree
 
 REGISTERS = {
@@ -126,8 +127,67 @@ def test_an_alternative_that_cannot_be_read_stays(tmp_path: Path, text: str) -> 
 def test_an_alternative_that_update_alternatives_would_not_read_is_left(
     tmp_path: Path, whole: str, damaged: str
 ) -> None:
-    root = image(tmp_path / "root", without=(MANUAL,))
+    root = image(tmp_path / "root", without=(MANUAL,), control=SECTION)
     file = root / "var/lib/dpkg/alternatives/pager"
     file.write_text(file.read_text().replace(whole, damaged, 1))
     layer = fixed(root, manual=False)
     assert not layer.links
+    assert refused(root)
+
+
+def refused(root: Path) -> bool:
+    """Whether less needs its image to be built anew on account of its alternatives."""
+    files = {"usr/bin/less": "2", MANUAL: "2"}
+    plan, fetched, survey = plan_of(
+        FolderTree(root), MadeDeb(name="less", version="1.1", files=files, control=SECTION)
+    )
+    return any("alternative" in each.message for each in system().check(survey, plan, fetched).refusals)
+
+
+SECTION = {
+    "postinst": """#!/bin/sh
+set -e
+# Automatically added by dh_installalternatives/13.11.4
+if [ "$1" = "configure" ]; then
+\tupdate-alternatives --install /usr/bin/pager pager /usr/bin/less 77 \\
+            --slave /usr/share/man/man1/pager.1.gz pager.1.gz /usr/share/man/man1/less.1.gz
+fi
+# End automatically added section
+"""
+}
+
+
+def test_what_is_as_it_was_registered_may_be_registered_again(tmp_path: Path) -> None:
+    assert not refused(image(tmp_path / "root", control=SECTION))
+    assert not refused(image(tmp_path / "other", control=SECTION, without=(MANUAL, *FURTHER)))
+
+
+def test_a_package_whose_registration_would_choose_anew_needs_a_new_image(tmp_path: Path) -> None:
+    """Dpkg drops choices that are gone, and takes what a person linked for a choice."""
+    assert refused(image(tmp_path / "gone", control=SECTION, without=("usr/bin/more",)))
+    assert refused(
+        image(tmp_path / "unchosen", state="manual", control=SECTION, without=("etc/alternatives/pager",))
+    )
+    own = image(tmp_path / "own", control=SECTION)
+    (own / "etc/alternatives/pager").unlink()
+    (own / "etc/alternatives/pager").symlink_to("/opt/mypager")
+    assert refused(own)
+    assert changed(fixed(own, control=SECTION)) == ({}, set())
+    none = image(tmp_path / "none", control=SECTION, without=("var/lib/dpkg/alternatives/pager",))
+    assert refused(none)
+
+
+def test_a_script_whose_words_are_not_plain_is_held_against_the_files() -> None:
+    loop = b"for each in less; do update-alternatives --install /usr/bin/pager pager /usr/bin/$each 77; done"
+    facts = ("unsettled /usr/bin/less",)
+    assert why_unsettled(loop, {"/usr/bin/less"}, facts) is not None
+    assert why_unsettled(loop, {"/usr/bin/other"}, facts) is None
+
+
+def test_two_packages_of_one_alternative_make_its_links_once(tmp_path: Path) -> None:
+    root = image(tmp_path / "root", without=tuple(FURTHER))
+    less, more = (
+        MadeDeb(name=name, version="1.1", files=files, control=REGISTERS)
+        for name, files in (("less", {"usr/bin/less": "2", MANUAL: "2"}), ("more", {"usr/bin/more": "2"}))
+    )
+    assert changed(build(FolderTree(root), less, more)) == ({path: LINKS[path] for path in FURTHER}, set())

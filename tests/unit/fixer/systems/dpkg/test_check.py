@@ -166,7 +166,7 @@ def test_what_a_package_that_stays_needs_stays_for_the_same_reason(tmp_path: Pat
 
 
 NEEDS = Review("tool.postinst", "makes /etc/tool.allow where it is missing", needs=("file /etc/hosts.allow",))
-UNLESS = Review("tool.postinst", "takes away what versions of old left", unless=("file /etc/psdatabase",))
+UNLESS = Review("tool.postinst", "takes away what versions of old left", unless=("name /etc/psdatabase",))
 
 
 @pytest.mark.parametrize(

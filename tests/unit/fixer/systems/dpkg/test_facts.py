@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from services.fixer.systems.dpkg.facts import facts_of, is_fact
-from services.fixer.systems.dpkg.reviewed import ASKED, REVIEWED
+from services.fixer.systems.dpkg.reviewed import ASKED, REVIEWED, ROOMS
 from tests.builders.dpkg_images import write
 from tests.fakes.folders import FolderTree
 
 PRESENT = [
     "file /etc/hosts.allow",
     "file /lib/tool",
+    "name /etc/alternatives/sh",
     "link /etc/alternatives/sh /bin/dash",
     "user redis",
     "group adm",
@@ -22,6 +23,7 @@ PRESENT = [
     "diverted /usr/bin/tool LOCAL",
 ]
 ABSENT = [
+    "file /etc/alternatives/sh",
     "file /etc/hosts.deny",
     "link /etc/alternatives/sh /bin/bash",
     "link /etc/hosts.allow /bin/dash",
@@ -108,3 +110,8 @@ def test_reviews_of_tzdata_ask_for_the_zone() -> None:
     reviews = [each for each in REVIEWED.values() if each.script == "tzdata.postinst"]
     assert reviews
     assert all("zone agreed" in each.needs for each in reviews)
+
+
+def test_no_text_was_read_twice() -> None:
+    """A later room would hide what an earlier one says of it."""
+    assert len(REVIEWED) == sum(len(each) for each in ROOMS)

@@ -9,6 +9,7 @@ import pytest
 
 from services.fixer.failure import FixFailure, FixReason
 from services.fixer.plan.packages import RepositoryRef
+from services.fixer.systems.dpkg.survey import FACTS, INFO, TRIGGERS, parts_of
 from tests.builders.debs import MadeDeb
 from tests.builders.dpkg_images import install, status, survey_of, system, write
 from tests.fakes.folders import FolderTree
@@ -159,3 +160,17 @@ def test_only_what_the_survey_reads_is_asked_for() -> None:
         "etc/apt/key.gpg",
     ]
     assert [path for path in wanted + others if system().wants(path)] == wanted
+
+
+def test_an_empty_file_of_the_database_hides_no_other(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    install(root, CURL, ZLIB)
+    folder = root / "var/lib/dpkg/triggers"
+    write(
+        root, {"var/lib/dpkg/triggers/Lock": "", "var/lib/dpkg/triggers/Unincorp": "", f"{INFO}/curl.preinst": ""}
+    )
+    write(root, {"var/lib/dpkg/triggers/listened-to": "zlib1g\n", f"{INFO}/curl.prerm": "#!/bin/sh\n"})
+    (folder / "zz").touch()
+    parts = dict(parts_of(survey_of(FolderTree(root)).database))
+    assert {f"{TRIGGERS}/listened-to", f"{INFO}/curl.prerm", FACTS} <= parts.keys()
+    assert "" not in parts
