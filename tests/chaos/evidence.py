@@ -21,7 +21,8 @@ from services.kernel.bus.interface import (
 )
 from services.kernel.db import Pool
 from services.notifier.channels.http import DELIVERY_HEADER
-from services.scanner.reports import unpack_report
+from services.scanner.reports import read_report
+from services.scanner.store import ScannerStore
 from tests.chaos.fixes.asking import Ask
 from tests.chaos.fixes.evidence import Fixes, gather_fixes
 from tests.chaos.pushes import Push
@@ -128,13 +129,16 @@ async def _stream(stage: Stage, bus: Bus, topic: str) -> list[Got]:
 
 
 async def reported(pool: Pool) -> frozenset[Words]:
-    """Reads from the reports, past all that makes the stream, what it must have open."""
+    """Reads from the reports as they stand, past all that makes the stream, what it must have open."""
     rows = await pool.fetch(
-        "SELECT DISTINCT k.instance_id, k.namespace, k.repository, k.digest, s.platform, s.engine, r.content "
+        "SELECT DISTINCT k.instance_id, k.namespace, k.repository, k.digest, s.platform, s.engine, "
+        "s.scan_id::text AS scan_id "
         "FROM scanner.task AS k LEFT JOIN scanner.scan_part AS p ON p.index_id = k.scan_id "
         "JOIN scanner.scan AS s ON s.scan_id = coalesce(p.scan_id, k.scan_id) "
         "JOIN scanner.report AS r ON r.scan_id = s.scan_id WHERE k.state = 'COMPLETE' AND s.state = 'COMPLETE'"
     )
+    async with pool.acquire() as db:
+        reports = await ScannerStore().reports(db, [row["scan_id"] for row in rows])
     return frozenset(
         (
             row["instance_id"],
@@ -148,7 +152,7 @@ async def reported(pool: Pool) -> frozenset[Words]:
             finding.path,
         )
         for row in rows
-        for finding in unpack_report(row["content"]).findings
+        for finding in read_report(reports[row["scan_id"]]).findings
     )
 
 

@@ -36,9 +36,13 @@ _IMPATIENT = {
     "fixer_retry_first_seconds": "1",
     "fixer_retry_longest_seconds": "5",
     "kafka_session_seconds": "6",
+    "kafka_patience_seconds": "120",
     "log_level": "info",
 }
-"""Deadlines of a minute would make a run of an hour; what is decided by them stays the same."""
+"""Deadlines of a minute would make a run of an hour; what is decided by them stays the same.
+
+Who starts without a broker ends after half a minute, as it should: just as long as the broker is away.
+"""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
