@@ -58,6 +58,7 @@ _IDS: Final = {
 """Trivy's families to the ids of os-release, where these are not the same."""
 _NO_SYSTEM: Final = "none"
 """Family of packages that are there while nothing says what system they are of."""
+_AROUND: Final = re.compile(r"^[\s/]+|[\s/]+$")
 _INSIDE = re.compile(r"(\.(?:jar|war|ear|par|sar))/", re.IGNORECASE)
 _PLATFORM = re.compile(r"(\d+)(?:\.(\d+))?")
 
@@ -133,7 +134,8 @@ def purl_of(said: str, name: str, version: str) -> str:
     """Returns the package URL that Trivy gives, or else one that says no more than name and version."""
     if said.startswith("pkg:") and len(said) <= _LONGEST_PATH and said.isprintable():
         return said
-    return PackageURL("generic", None, text(name) or "unknown", text(version)).to_string()
+    # What is nothing but spaces and slashes is no name to a package URL.
+    return PackageURL("generic", None, _AROUND.sub("", text(name)) or "unknown", text(version)).to_string()
 
 
 def text(value: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.kernel.model.finding import VULNERABILITIES, Finding, FindingKind, FixState
@@ -303,6 +303,14 @@ FLAWS = st.fixed_dictionaries(
 )
 
 
+@example(
+    packages=[
+        {"Name": name, "Version": "1", "Identifier": {"UID": name, "PURL": ""}} for name in (" ", "/", "/ /")
+    ],
+    flaws=[],
+    where=("pip", ""),
+    family="debian",
+)
 @given(
     packages=st.lists(HOSTILE, max_size=3),
     flaws=st.lists(FLAWS, max_size=3),
