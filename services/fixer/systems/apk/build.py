@@ -11,8 +11,9 @@ from pathlib import Path
 
 from services.fixer.image.node import Layer, Tree
 from services.fixer.plan.packages import SystemPlan
+from services.fixer.systems.accounts import GROUPS, USERS
 from services.fixer.systems.apk.database import Record, corrupt, read_database
-from services.fixer.systems.apk.ids import GROUPS, USERS, Ids
+from services.fixer.systems.apk.ids import Ids
 from services.fixer.systems.apk.install import install
 from services.fixer.systems.apk.package import Control, open_control
 from services.fixer.systems.apk.protected import FOLDER, PROTECTED, ProtectedPaths

@@ -6,9 +6,8 @@ import tarfile
 from typing import Final
 
 from services.fixer.image.node import NodeKind, Tree
+from services.fixer.systems.accounts import GROUPS, USERS, ids_of
 
-USERS: Final = "etc/passwd"
-GROUPS: Final = "etc/group"
 _MAX_BYTES: Final = 4 << 20
 _MAX_ID: Final = 1 << 32
 
@@ -35,13 +34,7 @@ def _read(tree: Tree, path: str) -> dict[str, int]:
     node = tree.get(real) if real is not None else None
     if real is None or node is None or node.kind is not NodeKind.FILE or node.size > _MAX_BYTES:
         return {}
-    found: dict[str, int] = {}
     try:
-        content = tree.read(real)
+        return ids_of(tree.read(real).decode("utf-8", "surrogateescape"))
     except KeyError:  # a link that leads to where nothing was to be read
         return {}
-    for line in content.decode("utf-8", "surrogateescape").splitlines():
-        name, *rest = line.split(":")
-        if name and len(rest) > 1 and rest[1].isdecimal() and int(rest[1]) < _MAX_ID:
-            found.setdefault(name, int(rest[1]))
-    return found

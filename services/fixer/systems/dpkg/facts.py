@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from services.fixer.image.node import Node, NodeKind, Tree
+from services.fixer.systems.accounts import GROUPS, USERS, ids_of
 from services.fixer.systems.dpkg.contents import text_of
 from services.fixer.systems.dpkg.zones import LINK, NAMED, ZONES, zone_of
 
-USERS: Final = "etc/passwd"
-GROUPS: Final = "etc/group"
 DIVERSIONS: Final = "var/lib/dpkg/diversions"
 READ: Final = (USERS, GROUPS, DIVERSIONS, NAMED)
 """The files whose content is needed."""
@@ -32,16 +31,6 @@ def facts_of(tree: Tree, asked: Iterable[str]) -> frozenset[str]:
     """Returns those of the facts that hold in an image."""
     facts = _Facts(tree)
     return frozenset(each for each in asked if facts.holds(each))
-
-
-def ids_of(text: str) -> dict[str, int]:
-    """Returns the numbers of users or of groups by their names, as `passwd` or `group` has them."""
-    found: dict[str, int] = {}
-    for line in text.splitlines():
-        words = line.split(":")
-        if len(words) > 2 and words[2].isascii() and words[2].isdigit() and len(words[2]) < 11:
-            found.setdefault(words[0], int(words[2]))
-    return found
 
 
 def is_fact(words: str) -> bool:

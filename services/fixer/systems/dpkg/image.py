@@ -8,12 +8,13 @@ from typing import Final
 
 from services.fixer.image.node import Attributes, Node, Tree
 from services.fixer.plan.packages import InstalledPackage, SystemPlan
+from services.fixer.systems.accounts import GROUPS, USERS, ids_of
 from services.fixer.systems.dpkg.alternatives import ALTERNATIVES
 from services.fixer.systems.dpkg.contents import content_of, text_of
 from services.fixer.systems.dpkg.control import Stanza, corrupt
 from services.fixer.systems.dpkg.deb import Entry
 from services.fixer.systems.dpkg.excludes import Excludes
-from services.fixer.systems.dpkg.facts import DIVERSIONS, GROUPS, USERS, ids_of
+from services.fixer.systems.dpkg.facts import DIVERSIONS
 from services.fixer.systems.dpkg.ldcache import CACHE
 from services.fixer.systems.dpkg.status import CONFFILES, conffiles_of
 from services.fixer.systems.dpkg.survey import DATABASE, INFO, PARTS, STATUS

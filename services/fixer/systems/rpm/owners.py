@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Mapping
 from typing import Final
 
 from services.fixer.image.node import Attributes, Tree
+from services.fixer.systems.accounts import GROUPS, USERS, ids_of
 from services.fixer.systems.rpm import capabilities
 from services.fixer.systems.rpm.files import File
 from services.fixer.systems.rpm.release import read_text
 
-FILES: Final = ("etc/passwd", "etc/group")
+FILES: Final = (USERS, GROUPS)
 _MAX_BYTES: Final = 4 << 20
 
 
@@ -19,7 +19,9 @@ class Owners:
     """The image's users and groups."""
 
     def __init__(self, tree: Tree) -> None:
-        self._users, self._groups = (_numbers(read_text(tree, path, _MAX_BYTES) or "") for path in FILES)
+        self._users, self._groups = (
+            {**ids_of(read_text(tree, path, _MAX_BYTES) or ""), "root": 0} for path in FILES
+        )
 
     def attributes(self, file: File) -> Attributes:
         """Returns what rpm gives a file; that of an unknown user or group is root's, and not setuid or setgid.
@@ -43,12 +45,3 @@ class Owners:
             mtime=file.mtime,
             xattrs={capabilities.XATTR: xattr} if xattr else {},
         )
-
-
-def _numbers(text: str) -> Mapping[str, int]:
-    found = {"root": 0}
-    for line in text.splitlines():
-        parts = line.split(":")
-        if len(parts) > 2 and parts[2].isascii() and parts[2].isdecimal() and len(parts[2]) < 10:
-            found.setdefault(parts[0], int(parts[2]))
-    return found
